@@ -1,0 +1,44 @@
+// Access tokens: making and checking them, for login, for authenticate() and for the HTTP dispatcher.
+// Both use the signing keys of usher.signing_keys, kept per backend (identity/keys.hpp).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/types.hpp"
+
+namespace usher::identity {
+
+struct IssuedToken {
+    std::string token;
+    std::string jti;
+    Instant expires_at = 0;       // microseconds since the Unix epoch
+    std::int64_t expires_in_s = 0; // what login returns as expires_in
+};
+
+/// Signs an access token (typ at+jwt) with the current key of the default algorithm, which is made if there is none.
+/// `extra_claims`: JSON object or empty; may not contain iss, sub, aud, exp, iat, nbf, jti, sid or roles (22023).
+/// `ttl_us` 0: usher.access_token_ttl. `session_id` absent: no sid, the token stands by itself until it expires.
+/// C++ frame: errors of the server arrive as pg::PgError.
+IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
+                               const std::vector<std::string> &roles, std::string_view extra_claims = {},
+                               std::int64_t ttl_us = 0);
+
+struct CheckedToken {
+    const char *error = nullptr; // result code: invalid_token, token_expired, …; nullptr: the rest is valid
+    std::string_view claims;     // JSON text of the payload; lives until the next check_token in this backend
+    Uuid user_id{};              // sub
+    std::optional<Uuid> session_id; // sid
+    Instant expires_at = 0;
+    std::string_view jti;
+    bool ok() const { return error == nullptr; }
+};
+
+/// Checks form, signature, type, iss, aud and times of one of our access tokens. Reads keys through the cache, writes
+/// nothing (works on a hot standby) and never throws for a bad token. Whether the session still lives is NOT checked
+/// here: that is request::authenticate's part, at every statement.
+CheckedToken check_token(std::string_view token);
+
+} // namespace usher::identity
