@@ -18,7 +18,7 @@ struct ErrorCode {
 #define USHER_ERROR_CODES(X) \
     X(invalid_argument,         "22023", 422, "An argument has a value that the function does not accept.") \
     X(already_exists,           "23505", 409, "A row with this unique value exists already.") \
-    X(invalid_credentials_state,"28000", 401, "No valid identity: the access token is missing, malformed, expired or revoked.") \
+    X(authentication_required,  "28000", 401, "No valid identity: the access token is missing, malformed, expired or revoked.") \
     X(not_permitted,            "42501", 403, "The identity lacks the permission.") \
     X(not_configured,           "55000", 500, "Something that must be set up by an administrator is missing.") \
     X(illegal_transition,       "US001", 409, "The status machine has no such transition from the current status.") \

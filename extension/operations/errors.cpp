@@ -1,0 +1,33 @@
+// The list of error codes, seen from SQL, and other small helpers of SQL halves.
+#include "core/error_codes.hpp"
+#include "pg/args.hpp"
+#include "pg/result.hpp"
+#include "pg/spi.hpp"
+
+using namespace usher;
+
+USHER_FUNCTION(usher_error_codes) {
+    pg::RowSet rows(fcinfo);
+    for (const ErrorCode &code : error_codes())
+        rows.add({pg::text(code.name), code.sqlstate.empty() ? pg::null(TEXTOID) : pg::text(code.sqlstate),
+                  pg::int4(code.http_status), pg::text(code.description)});
+    return rows.finish();
+}
+
+USHER_FUNCTION(usher_raise_error) {
+    const pg::Args args(fcinfo);
+    const std::string_view name = args.text(0);
+    const ErrorCode *const code = find_error_code(name);
+    if (code == nullptr || code->sqlstate.empty())
+        throw Error(errc::invalid_argument, "there is no error code \"" + std::string(name) + "\" that can be raised");
+    throw Error(*code, std::string(args.text(1)), args.optional_output(2).value_or(""), std::string(args.optional_text(3).value_or("")));
+}
+
+USHER_FUNCTION(usher_uuid_v7) {
+    std::array<std::uint8_t, 8> random;
+    if (!pg::call([&] { return pg_strong_random(random.data(), random.size()); }))
+        throw Error("58000", "could not generate random values");
+    return pg::result(pg::uuid(make_uuid_v7(pg::clock_time(), random)));
+}
+
+USHER_FUNCTION(usher_is_restoring) { return BoolGetDatum(pg::is_restoring()); }

@@ -1,0 +1,58 @@
+#include "pg/cache.hpp"
+
+namespace usher::pg {
+
+namespace {
+Invalidation *first = nullptr; // all that were ever asked, linked; never removed
+} // namespace
+
+void Invalidation::on_relcache_change(Datum, Oid relation) noexcept {
+    for (Invalidation *each = first; each != nullptr; each = each->next_) {
+        if (OidIsValid(relation) && OidIsValid(each->relation_) && relation != each->relation_) continue;
+        ++each->generation_;
+        each->relation_ = InvalidOid; // it may have been dropped and made anew: look it up again
+    }
+}
+
+void Invalidation::enroll() {
+    static constinit bool registered = false; // one slot of the server's few, shared by all caches
+    if (!registered) {
+        call([] { CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0); });
+        registered = true;
+    }
+    next_ = first;
+    first = this;
+    enrolled_ = true;
+}
+
+// The look-up itself may deliver messages that clear relation_ again: then the generation has moved, which is what matters.
+void Invalidation::resolve() {
+    relation_ = core_relation(table_);
+    if (!OidIsValid(relation_)) throw Error("55000", std::string("table \"usher.") + table_ + "\" does not exist");
+}
+
+std::uint64_t Invalidation::generation() {
+    if (!enrolled_) enroll();
+    call([] { AcceptInvalidationMessages(); });
+    if (!OidIsValid(relation_)) resolve();
+    return generation_;
+}
+
+} // namespace usher::pg
+
+/// usher._invalidate_cache(): statement trigger; its argument names the `_inval` table.
+USHER_FUNCTION(usher_cache_invalidate) {
+    return usher::pg::call([&]() -> Datum {
+        if (!CALLED_AS_TRIGGER(fcinfo))
+            ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("function must be called as a trigger"));
+        const auto *const data = reinterpret_cast<TriggerData *>(fcinfo->context);
+        if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) || data->tg_trigger->tgnargs != 1)
+            ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("trigger \"%s\" must fire after each statement, with the name of the cache table as its argument",
+                           data->tg_trigger->tgname));
+        const Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+        const Oid relation = get_relname_relid(data->tg_trigger->tgargs[0], schema);
+        if (OidIsValid(relation)) CacheInvalidateRelcacheByRelid(relation);
+        return PointerGetDatum(nullptr);
+    });
+}

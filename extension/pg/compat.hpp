@@ -1,0 +1,32 @@
+// Differences between PostgreSQL 15 and 18, all of them; PG_VERSION_NUM stands nowhere else.
+// Included at the end of pg.hpp only.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "usher needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "varatt.h"
+}
+#endif
+
+namespace usher::pg {
+
+#if PG_VERSION_NUM >= 180000
+#define USHER_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "usher", .version = USHER_VERSION)
+#else
+#define USHER_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#if PG_VERSION_NUM < 160000
+/// The check itself exists since 16 under this name.
+inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) { return pg_namespace_ownercheck(namespace_oid, role); }
+#else
+inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
+    return object_ownercheck(NamespaceRelationId, namespace_oid, role);
+}
+#endif
+
+} // namespace usher::pg

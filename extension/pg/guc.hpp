@@ -1,0 +1,68 @@
+// All settings of usher in one list. Nobody but a superuser can change them (or whoever was granted SET on one, from
+// PostgreSQL 15 on): an application role that could raise the lockout threshold would have no lockout.
+#pragma once
+#include "pg/pg.hpp"
+
+namespace usher::guc {
+
+// clang-format off
+// INT(variable, "name", default, min, max, unit, "description")   unit: 0, GUC_UNIT_S, GUC_UNIT_MS, GUC_UNIT_KB …
+#define USHER_INT_SETTINGS(INT) \
+    INT(argon2_memory,           "argon2_memory",           19456, 8192, 1048576, GUC_UNIT_KB, "Memory of one Argon2id hash (OWASP: at least 19 MiB with two iterations).") \
+    INT(argon2_iterations,       "argon2_iterations",       2, 1, 20, 0,                       "Passes of Argon2id over its memory.") \
+    INT(argon2_parallelism,      "argon2_parallelism",      1, 1, 16, 0,                       "Lanes of Argon2id.") \
+    INT(bcrypt_rounds,           "bcrypt_rounds",           12, 10, 15, 0,                     "Binary logarithm of the rounds of bcrypt.") \
+    INT(password_min_length,     "password_min_length",     15, 8, 128, 0,                     "Fewest characters of a password (NIST SP 800-63B).") \
+    INT(password_history,        "password_history",        0, 0, 24, 0,                       "How many former passwords may not be used again.") \
+    INT(lockout_threshold,       "lockout_threshold",       5, 1, 100, 0,                      "Consecutive failures that lock an account or a network.") \
+    INT(lockout_base,            "lockout_base",            30, 1, 86400, GUC_UNIT_S,          "Length of the first lock; each failure after it doubles the next.") \
+    INT(lockout_max,             "lockout_max",             3600, 1, 604800, GUC_UNIT_S,       "Longest lock.") \
+    INT(access_token_ttl,        "access_token_ttl",        900, 30, 86400, GUC_UNIT_S,        "Life of an access token.") \
+    INT(session_idle_timeout,    "session_idle_timeout",    2592000, 60, 31536000, GUC_UNIT_S, "A session ends when its refresh token was not used for so long.") \
+    INT(session_absolute_timeout,"session_absolute_timeout",7776000, 60, 315360000, GUC_UNIT_S,"A session ends so long after login, whatever happens.") \
+    INT(max_sessions_per_user,   "max_sessions_per_user",   0, 0, 10000, 0,                    "Active sessions of one user; a login above ends the oldest. 0 means no limit.") \
+    INT(refresh_grace,           "refresh_grace",           10, 0, 300, GUC_UNIT_S,            "How long the parent refresh token gets the same successor again in grace mode.") \
+    INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
+    INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
+    INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.")
+
+// BOOL(variable, "name", default, "description")
+#define USHER_BOOL_SETTINGS(BOOL) \
+    BOOL(require_verified_email, "require_verified_email",  true,  "Log in only accounts whose e-mail address is verified.") \
+    BOOL(reveal_lockout,         "reveal_lockout",          false, "Tell the caller of login that the account is locked, and for how long.") \
+    BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
+
+// STRING(variable, "name", default, flags, "description")
+#define USHER_STRING_SETTINGS(STRING) \
+    STRING(token_issuer,         "token_issuer",            "usher", 0,                        "The iss claim of our access tokens.") \
+    STRING(token_audience,       "token_audience",          "usher", 0,                        "The aud claim of our access tokens.") \
+    STRING(default_role,         "default_role",            "client", 0,                       "Role of a newly registered user, when a role of that name exists.")
+
+// ENUM(variable, "name", default, options, "description"); the options stand in guc.cpp
+#define USHER_ENUM_SETTINGS(ENUM) \
+    ENUM(password_algorithm,     "password_algorithm",      argon2id, PasswordAlgorithm,       "How new passwords are hashed: argon2id or bcrypt.") \
+    ENUM(refresh_reuse,          "refresh_reuse",           grace,    RefreshReuse,            "What the reuse of a refresh token does: strict, grace or lenient.")
+// clang-format on
+
+enum class PasswordAlgorithm : int { argon2id, bcrypt };
+enum class RefreshReuse : int { strict, grace, lenient };
+
+#define INT(variable, ...) extern int variable;
+#define BOOL(variable, ...) extern bool variable;
+#define STRING(variable, ...) extern char *variable;
+#define ENUM(variable, name, initial, type, description)                                                                          \
+    extern int variable##_value;                                                                                                  \
+    inline type variable() { return static_cast<type>(variable##_value); }
+USHER_INT_SETTINGS(INT)
+USHER_BOOL_SETTINGS(BOOL)
+USHER_STRING_SETTINGS(STRING)
+USHER_ENUM_SETTINGS(ENUM)
+#undef INT
+#undef BOOL
+#undef STRING
+#undef ENUM
+
+/// Defines the settings; called once, by _PG_init.
+void define_settings();
+
+} // namespace usher::guc

@@ -1,0 +1,104 @@
+// Statements with kept plans, run through SPI. Values are always parameters; results are copied out.
+#pragma once
+#include "pg/value.hpp"
+
+namespace usher::pg {
+
+/// One row of a result. Columns count from 0, in the order of the select list.
+class Row {
+public:
+    Row(const Datum *values, const bool *nulls, int columns) : values_(values), nulls_(nulls), columns_(columns) {}
+    [[nodiscard]] bool is_null(int column) const;
+    [[nodiscard]] Datum datum(int column) const; // throws when NULL, like every reader below
+    [[nodiscard]] std::string_view text(int column) const { return text_of(datum(column)); } // text, varchar, bytea; valid as long as the result
+    [[nodiscard]] std::string string(int column) const { return std::string(text(column)); }
+    [[nodiscard]] Uuid uuid(int column) const { return uuid_of(datum(column)); }
+    [[nodiscard]] Instant time(int column) const { return instant_of(datum(column)); }
+    [[nodiscard]] std::int64_t interval_us(int column) const { return microseconds_of(datum(column)); }
+    [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(datum(column)); }
+    [[nodiscard]] std::int64_t int8(int column) const { return DatumGetInt64(datum(column)); }
+    [[nodiscard]] bool boolean(int column) const { return DatumGetBool(datum(column)); }
+    [[nodiscard]] Oid oid(int column) const { return DatumGetObjectId(datum(column)); }
+    [[nodiscard]] std::optional<std::string> optional_text(int column) const;
+    [[nodiscard]] std::optional<Uuid> optional_uuid(int column) const;
+    [[nodiscard]] std::optional<Instant> optional_time(int column) const;
+
+private:
+    const Datum *values_;
+    const bool *nulls_;
+    int columns_;
+};
+
+/// The rows of a result, copied into the memory context that was current at the call: they live as long as that.
+class Rows {
+public:
+    [[nodiscard]] std::size_t size() const { return count_; }
+    [[nodiscard]] bool empty() const { return count_ == 0; }
+    /// Rows that the statement touched, for statements without a result.
+    [[nodiscard]] std::uint64_t processed() const { return processed_; }
+    [[nodiscard]] Row operator[](std::size_t index) const;
+    /// The first row; throws when there is none.
+    [[nodiscard]] Row front() const { return (*this)[0]; }
+
+private:
+    friend class Statement;
+    Datum *values_ = nullptr;
+    bool *nulls_ = nullptr;
+    std::size_t count_ = 0;
+    int columns_ = 0;
+    std::uint64_t processed_ = 0;
+};
+
+enum class Access : std::uint8_t {
+    write,  // sees the transaction's own changes, may change data
+    read,   // STABLE: the snapshot of the calling query
+    latest, // STABLE, for caches: what is committed now, whatever the isolation level
+};
+
+/// A statement whose plan is kept for the life of the backend. Make it `static constinit` beside its use.
+/// All names in it are qualified with their schema. The types of the parameters are those of the first call.
+class Statement {
+public:
+    static constexpr std::size_t max_params = 32;
+    constexpr explicit Statement(const char *sql, Access access = Access::write) : sql_(sql), access_(access) {}
+    Statement(const Statement &) = delete;
+    Statement &operator=(const Statement &) = delete;
+
+    /// Runs it; an ERROR arrives as PgError.
+    Rows run(std::initializer_list<Param> params = {}) { return run(std::span(params.begin(), params.size())); }
+    Rows run(std::span<const Param> params);
+    /// For plain frames (triggers that stay in C style): an ERROR jumps.
+    Rows run_plain(std::span<const Param> params);
+
+private:
+    const char *sql_;
+    SPIPlanPtr plan_ = nullptr;
+    Access access_;
+};
+
+/// Becomes the owner of the core schema while it lives, so that internal tables can be read and written from functions that
+/// run as their caller. The user comes back when it is destroyed, and on abort of the (sub)transaction.
+class AsOwner {
+public:
+    AsOwner();
+    ~AsOwner() { SetUserIdAndSecContext(user_, context_); }
+    AsOwner(const AsOwner &) = delete;
+    AsOwner &operator=(const AsOwner &) = delete;
+
+private:
+    Oid user_;
+    int context_;
+};
+
+/// Oid of the schema of core; throws when the extension is not installed in this database.
+Oid core_schema();
+/// Owner of the core schema.
+Oid core_owner();
+/// Oid of a table or index in the core schema, InvalidOid when there is none.
+Oid core_relation(const char *name);
+
+/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (usher.restoring) or a
+/// replication worker applies changes (session_replication_role = replica).
+bool is_restoring();
+
+} // namespace usher::pg

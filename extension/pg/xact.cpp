@@ -1,0 +1,68 @@
+#include "pg/xact.hpp"
+
+namespace usher::pg {
+
+namespace {
+TransactionState *first = nullptr; // every state that was ever set in this backend
+} // namespace
+
+TransactionState::Entry *TransactionState::push(std::size_t size) {
+    if (!enrolled_) {
+        static constinit bool registered = false;
+        if (!registered) {
+            call([] {
+                RegisterXactCallback([](XactEvent event, void *arg) { at_transaction_end(event, arg); }, nullptr);
+                RegisterSubXactCallback([](SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+                                           void *arg) { at_subtransaction_end(event, mine, parent, arg); },
+                                        nullptr);
+            });
+            registered = true;
+        }
+        next_ = first;
+        first = this;
+        enrolled_ = true;
+    }
+    auto *const entry = call([&] { return static_cast<Entry *>(MemoryContextAllocZero(TopTransactionContext, size)); });
+    entry->outer = top_;
+    entry->level = GetCurrentSubTransactionId();
+    top_ = entry;
+    return entry;
+}
+
+void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
+    switch (event) {
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_ABORT:
+    case XACT_EVENT_PREPARE: // a prepared transaction is nobody's: identity does not travel with it
+        for (TransactionState *state = first; state != nullptr; state = state->next_) state->top_ = nullptr;
+        break;
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PARALLEL_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE: break;
+    }
+}
+
+void TransactionState::at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) noexcept {
+    if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB) return;
+    for (TransactionState *state = first; state != nullptr; state = state->next_) {
+        if (event == SUBXACT_EVENT_ABORT_SUB) {
+            while (state->top_ != nullptr && state->top_->level == mine) state->top_ = state->top_->outer;
+        } else {
+            for (Entry *entry = state->top_; entry != nullptr && entry->level == mine; entry = entry->outer) entry->level = parent;
+        }
+    }
+}
+
+std::string_view keep_for_transaction(std::string_view text) {
+    const char *const copy = call([&] {
+        auto *const bytes = static_cast<char *>(MemoryContextAlloc(TopTransactionContext, text.size() + 1));
+        std::memcpy(bytes, text.data(), text.size());
+        bytes[text.size()] = '\0';
+        return bytes;
+    });
+    return {copy, text.size()};
+}
+
+} // namespace usher::pg

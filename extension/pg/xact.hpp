@@ -1,0 +1,49 @@
+// Backend state that follows the transaction.
+#pragma once
+#include "pg/guard.hpp"
+
+namespace usher::pg {
+
+/// Base of TransactionLocal: the part that the server's callbacks work on.
+class TransactionState {
+public:
+    TransactionState(const TransactionState &) = delete;
+    TransactionState &operator=(const TransactionState &) = delete;
+
+protected:
+    struct Entry {
+        Entry *outer;
+        SubTransactionId level;
+    };
+    constexpr TransactionState() = default;
+    Entry *top() const { return top_; }
+    /// Room for an entry of `size` bytes on top of the stack, tagged with the current subtransaction.
+    Entry *push(std::size_t size);
+
+private:
+    static void at_transaction_end(XactEvent event, void *) noexcept;
+    static void at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) noexcept;
+    Entry *top_ = nullptr;
+    TransactionState *next_ = nullptr;
+    bool enrolled_ = false;
+};
+
+/// A value that is gone at the end of the transaction, and goes back to what it was on ROLLBACK TO SAVEPOINT.
+/// T is plain data; what it points at lives in TopTransactionContext. Make it `static constinit`.
+template <class T> class TransactionLocal : TransactionState {
+    static_assert(std::is_trivially_copyable_v<T>);
+    struct Node : Entry {
+        T value;
+    };
+
+public:
+    constexpr TransactionLocal() = default;
+    /// nullptr when nothing is set in this transaction.
+    [[nodiscard]] T *get() const { return top() == nullptr ? nullptr : &static_cast<Node *>(top())->value; }
+    void set(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
+};
+
+/// A copy of text that lives until the end of the transaction.
+std::string_view keep_for_transaction(std::string_view text);
+
+} // namespace usher::pg

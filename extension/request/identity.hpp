@@ -1,0 +1,41 @@
+// Who is asking. The identity lives in backend memory, is set by a verified access token only, belongs to the transaction,
+// and is checked again for expiry and revocation at every statement. No setting and no SQL can forge it.
+#pragma once
+#include "core/types.hpp"
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace usher::request {
+
+/// All text lives until the end of the transaction.
+struct Identity {
+    Uuid user_id;
+    bool has_session = false; // tokens of issue_token() may stand for a user without a session
+    Uuid session_id;
+    Instant expires_at = 0;
+    std::string_view claims;   // the token's claims, JSON text
+    std::uint64_t checked = 0; // generation of the sessions cache at the last check
+    bool revoked = false;      // the last check said so; stays for the rest of the transaction
+};
+
+/// The identity of this transaction; nullptr when there is none, when it has expired, or when its session was revoked.
+const Identity *current();
+/// As current(), but throws 28000 when there is none.
+const Identity &require();
+
+/// Verifies the token and makes its user the identity of this transaction. Returns an error code (errc name) instead of
+/// throwing when the token is not good; empty on success.
+std::string authenticate(std::string_view access_token);
+
+/// Where the request came from. It is a description for audit rows and limits, never identity.
+struct Context {
+    std::string_view client_ip;      // text form of an inet, or empty
+    std::string_view user_agent;     // at most 512 bytes, or empty
+    std::string_view correlation_id; // at most 128 visible ASCII characters, or empty
+};
+Context context();
+/// Sets it for this transaction; what is too long or not printable is refused with 22023.
+void set_context(const Context &context);
+
+} // namespace usher::request
