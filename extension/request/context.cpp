@@ -47,5 +47,5 @@ USHER_FUNCTION(usher_request_set_context) {
     const pg::Args args(fcinfo);
     const std::string client_ip = args.optional_output(0).value_or("");
     request::set_context({client_ip, args.optional_text(1).value_or(""), args.optional_text(2).value_or("")});
-    return pg::null_result(fcinfo);
+    return 0;
 }
