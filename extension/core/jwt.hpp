@@ -70,7 +70,7 @@ enum class JwtError : std::uint8_t {
     none,
     too_large,           // over JwtToken::max_bytes
     malformed,           // not three parts of canonical base64url, header or payload no strict JSON object
-    unsupported_header,  // crit, b64, zip, or typ of a wrong kind
+    unsupported_header,  // crit or b64
     wrong_algorithm,     // the header's alg is not that of the key (none included)
     wrong_type,          // typ is not the one wanted
     invalid_signature,
@@ -90,7 +90,7 @@ std::string_view describe(JwtError error) noexcept;
 struct JwtRules {
     std::string_view issuer;   // empty: not checked
     std::string_view audience; // empty: not checked; else `aud` must be it or an array that contains it
-    std::string_view type;     // wanted typ, compared without case and without "application/"; empty: "JWT", "at+jwt" or none
+    std::string_view type;     // wanted typ, compared without case and without "application/"; empty: not checked
     std::int64_t now_us = 0;   // microseconds since the Unix epoch
     std::int64_t leeway_s = 0;
     bool require_expiry = true;
@@ -101,14 +101,13 @@ public:
     static constexpr std::size_t max_bytes = 16 * 1024;
 
     JwtToken() = default;
-
-    /// Splits, decodes and checks the form; `text` must outlive the token. Parses into *this, using its memory again.
-    JwtError parse_into(std::string_view text);
-    static JwtToken parse(std::string_view text) { JwtToken token; token.parse_into(text); return token; }
-    JwtToken(JwtToken &&other) noexcept;
-    JwtToken &operator=(JwtToken &&) = delete;
-    JwtToken(const JwtToken &) = delete;
+    explicit JwtToken(std::string_view text) { parse_into(text); }
+    static JwtToken parse(std::string_view text) { return JwtToken(text); }
+    JwtToken(const JwtToken &) = delete; // its indexes point into its own strings
     JwtToken &operator=(const JwtToken &) = delete;
+
+    /// Splits, decodes and checks the form; `text` must outlive the token. Uses the memory of *this again.
+    JwtError parse_into(std::string_view text);
 
     bool ok() const noexcept { return error_ == JwtError::none; }
     JwtError error() const noexcept { return error_; }
@@ -130,10 +129,11 @@ public:
     std::optional<std::int64_t> not_before_us() const noexcept { return not_before_us_; }
 
 private:
+    JwtError read(std::string_view text);
     JwtError read_header();
-    JwtError read_times();
+    JwtError read_claims();
     JwtError check_claims(const JwtRules &rules) const;
-    bool type_matches(std::string_view wanted) const;
+    bool type_matches(std::string_view wanted) const noexcept;
 
     std::string_view signed_part_;
     std::string header_, payload_, signature_;
