@@ -31,3 +31,8 @@ USHER_FUNCTION(usher_uuid_v7) {
 }
 
 USHER_FUNCTION(usher_is_restoring) { return BoolGetDatum(pg::is_restoring()); }
+
+USHER_FUNCTION(usher_installing_extension) {
+    const char *const name = pg::call([] { return creating_extension ? get_extension_name(CurrentExtensionObject) : nullptr; });
+    return name == nullptr ? pg::null_result(fcinfo) : pg::result(pg::text(name));
+}

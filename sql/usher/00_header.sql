@@ -26,3 +26,10 @@ CREATE FUNCTION usher._is_restoring() RETURNS boolean
 REVOKE ALL ON FUNCTION usher._is_restoring() FROM PUBLIC;
 COMMENT ON FUNCTION usher._is_restoring() IS
     'Whether triggers must leave rows alone: usher.restoring is on or session_replication_role is replica.';
+
+CREATE FUNCTION usher._installing_extension() RETURNS text
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'usher_installing_extension';
+REVOKE ALL ON FUNCTION usher._installing_extension() FROM PUBLIC;
+COMMENT ON FUNCTION usher._installing_extension() IS
+    'The extension whose script is running, else NULL. Rows that a script brings come back with it and must not be dumped: keep this name in a column and dump WHERE it IS NULL.';
