@@ -27,7 +27,23 @@ struct ErrorCode {
     X(idempotency_mismatch,     "US004", 422, "The idempotency key was used before with other arguments.") \
     X(unknown_reference,        "US005", 404, "A row that the call refers to does not exist or is not active.") \
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
-    X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.")
+    X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
+    X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
+    X(invalid_signature,        "",      401, "The signature of the token does not match.") \
+    X(invalid_token,            "",      401, "The token is missing or malformed.") \
+    X(password_invalid,         "",      422, "The password is not valid text.") \
+    X(password_matches_identity,"",      422, "The password is the e-mail address, the username or the name of its owner.") \
+    X(password_too_common,      "",      422, "The password is one of the first that anybody would guess.") \
+    X(password_too_long,        "",      422, "The password has more than 1,024 bytes.") \
+    X(password_too_short,       "",      422, "The password has too few characters.") \
+    X(token_expired,            "",      401, "The token has expired.") \
+    X(token_not_yet_valid,      "",      401, "The token is not valid yet.") \
+    X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
+    X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
+    X(wrong_algorithm,          "",      401, "The token names another algorithm than that of the key.") \
+    X(wrong_audience,           "",      401, "The token is for another audience.") \
+    X(wrong_issuer,             "",      401, "The token is from another issuer.") \
+    X(wrong_token_type,         "",      401, "The token is of another type than an access token.")
 // clang-format on
 
 /// errc::illegal_transition and so on.

@@ -55,7 +55,7 @@ std::string_view result_code(JwtError error) noexcept {
     case JwtError::none: return {};
     case JwtError::too_large:
     case JwtError::malformed:
-    case JwtError::unsupported_header: return "malformed_token";
+    case JwtError::unsupported_header: return "invalid_token";
     case JwtError::wrong_algorithm: return "wrong_algorithm";
     case JwtError::wrong_type: return "wrong_token_type";
     case JwtError::invalid_signature: return "invalid_signature";
@@ -65,7 +65,7 @@ std::string_view result_code(JwtError error) noexcept {
     case JwtError::wrong_issuer: return "wrong_issuer";
     case JwtError::wrong_audience: return "wrong_audience";
     }
-    return "malformed_token";
+    return "invalid_token";
 }
 
 std::string_view describe(JwtError error) noexcept {
