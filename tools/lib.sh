@@ -1,0 +1,130 @@
+# Sourced by ./dev: packages, the user everything runs as, and the folders. Expects $here, the checkout.
+#
+# Sets  SRC     the sources: the checkout, or a copy of it where the checkout cannot be used
+#       BUILD   everything built, stored and logged; owned by the user that as_user becomes
+#       BINDIR  PostgreSQL's programs
+
+PG_MAJOR=15
+RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR libpq-dev libssl-dev libargon2-dev libcrypt-dev
+    nlohmann-json3-dev g++ make dpkg-dev ca-certificates"
+TEST_PACKAGES="libipc-run-perl libgtest-dev curl jq"
+CLANG_PACKAGES="clang clang-format clang-tidy"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "dev: $*"; exit 1; }
+
+# need PACKAGE...: installs those that are missing. Where there is no dpkg, the programs are expected to be there.
+need() {
+    command -v dpkg-query > /dev/null || return 0
+    missing=
+    for package in "$@"; do
+        case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) in
+            installed) ;;
+            *) missing="$missing $package" ;;
+        esac
+    done
+    [ -n "$missing" ] || return 0
+    root=
+    if [ "$(id -u)" -ne 0 ]; then
+        root=sudo
+        command -v sudo > /dev/null || die "these packages are missing, and there is no sudo; as root:
+  apt-get install --no-install-recommends$missing"
+    fi
+    say "installing$missing"
+    # Debian would create a cluster of its own on port 5432 and start it.
+    $root sh -c 'f=/etc/postgresql-common/createcluster.conf
+        [ -e $f ] || { mkdir -p ${f%/*}; echo "create_main_cluster = false" > $f; }'
+    # The lists may be old or absent; a second try with fresh ones settles it.
+    # shellcheck disable=SC2086 # a list of words
+    install_packages() {
+        $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing > "$1" 2>&1
+    }
+    log=$(mktemp)
+    if ! install_packages "$log"; then
+        $root apt-get update -q > "$log" 2>&1 && install_packages "$log" || { tail -n 30 "$log" >&2; die "apt-get failed"; }
+    fi
+    rm -f "$log"
+}
+
+# as_user COMMAND...: as the unprivileged user. setpriv execs, so that a pid is the program's own and signals reach it.
+# A stray PGHOST and the like would send the tests to somebody's server.
+as_user() {
+    (
+        unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
+        unset MAKEFLAGS MAKELEVEL TEMP_CONFIG
+        export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE
+        cd /
+        if [ -n "$RUN_AS" ]; then
+            # ccache, where it is in the PATH, must have a folder that this user may write
+            exec setpriv --reuid="$RUN_AS" --regid="$RUN_AS" --init-groups \
+                env HOME="$BUILD" USER="$RUN_AS" LOGNAME="$RUN_AS" ${CCACHE_DIR:+CCACHE_DIR="$BUILD/ccache"} "$@"
+        fi
+        exec "$@"
+    )
+}
+
+find_programs() {
+    if [ -z "${PG_CONFIG:-}" ]; then
+        PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+        [ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config) || die "no pg_config found; install PostgreSQL or set PG_CONFIG"
+    fi
+    BINDIR=$("$PG_CONFIG" --bindir)
+    JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+}
+
+# May the unprivileged user make files in this folder? False below root's 0700 home, say.
+usable() { [ -d "$1" ] && (BUILD=/ as_user test -w "$1" -a -x "$1"); }
+
+# Where things are, without making anything.
+locate() {
+    RUN_AS=
+    if [ "$(id -u)" -eq 0 ]; then
+        RUN_AS=postgres
+        id "$RUN_AS" > /dev/null 2>&1 || die "the user $RUN_AS is missing (package postgresql-common makes it)"
+    fi
+    fallback=/var/tmp/usher-${RUN_AS:-$(id -un)}-$(printf '%s' "$here" | cksum | tr ' ' '-')
+    SRC=$here
+    BUILD=$here/build
+    case $here in
+        *[!A-Za-z0-9/._+,:@%=-]*) BUILD=$fallback ;; # make and PGXS split words
+        *)
+            if [ -n "$RUN_AS" ] && ! (BUILD=/ as_user test -r "$here/dev" -a -x "$here"); then
+                BUILD=$fallback # below a folder that only root may enter
+            elif [ -z "$RUN_AS" ] && [ ! -w "$here" ]; then
+                BUILD=$fallback # somebody else's checkout
+            fi ;;
+    esac
+    [ "$BUILD" = "$here/build" ] || SRC=$BUILD/src
+    USHER_INSTANCE=${USHER_INSTANCE:-$BUILD/run}
+}
+
+prepare_quietly() {
+    find_programs
+    locate
+    [ -d "$BUILD" ] || die "nothing here yet; ./dev run makes it"
+}
+
+prepare() {
+    find_programs
+    locate
+    if [ ! -d "$BUILD" ]; then mkdir -m 0755 "$BUILD"; fi
+    if [ -n "$RUN_AS" ]; then
+        [ ! -L "$BUILD" ] || die "$BUILD is a symbolic link"
+        # files of a `make` by root in between; but never hand somebody else's folder under /var/tmp to postgres
+        case $(stat -c %U "$BUILD") in
+            root|"$RUN_AS") find "$BUILD" ! -user "$RUN_AS" -exec chown -h "$RUN_AS:" {} + ;;
+            *) die "$BUILD belongs to somebody else" ;;
+        esac
+    elif [ ! -O "$BUILD" ]; then
+        die "$BUILD belongs to somebody else; remove it, or run ./dev as that user"
+    fi
+    [ "$SRC" = "$here" ] || copy_sources
+}
+
+# A fresh copy with the files' own times, so that make rebuilds only what changed. Read by us, written by that user.
+copy_sources() {
+    as_user rm -rf "$SRC"
+    as_user mkdir -p "$SRC"
+    tar -C "$here" --exclude=./build --exclude=./.git --exclude=./node_modules -cf - . |
+        as_user tar -C "$SRC" --no-same-owner -xf -
+}
