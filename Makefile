@@ -38,7 +38,7 @@ CXX_COMMON  = -std=c++20 -MMD -MP -DUSHER_VERSION='"$(USHER_VERSION)"' -I'$(here
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CXXFLAGS = $(CXX_COMMON) -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden $(WERROR)
 # PGXS links with the C compiler.
-SHLIB_LINK  = -lstdc++ $(LIBRARIES)
+SHLIB_LINK  = -lstdc++ $(LIBRARIES) -Wl,--version-script='$(here)/extension/exports.map'
 # The bitcode rule would compile C++20 with clang and without our flags; it brings us nothing.
 override with_llvm := no
 
@@ -54,9 +54,16 @@ include $(PGXS)
 # for those of a build elsewhere.
 override VPATH :=
 
+# The compiler's command lines are long: V=1 shows them.
+Q    := $(if $(V),,@)
+show  = @$(if $(V),:,echo '  $1')
+
+$(shlib): $(here)/extension/exports.map
+
 $(BUILD)/obj/%.o: $(here)/extension/%.cpp $(here)/META.json
 	@mkdir -p '$(@D)'
-	$(COMPILE.cc) -o $@ '$<'
+	$(call show,CXX $*.cpp)
+	$(Q)$(COMPILE.cc) -o $@ '$<'
 
 # In the installed script CREATE OR REPLACE becomes CREATE: nobody can plant an object for us to take over.
 # The folder itself is a prerequisite, so that a new or removed part is noticed.
@@ -94,13 +101,15 @@ unit: unit-build
 unit-build: $(BUILD)/unit/usher_unit_test
 
 $(BUILD)/unit/usher_unit_test: $(UNIT_OBJS)
-	g++ $(SANITIZE) -o $@ $^ -lgtest_main -lgtest -lpthread $(LIBRARIES)
+	$(Q)g++ $(SANITIZE) -o $@ $^ -lgtest_main -lgtest -lpthread $(LIBRARIES)
 $(BUILD)/unit/core/%.o: $(here)/extension/core/%.cpp
 	@mkdir -p '$(@D)'
-	g++ $(UNIT_FLAGS) -c -o $@ '$<'
+	$(call show,CXX $(@:$(BUILD)/%.o=%))
+	$(Q)g++ $(UNIT_FLAGS) -c -o $@ '$<'
 $(BUILD)/unit/test/%.o: $(here)/test/unit/%.cpp
 	@mkdir -p '$(@D)'
-	g++ $(UNIT_FLAGS) -c -o $@ '$<'
+	$(call show,CXX $(@:$(BUILD)/%.o=%))
+	$(Q)g++ $(UNIT_FLAGS) -c -o $@ '$<'
 
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 20
@@ -113,9 +122,11 @@ fuzz: fuzz-build
 	done
 $(BUILD)/fuzz/core/%.o: $(here)/extension/core/%.cpp
 	@mkdir -p '$(@D)'
-	$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link -c -o $@ '$<'
+	$(call show,CLANG $(@:$(BUILD)/%=%))
+	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link -c -o $@ '$<'
 $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(CORE:%.cpp=$(BUILD)/fuzz/%.o)
-	$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZE) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
+	$(call show,CLANG $(@:$(BUILD)/%=%))
+	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZE) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
 
 -include $(OBJS:.o=.d) $(UNIT_OBJS:.o=.d) $(CORE:%.cpp=$(BUILD)/fuzz/%.d)
 

@@ -1,0 +1,16 @@
+-- Prints docs/errors.md from usher.error_codes().
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+\qecho '# Error codes'
+\qecho
+\qecho 'Made by `./dev docs` from `usher.error_codes()`, that is from `extension/core/error_codes.hpp`; a test checks that it is fresh. Do not edit.'
+\qecho
+\qecho 'An error carries its SQLSTATE, and a JSON object as DETAIL; over HTTP it is a problem document (RFC 9457) with the status and'
+\qecho 'the `code` below. Codes without SQLSTATE are never raised: they are values of the result column `error`, so that counters and'
+\qecho 'audit rows written on the way stay.'
+\qecho
+\qecho '| code | SQLSTATE | HTTP status | meaning |'
+\qecho '| --- | --- | --- | --- |'
+SELECT format('| `%s` | %s | %s | %s |', code, coalesce('`' || sqlstate || '`', ''), http_status, replace(description, '|', '\|'))
+FROM usher.error_codes() ORDER BY sqlstate NULLS LAST, code COLLATE "C";
