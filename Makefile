@@ -5,6 +5,7 @@
 #
 #   make, make install, make installcheck    the extensions (no clang needed)
 #   make unit                                the pure core under GoogleTest with ASan and UBSan
+#   make boundary                            test functions for extension/pg, a library of their own
 #   make fuzz                                the core's parsers under libFuzzer (clang), FUZZ_SECONDS each
 #   make gateway                             the HTTP gateway
 #   make lint                                clang-format and clang-tidy
@@ -28,7 +29,7 @@ OBJS       = $(SOURCES:%.cpp=$(BUILD)/obj/%.o)
 MODULEDIR  = extension
 DATA       = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/*/updates/*.sql))
 DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--$(USHER_VERSION).sql)
-EXTRA_CLEAN = $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/gateway $(BUILD)/regress
+EXTRA_CLEAN = $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
 
 PG_CONFIG  ?= pg_config
 LIBRARIES   = -lcrypto -largon2 -lcrypt
@@ -129,6 +130,19 @@ $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(CORE:%.cpp=$(BUILD)/fuzz/%.o)
 	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZE) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
 
 -include $(OBJS:.o=.d) $(UNIT_OBJS:.o=.d) $(CORE:%.cpp=$(BUILD)/fuzz/%.d)
+
+# --- test functions for the C++ boundary: a library of their own with their own copy of extension/pg ------------------
+
+BOUNDARY_OBJS = $(BUILD)/boundary/boundary.o $(filter $(BUILD)/obj/pg/% $(BUILD)/obj/core/%,$(OBJS))
+.PHONY: boundary
+boundary: $(BUILD)/boundary/boundary.so
+$(BUILD)/boundary/boundary.o: $(here)/test/boundary/boundary.cpp
+	@mkdir -p '$(@D)'
+	$(call show,CXX test/boundary/boundary.cpp)
+	$(Q)$(COMPILE.cc) -o $@ '$<'
+$(BUILD)/boundary/boundary.so: $(BOUNDARY_OBJS)
+	$(Q)$(CXX) -shared -o $@ $^ $(LIBRARIES)
+-include $(BUILD)/boundary/boundary.d
 
 # --- the gateway, and lint -------------------------------------------------------------------------------------------
 
