@@ -19,7 +19,7 @@ perl -MJSON::PP -e '
         my $one = $meta->{provides}{$name};
         if ($one->{version} ne $meta->{version}) { print "$name has version $one->{version}\n"; $bad = 1 }
         for my $key (qw(file docfile)) {
-            next if -f $one->{$key};
+            next if !exists $one->{$key} || -f $one->{$key};
             print "$name: $key $one->{$key} does not exist\n";
             $bad = 1;
         }
