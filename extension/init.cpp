@@ -1,5 +1,7 @@
 // What happens when the library is loaded.
+#include "operations/worker.hpp"
 #include "pg/guc.hpp"
+#include "pg/shared.hpp"
 
 extern "C" {
 USHER_MODULE_MAGIC;
@@ -7,4 +9,9 @@ PGDLLEXPORT void _PG_init();
 }
 
 // No catalog access and nothing shared here: with preload this runs in the postmaster, else in one backend.
-void _PG_init() { usher::guc::define_settings(); }
+void _PG_init() {
+    usher::guc::define_settings();
+    if (!process_shared_preload_libraries_in_progress) return;
+    usher::pg::request_shared_memory();
+    usher::operations::register_workers();
+}

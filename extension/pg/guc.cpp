@@ -32,9 +32,8 @@ void define_settings() {
                             nullptr, nullptr);
 #define BOOL(variable, name, initial, description)                                                                                \
     DefineCustomBoolVariable("usher." name, description, nullptr, &variable, initial, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-#define STRING(variable, name, initial, flags, description)                                                                       \
-    DefineCustomStringVariable("usher." name, description, nullptr, &variable, initial, PGC_SUSET, flags, nullptr, nullptr,       \
-                               nullptr);
+#define STRING(variable, name, initial, context, description)                                                                     \
+    DefineCustomStringVariable("usher." name, description, nullptr, &variable, initial, context, 0, nullptr, nullptr, nullptr);
 #define ENUM(variable, name, initial, type, description)                                                                          \
     DefineCustomEnumVariable("usher." name, description, nullptr, &variable##_value, value(type::initial), type##_options,        \
                              PGC_SUSET, 0, nullptr, nullptr, nullptr);

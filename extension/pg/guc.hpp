@@ -24,7 +24,9 @@ namespace usher::guc {
     INT(refresh_grace,           "refresh_grace",           10, 0, 300, GUC_UNIT_S,            "How long the parent refresh token gets the same successor again in grace mode.") \
     INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
     INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
-    INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.")
+    INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \
+    INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
+    INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().")
 
 // BOOL(variable, "name", default, "description")
 #define USHER_BOOL_SETTINGS(BOOL) \
@@ -32,11 +34,12 @@ namespace usher::guc {
     BOOL(reveal_lockout,         "reveal_lockout",          false, "Tell the caller of login that the account is locked, and for how long.") \
     BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
 
-// STRING(variable, "name", default, flags, "description")
+// STRING(variable, "name", default, context, "description")
 #define USHER_STRING_SETTINGS(STRING) \
-    STRING(token_issuer,         "token_issuer",            "usher", 0,                        "The iss claim of our access tokens.") \
-    STRING(token_audience,       "token_audience",          "usher", 0,                        "The aud claim of our access tokens.") \
-    STRING(default_role,         "default_role",            "client", 0,                       "Role of a newly registered user, when a role of that name exists.")
+    STRING(token_issuer,         "token_issuer",            "usher", PGC_SUSET,                "The iss claim of our access tokens.") \
+    STRING(token_audience,       "token_audience",          "usher", PGC_SUSET,                "The aud claim of our access tokens.") \
+    STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
+    STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
 
 // ENUM(variable, "name", default, options, "description"); the options stand in guc.cpp
 #define USHER_ENUM_SETTINGS(ENUM) \

@@ -1,0 +1,3 @@
+extension/core/lockout.o: extension/core/lockout.cpp \
+ extension/core/lockout.hpp
+extension/core/lockout.hpp:

@@ -1,0 +1,11 @@
+extension/pg/value.o: extension/pg/value.cpp extension/pg/value.hpp \
+ extension/core/types.hpp extension/pg/guard.hpp extension/core/error.hpp \
+ extension/core/error_codes.hpp extension/pg/pg.hpp \
+ extension/pg/compat.hpp
+extension/pg/value.hpp:
+extension/core/types.hpp:
+extension/pg/guard.hpp:
+extension/core/error.hpp:
+extension/core/error_codes.hpp:
+extension/pg/pg.hpp:
+extension/pg/compat.hpp:

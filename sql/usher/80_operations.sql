@@ -1,0 +1,35 @@
+-- Upkeep and health. Every usher extension has private functions _run_maintenance, _check_configuration and _self_check in its
+-- schema; the public functions here call those of all that are installed.
+
+CREATE FUNCTION usher._installed() RETURNS TABLE (extension name, schema name)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT e.extname, n.nspname
+    FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%'
+    ORDER BY e.extname;
+END;
+REVOKE ALL ON FUNCTION usher._installed() FROM PUBLIC;
+COMMENT ON FUNCTION usher._installed() IS 'The usher extensions of this database and their schemas, core first.';
+
+CREATE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    installed record;
+BEGIN
+    IF max_rows IS NULL OR max_rows < 1 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+    END IF;
+    FOR installed IN SELECT i.extension, i.schema FROM usher._installed() i LOOP
+        IF to_regprocedure(format('%I._run_maintenance(integer)', installed.schema)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format('SELECT m.task, m.affected FROM %I._run_maintenance($1) AS m', installed.schema)
+                USING run_maintenance.max_rows;
+        END IF;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION usher.run_maintenance(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_maintenance(integer) IS
+    'Upkeep of all usher extensions in one call, at most max_rows rows of each kind: expired sessions and tokens, old attempts and events, partitions, holds. For the background worker or any scheduler; safe to call at any time.';
