@@ -29,12 +29,22 @@ TransactionState::Entry *TransactionState::push(std::size_t size) {
     return entry;
 }
 
+// Entries are tagged with the subtransaction they belong to; 0 stands for all of them.
+void TransactionState::roll_back(SubTransactionId level) {
+    while (top_ != nullptr && (level == InvalidSubTransactionId || top_->level == level)) {
+        if (on_abort_ != nullptr) on_abort_(top_);
+        top_ = top_->outer;
+    }
+}
+
 void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
     switch (event) {
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_ABORT:
+        for (TransactionState *state = first; state != nullptr; state = state->next_) state->roll_back(InvalidSubTransactionId);
+        break;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PREPARE: // a prepared transaction is nobody's: identity does not travel with it
         for (TransactionState *state = first; state != nullptr; state = state->next_) state->top_ = nullptr;
         break;
@@ -48,7 +58,7 @@ void TransactionState::at_subtransaction_end(SubXactEvent event, SubTransactionI
     if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB) return;
     for (TransactionState *state = first; state != nullptr; state = state->next_) {
         if (event == SUBXACT_EVENT_ABORT_SUB) {
-            while (state->top_ != nullptr && state->top_->level == mine) state->top_ = state->top_->outer;
+            state->roll_back(mine);
         } else {
             for (Entry *entry = state->top_; entry != nullptr && entry->level == mine; entry = entry->outer) entry->level = parent;
         }

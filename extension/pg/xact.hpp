@@ -15,7 +15,9 @@ protected:
         Entry *outer;
         SubTransactionId level;
     };
-    constexpr TransactionState() = default;
+    using AbortHook = void (*)(const Entry *entry) noexcept;
+    /// `on_abort` sees each entry whose (sub)transaction is rolled back, newest first. It may touch memory only.
+    constexpr explicit TransactionState(AbortHook on_abort) : on_abort_(on_abort) {}
     Entry *top() const { return top_; }
     /// Room for an entry of `size` bytes on top of the stack, tagged with the current subtransaction.
     Entry *push(std::size_t size);
@@ -23,6 +25,8 @@ protected:
 private:
     static void at_transaction_end(XactEvent event, void *) noexcept;
     static void at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) noexcept;
+    void roll_back(SubTransactionId level);
+    AbortHook on_abort_;
     Entry *top_ = nullptr;
     TransactionState *next_ = nullptr;
     bool enrolled_ = false;
@@ -37,10 +41,23 @@ template <class T> class TransactionLocal : TransactionState {
     };
 
 public:
-    constexpr TransactionLocal() = default;
+    constexpr TransactionLocal() : TransactionState(nullptr) {}
     /// nullptr when nothing is set in this transaction.
     [[nodiscard]] T *get() const { return top() == nullptr ? nullptr : &static_cast<Node *>(top())->value; }
     void set(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
+};
+
+/// Values of T that were set aside in this transaction. `on_abort` is called for each one whose (sub)transaction is rolled back;
+/// it may touch memory only. After a commit they are forgotten.
+template <class T, void (*on_abort)(const T &) noexcept> class OnAbort : TransactionState {
+    static_assert(std::is_trivially_copyable_v<T>);
+    struct Node : Entry {
+        T value;
+    };
+
+public:
+    constexpr OnAbort() : TransactionState([](const Entry *entry) noexcept { on_abort(static_cast<const Node *>(entry)->value); }) {}
+    void add(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
 };
 
 /// A copy of text that lives until the end of the transaction.

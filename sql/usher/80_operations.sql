@@ -33,3 +33,18 @@ END $$;
 REVOKE ALL ON FUNCTION usher.run_maintenance(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.run_maintenance(integer) IS
     'Upkeep of all usher extensions in one call, at most max_rows rows of each kind: expired sessions and tokens, old attempts and events, partitions, holds. For the background worker or any scheduler; safe to call at any time.';
+
+CREATE FUNCTION usher._write_survivor(table_name text, data jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A row that refers to something that was rolled back as well cannot be written; its trace is in the server log.
+    EXECUTE format('INSERT INTO usher.%1$I SELECT (jsonb_populate_record(NULL::usher.%1$I, $1)).* ON CONFLICT DO NOTHING', table_name)
+        USING data;
+EXCEPTION WHEN integrity_constraint_violation OR undefined_table OR data_exception THEN
+    RAISE LOG 'usher: could not keep a row of % after a rollback: %', table_name, SQLERRM;
+END $$;
+REVOKE ALL ON FUNCTION usher._write_survivor(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._write_survivor(text, jsonb) IS
+    'For the background worker: writes a row whose transaction was rolled back but which must stay, such as a failed login.';
