@@ -12,6 +12,8 @@ namespace usher::guc {
     INT(argon2_iterations,       "argon2_iterations",       2, 1, 20, 0,                       "Passes of Argon2id over its memory.") \
     INT(argon2_parallelism,      "argon2_parallelism",      1, 1, 16, 0,                       "Lanes of Argon2id.") \
     INT(bcrypt_rounds,           "bcrypt_rounds",           12, 10, 15, 0,                     "Binary logarithm of the rounds of bcrypt.") \
+    INT(max_concurrent_hashes,   "max_concurrent_hashes",   0, 0, 1024, 0,                     "Password hashes computed at once over all backends; 0 means the number of cores. Needs preload.") \
+    INT(hash_wait,               "hash_wait",               5000, 0, 60000, GUC_UNIT_MS,       "How long to wait for a turn to hash before the answer is busy.") \
     INT(password_min_length,     "password_min_length",     15, 8, 128, 0,                     "Fewest characters of a password (NIST SP 800-63B).") \
     INT(password_history,        "password_history",        0, 0, 24, 0,                       "How many former passwords may not be used again.") \
     INT(lockout_threshold,       "lockout_threshold",       5, 1, 100, 0,                      "Consecutive failures that lock an account or a network.") \
