@@ -22,7 +22,7 @@ public:
     /// Takes in pending announcements and returns the generation. Never 0.
     std::uint64_t generation();
     /// May what is read now be kept? Not in a parallel worker, which cannot take the latest snapshot.
-    static bool may_keep() { return !IsInParallelMode(); }
+    static bool may_keep() { return !IsParallelWorker(); }
 
 private:
     static void on_relcache_change(Datum, Oid relation) noexcept;

@@ -7,8 +7,12 @@ namespace {
 struct SnapshotScope { // a plain frame's helper: an ERROR lets the resource owner drop the snapshot
     bool pushed = false;
     void push_latest() {
-        if (IsInParallelMode()) return; // GetLatestSnapshot is not allowed there: the active snapshot must do
-        PushActiveSnapshot(GetLatestSnapshot());
+        if (!IsInParallelMode())
+            PushActiveSnapshot(GetLatestSnapshot());
+        else if (!IsParallelWorker()) // the leader of a parallel query may not call GetLatestSnapshot; this one is as late,
+            PushActiveSnapshot(GetCatalogSnapshot(InvalidOid)); // because it is taken anew for what has no syscache
+        else
+            return; // in a worker the snapshot of the leader's query must do
         pushed = true;
     }
     void pop() const {
