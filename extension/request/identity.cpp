@@ -41,6 +41,8 @@ const Identity *current() {
     return who->revoked ? nullptr : who;
 }
 
+bool is_lost() { return identity.get() != nullptr && current() == nullptr; }
+
 const Identity &require() {
     if (const Identity *const who = current()) return *who;
     throw Error(errc::authentication_required, "no valid identity",

@@ -21,6 +21,9 @@ struct Identity {
 
 /// The identity of this transaction; nullptr when there is none, when it has expired, or when its session was revoked.
 const Identity *current();
+/// An identity was set in this transaction, but it has expired or was revoked. Such a transaction is nobody's: it must not
+/// fall back to what the database role may do.
+bool is_lost();
 /// As current(), but throws 28000 when there is none.
 const Identity &require();
 
