@@ -9,7 +9,7 @@ namespace usher {
 
 namespace {
 
-constexpr std::string_view names[] = {"HS256", "HS384", "HS512", "ES256", "ES384", "RS256", "PS256", "EdDSA"};
+constexpr std::string_view names[] = {"HS256", "HS384", "HS512", "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA"};
 
 constexpr json::Limits token_limits{JwtToken::max_bytes, 16};
 

@@ -18,7 +18,7 @@
 
 namespace usher {
 
-enum class JwtAlgorithm : std::uint8_t { hs256, hs384, hs512, es256, es384, rs256, ps256, eddsa };
+enum class JwtAlgorithm : std::uint8_t { hs256, hs384, hs512, es256, es384, es512, rs256, ps256, eddsa };
 
 /// "HS256" and so on, as in the header (RFC 7518, RFC 8037).
 std::string_view to_string(JwtAlgorithm algorithm) noexcept;

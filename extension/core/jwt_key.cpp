@@ -59,22 +59,19 @@ const EVP_MD *digest_of(JwtAlgorithm algorithm) noexcept {
     switch (algorithm) {
     case JwtAlgorithm::hs384:
     case JwtAlgorithm::es384: return EVP_sha384();
-    case JwtAlgorithm::hs512: return EVP_sha512();
+    case JwtAlgorithm::hs512:
+    case JwtAlgorithm::es512: return EVP_sha512();
     case JwtAlgorithm::eddsa: return nullptr; // Ed25519 hashes by itself
     default: return EVP_sha256();
     }
 }
 
+/// Of HMAC: what the secret must have at least.
 std::size_t hash_bytes(JwtAlgorithm algorithm) noexcept {
-    switch (algorithm) {
-    case JwtAlgorithm::hs384:
-    case JwtAlgorithm::es384: return 48;
-    case JwtAlgorithm::hs512: return 64;
-    default: return 32;
-    }
+    return algorithm == JwtAlgorithm::hs512 ? 64 : algorithm == JwtAlgorithm::hs384 ? 48 : 32;
 }
 
-bool is_ecdsa(JwtAlgorithm algorithm) noexcept { return algorithm == JwtAlgorithm::es256 || algorithm == JwtAlgorithm::es384; }
+bool is_ecdsa(JwtAlgorithm algorithm) noexcept { return algorithm >= JwtAlgorithm::es256 && algorithm <= JwtAlgorithm::es512; }
 bool is_rsa(JwtAlgorithm algorithm) noexcept { return algorithm == JwtAlgorithm::rs256 || algorithm == JwtAlgorithm::ps256; }
 
 struct Curve {
@@ -83,6 +80,7 @@ struct Curve {
     std::size_t bytes;   // of a coordinate
 };
 Curve curve_of(JwtAlgorithm algorithm) noexcept {
+    if (algorithm == JwtAlgorithm::es512) return {"P-521", "secp521r1", 66};
     if (algorithm == JwtAlgorithm::es384) return {"P-384", "secp384r1", 48};
     return {"P-256", "prime256v1", 32};
 }

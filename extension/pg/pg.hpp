@@ -23,6 +23,7 @@
 extern "C" {
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/relation.h"
@@ -37,6 +38,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
+#include "common/unicode_norm.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"

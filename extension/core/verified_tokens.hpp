@@ -1,0 +1,50 @@
+// A bounded memory of tokens that were verified, so that a token seen again costs a hash instead of a signature.
+// It remembers that signature and claims were good, never that a token is still valid: times are checked at every use.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/digest.hpp"
+#include "core/types.hpp"
+
+namespace usher {
+
+struct VerifiedToken {
+    std::string claims; // JSON text
+    std::string jti;
+    std::string parsed; // claims in the server's binary form, once somebody has asked for it
+    Uuid user_id{};
+    std::optional<Uuid> session_id;
+    std::optional<std::int64_t> expires_us, not_before_us;
+};
+
+/// Set-associative: a token has four places, of which the one longest unused is taken. No allocation once warm.
+class VerifiedTokens {
+public:
+    /// Tokens with longer claims are not worth remembering: they would make the bound a high one.
+    static constexpr std::size_t max_claims = 2048;
+    static constexpr std::size_t sets = 512, ways = 4;
+
+    /// nullptr when unknown. The token stays where it is until the next insert() or clear().
+    VerifiedToken *find(const Sha256 &hash) noexcept;
+
+    /// A place for the token, fields to be filled by the caller.
+    VerifiedToken &insert(const Sha256 &hash);
+
+    /// Keys, issuer or audience have changed: everything is to be verified anew.
+    void clear() noexcept;
+
+private:
+    struct Place {
+        Sha256 hash;
+        std::uint64_t used = 0; // 0: empty
+        VerifiedToken token;
+    };
+    Place *set_of(const Sha256 &hash) noexcept;
+    std::vector<Place> places_;
+    std::uint64_t clock_ = 0;
+};
+
+} // namespace usher

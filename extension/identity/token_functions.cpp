@@ -1,0 +1,54 @@
+// issue_token and verify_token: our own access tokens, seen from SQL.
+#include "access/access.hpp"
+#include "identity/jsonb.hpp"
+#include "identity/token_cache.hpp"
+#include "identity/tokens.hpp"
+#include "pg/args.hpp"
+#include "pg/result.hpp"
+#include "pg/spi.hpp"
+
+namespace usher::access {
+void require(std::string_view permission, const Uuid *target) __attribute__((weak)); // arrive with access.cpp
+std::vector<std::string> roles_of(const Uuid &user) __attribute__((weak));
+} // namespace usher::access
+
+using namespace usher;
+
+namespace {
+constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id = $1", pg::Access::read};
+} // namespace
+
+/// usher.issue_token(user_id, claims, ttl)
+USHER_FUNCTION(usher_identity_issue_token) {
+    const pg::Args args(fcinfo);
+    access::require("key:manage");
+    const Uuid user = args.uuid(0);
+    {
+        const pg::AsOwner owner;
+        const pg::Rows rows = find_user.run({pg::uuid(user)});
+        if (rows.empty() || !rows.front().boolean(0)) throw Error(errc::unknown_reference, "user does not exist or is not active");
+    }
+    const std::string claims = args.is_null(1) ? std::string() : identity::json_of_argument(fcinfo->args[1].value);
+    std::int64_t ttl = 0;
+    if (const auto given = args.optional_interval_us(2)) {
+        ttl = *given;
+        if (ttl < 1000000) throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
+    }
+    const identity::IssuedToken issued = identity::issue_access_token(user, std::nullopt, access::roles_of(user), claims, ttl);
+    return pg::result(pg::text(issued.token));
+}
+
+/// usher.verify_token(token) -> claims, error
+USHER_FUNCTION(usher_identity_verify_token) {
+    const pg::Args args(fcinfo);
+    const identity::CachedToken found = identity::look_up_token(args.optional_text(0).value_or(""));
+    if (found.token == nullptr) return identity::claims_or_error(fcinfo, std::nullopt, found.error);
+    std::string &parsed = found.token->parsed;
+    if (parsed.empty()) {
+        const std::optional<Datum> made = identity::jsonb_of_claims(found.token->claims);
+        if (!made) return identity::claims_or_error(fcinfo, std::nullopt, "invalid_claims");
+        const void *const bytes = DatumGetPointer(*made);
+        parsed.assign(static_cast<const char *>(bytes), VARSIZE(bytes));
+    }
+    return identity::claims_or_error(fcinfo, PointerGetDatum(parsed.data()), {});
+}

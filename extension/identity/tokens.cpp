@@ -1,0 +1,175 @@
+#include "identity/tokens.hpp"
+
+#include "core/digest.hpp"
+#include "core/random.hpp"
+#include "core/verified_tokens.hpp"
+#include "identity/keys.hpp"
+#include "identity/token_cache.hpp"
+#include "pg/guc.hpp"
+#include "pg/value.hpp"
+
+namespace usher::identity {
+
+namespace {
+
+constexpr std::int64_t second = 1000000;
+constexpr std::string_view reserved[] = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "roles"};
+
+std::string_view setting(const char *value) { return value == nullptr ? std::string_view() : value; }
+
+Uuid new_uuid() {
+    std::array<std::uint8_t, 8> random;
+    fill_random(random.data(), random.size());
+    return make_uuid_v7(pg::clock_time(), random);
+}
+
+void append_member(std::string &claims, std::string_view name, std::string_view text) {
+    claims += claims.size() == 1 ? "\"" : ",\"";
+    claims += name;
+    claims += "\":";
+    json::append_string(claims, text);
+}
+
+void append_member(std::string &claims, std::string_view name, std::int64_t number) {
+    claims += ",\"";
+    claims += name;
+    claims += "\":";
+    claims += std::to_string(number);
+}
+
+void append_extra(std::string &claims, std::string_view extra) {
+    if (extra.empty()) return;
+    json::Document document;
+    if (!document.parse(extra, {JwtToken::max_bytes, 16})) throw Error(errc::invalid_argument, "claims are not valid: " + document.error());
+    if (!document.root().is_object()) throw Error(errc::invalid_argument, "claims must be a JSON object");
+    for (const json::Member member : document.root().members()) {
+        const std::string key = member.key();
+        for (const std::string_view name : reserved)
+            if (key == name) throw Error(errc::invalid_argument, "claim \"" + key + "\" is set by the server and cannot be given");
+        claims += ',';
+        json::append_string(claims, key);
+        claims += ':';
+        claims += member.value.raw();
+    }
+}
+
+// --- What has been verified before ------------------------------------------------------------------------------
+
+struct Verified {
+    VerifiedTokens tokens;
+    JwtToken token; // memory used again and again
+    std::uint64_t keys = 0;
+    std::string issuer, audience;
+    VerifiedToken single; // the last one that was too large for the cache
+};
+
+constinit Verified *verified = nullptr; // never destroyed
+
+/// Forgets everything when what it was verified with has changed.
+Verified &current_cache() {
+    if (verified == nullptr) verified = new Verified;
+    const std::uint64_t keys = signing_keys_generation();
+    const std::string_view issuer = setting(guc::token_issuer), audience = setting(guc::token_audience);
+    if (verified->keys != keys || verified->issuer != issuer || verified->audience != audience) {
+        verified->tokens.clear();
+        verified->issuer = issuer;
+        verified->audience = audience;
+        verified->keys = keys;
+    }
+    return *verified;
+}
+
+const char *code_of(JwtError error) { return error == JwtError::none ? nullptr : result_code(error).data(); }
+
+/// sub must be a user's id, sid (if any) a session's.
+bool read_ids(const JwtToken &token, VerifiedToken &out) {
+    const auto sub = token.claims().find("sub");
+    const auto user = sub ? parse_uuid(sub->as_string()) : std::nullopt;
+    if (!user) return false;
+    out.user_id = *user;
+    out.session_id.reset();
+    if (const auto sid = token.claims().find("sid")) {
+        out.session_id = parse_uuid(sid->as_string());
+        if (!out.session_id) return false;
+    }
+    const auto jti = token.claims().find("jti");
+    out.jti = jti ? jti->as_string() : std::string();
+    return true;
+}
+
+} // namespace
+
+IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id, const std::vector<std::string> &roles,
+                               std::string_view extra_claims, std::int64_t ttl_us) {
+    const std::int64_t ttl_s = ttl_us == 0 ? guc::access_token_ttl : ttl_us / second;
+    if (ttl_s < 1 || ttl_s > max_token_ttl_s) throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
+    const std::int64_t now_s = pg::clock_time() / second;
+    IssuedToken issued;
+    issued.jti = to_string(new_uuid());
+    issued.expires_in_s = ttl_s;
+    issued.expires_at = (now_s + ttl_s) * second;
+    std::string claims = "{";
+    append_member(claims, "iss", setting(guc::token_issuer));
+    append_member(claims, "sub", to_string(user_id));
+    append_member(claims, "aud", setting(guc::token_audience));
+    append_member(claims, "iat", now_s);
+    append_member(claims, "nbf", now_s);
+    append_member(claims, "exp", now_s + ttl_s);
+    append_member(claims, "jti", issued.jti);
+    if (session_id) append_member(claims, "sid", to_string(*session_id));
+    claims += ",\"roles\":[";
+    for (std::size_t i = 0; i < roles.size(); ++i) {
+        if (i > 0) claims += ',';
+        json::append_string(claims, roles[i]);
+    }
+    claims += ']';
+    append_extra(claims, extra_claims);
+    claims += '}';
+    const SigningKey &key = current_signing_key();
+    issued.token = sign_jwt(claims, key.key, "at+jwt", key.kid);
+    return issued;
+}
+
+CachedToken look_up_token(std::string_view text) {
+    if (text.empty() || text.size() > JwtToken::max_bytes) return {code_of(JwtError::malformed), nullptr};
+    Verified &cache = current_cache();
+    const Instant now = pg::clock_time();
+    const Sha256 hash = sha256(text);
+    if (VerifiedToken *const known = cache.tokens.find(hash)) {
+        const JwtError error = check_times(known->expires_us, known->not_before_us, now, guc::clock_skew);
+        return {code_of(error), error == JwtError::none ? known : nullptr};
+    }
+    JwtToken &token = cache.token;
+    if (const JwtError error = token.parse_into(text); error != JwtError::none) return {code_of(error), nullptr};
+    const SigningKey *const key = find_signing_key(token.kid(), now);
+    if (key == nullptr) return {"unknown_key", nullptr};
+    const JwtRules rules{cache.issuer, cache.audience, "at+jwt", now, guc::clock_skew, true};
+    if (const JwtError error = token.verify(key->key, rules); error != JwtError::none) return {code_of(error), nullptr};
+    VerifiedToken ids;
+    if (!read_ids(token, ids)) return {code_of(JwtError::invalid_claims), nullptr};
+    VerifiedToken &place = token.payload().size() <= VerifiedTokens::max_claims ? cache.tokens.insert(hash) : cache.single;
+    place.claims = token.payload();
+    place.jti = ids.jti;
+    place.user_id = ids.user_id;
+    place.session_id = ids.session_id;
+    // The key's end bounds the token's: after it the token is no longer to be believed.
+    place.expires_us = std::min(*token.expires_us(), key->retires_at);
+    place.not_before_us = token.not_before_us();
+    place.parsed.clear();
+    return {nullptr, &place};
+}
+
+CheckedToken check_token(std::string_view text) {
+    const CachedToken found = look_up_token(text);
+    CheckedToken checked;
+    checked.error = found.error;
+    if (found.token == nullptr) return checked;
+    checked.claims = found.token->claims;
+    checked.user_id = found.token->user_id;
+    checked.session_id = found.token->session_id;
+    checked.expires_at = *found.token->expires_us;
+    checked.jti = found.token->jti;
+    return checked;
+}
+
+} // namespace usher::identity

@@ -1,0 +1,128 @@
+// base64url, base64, hexadecimal, UTF-8, digests and random numbers.
+#include "core/digest.hpp"
+#include "core/encoding.hpp"
+#include "core/error.hpp"
+#include "core/random.hpp"
+#include "core/utf8.hpp"
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace {
+
+using namespace usher;
+
+TEST(Base64Url, EncodesTheVectorsOfRfc4648WithoutPadding) {
+    EXPECT_EQ(base64url_encode(""), "");
+    EXPECT_EQ(base64url_encode("f"), "Zg");
+    EXPECT_EQ(base64url_encode("fo"), "Zm8");
+    EXPECT_EQ(base64url_encode("foo"), "Zm9v");
+    EXPECT_EQ(base64url_encode("foobar"), "Zm9vYmFy");
+    EXPECT_EQ(base64url_encode("\xff\xef\xbf"), "_--_");
+}
+
+TEST(Base64Url, DecodesTheExampleOfRfc7515AppendixC) {
+    EXPECT_EQ(base64url_decode("A-z_4ME"), std::string("\x03\xec\xff\xe0\xc1"));
+}
+
+TEST(Base64Url, RefusesEverythingButTheCanonicalForm) {
+    EXPECT_FALSE(base64url_decode("Zg=="));  // padding
+    EXPECT_FALSE(base64url_decode("Zh"));    // unused bits
+    EXPECT_FALSE(base64url_decode("Zm9"));   // unused bits
+    EXPECT_FALSE(base64url_decode("Z"));     // no whole byte
+    EXPECT_FALSE(base64url_decode("Zm9vY")); // no whole byte
+    EXPECT_FALSE(base64url_decode("Zm 9v"));
+    EXPECT_FALSE(base64url_decode("Zm9v\n"));
+    EXPECT_FALSE(base64url_decode("+/+/"));
+    EXPECT_FALSE(base64url_decode(std::string_view("Zm\0v", 4)));
+    EXPECT_FALSE(base64url_decode("\xc3\xa4\xc3\xa4"));
+    EXPECT_EQ(base64url_decode(""), std::string());
+}
+
+TEST(Base64Url, GivesBackEveryByteString) {
+    std::string bytes;
+    for (int i = 0; i < 256; ++i) {
+        EXPECT_EQ(base64url_decode(base64url_encode(bytes)), bytes);
+        bytes += static_cast<char>(i);
+    }
+}
+
+TEST(Base64, KnowsBothKindsOfPadding) {
+    EXPECT_EQ(base64_encode("fo"), "Zm8=");
+    EXPECT_EQ(base64_encode("fo", Padding::none), "Zm8");
+    EXPECT_EQ(base64_decode("Zm8="), std::string("fo"));
+    EXPECT_EQ(base64_decode("Zg=="), std::string("f"));
+    EXPECT_EQ(base64_decode("Zm8", Padding::none), std::string("fo"));
+    EXPECT_FALSE(base64_decode("Zm8"));
+    EXPECT_FALSE(base64_decode("Zm8=", Padding::none));
+    EXPECT_FALSE(base64_decode("Zg=="
+                               "Zg=="));
+    EXPECT_FALSE(base64_decode("Z==="));
+    EXPECT_FALSE(base64_decode("===="));
+    EXPECT_FALSE(base64_decode("_--_"));
+}
+
+TEST(Hex, GoesBothWays) {
+    EXPECT_EQ(hex_encode(std::string_view("\x00\xfa\x10", 3)), "00fa10");
+    EXPECT_EQ(hex_decode("00Fa10"), std::string("\x00\xfa\x10", 3));
+    EXPECT_FALSE(hex_decode("0"));
+    EXPECT_FALSE(hex_decode("0g"));
+}
+
+TEST(Utf8, AcceptsEveryLengthAtItsEnds) {
+    for (const char *text : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+                             "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "plain ASCII, long enough for whole words \xc3\xa4"})
+        EXPECT_TRUE(is_valid_utf8(text)) << text;
+}
+
+TEST(Utf8, RefusesWhatRfc3629Forbids) {
+    for (const char *text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82",
+                             "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "eight ASCII and then \xfe", "\xf0\x90\x80"})
+        EXPECT_FALSE(is_valid_utf8(text));
+}
+
+TEST(Utf8, CountsCharacters) {
+    EXPECT_EQ(utf8_length("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97"), 4U);
+}
+
+TEST(Utf8, AppendsCodePoints) {
+    std::string out;
+    for (const std::uint32_t c : {0x41U, 0xe4U, 0x20acU, 0x1f697U}) append_utf8(out, c);
+    EXPECT_EQ(out, "A\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97");
+}
+
+TEST(Digest, ComputesSha256) { // FIPS 180-4 examples
+    EXPECT_EQ(hex_encode(sha256_bytes("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(hex_encode(sha256_bytes("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST(Digest, ComputesHmac) { // RFC 4231 test case 2
+    EXPECT_EQ(hex_encode(hmac_sha256("Jefe", "what do ya want for nothing?")),
+              "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(Digest, ComparesWholeTexts) {
+    EXPECT_TRUE(constant_time_equal("", ""));
+    EXPECT_TRUE(constant_time_equal("abc", "abc"));
+    EXPECT_FALSE(constant_time_equal("abc", "abd"));
+    EXPECT_FALSE(constant_time_equal("abc", "abcd"));
+}
+
+TEST(Random, NeverRepeatsATokenOf43Characters) {
+    std::set<std::string> seen;
+    for (int i = 0; i < 1000; ++i) seen.insert(random_token());
+    EXPECT_EQ(seen.size(), 1000U);
+    EXPECT_EQ(seen.begin()->size(), 43U);
+}
+
+TEST(Random, StaysBelowItsBound) {
+    std::set<std::uint32_t> seen;
+    for (int i = 0; i < 1000; ++i) seen.insert(random_below(7));
+    EXPECT_EQ(seen.size(), 7U);
+    EXPECT_EQ(*seen.rbegin(), 6U);
+    EXPECT_THROW(random_below(0), Error);
+    EXPECT_EQ(random_digits(6).find_first_not_of("0123456789"), std::string::npos);
+    EXPECT_EQ(random_digits(6).size(), 6U);
+}
+
+} // namespace
