@@ -54,10 +54,11 @@ cluster_start() { # DIR [STAMP]
     } > "$1/usher.conf.new"
     if cmp -s "$1/usher.conf.new" "$1/usher.conf" && cluster_runs "$1"; then return 0; fi
     mv "$1/usher.conf.new" "$1/usher.conf"
-    # no -w message and no inherited output: whoever waits for our output must not wait for the server's end
-    "$BINDIR/pg_ctl" -D "$1/data" -w -t 60 -m fast -l "$1/log" restart > "$1/start.log" 2>&1 < /dev/null || {
+    if cluster_runs "$1"; then "$BINDIR/pg_ctl" -D "$1/data" -w -m fast stop > /dev/null; fi
+    # no inherited output: whoever waits for the end of ours must not wait for the server's
+    "$BINDIR/pg_ctl" -D "$1/data" -w -t 60 -l "$1/log" start > "$1/start.log" 2>&1 < /dev/null || {
         cat "$1/start.log" >&2
-        tail -n 20 "$1/log" >&2
+        tail -n 20 "$1/log" >&2 || true
         return 1
     }
 }

@@ -95,6 +95,10 @@ locate() {
             fi ;;
     esac
     [ "$BUILD" = "$here/build" ] || SRC=$BUILD/src
+    if [ -n "${USHER_BUILD:-}" ]; then # ./dev inside ./dev test: what was built already
+        BUILD=$USHER_BUILD
+        SRC=$here
+    fi
     USHER_INSTANCE=${USHER_INSTANCE:-$BUILD/run}
 }
 

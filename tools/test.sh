@@ -146,7 +146,7 @@ run_tap() { # FOLDER FROM TO [NAME...]
     # shellcheck disable=SC2086
     (cd "$SRC/test" && env TESTDIR="$folder" TEMP_CONFIG="$T/test.conf" PATH="$BINDIR:$PATH" \
         PG_REGRESS="$REGRESS_PROGRAMS/regress/pg_regress" \
-        USHER_SOURCE="$SRC" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
+        USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
         perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$REGRESS_PROGRAMS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
     if [ -f "$folder/counts" ]; then
         read -r good bad < "$folder/counts"

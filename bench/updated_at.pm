@@ -1,0 +1,51 @@
+# What the two updated_at cases share: a table of 11 columns, and the same trigger four ways.
+package updated_at;
+use strict;
+use warnings;
+
+sub setup {
+    my ($rows) = @_;
+    return qq{
+        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
+        CREATE EXTENSION IF NOT EXISTS moddatetime;
+        DROP SCHEMA IF EXISTS bench CASCADE;
+        CREATE SCHEMA bench;
+        CREATE TABLE bench.seed AS
+            SELECT i::bigint AS id, i % 1000 AS customer, 'name ' || i AS name, md5(i::text) AS reference, 'a note of ordinary length' AS note,
+                   (i % 10000) / 100.0 AS amount, 'pending' AS status, i AS counter, now() AS created_at, now() AS updated_at,
+                   now() AS seen_at
+            FROM generate_series(1, $rows) i;
+        CREATE TABLE bench.t (LIKE bench.seed);
+        ALTER TABLE bench.t ADD PRIMARY KEY (id);
+        CREATE FUNCTION bench.touch() RETURNS trigger LANGUAGE plpgsql
+            AS \$\$ BEGIN NEW.updated_at := now(); RETURN NEW; END \$\$;
+    };
+}
+
+# The same data for each run, and no trigger left by the variant before.
+sub reset {
+    return q{
+        DROP TRIGGER IF EXISTS touch ON bench.t;
+        TRUNCATE bench.t;
+        INSERT INTO bench.t SELECT * FROM bench.seed;
+        VACUUM (FREEZE, ANALYZE) bench.t;
+    };
+}
+
+sub variants {
+    my $trigger = sub { "CREATE TRIGGER touch BEFORE UPDATE ON bench.t FOR EACH ROW EXECUTE FUNCTION $_[0];" };
+    return [
+        { name => 'no trigger' },
+        { name => 'PL/pgSQL', reset => $trigger->('bench.touch()') },
+        { name => 'moddatetime (contrib)', reset => $trigger->("moddatetime('updated_at')") },
+        { name => 'usher.set_updated_at()', reset => $trigger->("usher.set_updated_at('updated_at')"), ours => 1 },
+    ];
+}
+
+sub targets {
+    return [
+        { variant => 'usher.set_updated_at()', against => 'PL/pgSQL', at_most => 0.40 },
+        { variant => 'usher.set_updated_at()', against => 'moddatetime (contrib)', at_most => 0.60 },
+    ];
+}
+1;

@@ -1,0 +1,28 @@
+#!/bin/sh
+# ./dev bench [CASE...]: a cluster of its own with the settings below, the cases of bench/cases/, and a results page.
+set -eu
+. "$SRC/tools/cluster.sh"
+dir=$BUILD/bench
+mkdir -p "$dir"
+sh "$SRC/tools/build.sh" all > "$dir/build.log" 2>&1 && sh "$SRC/tools/build.sh" install DESTDIR="$dir/root" >> "$dir/build.log" 2>&1 ||
+    { tail -n 40 "$dir/build.log" >&2; exit 1; }
+trap 'cluster_stop "$dir"; rm -rf "$dir/data" "$dir/root"' EXIT
+trap 'exit 130' INT TERM
+cluster_init "$dir"
+# No disk, no background work, no parallel plans: what is compared is the work of one backend.
+cluster_start "$dir" <<END
+$(extension_settings "$dir/root")
+shared_preload_libraries = 'usher'
+shared_buffers = 512MB
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+autovacuum = off
+jit = off
+max_parallel_workers_per_gather = 0
+max_wal_size = 8GB
+checkpoint_timeout = 1h
+END
+rm -f "$dir/results.md"
+BENCH_PSQL=$BINDIR/psql BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
+    perl "$SRC/bench/bench.pl" --out "$dir/results.md" "$@"
