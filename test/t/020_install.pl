@@ -56,17 +56,19 @@ $node->start;
 
 # Every object of a database, by name, but nothing of the system's own.
 my $inventory = q{
+    SELECT thing FROM (
     SELECT 'relation ' || c.oid::regclass FROM pg_class c WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
     UNION ALL SELECT 'function ' || p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
     UNION ALL SELECT 'type ' || t.oid::regtype FROM pg_type t WHERE t.typnamespace::regnamespace::text !~ '^(pg_|information_schema)'
     UNION ALL SELECT 'event trigger ' || evtname FROM pg_event_trigger
     UNION ALL SELECT 'extension ' || extname FROM pg_extension
     UNION ALL SELECT 'cast ' || c.castsource::regtype || ' to ' || c.casttarget::regtype FROM pg_cast c WHERE c.oid >= 16384
-    ORDER BY 1 COLLATE "C"};
+    ) AS things (thing) ORDER BY thing COLLATE "C"};
 my @features = grep { $_ ne 'usher' } @extensions;
 my @orders = (
     [ 'core first', [ 'CREATE EXTENSION usher CASCADE', map { "CREATE EXTENSION $_ SCHEMA wash CASCADE" } @features ] ],
-    [ 'features first, core by CASCADE', [ map { "CREATE EXTENSION $_ SCHEMA wash CASCADE" } @features ? reverse @features : @extensions ] ]);
+    [ 'features first, core by CASCADE', [ map { "CREATE EXTENSION $_ SCHEMA wash CASCADE" } reverse @features ] ]);
+pop @orders unless @features;
 my $number = 0;
 my @made;
 for my $order (@orders)
@@ -98,7 +100,7 @@ for my $order (@orders)
     $node->safe_psql($database, join '; ', 'CREATE EXTENSION usher CASCADE', 'DROP EXTENSION usher', @$statements);
     is($node->safe_psql($database, $inventory), $made[-1], "$name: and it can be created again");
 }
-is($made[0], $made[1], 'the order makes no difference');
+is($made[0], $made[-1], 'the order makes no difference');
 
 # A function that somebody planted in the schema is not taken over.
 $node->safe_psql('postgres', q{CREATE DATABASE planted});
