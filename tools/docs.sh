@@ -9,7 +9,7 @@ sh "$SRC/tools/build.sh" install DESTDIR="$dir/root" > "$dir/build.log" 2>&1 || 
 trap 'cluster_stop "$dir"; rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 cluster_init "$dir"
-{ extension_settings "$dir/root"; echo "fsync = off"; } | cluster_start "$dir"
+{ extension_settings "$dir/root"; echo "shared_preload_libraries = 'usher'"; echo "fsync = off"; } | cluster_start "$dir"
 cluster_psql "$dir" postgres -f "$SRC/tools/database.sql" > /dev/null
 for page in reference errors; do
     cluster_psql "$dir" postgres -f "$SRC/tools/$page.sql" > "$out/$page.md"
