@@ -6,10 +6,6 @@
 #include "pg/result.hpp"
 #include "pg/xact.hpp"
 
-namespace usher::identity {
-CheckedToken check_token(std::string_view token) __attribute__((weak)); // arrives with tokens.cpp
-}
-
 namespace usher::request {
 
 namespace {
