@@ -27,6 +27,8 @@ struct ErrorCode {
     X(idempotency_mismatch,     "US004", 422, "The idempotency key was used before with other arguments.") \
     X(unknown_reference,        "US005", 404, "A row that the call refers to does not exist or is not active.") \
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
+    X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
+    X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
     X(invalid_signature,        "",      401, "The signature of the token does not match.") \

@@ -1,0 +1,51 @@
+// What each user holds, read from the tables once and kept in this backend until somebody changes the rules.
+#pragma once
+#include "core/permission.hpp"
+#include <string>
+#include <vector>
+
+namespace usher::access {
+
+/// A role of a user with where and until when it counts.
+struct HeldRole {
+    std::string name;
+    std::optional<std::string> scope;
+    Instant expires_at = permission::never;
+};
+
+/// An assignment or a right to manage, by role. nullopt as role: everybody, whatever the roles.
+struct RoleRef {
+    std::optional<Uuid> role_id;
+    std::optional<std::string> scope;
+    Instant expires_at = permission::never;
+};
+
+class UserAccess {
+public:
+    permission::RuleSet rules;      // none for a deactivated or unknown user
+    std::vector<HeldRole> roles;    // inherited ones included; none for a deactivated or unknown user
+    std::vector<RoleRef> manages;   // target roles of role_management for the held roles
+    std::vector<RoleRef> assigned;  // direct roles, also of a deactivated user, for whoever wants to manage him
+
+    /// What the rules say about one permission, worked out at the first question. nullptr for a malformed permission.
+    const permission::Windows *windows(std::string_view permission);
+    /// Estimate of the memory in use, in bytes.
+    [[nodiscard]] std::size_t weight() const;
+
+private:
+    struct Hash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
+    std::unordered_map<std::string, permission::Windows, Hash, std::equal_to<>> windows_;
+};
+
+/// Takes in what has been announced, and returns a number that changes whenever pointers got from this cache before may no
+/// longer be used. Never 0.
+std::uint64_t cache_stamp();
+/// The same number without taking anything in, to be kept beside such a pointer.
+std::uint64_t stamp_of_pointers();
+/// The user's entry, read from the tables if need be. The last two entries handed out stay valid until the next call of
+/// cache_stamp().
+UserAccess &cached(const Uuid &user);
+
+} // namespace usher::access
