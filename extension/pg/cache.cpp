@@ -33,7 +33,13 @@ void Invalidation::resolve() {
 
 std::uint64_t Invalidation::generation() {
     if (!enrolled_) enroll();
-    call([] { AcceptInvalidationMessages(); });
+    // Once per statement of the client is enough, and a check per row should cost nothing. Statements inside functions take
+    // messages in by themselves when they lock their tables.
+    static constinit TimestampTz accepted_at = 0;
+    if (const TimestampTz statement = GetCurrentStatementStartTimestamp(); statement != accepted_at) {
+        call([] { AcceptInvalidationMessages(); });
+        accepted_at = statement;
+    }
     if (!OidIsValid(relation_)) resolve();
     return generation_;
 }
