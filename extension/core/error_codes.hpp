@@ -21,6 +21,15 @@ struct ErrorCode {
     X(authentication_required,  "28000", 401, "No valid identity: the access token is missing, malformed, expired or revoked.") \
     X(not_permitted,            "42501", 403, "The identity lacks the permission.") \
     X(not_configured,           "55000", 500, "Something that must be set up by an administrator is missing.") \
+    X(slot_taken,               "UB001", 409, "The staff member or the customer has another booking at this time.") \
+    X(capacity_full,            "UB002", 409, "The location has no place left at this time.") \
+    X(outside_hours,            "UB003", 422, "The location is not open during the whole booking.") \
+    X(notice_or_horizon,        "UB004", 422, "The start is too soon or too far ahead.") \
+    X(staff_not_eligible,       "UB005", 409, "The staff member cannot take this booking.") \
+    X(too_late_to_cancel,       "UB006", 409, "It is too late to cancel or move the booking.") \
+    X(hold_expired,             "UB007", 409, "The hold of a pending booking has run out.") \
+    X(not_on_slot_grid,         "UB008", 422, "No slot of the service begins at this time.") \
+    X(location_in_use,          "UB009", 409, "The location has bookings that are still to come.") \
     X(illegal_transition,       "US001", 409, "The status machine has no such transition from the current status.") \
     X(not_allowed,              "US002", 403, "The transition exists, but this actor may not make it now.") \
     X(stale_version,            "US003", 412, "Somebody changed the row since the caller read it.") \
