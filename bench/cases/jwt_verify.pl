@@ -48,7 +48,7 @@ return {
         { name => 'nothing', measure => 'SELECT count(length(token)) FROM bench.tokens;' },
         { name => 'PL/pgSQL and pgcrypto', measure => q{SELECT count(bench.verify(token, repeat('k', 32)::bytea)) FROM bench.tokens;} },
         { name => 'usher.verify_jwt()', ours => 1,
-          measure => q{SELECT count(v.claims) FROM bench.tokens, LATERAL usher.verify_jwt(token, repeat('k', 32), 'HS256') v;} },
+          measure => q{SELECT count((usher.verify_jwt(token, repeat('k', 32), 'HS256')).claims) FROM bench.tokens;} },
     ],
     targets => [ { variant => 'usher.verify_jwt()', against => 'PL/pgSQL and pgcrypto', at_most => 0.12 } ],
 };
