@@ -181,6 +181,7 @@ fi
 build all "install DESTDIR=$T/root"
 { extension_settings "$T/root"
   echo "shared_preload_libraries = 'usher'"
+  echo "max_prepared_transactions = 4"
   echo "fsync = off"
 } > "$T/test.conf"
 
