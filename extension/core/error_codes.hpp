@@ -38,6 +38,7 @@ struct ErrorCode {
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
+    X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
     X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
     X(invalid_signature,        "",      401, "The signature of the token does not match.") \

@@ -35,6 +35,7 @@ namespace usher::guc {
 #define USHER_BOOL_SETTINGS(BOOL) \
     BOOL(require_verified_email, "require_verified_email",  true,  "Log in only accounts whose e-mail address is verified.") \
     BOOL(reveal_lockout,         "reveal_lockout",          false, "Tell the caller of login that the account is locked, and for how long.") \
+    BOOL(notify_events,          "notify_events",           false, "Publishing also sends NOTIFY usher_events with the consumer's name; commits then wait for each other.") \
     BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
 
 // STRING(variable, "name", default, context, "description")

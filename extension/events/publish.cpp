@@ -1,0 +1,175 @@
+#include "events/events.hpp"
+#include "events/subscriptions.hpp"
+#include "operations/worker.hpp"
+#include "pg/args.hpp"
+#include "pg/guc.hpp"
+#include "pg/result.hpp"
+#include "pg/spi.hpp"
+#include "request/identity.hpp"
+
+namespace usher::events {
+
+namespace {
+constexpr int max_depth = 16;
+constexpr std::size_t max_name = 100, max_key = 255;
+
+constinit pg::Statement insert_event{
+    "INSERT INTO usher.events (id, event, payload, key, causation_id, depth, user_id, correlation_id)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+constinit pg::Statement insert_deliveries{
+    "INSERT INTO usher.deliveries (event_id, consumer, event, key)"
+    " SELECT $1, c.consumer, $3, $4 FROM pg_catalog.unnest($2) AS c (consumer)"};
+constinit pg::Statement notify{"SELECT pg_catalog.pg_notify('usher_events', c.consumer) FROM pg_catalog.unnest($1) AS c (consumer)"};
+constinit pg::Statement find_event{"SELECT e.event, e.payload, e.depth FROM usher.events e WHERE e.id = $1"};
+
+// The event whose handler runs now: the cause of whatever that handler publishes.
+struct Frame {
+    Uuid id;
+    int depth;
+};
+constinit const Frame *running = nullptr;
+
+class Running { // errors arrive as exceptions, so this always comes back
+public:
+    explicit Running(const Frame &frame) : outer_(running) { running = &frame; }
+    ~Running() { running = outer_; }
+    Running(const Running &) = delete;
+    Running &operator=(const Running &) = delete;
+
+private:
+    const Frame *outer_;
+};
+
+bool is_event_name(std::string_view name) {
+    if (name.empty() || name.size() > max_name || name.front() == '.' || name.back() == '.') return false;
+    char last = '\0';
+    for (const char c : name) {
+        const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || (c == '.' && last != '.');
+        if (!ok) return false;
+        last = c;
+    }
+    return true;
+}
+
+Uuid new_id() {
+    std::array<std::uint8_t, 8> random;
+    if (!pg::call([&] { return pg_strong_random(random.data(), random.size()); }))
+        throw Error("58000", "could not generate random values");
+    return make_uuid_v7(pg::clock_time(), random);
+}
+
+// As the handler's owner and with a safe search_path, whoever publishes: a handler may write its feature's tables, which the
+// publisher may not. After an ERROR the rollback brings user and settings back.
+void call_handler(const Subscription &subscription, Datum event, Datum payload) {
+    pg::call([&] {
+        Oid user;
+        int context;
+        GetUserIdAndSecContext(&user, &context);
+        const int settings = NewGUCNestLevel();
+        SetUserIdAndSecContext(subscription.owner, context | SECURITY_LOCAL_USERID_CHANGE);
+        set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+        FmgrInfo function;
+        fmgr_info(subscription.handler, &function);
+        LOCAL_FCINFO(arguments, 2);
+        InitFunctionCallInfoData(*arguments, &function, 2, InvalidOid, nullptr, nullptr);
+        arguments->args[0] = {event, false};
+        arguments->args[1] = {payload, false};
+        FunctionCallInvoke(arguments);
+        AtEOXact_GUC(true, settings);
+        SetUserIdAndSecContext(user, context);
+    });
+}
+
+Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::string_view> key) {
+    if (!is_event_name(event))
+        throw Error(errc::invalid_argument, "event must be words of a-z, 0-9 and _ joined by dots, at most 100 characters");
+    if (key && (key->empty() || key->size() > max_key))
+        throw Error(errc::invalid_argument, "key must have 1 to 255 bytes");
+    if (!pg::call([&] { return JB_ROOT_IS_OBJECT(DatumGetJsonbP(payload)) != 0; }))
+        throw Error(errc::invalid_argument, "payload must be a JSON object");
+    const int depth = running == nullptr ? 0 : running->depth + 1;
+    if (depth > max_depth)
+        throw Error(errc::event_loop, "event handlers published events in a chain of more than " + std::to_string(max_depth),
+                    R"({"event": ")" + std::string(event) + R"("})", "A handler may publish only events that do not lead back to it.");
+
+    const Frame frame{new_id(), depth};
+    const request::Identity *const who = request::current();
+    const std::string_view correlation_id = request::context().correlation_id;
+    // A copy: a handler that subscribes changes the cache.
+    std::vector<Subscription> sync;
+    std::vector<std::string> async;
+    for (const Subscription &each : subscriptions()) {
+        if (!each.matches(event)) continue;
+        if (!each.is_sync) async.push_back(each.consumer);
+        else if (OidIsValid(each.handler)) sync.push_back(each);
+    }
+    std::sort(async.begin(), async.end()); // one delivery, though several patterns of a consumer match
+    async.erase(std::unique(async.begin(), async.end()), async.end());
+
+    {
+        const pg::AsOwner owner;
+        const pg::Param key_param = pg::text_or_null(key);
+        insert_event.run({pg::uuid(frame.id), pg::text(event), pg::datum(JSONBOID, payload), key_param,
+                          pg::uuid_or_null(running == nullptr ? nullptr : &running->id), pg::int4(depth),
+                          pg::uuid_or_null(who == nullptr ? nullptr : &who->user_id),
+                          correlation_id.empty() ? pg::null(TEXTOID) : pg::text(correlation_id)});
+        if (!async.empty()) {
+            insert_deliveries.run({pg::uuid(frame.id), pg::text_array(async), pg::text(event), key_param});
+            if (guc::notify_events) notify.run({pg::text_array(async)});
+        }
+    }
+    if (!sync.empty()) {
+        const Running now(frame);
+        const Datum name = pg::result(pg::text(event));
+        for (const Subscription &each : sync) call_handler(each, name, payload);
+    }
+    return frame.id;
+}
+
+// Async subscriptions with a handler are served by the worker; without preload by whoever calls usher.run_event_handlers().
+constinit pg::Statement run_handlers{"SELECT usher.run_event_handlers(100)"};
+[[maybe_unused]] const bool registered = [] {
+    operations::flush_regularly([] { run_handlers.run(); });
+    return true;
+}();
+} // namespace
+
+Uuid publish(std::string_view event, std::string_view payload, std::optional<std::string_view> key) {
+    return publish_jsonb(event, pg::result(pg::jsonb(payload)), key);
+}
+
+bool run_handler(const Uuid &event_id, std::string_view consumer) {
+    const pg::Rows rows = [&] {
+        const pg::AsOwner owner;
+        return find_event.run({pg::uuid(event_id)});
+    }();
+    if (rows.empty()) throw Error(errc::unknown_reference, "event does not exist");
+    const pg::Row event = rows.front();
+    for (const Subscription &each : subscriptions()) {
+        if (each.is_sync || each.consumer != consumer || !OidIsValid(each.handler) || !each.matches(event.text(0))) continue;
+        const Subscription subscription = each;
+        const Frame frame{event_id, event.int4(2)};
+        const Running now(frame);
+        call_handler(subscription, event.datum(0), event.datum(1));
+        return true;
+    }
+    return false;
+}
+
+} // namespace usher::events
+
+using namespace usher;
+
+/// usher.publish(event, payload, key)
+USHER_FUNCTION(usher_events_publish) {
+    const pg::Args args(fcinfo);
+    const std::string_view event = args.text(0);
+    if (args.is_null(1)) args.refuse_null(1);
+    return pg::result(pg::uuid(events::publish_jsonb(event, PG_GETARG_DATUM(1), args.optional_text(2))));
+}
+
+/// usher._run_event_handler(event_id, consumer)
+USHER_FUNCTION(usher_events_run_handler) {
+    const pg::Args args(fcinfo);
+    return BoolGetDatum(events::run_handler(args.uuid(0), args.text(1)));
+}

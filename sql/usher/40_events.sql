@@ -1,0 +1,353 @@
+-- Events: what features tell each other instead of reading each other's tables. An event is a row of the transaction that publishes it.
+
+CREATE TABLE usher.events (
+    id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
+    event text NOT NULL CHECK (event <> '' AND octet_length(event) <= 100),
+    payload jsonb NOT NULL CHECK (jsonb_typeof(payload) = 'object'),
+    key text CHECK (octet_length(key) BETWEEN 1 AND 255),
+    causation_id uuid,
+    depth integer NOT NULL DEFAULT 0 CHECK (depth >= 0),
+    user_id uuid,
+    correlation_id text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX events_event_idx ON usher.events (event, id);
+CREATE INDEX events_created_at_idx ON usher.events (created_at);
+COMMENT ON TABLE usher.events IS
+    'Every event, written by the transaction that made it true. One-time tokens travel to the mailer in payloads, so nobody but the owner of the extension reads it.';
+COMMENT ON COLUMN usher.events.key IS 'Async consumers get events with the same key one after the other, in order.';
+COMMENT ON COLUMN usher.events.causation_id IS 'The event whose handler published this one.';
+COMMENT ON COLUMN usher.events.depth IS 'Length of the chain of causes; bounded, so that handlers cannot run in a circle.';
+COMMENT ON COLUMN usher.events.user_id IS 'The identity of the publishing transaction.';
+SELECT pg_catalog.pg_extension_config_dump('usher.events', '');
+
+CREATE TABLE usher.subscriptions (
+    id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
+    event text NOT NULL,
+    consumer text NOT NULL CHECK (octet_length(consumer) BETWEEN 1 AND 100),
+    mode text NOT NULL CHECK (mode IN ('sync', 'async')),
+    handler_schema name,
+    handler_name name,
+    max_attempts integer NOT NULL DEFAULT 25 CHECK (max_attempts BETWEEN 1 AND 1000),
+    is_active boolean NOT NULL DEFAULT true,
+    extension name,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (event, consumer),
+    CHECK ((handler_schema IS NULL) = (handler_name IS NULL)),
+    CHECK (mode = 'async' OR handler_name IS NOT NULL)
+);
+COMMENT ON TABLE usher.subscriptions IS 'Who gets which events, and how. Sync handlers run in the order of id.';
+COMMENT ON COLUMN usher.subscriptions.event IS 'Name of an event, a prefix such as booking.*, or * for all.';
+COMMENT ON COLUMN usher.subscriptions.handler_name IS
+    'Function (event text, payload jsonb), by name: no Oid survives a dump. A handler that does not exist (any more) is skipped.';
+COMMENT ON COLUMN usher.subscriptions.extension IS 'The extension whose script subscribed; the row comes back with that extension and is not dumped.';
+SELECT pg_catalog.pg_extension_config_dump('usher.subscriptions', 'WHERE extension IS NULL');
+
+CREATE TABLE usher.deliveries (
+    event_id uuid NOT NULL,
+    consumer text NOT NULL,
+    event text NOT NULL,
+    key text,
+    status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'completed', 'parked')),
+    attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    visible_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    error_message text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    completed_at timestamptz,
+    PRIMARY KEY (event_id, consumer),
+    CHECK ((status = 'completed') = (completed_at IS NOT NULL))
+);
+CREATE INDEX deliveries_pending_idx ON usher.deliveries (consumer, event_id) WHERE status = 'pending';
+CREATE INDEX deliveries_pending_key_idx ON usher.deliveries (consumer, key, event_id) WHERE status = 'pending' AND key IS NOT NULL;
+CREATE INDEX deliveries_parked_idx ON usher.deliveries (consumer, event_id) WHERE status = 'parked';
+CREATE INDEX deliveries_completed_at_idx ON usher.deliveries (completed_at) WHERE status = 'completed';
+COMMENT ON TABLE usher.deliveries IS
+    'One row per event and async consumer, written together with the event: readers follow the state of their own rows, so a late commit is never skipped.';
+COMMENT ON COLUMN usher.deliveries.status IS 'pending: to be delivered, or claimed until visible_at; completed; parked: failed too often, waits for retry_event().';
+SELECT pg_catalog.pg_extension_config_dump('usher.deliveries', '');
+
+-- The cache of subscriptions (extension/events/subscriptions.cpp) watches them.
+CREATE TABLE usher.events_inval ();
+COMMENT ON TABLE usher.events_inval IS 'Always empty: carries the invalidation of cached subscriptions to all backends and standbys.';
+CREATE TRIGGER subscriptions_invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.subscriptions
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('events_inval');
+ALTER TABLE usher.subscriptions ENABLE ALWAYS TRIGGER subscriptions_invalidate;
+
+CREATE FUNCTION usher.publish(event text, payload jsonb DEFAULT '{}', key text DEFAULT NULL) RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'usher_events_publish';
+REVOKE ALL ON FUNCTION usher.publish(text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.publish(text, jsonb, text) IS
+    'Publishes an event in this transaction and returns its id. Sync subscribers run before it returns, in order, each as the owner of its handler; what they raise goes to the publisher. Async consumers claim it after the commit. Raises US501 when handlers publish in a circle.';
+
+CREATE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
+                                max_attempts integer DEFAULT 25) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function pg_proc;
+    function_schema name;
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('event:manage');
+    END IF;
+    IF event IS NULL OR event !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$' OR octet_length(event) > 100 THEN
+        PERFORM usher.raise_error('invalid_argument', 'event must be words of a-z, 0-9 and _ joined by dots, such a name followed by ".*", or "*"');
+    ELSIF consumer IS NULL OR octet_length(consumer) NOT BETWEEN 1 AND 100 THEN
+        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes');
+    ELSIF mode IS NULL OR mode NOT IN ('sync', 'async') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async');
+    ELSIF max_attempts IS NULL OR max_attempts NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
+    ELSIF handler IS NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+    END IF;
+    IF handler IS NOT NULL THEN
+        SELECT p.* INTO function FROM pg_proc p WHERE p.oid = subscribe.handler;
+        SELECT n.nspname INTO function_schema FROM pg_namespace n WHERE n.oid = function.pronamespace;
+        IF function_schema IS NULL THEN
+            PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+        ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype OR function.proargtypes <> '25 3802'::oidvector THEN
+            PERFORM usher.raise_error('invalid_argument', 'handler must be a function (event text, payload jsonb) that returns void');
+        ELSIF usher._installing_extension() IS NULL AND NOT pg_has_role(session_user, function.proowner, 'USAGE') THEN
+            -- It will run as its owner with payloads of anybody's choice.
+            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
+        END IF;
+    END IF;
+    INSERT INTO usher.subscriptions AS s (event, consumer, mode, handler_schema, handler_name, max_attempts, extension)
+    VALUES (subscribe.event, subscribe.consumer, subscribe.mode, function_schema, function.proname, subscribe.max_attempts,
+            usher._installing_extension())
+    ON CONFLICT ON CONSTRAINT subscriptions_event_consumer_key DO UPDATE
+    SET mode = EXCLUDED.mode, handler_schema = EXCLUDED.handler_schema, handler_name = EXCLUDED.handler_name,
+        max_attempts = EXCLUDED.max_attempts, is_active = true, extension = EXCLUDED.extension, updated_at = now();
+END $$;
+REVOKE ALL ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer) IS
+    'Subscribes a consumer to an event, to "prefix.*" or to "*"; again with the same event and consumer, it changes the subscription. sync: the handler (event text, payload jsonb) runs inside publish(). async: the consumer claims events with claim_events(), or names a handler that the worker calls. Handlers run as their owner with search_path pg_catalog.';
+
+CREATE FUNCTION usher.unsubscribe(event text, consumer text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('event:manage');
+    END IF;
+    DELETE FROM usher.subscriptions s WHERE s.event = unsubscribe.event AND s.consumer = unsubscribe.consumer;
+    RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION usher.unsubscribe(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.unsubscribe(text, text) IS
+    'Ends a subscription; false when there was none. What was published before can still be claimed by the consumer.';
+
+CREATE FUNCTION usher.claim_events(consumer text, n integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
+    RETURNS TABLE (event_id uuid, event text, payload jsonb, key text, attempt integer, causation_id uuid, correlation_id text,
+                   created_at timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF claim_events.consumer IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null');
+    ELSIF n IS NULL OR n NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'n must be 1 to 1000');
+    ELSIF visibility IS NULL OR visibility < '1 second' OR visibility > '1 day' THEN
+        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day');
+    END IF;
+    RETURN QUERY
+    WITH next AS (
+        SELECT d.event_id
+        FROM usher.deliveries d
+        WHERE d.consumer = claim_events.consumer AND d.status = 'pending' AND d.visible_at <= clock_timestamp()
+          -- in order within a key: nothing while an earlier one is claimed, waits for its next attempt, or is not seen as done yet
+          AND (d.key IS NULL OR NOT EXISTS (
+                SELECT FROM usher.deliveries e
+                WHERE e.consumer = d.consumer AND e.key = d.key AND e.status = 'pending' AND e.event_id < d.event_id))
+        ORDER BY d.event_id
+        LIMIT claim_events.n
+        FOR UPDATE OF d SKIP LOCKED
+    ), claimed AS (
+        -- A consumer that takes an event and dies each time must not do so for ever.
+        UPDATE usher.deliveries d
+        SET attempts = d.attempts + (d.attempts < m.max_attempts)::integer,
+            status = CASE WHEN d.attempts < m.max_attempts THEN 'pending' ELSE 'parked' END,
+            error_message = CASE WHEN d.attempts < m.max_attempts THEN d.error_message
+                                 ELSE coalesce(d.error_message, 'claimed and neither completed nor failed, too often') END,
+            visible_at = clock_timestamp() + claim_events.visibility
+        FROM next, LATERAL usher._max_attempts(claim_events.consumer, (SELECT t.event FROM usher.deliveries t
+                            WHERE t.event_id = next.event_id AND t.consumer = claim_events.consumer)) AS m (max_attempts)
+        WHERE d.event_id = next.event_id AND d.consumer = claim_events.consumer
+        RETURNING d.event_id, d.attempts, d.status
+    )
+    SELECT c.event_id, e.event, e.payload, e.key, c.attempts, e.causation_id, e.correlation_id, e.created_at
+    FROM claimed c JOIN usher.events e ON e.id = c.event_id
+    WHERE c.status = 'pending'
+    ORDER BY c.event_id;
+END $$;
+REVOKE ALL ON FUNCTION usher.claim_events(text, integer, interval) FROM PUBLIC;
+COMMENT ON FUNCTION usher.claim_events(text, integer, interval) IS
+    'Hands at most n events to an async consumer, oldest first, and hides them from its other workers for the visibility time; within a key one at a time. Finish each with complete_event() or fail_event(); what is neither comes again. Whoever may call it reads every event of the consumer.';
+
+CREATE FUNCTION usher._max_attempts(consumer text, event text) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- after unsubscribe(): the default
+    RETURN coalesce((SELECT max(s.max_attempts) FROM usher.subscriptions s
+                     WHERE s.consumer = _max_attempts.consumer
+                       AND (s.event IN (_max_attempts.event, '*')
+                            OR (s.event LIKE '%.*' AND starts_with(_max_attempts.event, left(s.event, -1))))), 25);
+END $$;
+REVOKE ALL ON FUNCTION usher._max_attempts(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._max_attempts(text, text) IS 'How often an event is tried for a consumer before it is parked.';
+
+CREATE FUNCTION usher.complete_event(consumer text, event_id uuid, attempt integer DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE usher.deliveries d
+    SET status = 'completed', completed_at = clock_timestamp(), error_message = NULL
+    WHERE d.event_id = complete_event.event_id AND d.consumer = complete_event.consumer AND d.status = 'pending'
+      AND d.attempts = coalesce(attempt, d.attempts) AND d.attempts > 0;
+    RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION usher.complete_event(text, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.complete_event(text, uuid, integer) IS
+    'The consumer is done with an event. False when it is not claimed, or when the attempt (as claim_events() returned it) is over and another worker has it.';
+
+CREATE FUNCTION usher.fail_event(consumer text, event_id uuid, error_message text DEFAULT NULL, attempt integer DEFAULT NULL,
+                                 OUT status text, OUT retry_at timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    delivery usher.deliveries;
+BEGIN
+    SELECT d.* INTO delivery FROM usher.deliveries d
+    WHERE d.event_id = fail_event.event_id AND d.consumer = fail_event.consumer AND d.status = 'pending'
+      AND d.attempts = coalesce(fail_event.attempt, d.attempts) AND d.attempts > 0
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF delivery.attempts >= usher._max_attempts(delivery.consumer, delivery.event) THEN
+        fail_event.status := 'parked';
+    ELSE
+        fail_event.status := 'pending';
+        -- 2.7 seconds, 7.4, 20 … and from the tenth attempt on six hours
+        fail_event.retry_at := clock_timestamp() + make_interval(secs => exp(least(10, delivery.attempts)));
+    END IF;
+    UPDATE usher.deliveries d
+    SET status = fail_event.status, error_message = left(fail_event.error_message, 1000),
+        visible_at = coalesce(fail_event.retry_at, d.visible_at)
+    WHERE d.event_id = delivery.event_id AND d.consumer = delivery.consumer;
+END $$;
+REVOKE ALL ON FUNCTION usher.fail_event(text, uuid, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.fail_event(text, uuid, text, integer) IS
+    'The consumer could not handle an event: it comes again at retry_at, later each time, and after max_attempts it is parked, never dropped. status is NULL when the event was not claimed, or the attempt is over.';
+
+CREATE FUNCTION usher.retry_event(consumer text, event_id uuid) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE usher.deliveries d
+    SET status = 'pending', attempts = 0, visible_at = clock_timestamp()
+    WHERE d.event_id = retry_event.event_id AND d.consumer = retry_event.consumer AND d.status = 'parked';
+    RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION usher.retry_event(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.retry_event(text, uuid) IS 'Puts a parked event back for its consumer, with all attempts before it. False when it is not parked.';
+
+CREATE FUNCTION usher._run_event_handler(event_id uuid, consumer text) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'usher_events_run_handler';
+REVOKE ALL ON FUNCTION usher._run_event_handler(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._run_event_handler(uuid, text) IS
+    'Calls the handler of an async subscription as its owner; false when the handler does not exist.';
+
+CREATE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    subscriber text;
+    claimed record;
+    claims integer;
+    ran boolean;
+    failure text;
+BEGIN
+    IF max_events IS NULL OR max_events NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_events must be 1 to 1000');
+    END IF;
+    handled := 0;
+    failed := 0;
+    FOR subscriber IN
+        SELECT DISTINCT s.consumer
+        FROM usher.subscriptions s JOIN pg_namespace n ON n.nspname = s.handler_schema
+            JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = s.handler_name AND p.proargtypes = '25 3802'::oidvector
+        WHERE s.mode = 'async' AND s.is_active
+          AND EXISTS (SELECT FROM usher.deliveries d WHERE d.consumer = s.consumer AND d.status = 'pending')
+        ORDER BY s.consumer
+    LOOP
+        -- one event of a key at a time: again until nothing is left
+        LOOP
+            claims := 0;
+            FOR claimed IN
+                SELECT c.event_id, c.attempt
+                FROM usher.claim_events(subscriber, run_event_handlers.max_events - handled - failed, '1 hour') c
+            LOOP
+                claims := claims + 1;
+                BEGIN
+                    failure := NULL;
+                    ran := usher._run_event_handler(claimed.event_id, subscriber);
+                EXCEPTION WHEN OTHERS THEN
+                    ran := false;
+                    failure := SQLSTATE || ' ' || SQLERRM;
+                END;
+                IF ran THEN
+                    PERFORM usher.complete_event(subscriber, claimed.event_id, claimed.attempt);
+                    handled := handled + 1;
+                ELSE
+                    PERFORM usher.fail_event(subscriber, claimed.event_id, coalesce(failure, 'the handler does not exist'),
+                                             claimed.attempt);
+                    failed := failed + 1;
+                END IF;
+            END LOOP;
+            IF handled + failed >= run_event_handlers.max_events THEN
+                RETURN;
+            END IF;
+            EXIT WHEN claims = 0;
+        END LOOP;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION usher.run_event_handlers(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_event_handlers(integer) IS
+    'Calls the handlers of async subscriptions for events that wait, each in a savepoint of its own; what a handler does and that its event is done commit together. The background worker does this all the time; without it, any scheduler may.';
+
+CREATE FUNCTION usher.list_parked_events(consumer text DEFAULT NULL, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS TABLE (event_id uuid, consumer text, event text, key text, attempts integer, error_message text, created_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.require_permission('event:manage');
+    RETURN QUERY
+    SELECT d.event_id, d.consumer, d.event, d.key, d.attempts, d.error_message, d.created_at
+    FROM usher.deliveries d
+    WHERE d.status = 'parked' AND (list_parked_events.consumer IS NULL OR d.consumer = list_parked_events.consumer)
+      AND (list_parked_events.after IS NULL OR d.event_id > list_parked_events.after)
+    ORDER BY d.event_id, d.consumer
+    LIMIT least(greatest(max_rows, 1), 1000);
+END $$;
+REVOKE ALL ON FUNCTION usher.list_parked_events(text, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_parked_events(text, uuid, integer) IS
+    'Events that failed too often, by keyset: pass the last event_id as after. retry_event() puts one back.';
