@@ -88,9 +88,9 @@ std::string_view describe(JwtError error) noexcept;
 
 /// What a token must satisfy beside its signature.
 struct JwtRules {
-    std::string_view issuer;   // empty: not checked
-    std::string_view audience; // empty: not checked; else `aud` must be it or an array that contains it
-    std::string_view type;     // wanted typ, compared without case and without "application/"; empty: not checked
+    std::string_view issuer = {};   // empty: not checked
+    std::string_view audience = {}; // empty: not checked; else `aud` must be it or an array that contains it
+    std::string_view type = {};     // wanted typ, compared without case and without "application/"; empty: not checked
     std::int64_t now_us = 0;   // microseconds since the Unix epoch
     std::int64_t leeway_s = 0;
     bool require_expiry = true;

@@ -257,7 +257,9 @@ KeyPtr key_from_params(const char *type, int selection, OSSL_PARAM_BLD *builder)
 KeyPtr ec_key_from_jwk(const JwkReader &jwk, JwtAlgorithm algorithm) {
     const Curve curve = curve_of(algorithm);
     if (jwk.text("crv") != curve.jwk) refuse("algorithm " + named(algorithm) + " needs a key on curve " + curve.jwk);
-    const std::string point = '\x04' + jwk.bytes("x", curve.bytes) + jwk.bytes("y", curve.bytes); // uncompressed
+    std::string point = "\x04"; // uncompressed
+    point += jwk.bytes("x", curve.bytes);
+    point += jwk.bytes("y", curve.bytes);
     const BuilderPtr builder(OSSL_PARAM_BLD_new());
     NumberPtr secret;
     if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve.openssl, 0) != 1 ||

@@ -8,10 +8,6 @@
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
 
-namespace usher::access {
-void require(std::string_view permission, const Uuid *target) __attribute__((weak)); // arrives with access.cpp
-} // namespace usher::access
-
 namespace usher::identity {
 
 namespace {

@@ -7,11 +7,6 @@
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
 
-namespace usher::access {
-void require(std::string_view permission, const Uuid *target) __attribute__((weak)); // arrive with access.cpp
-std::vector<std::string> roles_of(const Uuid &user) __attribute__((weak));
-} // namespace usher::access
-
 using namespace usher;
 
 namespace {

@@ -1,0 +1,6 @@
+#include "targets.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+    usher::fuzz::json_target({reinterpret_cast<const char *>(data), size});
+    return 0;
+}

@@ -1,0 +1,30 @@
+// The inputs that fuzzing has found interesting, fed to the same functions once more: no crash, no broken rule.
+#include "../fuzz/targets.hpp"
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace {
+
+/// Feeds every file of a corpus to the target; how many there were.
+int replay(const char *fuzzer, void (*target)(std::string_view)) {
+    const auto folder = std::filesystem::path(__FILE__).parent_path() / "../fuzz/corpus" / fuzzer;
+    int files = 0;
+    for (const auto &entry : std::filesystem::directory_iterator(folder)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        const std::string input{std::istreambuf_iterator<char>(file), {}};
+        target(input);
+        // Every beginning of it as well: parsers fail at ends.
+        for (std::size_t size = 0; size < std::min<std::size_t>(input.size(), 64); ++size) target(std::string_view(input).substr(0, size));
+        ++files;
+    }
+    return files;
+}
+
+TEST(FuzzCorpus, Json) { EXPECT_GT(replay("json_fuzzer", usher::fuzz::json_target), 10); }
+TEST(FuzzCorpus, Jwt) { EXPECT_GT(replay("jwt_fuzzer", usher::fuzz::jwt_target), 10); }
+TEST(FuzzCorpus, Password) { EXPECT_GT(replay("password_fuzzer", usher::fuzz::password_target), 10); }
+
+} // namespace
