@@ -23,7 +23,11 @@ namespace usher::pg {
 #if PG_VERSION_NUM < 160000
 /// The check itself exists since 16 under this name.
 inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) { return pg_namespace_ownercheck(namespace_oid, role); }
+inline bool may_execute(Oid function, Oid role) { return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK; }
 #else
+inline bool may_execute(Oid function, Oid role) {
+    return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+}
 inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
     return object_ownercheck(NamespaceRelationId, namespace_oid, role);
 }

@@ -1,0 +1,317 @@
+// The two triggers of an attached table. BEFORE: is the change allowed, and which version does it make? AFTER: history,
+// audit row and event. The check comes first so that an illegal change is told as such, and not as the constraint that
+// it would break.
+#include "audit/audit.hpp"
+#include "core/json.hpp"
+#include "machines/decide.hpp"
+#include "machines/registry.hpp"
+#include "pg/spi.hpp"
+
+namespace usher::machines {
+
+namespace {
+struct Fired {
+    TriggerData *data;
+    Attachment *attachment;
+    TupleDesc desc;
+    HeapTuple before; // nullptr for an insert
+    HeapTuple after;
+};
+
+/// Checks how the function was called, and reads the trigger's arguments once per statement.
+Fired fired(FunctionCallInfo fcinfo, bool is_before) {
+    if (!CALLED_AS_TRIGGER(fcinfo)) throw Error("39P01", "function must be called as a trigger");
+    auto *const data = reinterpret_cast<TriggerData *>(fcinfo->context);
+    const TriggerEvent event = data->tg_event;
+    if (!TRIGGER_FIRED_FOR_ROW(event) || (is_before ? !TRIGGER_FIRED_BEFORE(event) : !TRIGGER_FIRED_AFTER(event)) ||
+        (!TRIGGER_FIRED_BY_INSERT(event) && !TRIGGER_FIRED_BY_UPDATE(event)))
+        throw Error("39P01", "trigger " + json::quote(data->tg_trigger->tgname) + " must fire " +
+                                 (is_before ? "BEFORE" : "AFTER") + " INSERT OR UPDATE for each row");
+    const TupleDesc desc = RelationGetDescr(data->tg_relation);
+    if (fcinfo->flinfo->fn_extra == nullptr)
+        fcinfo->flinfo->fn_extra = read_attachment(data->tg_trigger, desc, fcinfo->flinfo->fn_mcxt);
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(event);
+    return {data, static_cast<Attachment *>(fcinfo->flinfo->fn_extra), desc, is_update ? data->tg_trigtuple : nullptr,
+            is_update ? data->tg_newtuple : data->tg_trigtuple};
+}
+
+/// Do both rows have the same status? Bytes are compared where that is enough. Plain frame.
+bool same_status(const Fired &now) {
+    bool old_null = false, new_null = false;
+    const AttrNumber column = now.attachment->status;
+    const Datum before = heap_getattr(now.before, column, now.desc, &old_null);
+    const Datum after = heap_getattr(now.after, column, now.desc, &new_null);
+    if (old_null || new_null) return old_null == new_null;
+    const Form_pg_attribute attribute = TupleDescAttr(now.desc, column - 1);
+    return datum_image_eq(before, after, attribute->attbyval, attribute->attlen);
+}
+
+/// A change on its way through the machine, with the texts that checks and errors need.
+class Passage {
+public:
+    Passage(const Fired &now, std::shared_ptr<const machine::Machine> machine)
+        : now_(now),
+          machine_(std::move(machine)),
+          change_{now.attachment, now.desc, now.before, now.after},
+          to_(column_text(now.after, now.desc, now.attachment->status)) {
+        if (now.before != nullptr) from_ = column_text(now.before, now.desc, now.attachment->status);
+    }
+
+    /// The transition that the change is; nullptr for the creation of a row that the definition says nothing about, and
+    /// for a change that is none of the machine's business. Throws when there is no such transition.
+    const machine::Transition *find(bool asking) const {
+        if (now_.before == nullptr) return find_creation(asking);
+        const std::optional<machine::Status> from = from_ ? machine_->find(*from_) : std::nullopt;
+        if (from_ == to_) return from ? find_kept(*from, asking) : nullptr;
+        const std::optional<machine::Status> to = to_ ? machine_->find(*to_) : std::nullopt;
+        if (!from || !to) refuse_transition();
+        const std::span<const machine::Transition> found = machine_->between(*from, *to);
+        if (found.empty()) refuse_transition();
+        return choose(found, asking);
+    }
+
+    /// US003 when the caller passed a version that is not the row's.
+    void check_version(std::int32_t current, std::int32_t passed) const {
+        if (passed == current || passed == current + 1) return;
+        machine::Refusal refusal = describe("version", "");
+        const std::string what =
+            "version " + std::to_string(passed) + " was passed, the row has " + std::to_string(current);
+        refusal.what = what;
+        throw Error(errc::stale_version, "row of relation " + json::quote(relation_) + " was changed by somebody else",
+                    machine::detail(refusal), "Read the row again and repeat the change.");
+    }
+
+    const std::optional<std::string> &from() const { return from_; }
+    const std::optional<std::string> &to() const { return to_; }
+
+private:
+    const machine::Transition *find_creation(bool asking) const {
+        const std::optional<machine::Status> to = to_ ? machine_->find(*to_) : std::nullopt;
+        if (!to || !machine_->is_initial(*to)) refuse_transition();
+        const std::span<const machine::Transition> found = machine_->between(machine::nowhere, *to);
+        return found.empty() ? nullptr : choose(found, asking);
+    }
+
+    /// The status stays: allowed unless a column changes that the machine watches, and the status has no transition for
+    /// it.
+    const machine::Transition *find_kept(machine::Status status, bool asking) const {
+        bool is_watched = false;
+        std::vector<const machine::Transition *> found;
+        for (const machine::Transition &each : machine_->transitions()) {
+            if (each.columns.empty() || !changes_columns(each, change_)) continue;
+            is_watched = true;
+            if (each.from == status) found.push_back(&each);
+        }
+        if (!is_watched) return nullptr;
+        if (found.empty()) refuse_transition();
+        return choose(found, asking);
+    }
+
+    const machine::Transition *choose(std::span<const machine::Transition> found, bool asking) const {
+        std::vector<const machine::Transition *> candidates;
+        for (const machine::Transition &each : found) candidates.push_back(&each);
+        return choose(candidates, asking);
+    }
+
+    /// The first whose conditions hold. The trigger that records need not ask again when there is only one.
+    const machine::Transition *choose(const std::vector<const machine::Transition *> &candidates, bool asking) const {
+        if (!asking && candidates.size() == 1) return candidates.front();
+        Refused first;
+        for (const machine::Transition *each : candidates) {
+            Refused refused = conditions(*each, change_);
+            if (!refused) return each;
+            if (!first) first = std::move(refused);
+        }
+        throw Error(errc::not_allowed,
+                    "transition " + json::quote(candidates.front()->action) + " is not allowed: " + first.what,
+                    machine::detail(describe(first.rule, first.what)));
+    }
+
+    [[noreturn]] void refuse_transition() const {
+        const std::string machine = now_.attachment->machine;
+        std::string message;
+        if (!to_)
+            message = "status must not be null";
+        else if (!machine_->find(*to_))
+            message = "machine " + json::quote(machine) + " has no status " + json::quote(*to_);
+        else if (now_.before == nullptr)
+            message = "machine " + json::quote(machine) + " does not begin with status " + json::quote(*to_);
+        else if (from_ == to_)
+            message = "row cannot be changed so in status " + json::quote(*to_);
+        else
+            message = "status cannot change from " + json::quote(from_.value_or("NULL")) + " to " + json::quote(*to_);
+        throw Error(errc::illegal_transition, message, machine::detail(describe("transition", "")));
+    }
+
+    machine::Refusal describe(std::string_view rule, std::string_view what) const {
+        relation_ = relation_name(RelationGetRelid(now_.data->tg_relation));
+        id_ = column_text(now_.after, now_.desc, now_.attachment->id).value_or("");
+        machine::Refusal refusal{relation_, id_, {}, {}, {}, rule, what};
+        if (from_) refusal.from = *from_;
+        if (to_) refusal.to = *to_;
+        const std::optional<machine::Status> from = from_ ? machine_->find(*from_) : std::nullopt;
+        if (from || now_.before == nullptr) refusal.allowed = machine_->targets(from.value_or(machine::nowhere));
+        return refusal;
+    }
+
+    const Fired &now_;
+    std::shared_ptr<const machine::Machine> machine_;
+    Change change_;
+    std::optional<std::string> from_, to_;
+    mutable std::string relation_, id_; // what describe() points at
+};
+
+/// The row with its version counted up; the row itself when the table has no version column.
+HeapTuple count_version(const Fired &now, const std::shared_ptr<const machine::Machine> &machine) {
+    const AttrNumber column = now.attachment->version;
+    if (column == 0) return now.after;
+    bool old_null = true, new_null = false;
+    const auto read = [&](HeapTuple tuple, bool &is_null) {
+        return DatumGetInt32(pg::call([&] { return heap_getattr(tuple, column, now.desc, &is_null); }));
+    };
+    const std::int32_t passed = read(now.after, new_null);
+    std::int32_t next = 1;
+    if (now.before != nullptr) {
+        const std::int32_t current = read(now.before, old_null);
+        if (!old_null) {
+            if (!new_null) Passage(now, machine).check_version(current, passed);
+            next = current + 1;
+        }
+    } else if (!new_null)
+        return now.after; // a caller may begin with the version of his choice
+    return pg::call([&] {
+        int number = column;
+        Datum value = Int32GetDatum(next);
+        bool is_null = false;
+        return heap_modify_tuple_by_cols(now.after, now.desc, 1, &number, &value, &is_null);
+    });
+}
+
+/// Text of a reason or note, when this change wrote it: what an earlier transition left in the column is not its
+/// reason.
+std::optional<std::string> written_text(const Fired &now, AttrNumber column, bool always) {
+    if (column == 0) return std::nullopt;
+    std::optional<std::string> after = column_text(now.after, now.desc, column);
+    if (always || now.before == nullptr || after != column_text(now.before, now.desc, column)) return after;
+    return std::nullopt;
+}
+
+std::string payload_json(const Fired &now) {
+    const Attachment &attachment = *now.attachment;
+    if (attachment.payload_count == 0) return {};
+    std::string out;
+    for (int i = 0; i < attachment.payload_count; ++i) {
+        const AttrNumber column = attachment.payload[i];
+        const std::optional<std::string> value = column_text(now.after, now.desc, column);
+        json::append_string(out += ",", NameStr(TupleDescAttr(now.desc, column - 1)->attname));
+        out += ":";
+        if (!value)
+            out += "null";
+        else if (const Oid type = pg::call([&] { return getBaseType(TupleDescAttr(now.desc, column - 1)->atttypid); });
+                 type == INT2OID || type == INT4OID || type == INT8OID)
+            out += *value;
+        else if (type == BOOLOID)
+            out += *value == "t" ? "true" : "false";
+        else if (type == JSONBOID)
+            out += *value;
+        else
+            json::append_string(out, *value);
+    }
+    return out;
+}
+
+bool is_audited(const Fired &now) {
+    const Oid function = core_function("audit_change");
+    const TriggerDesc *const triggers = now.data->tg_relation->trigdesc;
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
+        if (triggers->triggers[i].tgfoid == function) return true;
+    return false;
+}
+
+void record(const Fired &now, const Passage &passage, const machine::Transition *transition) {
+    const Attachment &attachment = *now.attachment;
+    const std::string action = transition != nullptr ? transition->action : "create";
+    const bool requires_reason = transition != nullptr && transition->requires_reason;
+    const Oid relation = RelationGetRelid(now.data->tg_relation);
+    const std::optional<std::string> id = column_text(now.after, now.desc, attachment.id);
+    if (!id) throw Error("23502", "key of a row with a status must not be null");
+    const std::optional<std::string> reason = written_text(now, attachment.reason, requires_reason);
+    const std::optional<std::string> notes = written_text(now, attachment.notes, false);
+    const std::optional<std::string> version =
+        attachment.version == 0 ? std::nullopt : column_text(now.after, now.desc, attachment.version);
+    const audit::Actor actor = audit::current_actor();
+    const auto optional_text = [](const std::optional<std::string> &text) { return pg::text_or_null(text); };
+
+    if (attachment.history) {
+        // The row itself is locked by the change, so nobody else counts the same seq.
+        static constinit pg::Statement insert{
+            "INSERT INTO usher.status_history (relation, entity_id, seq, from_status, to_status, action, changed_by,"
+            " changed_by_name, reason_code, notes, version)"
+            " SELECT $1, $2, coalesce((SELECT h.seq FROM usher.status_history h WHERE h.relation "
+            "OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
+            "  AND h.entity_id OPERATOR(pg_catalog.=) $2 ORDER BY h.seq DESC LIMIT 1), 0) OPERATOR(pg_catalog.+) 1,"
+            "  $3, $4, $5, $6, $7, $8, $9, $10"};
+        const pg::AsOwner owner;
+        insert.run({pg::regclass(relation), pg::input(UUIDOID, *id), optional_text(passage.from()),
+                    optional_text(passage.to()), pg::text(action), pg::uuid_or_null(actor.user_id),
+                    pg::text(actor.name), optional_text(reason), optional_text(notes),
+                    version ? pg::int4(std::stoi(*version)) : pg::null(INT4OID)});
+    }
+
+    const std::string name = relation_name(relation);
+    std::string data = R"({"relation":)" + json::quote(name) + R"(,"id":)" + json::quote(*id) + R"(,"from":)" +
+                       (passage.from() ? json::quote(*passage.from()) : "null") + R"(,"to":)" +
+                       json::quote(*passage.to()) + R"(,"action":)" + json::quote(action) + R"(,"reason_code":)" +
+                       (reason ? json::quote(*reason) : "null") + R"(,"version":)" + version.value_or("null") +
+                       R"(,"actor_id":)" + (actor.user_id ? json::quote(to_string(*actor.user_id)) : "null");
+    if (attachment.audit && !is_audited(now)) {
+        const std::string whole = data + "}";
+        const std::string event_type =
+            "status." + (transition == nullptr || transition->event.empty() ? "changed" : transition->event);
+        audit::Event event;
+        event.event_type = event_type;
+        event.data = whole;
+        event.source = "machine";
+        event.resource_type = name;
+        event.resource_id = *id;
+        audit::log_event(event);
+    }
+    if (attachment.event_prefix != nullptr && transition != nullptr && !transition->event.empty()) {
+        const std::string event = std::string(attachment.event_prefix) + "." + transition->event;
+        const std::string payload = data + payload_json(now) + "}";
+        static constinit pg::Statement publish{"SELECT usher.publish($1, $2, $3)"};
+        const pg::AsOwner owner;
+        publish.run({pg::text(event), pg::jsonb(payload), pg::text(*id)});
+    }
+}
+} // namespace
+
+} // namespace usher::machines
+
+/// usher.check_transition(): BEFORE INSERT OR UPDATE, for each row.
+USHER_FUNCTION(usher_machines_check_transition) {
+    using namespace usher;
+    using namespace usher::machines;
+    const Fired now = fired(fcinfo, true);
+    if (pg::is_restoring()) return PointerGetDatum(now.after);
+    const std::shared_ptr<const machine::Machine> machine = require_machine(now.attachment->machine);
+    const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
+    if (!stays || machine->watches_columns()) Passage(now, machine).find(true);
+    return PointerGetDatum(count_version(now, machine));
+}
+
+/// usher.record_transition(): AFTER INSERT OR UPDATE, for each row.
+USHER_FUNCTION(usher_machines_record_transition) {
+    using namespace usher;
+    using namespace usher::machines;
+    const Fired now = fired(fcinfo, false);
+    if (pg::is_restoring()) return PointerGetDatum(nullptr);
+    const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
+    const std::shared_ptr<const machine::Machine> machine = require_machine(now.attachment->machine);
+    if (stays && !machine->watches_columns()) return PointerGetDatum(nullptr);
+    const Passage passage(now, machine);
+    const machine::Transition *const transition = passage.find(false);
+    if (stays && transition == nullptr) return PointerGetDatum(nullptr);
+    record(now, passage, transition);
+    return PointerGetDatum(nullptr);
+}
