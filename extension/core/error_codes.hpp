@@ -39,19 +39,37 @@ struct ErrorCode {
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
-    X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
+    X(account_locked,           "",      423, "Too many wrong passwords: the account or the network is locked for retry_after seconds (only with usher.reveal_lockout).") \
+    X(busy,                     "",      503, "The server is busy with other passwords: try again after the time in retry_after.") \
+    X(email_not_verified,       "",      403, "The password is right, but the e-mail address is not verified yet.") \
+    X(email_taken,              "",      409, "Another account has this e-mail address.") \
+    X(identity_taken,           "",      409, "The outside account belongs to another user.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
+    X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
+    X(invalid_email,            "",      422, "This is not an e-mail address.") \
+    X(invalid_metadata,         "",      422, "The metadata is not a JSON object of at most 64 KiB.") \
+    X(invalid_name,             "",      422, "A name has more than 100 characters, or control characters.") \
+    X(invalid_phone,            "",      422, "This is not a telephone number of at most 20 characters.") \
+    X(invalid_profile,          "",      422, "The profile or the preferences are not a JSON object of at most 64 KiB.") \
+    X(invalid_refresh_token,    "",      401, "The refresh token is malformed or not known.") \
     X(invalid_signature,        "",      401, "The signature of the token does not match.") \
     X(invalid_token,            "",      401, "The token is missing or malformed.") \
+    X(invalid_username,         "",      422, "A username has 1 to 50 characters without white space and @.") \
     X(password_invalid,         "",      422, "The password is not valid text.") \
     X(password_matches_identity,"",      422, "The password is the e-mail address, the username or the name of its owner.") \
+    X(password_reused,          "",      422, "The password was used before.") \
     X(password_too_common,      "",      422, "The password is one of the first that anybody would guess.") \
     X(password_too_long,        "",      422, "The password has more than 1,024 bytes.") \
     X(password_too_short,       "",      422, "The password has too few characters.") \
+    X(provider_taken,           "",      409, "The user has another account at this provider.") \
+    X(refresh_token_reused,     "",      401, "The refresh token was used before: its session has been ended.") \
+    X(session_expired,          "",      401, "The session has expired.") \
+    X(session_revoked,          "",      401, "The session has ended.") \
     X(token_expired,            "",      401, "The token has expired.") \
     X(token_not_yet_valid,      "",      401, "The token is not valid yet.") \
     X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
     X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
+    X(username_taken,           "",      409, "Another account has this username.") \
     X(wrong_algorithm,          "",      401, "The token names another algorithm than that of the key.") \
     X(wrong_audience,           "",      401, "The token is for another audience.") \
     X(wrong_issuer,             "",      401, "The token is from another issuer.") \
