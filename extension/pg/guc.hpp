@@ -16,7 +16,8 @@ namespace usher::guc {
     INT(hash_wait,               "hash_wait",               5000, 0, 60000, GUC_UNIT_MS,       "How long to wait for a turn to hash before the answer is busy.") \
     INT(password_min_length,     "password_min_length",     15, 8, 128, 0,                     "Fewest characters of a password (NIST SP 800-63B).") \
     INT(password_history,        "password_history",        0, 0, 24, 0,                       "How many former passwords may not be used again.") \
-    INT(lockout_threshold,       "lockout_threshold",       5, 1, 100, 0,                      "Consecutive failures that lock an account or a network.") \
+    INT(lockout_threshold,       "lockout_threshold",       5, 1, 100, 0,                      "Consecutive failures that lock an account.") \
+    INT(network_lockout_threshold,"network_lockout_threshold",5, 1, 10000, 0,                   "Consecutive failures with changing names that lock a network.") \
     INT(lockout_base,            "lockout_base",            30, 1, 86400, GUC_UNIT_S,          "Length of the first lock; each failure after it doubles the next.") \
     INT(lockout_max,             "lockout_max",             3600, 1, 604800, GUC_UNIT_S,       "Longest lock.") \
     INT(access_token_ttl,        "access_token_ttl",        900, 30, 86400, GUC_UNIT_S,        "Life of an access token.") \
@@ -28,6 +29,8 @@ namespace usher::guc {
     INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
     INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
     INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \
+    INT(one_time_tokens_per_hour,"one_time_tokens_per_hour",5, 1, 100, 0,                       "Tokens of one purpose that one account can have mailed within an hour.") \
+    INT(identity_retention,      "identity_retention",      90, 1, 3650, 0,                     "Days for which ended sessions, used tokens and login attempts are kept.") \
     INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
     INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().")
 

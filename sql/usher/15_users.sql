@@ -82,13 +82,16 @@ SELECT pg_catalog.pg_extension_config_dump('usher.password_history', '');
 
 CREATE TABLE usher.network_failures (
     network cidr NOT NULL PRIMARY KEY,
+    last_name_hash bytea,
     failed_login_attempts integer NOT NULL DEFAULT 0 CHECK (failed_login_attempts >= 0),
     last_failed_login_at timestamptz,
     locked_until timestamptz,
     lockout_count integer NOT NULL DEFAULT 0 CHECK (lockout_count >= 0),
     last_lockout_at timestamptz
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE usher.network_failures IS 'Wrong passwords per network (an IPv4 address or an IPv6 /64), whatever the account.';
+COMMENT ON TABLE usher.network_failures IS 'Consecutive failed logins per network (an IPv4 address or an IPv6 /64), whatever the account.';
+COMMENT ON COLUMN usher.network_failures.last_name_hash IS
+    'SHA-256 of the name that failed last. Failures with the same name again count for its account only: one forgetful user does not lock his colleagues out.';
 SELECT pg_catalog.pg_extension_config_dump('usher.network_failures', '');
 
 CREATE TABLE usher.login_attempts (

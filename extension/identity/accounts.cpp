@@ -1,0 +1,122 @@
+#include "identity/accounts.hpp"
+#include "core/account.hpp"
+#include "core/error.hpp"
+#include "core/json_object.hpp"
+#include "core/random.hpp"
+#include "pg/args.hpp"
+#include "pg/result.hpp"
+#include "pg/spi.hpp"
+#include "request/identity.hpp"
+
+namespace usher::identity {
+
+namespace {
+#define ACCOUNT_COLUMNS                                                                                                            \
+    "SELECT u.id, u.email::text, u.username::text, u.first_name::text, u.last_name::text, u.status,"                               \
+    " u.email_verified_at IS NOT NULL, c.password_hash, c.password_changed_at, coalesce(c.failed_login_attempts, 0),"               \
+    " coalesce(c.spent_slots, 0), c.last_failed_login_at, c.locked_until, coalesce(c.lockout_count, 0), c.last_lockout_at,"        \
+    " coalesce(c.reset_required, false) FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id "
+
+constinit pg::Statement find_by_id{ACCOUNT_COLUMNS "WHERE u.id = $1"};
+constinit pg::Statement find_by_email{ACCOUNT_COLUMNS "WHERE lower(u.email::text) = lower($1)"};
+constinit pg::Statement find_by_username{ACCOUNT_COLUMNS "WHERE lower(u.username::text) = lower($1)"};
+#undef ACCOUNT_COLUMNS
+
+constinit pg::Statement client_address{"SELECT host(inet_client_addr())", pg::Access::read};
+constinit pg::Statement client_network{"SELECT network(set_masklen($1, CASE family($1) WHEN 4 THEN 32 ELSE 64 END))::text", pg::Access::read};
+
+constinit pg::Statement publish_event{"SELECT usher.publish($1, $2, $3)"};
+constinit pg::Statement log_event{"SELECT usher.log_event($1, $2, $3, $4, $5, $6)"};
+
+std::optional<Account> first_account(const pg::Rows &rows) {
+    if (rows.empty()) return std::nullopt;
+    const pg::Row row = rows.front();
+    Account account;
+    account.id = row.uuid(0);
+    account.email = row.string(1);
+    account.username = row.optional_text(2).value_or("");
+    account.first_name = row.string(3);
+    account.last_name = row.string(4);
+    account.status = row.string(5);
+    account.email_verified = row.boolean(6);
+    account.password_hash = row.optional_text(7).value_or("");
+    account.password_changed_at = row.optional_time(8);
+    account.lockout.failures = row.int4(9);
+    account.spent_slots = static_cast<std::uint64_t>(row.int8(10));
+    account.lockout.last_failure = row.optional_time(11).value_or(0);
+    account.lockout.locked_until = row.optional_time(12).value_or(0);
+    account.lockout.lockout_count = row.int4(13);
+    account.lockout.last_lock = row.optional_time(14).value_or(0);
+    account.lockout.reset_required = row.boolean(15);
+    return account;
+}
+} // namespace
+
+std::optional<Account> find_account(std::string_view identifier) {
+    const std::string_view name = trim(identifier);
+    if (name.empty() || name.size() > 1024) return std::nullopt;
+    pg::Statement &find = name.find('@') == std::string_view::npos ? find_by_username : find_by_email;
+    return first_account(find.run({pg::text(name)}));
+}
+
+std::optional<Account> find_account(const Uuid &user_id) { return first_account(find_by_id.run({pg::uuid(user_id)})); }
+
+Account require_account(const Uuid &user_id) {
+    if (std::optional<Account> account = find_account(user_id); account && account->status != "erased") return *std::move(account);
+    throw Error(errc::unknown_reference, "user does not exist", json::Object().add("reference", "user").add("id", user_id).text());
+}
+
+Origin request_origin() {
+    const request::Context context = request::context();
+    Origin origin{std::string(context.client_ip), std::string(context.user_agent)};
+    if (origin.address.empty()) origin.address = client_address.run().front().optional_text(0).value_or("");
+    // A dual-stack socket writes IPv4 clients so; as IPv6 they would all be in one /64.
+    if (origin.address.starts_with("::ffff:") && origin.address.find('.') != std::string::npos) origin.address.erase(0, 7);
+    return origin;
+}
+
+std::string network_of(const Origin &origin) {
+    if (origin.address.empty()) return {};
+    return client_network.run({pg::inet(origin.address)}).front().string(0);
+}
+
+Uuid new_uuid() {
+    std::array<std::uint8_t, 8> random;
+    fill_random(random.data(), random.size());
+    return make_uuid_v7(pg::clock_time(), random);
+}
+
+Uuid publish(std::string_view event, const std::string &payload, const Uuid &user_id) {
+    return publish_event.run({pg::text(event), pg::jsonb(payload), pg::text(to_string(user_id))}).front().uuid(0);
+}
+
+void record(const AuditEvent &event, const std::optional<Uuid> &user_id) {
+    const std::string id = user_id ? to_string(*user_id) : std::string();
+    log_event.run({pg::text(event.type), pg::jsonb(event.data), pg::text(event.severity), pg::text(event.result),
+                   user_id ? pg::text("user") : pg::null(TEXTOID), user_id ? pg::text(id) : pg::null(TEXTOID)});
+}
+
+} // namespace usher::identity
+
+using namespace usher;
+
+/// usher._request_origin()
+USHER_FUNCTION(usher_identity_request_origin) {
+    const identity::Origin origin = identity::request_origin();
+    pg::RowBuilder row(fcinfo);
+    row.set("client_ip", pg::inet_or_null(origin.address));
+    if (!origin.agent.empty()) row.set("user_agent", pg::text(origin.agent));
+    return row.finish();
+}
+
+/// usher._check_account_fields(email, username, first_name, last_name, phone)
+USHER_FUNCTION(usher_identity_check_account_fields) {
+    const pg::Args args(fcinfo);
+    const auto field = [&](int i) { return trim(args.optional_text(i).value_or("")); };
+    const char *error = nullptr;
+    if (!args.is_null(0) && !is_valid_email(field(0))) error = "invalid_email";
+    else if (!field(1).empty() && !is_valid_username(field(1))) error = "invalid_username";
+    else if (!is_valid_name(field(2)) || !is_valid_name(field(3))) error = "invalid_name";
+    else if (!field(4).empty() && !is_valid_phone(field(4))) error = "invalid_phone";
+    return error == nullptr ? pg::null_result(fcinfo) : pg::result(pg::text(error));
+}

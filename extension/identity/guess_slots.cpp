@@ -1,0 +1,122 @@
+#include "identity/guess_slots.hpp"
+#include "core/digest.hpp"
+#include "pg/guc.hpp"
+#include "pg/spi.hpp"
+
+namespace usher::identity {
+
+namespace {
+constinit pg::Statement look{"SELECT failed_login_attempts, spent_slots, locked_until, reset_required FROM usher.credentials WHERE user_id = $1"};
+
+constexpr int parallel_slots = 62; // as many bits as spent_slots has to spare
+constexpr long poll_ms = 5;
+
+// The lock of a slot. Advisory locks that SQL can take have 1 or 2 in the last field: these cannot be taken, seen as theirs
+// or released by anybody else.
+LOCKTAG slot_lock(const Uuid &subject, int slot) {
+    constexpr std::uint16_t lock_class = 0x7500;
+    std::uint32_t high, low;
+    std::memcpy(&high, subject.bytes.data() + 8, sizeof(high)); // the random half of the uuid
+    std::memcpy(&low, subject.bytes.data() + 12, sizeof(low));
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, high, low, static_cast<std::uint16_t>(lock_class + slot));
+    return tag;
+}
+
+void sleep_a_little() {
+    pg::call([] {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, poll_ms, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+} // namespace
+
+LockoutRules account_rules() {
+    LockoutRules rules;
+    rules.threshold = guc::lockout_threshold;
+    rules.base_s = guc::lockout_base;
+    rules.max_s = guc::lockout_max;
+    return rules;
+}
+
+LockoutRules network_rules() {
+    LockoutRules rules = account_rules();
+    rules.threshold = guc::network_lockout_threshold;
+    rules.reset_required_at = 0;       // nobody can reset a network's password
+    rules.forget_s = guc::lockout_max; // addresses change hands
+    return rules;
+}
+
+GuessSlot::GuessSlot(const Account &account)
+    : subject_(account.id), known_(true), state_(account.lockout), spent_(account.spent_slots) {}
+
+GuessSlot::GuessSlot(std::string_view unknown_name) : known_(false) {
+    const Sha256 digest = sha256(unknown_name);
+    std::copy_n(digest.begin(), subject_.bytes.size(), subject_.bytes.begin());
+}
+
+bool GuessSlot::try_slot(int slot) const {
+    return pg::call([&] {
+        const LOCKTAG tag = slot_lock(subject_, slot);
+        return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+    });
+}
+
+void GuessSlot::release(int slot) const {
+    pg::call([&] {
+        const LOCKTAG tag = slot_lock(subject_, slot);
+        LockRelease(&tag, ExclusiveLock, false);
+    });
+}
+
+bool GuessSlot::is_open(int slot) const {
+    const int threshold = guc::lockout_threshold;
+    const int slots = std::min(threshold, parallel_slots);
+    const std::uint64_t all = (std::uint64_t{1} << slots) - 1;
+    const bool only_single = state_.failures >= threshold || (spent_ & all) == all;
+    if (slot == single) return only_single;
+    return !only_single && slot < slots && (spent_ >> slot & 1) == 0;
+}
+
+void GuessSlot::look_again() {
+    if (!known_) return;
+    const pg::Rows rows = look.run({pg::uuid(subject_)});
+    if (rows.empty()) return;
+    const pg::Row row = rows.front();
+    state_.failures = row.int4(0);
+    spent_ = static_cast<std::uint64_t>(row.int8(1));
+    state_.locked_until = row.optional_time(2).value_or(0);
+    state_.reset_required = row.boolean(3);
+}
+
+Admission GuessSlot::enter() {
+    const Instant deadline = pg::clock_time() + std::int64_t{1000} * guc::hash_wait;
+    for (;;) {
+        for (int slot = 0; slot <= single; ++slot) {
+            if (!is_open(slot) || !try_slot(slot)) continue;
+            // Whoever held it before has committed by now, or given it back: what he left is visible.
+            look_again();
+            if (refuses(state_, pg::clock_time())) {
+                release(slot);
+                return Admission::refused;
+            }
+            if (is_open(slot)) {
+                slot_ = slot;
+                return Admission::granted;
+            }
+            release(slot);
+        }
+        if (pg::clock_time() >= deadline) return Admission::busy;
+        sleep_a_little();
+        look_again();
+        if (refuses(state_, pg::clock_time())) return Admission::refused;
+    }
+}
+
+void GuessSlot::leave() {
+    if (slot_ >= 0) release(slot_);
+    slot_ = -1;
+}
+
+} // namespace usher::identity

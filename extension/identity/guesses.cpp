@@ -1,0 +1,205 @@
+#include "identity/guesses.hpp"
+#include "core/account.hpp"
+#include "core/digest.hpp"
+#include "core/json_object.hpp"
+#include "identity/guess_slots.hpp"
+#include "identity/hash_turns.hpp"
+#include "identity/passwords.hpp"
+#include "operations/survivors.hpp"
+#include "pg/guc.hpp"
+#include "pg/shared.hpp"
+#include "pg/spi.hpp"
+
+namespace usher::identity {
+
+namespace {
+constexpr const char *unknown_user = "unknown_user", *wrong_password = "wrong_password", *no_password = "no_password",
+                     *account_inactive = "account_inactive", *account_locked = "account_locked", *network_locked = "network_locked",
+                     *reset_required = "reset_required", *busy = "busy";
+
+constinit pg::Statement lock_account{
+    "SELECT failed_login_attempts, spent_slots, last_failed_login_at, locked_until, lockout_count, last_lockout_at, reset_required"
+    " FROM usher.credentials WHERE user_id = $1 FOR NO KEY UPDATE"};
+constinit pg::Statement save_account{
+    "UPDATE usher.credentials SET failed_login_attempts = $2, spent_slots = $3, last_failed_login_at = $4, locked_until = $5,"
+    " lockout_count = $6, last_lockout_at = $7, reset_required = $8, updated_at = clock_timestamp() WHERE user_id = $1"};
+// SKIP LOCKED: whoever holds the row counts a failure after this success, or forgets the same failures.
+constinit pg::Statement clear_account{
+    "UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, locked_until = NULL, updated_at = clock_timestamp()"
+    " WHERE user_id IN (SELECT c.user_id FROM usher.credentials c WHERE c.user_id = $1"
+    " AND (c.failed_login_attempts > 0 OR c.spent_slots <> 0) FOR NO KEY UPDATE SKIP LOCKED)"};
+constinit pg::Statement open_account{
+    "UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, locked_until = NULL, reset_required = false,"
+    " updated_at = clock_timestamp() WHERE user_id = $1"};
+
+#define NETWORK_COLUMNS "SELECT failed_login_attempts, last_failed_login_at, locked_until, lockout_count, last_lockout_at, last_name_hash FROM usher.network_failures WHERE network = $1::cidr"
+constinit pg::Statement find_network{NETWORK_COLUMNS};
+constinit pg::Statement lock_network{NETWORK_COLUMNS " FOR NO KEY UPDATE"};
+#undef NETWORK_COLUMNS
+constinit pg::Statement add_network{"INSERT INTO usher.network_failures (network) VALUES ($1::cidr) ON CONFLICT DO NOTHING"};
+constinit pg::Statement save_network{
+    "UPDATE usher.network_failures SET failed_login_attempts = $2, last_failed_login_at = $3, locked_until = $4, lockout_count = $5,"
+    " last_lockout_at = $6, last_name_hash = $7 WHERE network = $1::cidr"};
+constinit pg::Statement clear_network{
+    "UPDATE usher.network_failures SET failed_login_attempts = 0, locked_until = NULL, last_name_hash = NULL"
+    " WHERE network IN (SELECT n.network FROM usher.network_failures n WHERE n.network = $1::cidr AND n.failed_login_attempts > 0"
+    " FOR NO KEY UPDATE SKIP LOCKED)"};
+
+constinit pg::Statement add_attempt{
+    "INSERT INTO usher.login_attempts AS a (email, user_id, client_ip, user_agent, success, failure_reason, retry_after)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING to_jsonb(a)::text"};
+
+pg::Param instant_or_null(Instant instant) { return instant == 0 ? pg::null(TIMESTAMPTZOID) : pg::timestamptz(instant); }
+
+LockoutState network_state(const pg::Row &row) {
+    LockoutState state;
+    state.failures = row.int4(0);
+    state.last_failure = row.optional_time(1).value_or(0);
+    state.locked_until = row.optional_time(2).value_or(0);
+    state.lockout_count = row.int4(3);
+    state.last_lock = row.optional_time(4).value_or(0);
+    return state;
+}
+
+void tell_lock(const Account &account, const LockoutState &state) {
+    const std::string data = json::Object()
+                                 .add("failed_login_attempts", std::int64_t{state.failures})
+                                 .add("seconds", lock_seconds(state.failures, account_rules()))
+                                 .add("reset_required", state.reset_required)
+                                 .text();
+    record({"user.locked", data, "warning"}, account.id);
+}
+
+void count_account_failure(const Account &account, std::uint64_t bit) {
+    const pg::Rows rows = lock_account.run({pg::uuid(account.id)});
+    if (rows.empty()) return; // erased meanwhile
+    const pg::Row row = rows.front();
+    LockoutState state;
+    state.failures = row.int4(0);
+    const std::uint64_t spent = static_cast<std::uint64_t>(row.int8(1)) | bit;
+    state.last_failure = row.optional_time(2).value_or(0);
+    state.locked_until = row.optional_time(3).value_or(0);
+    state.lockout_count = row.int4(4);
+    state.last_lock = row.optional_time(5).value_or(0);
+    state.reset_required = row.boolean(6);
+    const Instant locked_before = state.locked_until;
+    state = after_failure(state, account_rules(), pg::clock_time());
+    save_account.run({pg::uuid(account.id), pg::int4(state.failures), pg::int8(static_cast<std::int64_t>(spent)),
+                      instant_or_null(state.last_failure), instant_or_null(state.locked_until), pg::int4(state.lockout_count),
+                      instant_or_null(state.last_lock), pg::boolean(state.reset_required)});
+    if (state.locked_until != locked_before) tell_lock(account, state);
+}
+
+void count_network_failure(const std::string &network, std::string_view name) {
+    if (network.empty()) return;
+    const std::string name_hash = sha256_bytes(name);
+    add_network.run({pg::text(network)});
+    const pg::Rows rows = lock_network.run({pg::text(network)});
+    if (rows.empty() || rows.front().optional_text(5) == name_hash) return;
+    const LockoutState state = after_failure(network_state(rows.front()), network_rules(), pg::clock_time());
+    save_network.run({pg::text(network), pg::int4(state.failures), instant_or_null(state.last_failure), instant_or_null(state.locked_until),
+                      pg::int4(state.lockout_count), instant_or_null(state.last_lock), pg::bytea(name_hash)});
+}
+
+// The same name in other letters is the same name.
+std::string folded(std::string_view name) {
+    std::string lower(trim(name).substr(0, 1024));
+    for (char &c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return lower;
+}
+
+/// Why the password will not be looked at whatever it is; nullptr when it will.
+Verdict refuse_unseen(const std::optional<Account> &account, const std::string &network) {
+    const Instant now = pg::clock_time();
+    if (!network.empty()) {
+        const pg::Rows rows = find_network.run({pg::text(network)});
+        if (!rows.empty()) {
+            const LockoutState state = network_state(rows.front());
+            if (refuses(state, now)) return {network_locked, retry_after(state, now)};
+        }
+    }
+    if (!account) return {unknown_user};
+    if (!account->may_log_in()) return {account_inactive};
+    if (account->password_hash.empty()) return {no_password};
+    if (account->lockout.reset_required) return {reset_required, -1};
+    if (refuses(account->lockout, now)) return {account_locked, retry_after(account->lockout, now)};
+    return {};
+}
+} // namespace
+
+bool Verdict::is_busy() const { return refusal == busy; }
+bool Verdict::is_lock() const { return refusal == account_locked || refusal == network_locked || refusal == reset_required; }
+
+Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password, const Origin &origin) {
+    const std::string network = network_of(origin);
+    const std::string subject = folded(name);
+    Verdict verdict = refuse_unseen(account, network);
+    const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive || verdict.refusal == no_password;
+
+    GuessSlot slot = verdict.is_right() ? GuessSlot(*account) : GuessSlot(subject);
+    if (counts) {
+        switch (slot.enter()) {
+        case Admission::granted: break;
+        case Admission::busy: return {busy, 1};
+        case Admission::refused: {
+            const std::int64_t seconds = retry_after(slot.state(), pg::clock_time());
+            verdict = {seconds < 0 ? reset_required : account_locked, seconds};
+        }
+        }
+    }
+    PasswordCheck check;
+    {
+        const HashTurn turn;
+        if (!turn) {
+            slot.leave();
+            return {busy, 1};
+        }
+        // Whatever is wrong, one evaluation is done: the clock tells nothing.
+        check = check_password(password, verdict.is_right() ? std::string_view(account->password_hash) : std::string_view());
+    }
+    if (verdict.is_right() && check.matches) {
+        slot.leave();
+        verdict.needs_rehash = check.needs_rehash;
+        return verdict;
+    }
+    if (verdict.is_right()) {
+        verdict.refusal = wrong_password;
+        count_account_failure(*account, slot.bit());
+    } else {
+        slot.leave();
+    }
+    if (counts && !verdict.is_lock()) count_network_failure(network, subject);
+    return verdict;
+}
+
+void forget_failures(const Account &account, const Origin &origin) {
+    clear_account.run({pg::uuid(account.id)});
+    if (const std::string network = network_of(origin); !network.empty()) clear_network.run({pg::text(network)});
+}
+
+void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin, const Verdict &verdict) {
+    const std::string recorded = account ? std::string(trim(name)) : recordable_name(trim(name));
+    const std::optional<Uuid> user = account ? std::optional(account->id) : std::nullopt;
+    const pg::Rows rows = add_attempt.run(
+        {pg::text(recorded), pg::uuid_or_null(user ? &*user : nullptr), pg::inet_or_null(origin.address),
+         origin.agent.empty() ? pg::null(TEXTOID) : pg::text(origin.agent), pg::boolean(verdict.is_right()),
+         verdict.is_right() ? pg::null(TEXTOID) : pg::text(verdict.refusal),
+         verdict.retry_after == 0 ? pg::null(INT4OID) : pg::int4(static_cast<std::int32_t>(verdict.retry_after))});
+    operations::survive_rollback("login_attempts", rows.front().text(0));
+}
+
+const char *public_error(const Verdict &verdict) {
+    if (verdict.is_right()) return nullptr;
+    if (verdict.is_busy()) return "busy";
+    return verdict.is_lock() && guc::reveal_lockout ? "account_locked" : "invalid_credentials";
+}
+
+std::int64_t public_retry_after(const Verdict &verdict) {
+    if (verdict.is_busy()) return verdict.retry_after;
+    return verdict.is_lock() && guc::reveal_lockout && verdict.retry_after > 0 ? verdict.retry_after : 0;
+}
+
+void unlock(const Uuid &user_id) { open_account.run({pg::uuid(user_id)}); }
+
+} // namespace usher::identity

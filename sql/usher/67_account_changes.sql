@@ -1,0 +1,403 @@
+-- Changes of accounts: profile, life cycle, external identities, consents, privacy, upkeep.
+
+CREATE FUNCTION usher.update_profile(
+    first_name text DEFAULT NULL, last_name text DEFAULT NULL, username text DEFAULT NULL, phone text DEFAULT NULL, profile jsonb DEFAULT NULL,
+    preferences jsonb DEFAULT NULL, expected_version integer DEFAULT NULL, user_id uuid DEFAULT NULL, OUT error text, OUT version integer)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(update_profile.user_id);
+    before record;
+BEGIN
+    SELECT u.version, u.username, u.status INTO before FROM usher.users u WHERE u.id = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(target);
+    ELSIF before.status = 'erased' THEN
+        PERFORM usher._raise_unknown_user(target);
+    ELSIF before.version <> expected_version THEN
+        PERFORM usher.raise_error('stale_version', 'user was changed by somebody else',
+                                  jsonb_build_object('version', before.version, 'expected_version', expected_version));
+    END IF;
+    error := usher._check_account_fields(NULL, update_profile.username, update_profile.first_name, update_profile.last_name, update_profile.phone);
+    IF error IS NULL AND (jsonb_typeof(update_profile.profile) <> 'object' OR octet_length(update_profile.profile::text) > 65536
+                          OR jsonb_typeof(update_profile.preferences) <> 'object' OR octet_length(update_profile.preferences::text) > 65536) THEN
+        error := 'invalid_profile';
+    END IF;
+    IF error IS NULL AND EXISTS (SELECT FROM usher.users u WHERE lower(u.username::text) = lower(btrim(update_profile.username)) AND u.id <> target) THEN
+        error := 'username_taken';
+    END IF;
+    IF error IS NOT NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        UPDATE usher.users u
+        SET first_name = coalesce(btrim(update_profile.first_name), u.first_name), last_name = coalesce(btrim(update_profile.last_name), u.last_name),
+            username = CASE WHEN update_profile.username IS NULL THEN u.username ELSE nullif(btrim(update_profile.username), '') END,
+            phone = CASE WHEN update_profile.phone IS NULL THEN u.phone ELSE nullif(btrim(update_profile.phone), '') END,
+            profile = coalesce(update_profile.profile, u.profile), preferences = coalesce(update_profile.preferences, u.preferences)
+        WHERE u.id = target RETURNING u.version INTO version;
+    EXCEPTION WHEN unique_violation THEN -- somebody took it since the look above
+        error := 'username_taken';
+        RETURN;
+    END;
+    PERFORM usher.log_event('user.profile_updated', jsonb_build_object('version', version), resource_type => 'user', resource_id => target::text);
+END $$;
+REVOKE ALL ON FUNCTION usher.update_profile(text, text, text, text, jsonb, jsonb, integer, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.update_profile(text, text, text, text, jsonb, jsonb, integer, uuid) IS
+    'Changes the current user, or one that he may manage. NULL leaves a field alone, '''' empties it. error: username_taken, invalid_name, invalid_username, invalid_phone, invalid_profile. Another version than expected_version: US003.';
+
+CREATE FUNCTION usher.set_user_tier(user_id uuid, tier text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text;
+BEGIN
+    PERFORM usher.require_permission('user:manage', set_user_tier.user_id);
+    IF set_user_tier.tier IS NULL OR set_user_tier.tier !~ '^[A-Za-z0-9_-]{1,20}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'tier must be 1 to 20 letters, digits, "_" or "-"', '{"argument": "tier"}');
+    END IF;
+    SELECT u.tier INTO before FROM usher.users u WHERE u.id = set_user_tier.user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(set_user_tier.user_id);
+    END IF;
+    UPDATE usher.users u SET tier = set_user_tier.tier WHERE u.id = set_user_tier.user_id;
+    PERFORM usher.log_event('user.tier_changed', jsonb_build_object('from', before, 'to', set_user_tier.tier),
+                            resource_type => 'user', resource_id => set_user_tier.user_id::text);
+    PERFORM usher.publish('user.tier_changed', jsonb_build_object('user_id', set_user_tier.user_id, 'from', before, 'to', set_user_tier.tier),
+                          set_user_tier.user_id::text);
+END $$;
+REVOKE ALL ON FUNCTION usher.set_user_tier(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.set_user_tier(uuid, text) IS 'Sets the commercial tier of a user (user:manage) and publishes user.tier_changed.';
+
+-- Life cycle. Triggers on users do what follows: sessions, tokens, events, audit.
+
+CREATE FUNCTION usher._set_user_status(user_id uuid, new_status text, only_from text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text;
+BEGIN
+    SELECT u.status INTO before FROM usher.users u WHERE u.id = _set_user_status.user_id FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(_set_user_status.user_id);
+    ELSIF before = new_status THEN
+        RETURN;
+    ELSIF before <> ALL (only_from) THEN
+        PERFORM usher.raise_error('illegal_transition', format('user cannot go from %s to %s', before, new_status),
+                                  jsonb_build_object('id', _set_user_status.user_id, 'from', before, 'to', new_status));
+    END IF;
+    UPDATE usher.users u SET status = new_status WHERE u.id = _set_user_status.user_id;
+END $$;
+REVOKE ALL ON FUNCTION usher._set_user_status(uuid, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._set_user_status(uuid, text, text[]) IS 'Changes status; doing it again does nothing.';
+
+CREATE FUNCTION usher._status_in_use(user_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT CASE WHEN u.status IN ('pending', 'active') THEN u.status WHEN u.email_verified_at IS NULL THEN 'pending' ELSE 'active' END
+            FROM usher.users u WHERE u.id = _status_in_use.user_id);
+END $$;
+REVOKE ALL ON FUNCTION usher._status_in_use(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._status_in_use(uuid) IS 'The status that a user comes back to: active when the e-mail address was verified, else pending.';
+
+CREATE FUNCTION usher.deactivate_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('user:manage', deactivate_user.user_id);
+    PERFORM usher._set_user_status(deactivate_user.user_id, 'deactivated', '{pending,active}');
+END $$;
+REVOKE ALL ON FUNCTION usher.deactivate_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.deactivate_user(uuid) IS
+    'Shuts an account until reactivate_user() (user:manage). Ends its sessions, publishes user.deactivated. Login answers invalid_credentials.';
+
+CREATE FUNCTION usher.reactivate_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('user:manage', reactivate_user.user_id);
+    PERFORM usher._set_user_status(reactivate_user.user_id, usher._status_in_use(reactivate_user.user_id), '{deactivated}');
+END $$;
+REVOKE ALL ON FUNCTION usher.reactivate_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.reactivate_user(uuid) IS 'Opens a deactivated account again (user:manage) and publishes user.reactivated.';
+
+CREATE FUNCTION usher.delete_user(user_id uuid DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher._set_user_status(usher._own_or_managed(delete_user.user_id), 'deleted', '{pending,active,deactivated}');
+END $$;
+REVOKE ALL ON FUNCTION usher.delete_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.delete_user(uuid) IS
+    'Deletes the account of the current user, or of one that he may manage: marked, not removed. Ends its sessions, publishes user.deleted. restore_user() brings it back, erase_user() makes it final.';
+
+CREATE FUNCTION usher.restore_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('user:manage', restore_user.user_id);
+    PERFORM usher._set_user_status(restore_user.user_id, usher._status_in_use(restore_user.user_id), '{deleted}');
+END $$;
+REVOKE ALL ON FUNCTION usher.restore_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.restore_user(uuid) IS 'Brings a deleted account back (user:manage) and publishes user.restored.';
+
+CREATE FUNCTION usher.erase_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := erase_user.user_id;
+    address text;
+BEGIN
+    PERFORM usher.require_permission('user:manage', target);
+    SELECT u.email INTO address FROM usher.users u WHERE u.id = target FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(target);
+    END IF;
+    IF EXISTS (SELECT FROM usher.users u WHERE u.id = target AND u.status = 'erased') THEN
+        RETURN;
+    END IF;
+    UPDATE usher.users u
+    SET status = 'erased', email = format('%s@erased.invalid', target), email_verified_at = NULL, username = NULL, first_name = '', last_name = '',
+        phone = NULL, profile = '{}', preferences = '{}', metadata = '{}', external_id = NULL, last_login_at = NULL
+    WHERE u.id = target;
+    DELETE FROM usher.credentials c WHERE c.user_id = target;
+    DELETE FROM usher.password_history h WHERE h.user_id = target;
+    DELETE FROM usher.identities i WHERE i.user_id = target;
+    DELETE FROM usher.one_time_tokens t WHERE t.user_id = target;
+    DELETE FROM usher.sessions s WHERE s.user_id = target;
+    DELETE FROM usher.user_roles r WHERE r.user_id = target;
+    DELETE FROM usher.user_permissions p WHERE p.user_id = target;
+    UPDATE usher.login_attempts a SET email = '?', user_id = NULL, client_ip = NULL, user_agent = NULL
+    WHERE a.user_id = target OR lower(a.email::text) = lower(address);
+    -- That there was consent, and to what, stays provable; from where is personal.
+    UPDATE usher.consents c SET client_ip = NULL, user_agent = NULL, evidence = '{}', withdrawn_at = coalesce(c.withdrawn_at, now())
+    WHERE c.user_id = target;
+    UPDATE usher.events e SET payload = e.payload - '{email,name,token}'::text[] WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
+END $$;
+REVOKE ALL ON FUNCTION usher.erase_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.erase_user(uuid) IS
+    'Makes an account anonymous for good (user:manage): names, address, password, sessions, identities and traces of logins go; the id stays for rows that refer to it. Publishes user.erased so that every feature does the same.';
+
+CREATE FUNCTION usher.export_user(user_id uuid DEFAULT NULL) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(export_user.user_id);
+    document jsonb;
+BEGIN
+    SELECT jsonb_build_object(
+        'user', to_jsonb(u) - 'metadata' || jsonb_build_object('metadata', u.metadata),
+        'password', (SELECT jsonb_build_object('is_set', c.password_hash IS NOT NULL, 'changed_at', c.password_changed_at)
+                     FROM usher.credentials c WHERE c.user_id = target),
+        'roles', coalesce((SELECT jsonb_agg(jsonb_build_object('role', r.name, 'scope', ur.scope, 'assigned_at', ur.assigned_at,
+                                                               'expires_at', ur.expires_at) ORDER BY ur.assigned_at, r.name)
+                           FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id WHERE ur.user_id = target), '[]'),
+        'identities', coalesce((SELECT jsonb_agg(to_jsonb(i) - 'user_id' ORDER BY i.created_at) FROM usher.identities i WHERE i.user_id = target), '[]'),
+        'sessions', coalesce((SELECT jsonb_agg(to_jsonb(s) - '{user_id,refresh_token_hash,parent_token_hash,rotation_key,generation,generation_step}'::text[]
+                                               ORDER BY s.created_at)
+                              FROM usher.sessions s WHERE s.user_id = target), '[]'),
+        'consents', coalesce((SELECT jsonb_agg(to_jsonb(c) - 'user_id' ORDER BY c.given_at) FROM usher.consents c WHERE c.user_id = target), '[]'),
+        'login_attempts', coalesce((SELECT jsonb_agg(to_jsonb(a) - '{user_id,retry_after}'::text[] ORDER BY a.attempted_at)
+                                    FROM usher.login_attempts a WHERE a.user_id = target), '[]'),
+        'exported_at', now())
+    INTO document FROM usher.users u WHERE u.id = target;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(target);
+    END IF;
+    PERFORM usher.log_event('user.exported', resource_type => 'user', resource_id => target::text);
+    RETURN document;
+END $$;
+REVOKE ALL ON FUNCTION usher.export_user(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.export_user(uuid) IS
+    'All that core holds about the current user, or one that he may manage, as one document. No hashes. Other features export their own.';
+
+-- External identities (R0-26, R1-20) ------------------------------------------------------------------------------------------
+
+CREATE FUNCTION usher.link_identity(
+    user_id uuid, provider text, provider_user_id text, provider_email text DEFAULT NULL, user_info jsonb DEFAULT '{}', OUT error text, OUT identity_id uuid)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    holder uuid;
+BEGIN
+    PERFORM usher.require_permission('user:manage', link_identity.user_id);
+    IF coalesce(length(link_identity.provider), 0) NOT BETWEEN 1 AND 50 OR coalesce(length(link_identity.provider_user_id), 0) NOT BETWEEN 1 AND 255
+       OR length(link_identity.provider_email) > 254 OR coalesce(jsonb_typeof(link_identity.user_info), '') <> 'object' THEN
+        PERFORM usher.raise_error('invalid_argument', 'provider (1 to 50 characters), provider_user_id (1 to 255) or user_info (an object) is not valid');
+    END IF;
+    PERFORM FROM usher.users u WHERE u.id = link_identity.user_id AND u.status <> 'erased' FOR KEY SHARE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(link_identity.user_id);
+    END IF;
+    INSERT INTO usher.identities (user_id, provider, provider_user_id, provider_email, user_info)
+    VALUES (link_identity.user_id, link_identity.provider, link_identity.provider_user_id, link_identity.provider_email, link_identity.user_info)
+    ON CONFLICT DO NOTHING RETURNING id INTO identity_id;
+    IF identity_id IS NULL THEN
+        SELECT i.user_id, i.id INTO holder, identity_id FROM usher.identities i
+        WHERE i.provider = link_identity.provider AND i.provider_user_id = link_identity.provider_user_id;
+        IF holder IS DISTINCT FROM link_identity.user_id THEN
+            identity_id := NULL;
+            error := CASE WHEN holder IS NULL THEN 'provider_taken' ELSE 'identity_taken' END;
+            RETURN;
+        END IF;
+        UPDATE usher.identities i SET provider_email = coalesce(link_identity.provider_email, i.provider_email), user_info = link_identity.user_info, updated_at = now()
+        WHERE i.id = identity_id;
+        RETURN;
+    END IF;
+    PERFORM usher.log_event('user.identity_linked', jsonb_build_object('provider', link_identity.provider), resource_type => 'user',
+                            resource_id => link_identity.user_id::text);
+END $$;
+REVOKE ALL ON FUNCTION usher.link_identity(uuid, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.link_identity(uuid, text, text, text, jsonb) IS
+    'Ties an account at an outside provider to a user (user:manage). error: identity_taken when it belongs to another user, provider_taken when the user has another account there.';
+
+CREATE FUNCTION usher.unlink_identity(user_id uuid, provider text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(unlink_identity.user_id);
+BEGIN
+    DELETE FROM usher.identities i WHERE i.user_id = target AND i.provider = unlink_identity.provider;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM usher.log_event('user.identity_unlinked', jsonb_build_object('provider', unlink_identity.provider), resource_type => 'user',
+                            resource_id => target::text);
+    RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION usher.unlink_identity(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.unlink_identity(uuid, text) IS
+    'Unties an outside account from the current user, or from one that he may manage. False when there was none.';
+
+CREATE FUNCTION usher.list_identities(user_id uuid DEFAULT NULL)
+    RETURNS TABLE (identity_id uuid, provider text, provider_user_id text, provider_email text, user_info jsonb, created_at timestamptz, last_used_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(list_identities.user_id);
+BEGIN
+    RETURN QUERY SELECT i.id, i.provider::text, i.provider_user_id::text, i.provider_email::text, i.user_info, i.created_at, i.last_used_at
+                 FROM usher.identities i WHERE i.user_id = target ORDER BY i.provider;
+END $$;
+REVOKE ALL ON FUNCTION usher.list_identities(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_identities(uuid) IS 'Outside accounts of the current user, or of one that he may manage.';
+
+-- Consents (R1-67) ---------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION usher.record_consent(purpose text, document_version text DEFAULT NULL, user_id uuid DEFAULT NULL, evidence jsonb DEFAULT '{}') RETURNS uuid
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(record_consent.user_id);
+    consent_id uuid;
+BEGIN
+    IF coalesce(length(record_consent.purpose), 0) NOT BETWEEN 1 AND 100 OR length(record_consent.document_version) > 50
+       OR coalesce(jsonb_typeof(record_consent.evidence), '') <> 'object' OR octet_length(record_consent.evidence::text) > 65536 THEN
+        PERFORM usher.raise_error('invalid_argument', 'purpose (1 to 100 characters), document_version (at most 50) or evidence (an object) is not valid');
+    END IF;
+    PERFORM FROM usher.users u WHERE u.id = target AND u.is_active FOR NO KEY UPDATE; -- one consent of a user at a time
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(target);
+    END IF;
+    SELECT c.id INTO consent_id FROM usher.consents c
+    WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL
+      AND c.document_version IS NOT DISTINCT FROM record_consent.document_version;
+    IF FOUND THEN
+        RETURN consent_id;
+    END IF;
+    UPDATE usher.consents c SET withdrawn_at = now() WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL;
+    INSERT INTO usher.consents AS c (user_id, purpose, document_version, evidence, client_ip, user_agent)
+    SELECT target, record_consent.purpose, record_consent.document_version, record_consent.evidence, x.client_ip, x.user_agent
+    FROM usher._request_origin() x
+    RETURNING c.id INTO consent_id;
+    PERFORM usher.log_event('consent.recorded', jsonb_build_object('purpose', record_consent.purpose, 'document_version', record_consent.document_version),
+                            resource_type => 'user', resource_id => target::text);
+    RETURN consent_id;
+END $$;
+REVOKE ALL ON FUNCTION usher.record_consent(text, text, uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.record_consent(text, text, uuid, jsonb) IS
+    'Notes that the current user, or one that he may manage, agrees to a purpose. A new document_version replaces the consent before it; the same one is noted once.';
+
+CREATE FUNCTION usher.withdraw_consent(purpose text, user_id uuid DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(withdraw_consent.user_id);
+BEGIN
+    UPDATE usher.consents c SET withdrawn_at = greatest(now(), c.given_at)
+    WHERE c.user_id = target AND c.purpose = withdraw_consent.purpose AND c.withdrawn_at IS NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM usher.log_event('consent.withdrawn', jsonb_build_object('purpose', withdraw_consent.purpose), resource_type => 'user', resource_id => target::text);
+    PERFORM usher.publish('consent.withdrawn', jsonb_build_object('user_id', target, 'purpose', withdraw_consent.purpose), target::text);
+    RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION usher.withdraw_consent(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.withdraw_consent(text, uuid) IS 'Ends a consent and publishes consent.withdrawn. False when there was none.';
+
+CREATE FUNCTION usher.list_consents(user_id uuid DEFAULT NULL)
+    RETURNS TABLE (consent_id uuid, purpose text, document_version text, given_at timestamptz, withdrawn_at timestamptz, evidence jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target constant uuid := usher._own_or_managed(list_consents.user_id);
+BEGIN
+    RETURN QUERY SELECT c.id, c.purpose::text, c.document_version::text, c.given_at, c.withdrawn_at, c.evidence
+                 FROM usher.consents c WHERE c.user_id = target ORDER BY c.given_at, c.id;
+END $$;
+REVOKE ALL ON FUNCTION usher.list_consents(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_consents(uuid) IS 'All consents of the current user, or of one that he may manage, withdrawn ones too.';
+
+-- Upkeep -----------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION usher._maintain_identity(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept constant interval := make_interval(days => current_setting('usher.identity_retention')::integer);
+BEGIN
+    task := 'sessions_expired';
+    UPDATE usher.sessions s SET status = 'expired'
+    WHERE s.id IN (SELECT x.id FROM usher.sessions x WHERE x.status = 'active' AND x.expires_at <= now()
+                   ORDER BY x.absolute_expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'sessions_removed';
+    DELETE FROM usher.sessions s
+    WHERE s.id IN (SELECT x.id FROM usher.sessions x WHERE x.absolute_expires_at < now() - kept
+                   ORDER BY x.absolute_expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'one_time_tokens_ended';
+    WITH ended AS (
+        UPDATE usher.one_time_tokens t SET ended_at = now()
+        WHERE t.id IN (SELECT x.id FROM usher.one_time_tokens x WHERE x.used_at IS NULL AND x.ended_at IS NULL AND x.expires_at <= now()
+                       ORDER BY x.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
+        RETURNING t.event_id), cut AS (
+        UPDATE usher.events e SET payload = e.payload - 'token' FROM ended WHERE e.id = ended.event_id)
+    SELECT count(*) INTO affected FROM ended;
+    RETURN NEXT;
+    task := 'one_time_tokens_removed';
+    DELETE FROM usher.one_time_tokens t
+    WHERE t.id IN (SELECT x.id FROM usher.one_time_tokens x WHERE x.expires_at < now() - kept ORDER BY x.expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'login_attempts_removed';
+    DELETE FROM usher.login_attempts a
+    WHERE a.id IN (SELECT x.id FROM usher.login_attempts x WHERE x.attempted_at < now() - kept ORDER BY x.attempted_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'network_failures_removed';
+    DELETE FROM usher.network_failures n
+    WHERE n.network IN (SELECT x.network FROM usher.network_failures x
+                        WHERE x.last_failed_login_at < now() - interval '7 days' AND (x.locked_until IS NULL OR x.locked_until < now())
+                        LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+END $$;
+REVOKE ALL ON FUNCTION usher._maintain_identity(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._maintain_identity(integer) IS
+    'Identity''s part of run_maintenance(): marks what has expired, and removes what is older than usher.identity_retention days.';
