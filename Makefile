@@ -148,7 +148,7 @@ $(BUILD)/boundary/boundary.so: $(BOUNDARY_OBJS)
 
 .PHONY: gateway
 gateway:
-	$(MAKE) -f '$(here)/gateway/Makefile' BUILD=$(BUILD)/gateway
+	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' VPATH=
 
 LINTED = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp gateway/*.[ch]pp test/unit/*.cpp test/fuzz/*.cpp))
 .PHONY: lint lint-format lint-tidy

@@ -29,8 +29,8 @@ gateway_stop() {
 gateway_start() { # PORT
     rm -f "$dir/gateway.ready"
     # cluster_conninfo names the superuser; of two settings libpq takes the last
-    setsid "$dir/root/usher-gateway" --listen "127.0.0.1:$1" --port-search --ready-file "$dir/gateway.ready" \
-        --conninfo "$(cluster_conninfo "$dir" $database) user=usher_gateway" \
+    setsid "$dir/root/usher-gateway" --port "$1" --port-search 100 --ready-file "$dir/gateway.ready" \
+        --database "$(cluster_conninfo "$dir" $database) user=usher_gateway" \
         >> "$dir/gateway.log" 2>&1 < /dev/null &
     echo $! > "$dir/gateway.pid"
     i=0
@@ -41,7 +41,7 @@ gateway_start() { # PORT
         sleep 0.1
     done
 }
-address() { sed -n "s/^$1=//p" "$dir/gateway.ready"; }
+address() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/gateway.ready"; } # gateway or admin
 
 run() {
     port=8080
