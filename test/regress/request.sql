@@ -64,7 +64,7 @@ COMMIT;
 SELECT usher.authenticate(NULL);
 SELECT usher.authenticate('');
 SELECT usher.authenticate(repeat('x', 1000000));
-SELECT usher.authenticate(left(:'ann_token', -1) || CASE right(:'ann_token', 1) WHEN 'A' THEN 'B' ELSE 'A' END);
+SELECT usher.authenticate(overlay(:'ann_token' PLACING CASE substr(:'ann_token', length(:'ann_token') - 20, 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM length(:'ann_token') - 20));
 \set VERBOSITY terse
 
 -- No setting is identity.
