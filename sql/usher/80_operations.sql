@@ -48,3 +48,51 @@ END $$;
 REVOKE ALL ON FUNCTION usher._write_survivor(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher._write_survivor(text, jsonb) IS
     'For the background worker: writes a row whose transaction was rolled back but which must stay, such as a failed login.';
+
+CREATE FUNCTION usher.check_configuration() RETURNS TABLE (extension name, finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    installed record;
+BEGIN
+    FOR installed IN SELECT i.extension, i.schema FROM usher._installed() i LOOP
+        IF to_regprocedure(format('%I._check_configuration()', installed.schema)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format('SELECT $1, c.finding, c.severity, c.advice FROM %I._check_configuration() AS c', installed.schema)
+                USING installed.extension;
+        END IF;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION usher.check_configuration() FROM PUBLIC;
+COMMENT ON FUNCTION usher.check_configuration() IS
+    'What in the settings and grants of this server is unsafe or missing, with advice. severity: notice, warning, critical. No rows: all is well.';
+
+CREATE FUNCTION usher.self_check() RETURNS TABLE (extension name, rule text, violations bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    installed record;
+BEGIN
+    FOR installed IN SELECT i.extension, i.schema FROM usher._installed() i LOOP
+        IF to_regprocedure(format('%I._self_check()', installed.schema)) IS NOT NULL THEN
+            RETURN QUERY EXECUTE format('SELECT $1, c.rule, c.violations FROM %I._self_check() AS c', installed.schema)
+                USING installed.extension;
+        END IF;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION usher.self_check() FROM PUBLIC;
+COMMENT ON FUNCTION usher.self_check() IS
+    'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all is well.';
+
+CREATE FUNCTION usher._is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_operations_is_preloaded';
+REVOKE ALL ON FUNCTION usher._is_preloaded() FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_preloaded() IS 'Whether the library was preloaded, so that there are shared counters and background workers.';
+
+CREATE FUNCTION usher._lost_survivors() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_operations_lost_survivors';
+REVOKE ALL ON FUNCTION usher._lost_survivors() FROM PUBLIC;
+COMMENT ON FUNCTION usher._lost_survivors() IS 'How many rows that were to outlive a rollback were lost since the server started.';
