@@ -31,9 +31,7 @@ namespace usher::guc {
     INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \
     INT(one_time_tokens_per_hour,"one_time_tokens_per_hour",5, 1, 100, 0,                       "Tokens of one purpose that one account can have mailed within an hour.") \
     INT(identity_retention,      "identity_retention",      90, 1, 3650, 0,                     "Days for which ended sessions, used tokens and login attempts are kept.") \
-    INT(login_attempts_retention,"login_attempts_retention",7776000, 86400, 315360000, GUC_UNIT_S, "How long run_maintenance() keeps rows of usher.login_attempts.") \
-    INT(sessions_retention,      "sessions_retention",      2592000, 86400, 315360000, GUC_UNIT_S, "How long run_maintenance() keeps sessions and one-time tokens that have ended.") \
-    INT(events_retention,        "events_retention",        2592000, 86400, 315360000, GUC_UNIT_S, "How long run_maintenance() keeps events that every consumer has completed.") \
+    INT(events_retention,        "events_retention",        30, 1, 3650, 0,                     "Days for which events are kept that every consumer has completed.") \
     INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
     INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().")
 

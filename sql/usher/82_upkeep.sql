@@ -5,64 +5,15 @@ CREATE FUNCTION usher._run_maintenance(max_rows integer) RETURNS TABLE (task tex
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    sessions_before CONSTANT timestamptz := now() - current_setting('usher.sessions_retention')::interval;
-    attempts_before CONSTANT timestamptz := now() - current_setting('usher.login_attempts_retention')::interval;
-    events_before CONSTANT timestamptz := now() - current_setting('usher.events_retention')::interval;
+    events_kept CONSTANT interval := make_interval(days => current_setting('usher.events_retention')::integer);
 BEGIN
+    RETURN QUERY SELECT m.task, m.affected FROM usher._maintain_identity(max_rows) m;
+
     -- SKIP LOCKED: what somebody works on now is left for the next time, so upkeep never waits and is never waited for.
-    task := 'expire sessions';
-    WITH due AS (
-        SELECT s.id FROM usher.sessions s WHERE s.status = 'active' AND s.expires_at < now()
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    UPDATE usher.sessions s SET status = 'expired' FROM due WHERE s.id = due.id;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'remove ended sessions';
-    WITH due AS (
-        SELECT s.id FROM usher.sessions s WHERE s.status <> 'active' AND greatest(s.last_activity_at, s.revoked_at, least(s.expires_at, now())) < sessions_before
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM usher.sessions s USING due WHERE s.id = due.id;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'remove one-time tokens';
-    WITH due AS (
-        SELECT t.id FROM usher.one_time_tokens t WHERE t.expires_at < sessions_before
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM usher.one_time_tokens t USING due WHERE t.id = due.id;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'remove login attempts';
-    WITH due AS (
-        SELECT a.id FROM usher.login_attempts a WHERE a.attempted_at < attempts_before
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM usher.login_attempts a USING due WHERE a.id = due.id;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'forget networks';
-    WITH due AS (
-        SELECT f.network FROM usher.network_failures f
-        WHERE coalesce(f.last_failed_login_at, '-infinity') < now() - interval '7 days' AND coalesce(f.locked_until, '-infinity') < now()
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM usher.network_failures f USING due WHERE f.network = due.network;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'remove expired grants';
-    WITH due AS (
-        SELECT g.ctid AS row_id FROM usher.user_roles g WHERE g.expires_at < sessions_before
-        LIMIT max_rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM usher.user_roles g USING due WHERE g.ctid = due.row_id;
-    GET DIAGNOSTICS affected = ROW_COUNT;
-    RETURN NEXT;
-
-    task := 'remove completed events';
+    task := 'events_removed';
     WITH due AS (
         SELECT e.id FROM usher.events e
-        WHERE e.created_at < events_before
+        WHERE e.created_at < now() - events_kept
             AND NOT EXISTS (SELECT FROM usher.deliveries d WHERE d.event_id = e.id AND d.status <> 'completed')
         LIMIT max_rows FOR UPDATE SKIP LOCKED),
     delivered AS (
@@ -71,7 +22,7 @@ BEGIN
     GET DIAGNOSTICS affected = ROW_COUNT;
     RETURN NEXT;
 
-    task := 'audit partitions';
+    task := 'audit_partitions_made';
     affected := usher._maintain_audit_partitions();
     RETURN NEXT;
 END $$;
