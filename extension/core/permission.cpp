@@ -78,6 +78,7 @@ Window Windows::at(std::string_view scope) const {
 
 Window Windows::at(const Uuid &scope) const noexcept {
     Window sum = everywhere_;
+    if (by_uuid_.empty()) return sum;
     if (const auto found = by_uuid_.find(scope); found != by_uuid_.end()) sum.add(found->second);
     return sum;
 }
