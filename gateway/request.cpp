@@ -209,8 +209,9 @@ Request parse_head(std::string_view head, const Limits &limits) {
 
 // One character of a size line or trailer; true at its end. Only CRLF ends a line.
 bool ChunkedBody::take_line(char c) {
-    // Size lines and trailers count too, else a body of one-byte chunks with long extensions has no limit.
-    if (++overhead_ > max_bytes_ + 8192 || line_.size() > 4096) malformed("The chunked body is malformed.");
+    // Size lines and trailers count too, else a body of tiny chunks with long extensions has no limit.
+    if (++overhead_ > max_bytes_ + 8192) refuse(413, "body_too_large", "The request body is too large.");
+    if (line_.size() > 4096) malformed("The chunked body is malformed.");
     if (!line_.empty() && line_.back() == '\r') {
         if (c != '\n') malformed("The chunked body is malformed.");
         line_.pop_back();
