@@ -20,7 +20,8 @@ std::string url(const std::string &host, int port) {
 
 // In one step, so that whoever waits for the file never reads half of it.
 void write_ready_file(const std::string &path, const std::string &gateway, const std::string &admin) {
-    const std::string text = "gateway=" + gateway + "\nadmin=" + admin + "\npid=" + std::to_string(getpid()) + '\n';
+    const std::string text =
+        nlohmann::ordered_json{{"gateway", gateway}, {"admin", admin}, {"pid", getpid()}}.dump() + '\n';
     const std::string temporary = path + ".new";
     std::FILE *file = std::fopen(temporary.c_str(), "we");
     const bool is_written = file != nullptr && std::fputs(text.c_str(), file) >= 0;

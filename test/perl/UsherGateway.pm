@@ -99,10 +99,7 @@ sub start_gateway
           if time > $limit || !$self->{process}->pumpable;
         sleep 0.02;
     }
-    my $ready = slurp_file("$folder/ready");
-    ($self->{url}) = $ready =~ /^gateway=(.*)$/m;
-    ($self->{admin}) = $ready =~ /^admin=(.*)$/m;
-    ($self->{pid}) = $ready =~ /^pid=(\d+)$/m;
+    @$self{qw(url admin pid)} = @{ decode_json(slurp_file("$folder/ready")) }{qw(gateway admin pid)};
     ($self->{port}) = $self->{url} =~ /:(\d+)$/;
     return $self;
 }
