@@ -41,9 +41,12 @@ struct ErrorCode {
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
     X(account_locked,           "",      423, "Too many wrong passwords: the account or the network is locked for retry_after seconds (only with usher.reveal_lockout).") \
     X(busy,                     "",      503, "The server is busy with other passwords: try again after the time in retry_after.") \
+    X(conflict,                 "",      409, "The request collides with what is stored.") \
     X(email_not_verified,       "",      403, "The password is right, but the e-mail address is not verified yet.") \
     X(email_taken,              "",      409, "Another account has this e-mail address.") \
     X(identity_taken,           "",      409, "The outside account belongs to another user.") \
+    X(internal_error,           "",      500, "Something went wrong on our side; the correlation id leads to the server's log.") \
+    X(invalid_arguments,        "",      422, "Arguments are missing, unknown, repeated or of the wrong kind; errors names each.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
     X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
     X(invalid_email,            "",      422, "This is not an e-mail address.") \
@@ -55,6 +58,11 @@ struct ErrorCode {
     X(invalid_signature,        "",      401, "The signature of the token does not match.") \
     X(invalid_token,            "",      401, "The token is missing or malformed.") \
     X(invalid_username,         "",      422, "A username has 1 to 50 characters without white space and @.") \
+    X(invalid_value,            "",      400, "A value does not fit.") \
+    X(malformed_request,        "",      400, "The request cannot be understood: its path, query, headers or JSON is malformed.") \
+    X(method_not_allowed,       "",      405, "The path exists, but not for this method; Allow lists those it has.") \
+    X(not_found,                "",      404, "There is nothing at this path.") \
+    X(not_implemented,          "",      501, "The method is not known.") \
     X(password_invalid,         "",      422, "The password is not valid text.") \
     X(password_matches_identity,"",      422, "The password is the e-mail address, the username or the name of its owner.") \
     X(password_reused,          "",      422, "The password was used before.") \
@@ -65,10 +73,13 @@ struct ErrorCode {
     X(refresh_token_reused,     "",      401, "The refresh token was used before: its session has been ended.") \
     X(session_expired,          "",      401, "The session has expired.") \
     X(session_revoked,          "",      401, "The session has ended.") \
+    X(timeout,                  "",      504, "The request took too long and was stopped.") \
     X(token_expired,            "",      401, "The token has expired.") \
     X(token_not_yet_valid,      "",      401, "The token is not valid yet.") \
     X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
+    X(unavailable,              "",      503, "The service is busy or restarting: try again.") \
     X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
+    X(unsupported_media_type,   "",      415, "The body must be application/json.") \
     X(username_taken,           "",      409, "Another account has this username.") \
     X(wrong_algorithm,          "",      401, "The token names another algorithm than that of the key.") \
     X(wrong_audience,           "",      401, "The token is for another audience.") \

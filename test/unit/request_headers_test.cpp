@@ -1,0 +1,52 @@
+#include "core/request_headers.hpp"
+#include <gtest/gtest.h>
+
+using namespace usher::headers;
+
+TEST(Authorization, Kinds) {
+    EXPECT_EQ(parse_authorization("").kind, Credentials::none);
+    EXPECT_EQ(parse_authorization("Basic YTpi").kind, Credentials::other);
+    EXPECT_EQ(parse_authorization("Bearertoken").kind, Credentials::other);
+    for (const char *text : {"Bearer", "Bearer ", "Bearer a b", "Bearer \xc3\xa9", "Bearer =", "Bearer a=b", "Bearer a,b", "Bearer\ta"})
+        EXPECT_EQ(parse_authorization(text).kind, Credentials::malformed) << text;
+    for (const char *text : {"Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER   a.b-c_d~e+f/g=="}) {
+        EXPECT_EQ(parse_authorization(text).kind, Credentials::bearer) << text;
+        EXPECT_EQ(parse_authorization(text).token, "a.b-c_d~e+f/g==");
+    }
+}
+
+TEST(Traceparent, GivesTheTraceId) {
+    const std::string good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    EXPECT_EQ(trace_id(good), "4bf92f3577b34da6a3ce929d0e0e4736");
+    EXPECT_TRUE(trace_id("01" + good.substr(2) + "-more"));
+    EXPECT_FALSE(trace_id(good + "-more"));
+    EXPECT_FALSE(trace_id("ff" + good.substr(2)));
+    EXPECT_FALSE(trace_id("00-00000000000000000000000000000000-00f067aa0ba902b7-01"));
+    EXPECT_FALSE(trace_id("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"));
+    EXPECT_FALSE(trace_id("00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    EXPECT_FALSE(trace_id(""));
+    EXPECT_FALSE(trace_id(std::string(55, '-')));
+}
+
+TEST(CorrelationId, Characters) {
+    EXPECT_TRUE(is_correlation_id("req-1.A_b"));
+    EXPECT_FALSE(is_correlation_id(""));
+    EXPECT_FALSE(is_correlation_id("a b"));
+    EXPECT_FALSE(is_correlation_id("a\n"));
+    EXPECT_FALSE(is_correlation_id(std::string(129, 'a')));
+}
+
+TEST(UserAgent, IsCutAndCleaned) {
+    EXPECT_EQ(clean_user_agent("a\r\nb\x7f"), "ab");
+    const std::string cut = clean_user_agent(std::string(511, 'a') + "\xc3\xa9");
+    EXPECT_EQ(cut, std::string(511, 'a'));
+}
+
+TEST(EntityTag, Lists) {
+    EXPECT_TRUE(contains_tag("\"1\", \"2\"", "\"2\"", false));
+    EXPECT_TRUE(contains_tag("*", "\"2\"", false));
+    EXPECT_FALSE(contains_tag("W/\"2\"", "\"2\"", false));
+    EXPECT_TRUE(contains_tag("W/\"2\"", "\"2\"", true));
+    EXPECT_FALSE(contains_tag("\"22\"", "\"2\"", true));
+    EXPECT_FALSE(contains_tag("", "\"2\"", true));
+}
