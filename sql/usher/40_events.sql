@@ -257,13 +257,14 @@ CREATE FUNCTION usher.retry_event(consumer text, event_id uuid) RETURNS boolean
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM usher.require_permission('event:manage');
     UPDATE usher.deliveries d
     SET status = 'pending', attempts = 0, visible_at = clock_timestamp()
     WHERE d.event_id = retry_event.event_id AND d.consumer = retry_event.consumer AND d.status = 'parked';
     RETURN FOUND;
 END $$;
 REVOKE ALL ON FUNCTION usher.retry_event(text, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.retry_event(text, uuid) IS 'Puts a parked event back for its consumer, with all attempts before it. False when it is not parked.';
+COMMENT ON FUNCTION usher.retry_event(text, uuid) IS 'Puts a parked event back for its consumer, with all attempts before it. False when it is not parked. Needs event:manage.';
 
 CREATE FUNCTION usher._run_event_handler(event_id uuid, consumer text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -44,11 +44,11 @@ BEGIN ATOMIC
       grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
       add_policy remove_policy enforce define_model drop_model
       define_machine attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
-      define_rate_limit drop_rate_limit add_route remove_route list_routes'),
+      define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes'),
     ('function', '{application,gateway,auditor,admin}', 'list_roles list_policies list_rate_limits'),
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
-     'uuid_v7 raise_error error_codes publish log_event hit_rate_limit http_request openapi
+     'uuid_v7 raise_error error_codes publish log_event hit_rate_limit rate_limit_key http_request openapi
       machine_statuses machine_diagram allowed_transitions history set_updated_at'),
     ('function', '{application,admin}',
      'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at'),
