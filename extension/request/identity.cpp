@@ -45,6 +45,12 @@ const Identity &require() {
                 {}, "Call usher.authenticate() with an access token in this transaction.");
 }
 
+void forget() {
+    Identity nobody{};
+    nobody.revoked = true;
+    identity.set(nobody);
+}
+
 std::string authenticate(std::string_view access_token) {
     const identity::CheckedToken token = identity::check_token(access_token);
     if (!token.ok()) return token.error;

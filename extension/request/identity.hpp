@@ -31,6 +31,10 @@ const Identity &require();
 /// throwing when the token is not good; empty on success.
 std::string authenticate(std::string_view access_token);
 
+/// Makes the rest of the transaction nobody's, until the next authenticate(): an HTTP request without a token is neither who
+/// the transaction was before, nor trusted because of the database role that the gateway connects as. is_lost() is true then.
+void forget();
+
 /// Where the request came from. It is a description for audit rows and limits, never identity.
 struct Context {
     std::string_view client_ip;      // text form of an inet, or empty

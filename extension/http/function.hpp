@@ -1,0 +1,38 @@
+// What the dispatcher must know of a routed SQL function.
+#pragma once
+#include "pg/pg.hpp"
+
+namespace usher::http {
+
+/// What a value of an argument looks like in JSON.
+enum class Shape : std::uint8_t { boolean, integer, number, string, timestamp, json, object, array };
+
+struct Argument {
+    std::string name;
+    Oid type;          // as declared
+    Shape shape;
+    Shape element;     // of an array
+    Oid element_type;  // of an array
+    std::int64_t min = 0, max = 0; // of an integer, or of an array's integers
+    std::string type_name;         // for messages: "uuid", "timestamp with time zone"
+    bool has_default;
+};
+
+enum class Result : std::uint8_t { nothing, document, scalar, row, rows };
+
+struct Function {
+    Oid oid;
+    std::string name; // quoted and with its schema
+    std::vector<Argument> arguments;
+    Result result;
+    bool is_named_column; // scalar results whose one column has a name: treated as a row
+    bool is_volatile;
+
+    [[nodiscard]] const Argument *find(std::string_view argument) const;
+};
+
+/// Looks the function up. Throws 22023, with the reason, for functions that cannot be routed: procedures and aggregates, unnamed,
+/// VARIADIC or polymorphic arguments, more than 64 of them, results of type record without columns.
+Function describe(Oid function);
+
+} // namespace usher::http

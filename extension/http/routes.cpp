@@ -1,0 +1,125 @@
+#include "http/routes.hpp"
+#include "pg/cache.hpp"
+#include "pg/procedure.hpp"
+
+namespace usher::http {
+
+namespace {
+constinit pg::Invalidation changes{"routes_inval"};
+
+// Routes of a feature that was dropped have no function; they do not exist until it is back. By the names in the catalog:
+// to_regprocedure() would fail where the owner of the extension may not use the function's schema.
+constinit pg::Statement load{
+    "SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, r.success_status, r.read_only, r.cache_control"
+    " FROM usher.routes r"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
+    " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
+    " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
+    " ORDER BY r.shape, r.method",
+    pg::Access::latest};
+
+constexpr std::size_t max_plans = 16; // per route; each set of given arguments needs one
+
+struct Cache {
+    std::shared_ptr<Routes> routes;
+    std::uint64_t loaded_at = 0;
+    std::uint64_t procedures = 0;
+};
+Cache *cache = nullptr; // never deleted: a backend ends without unwinding
+
+AccessRule access_rule(std::string_view name) {
+    return name == "public" ? AccessRule::open : name == "permission" ? AccessRule::permission : AccessRule::authenticated;
+}
+} // namespace
+
+Route::~Route() {
+    for (const auto &[given, kept] : plans_) SPI_freeplan(kept.plan); // cannot fail: frees memory
+}
+
+const Function &Route::function() {
+    if (!function_) function_ = std::make_unique<Function>(describe(function_oid));
+    return *function_;
+}
+
+SPIPlanPtr Route::plan(std::uint64_t given) {
+    ++uses_;
+    if (const auto found = plans_.find(given); found != plans_.end()) {
+        found->second.used = uses_;
+        return found->second.plan;
+    }
+    if (plans_.size() >= max_plans) {
+        const auto oldest = std::min_element(plans_.begin(), plans_.end(),
+                                             [](const auto &a, const auto &b) { return a.second.used < b.second.used; });
+        SPI_freeplan(oldest->second.plan);
+        plans_.erase(oldest);
+    }
+
+    std::string sql = "SELECT * FROM " + function().name + "(";
+    std::vector<Oid> types;
+    std::vector<std::string> names; // quoted
+    for (std::size_t i = 0; i < function().arguments.size(); ++i) {
+        if ((given >> i & 1) == 0) continue;
+        const Argument &argument = function().arguments[i];
+        const bool is_object = argument.shape == Shape::object;
+        const char *const quoted = pg::call([&] { return quote_identifier(argument.name.c_str()); });
+        types.push_back(is_object ? JSONBOID : argument.type);
+        const std::string parameter = "$" + std::to_string(types.size());
+        if (types.size() > 1) sql += ", ";
+        sql += std::string(quoted) + " => ";
+        if (is_object) {
+            const char *const type = pg::call([&] { return format_type_be_qualified(argument.type); });
+            sql += "pg_catalog.jsonb_populate_record(NULL::" + std::string(type) + ", " + parameter + ")";
+        } else {
+            sql += parameter;
+        }
+    }
+    sql += ") AS result";
+    const SPIPlanPtr plan = pg::call([&] {
+        SPI_connect();
+        const SPIPlanPtr made = SPI_prepare(sql.c_str(), static_cast<int>(types.size()), types.data());
+        if (made == nullptr) elog(ERROR, "could not prepare a route: %s", SPI_result_code_string(SPI_result));
+        SPI_keepplan(made);
+        SPI_finish();
+        return made;
+    });
+    plans_.emplace(given, Kept{plan, uses_});
+    return plan;
+}
+
+std::shared_ptr<Routes> routes() {
+    const std::uint64_t now = changes.generation();
+    const std::uint64_t procedures = pg::procedures_generation();
+    if (cache != nullptr && cache->loaded_at == now && cache->procedures == procedures) return cache->routes;
+
+    auto fresh = std::make_shared<Routes>();
+    {
+        const pg::AsOwner owner;
+        const pg::Rows rows = load.run();
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            const pg::Row row = rows[i];
+            std::string error;
+            auto path = route::parse_template(row.text(1), error);
+            if (!path) continue; // add_route() lets none in
+            auto route = std::make_unique<Route>();
+            route->method = row.string(0);
+            route->path_template = row.string(1);
+            route->path = std::move(*path);
+            route->function_oid = row.oid(2);
+            route->access = access_rule(row.text(3));
+            route->permission = row.optional_text(4).value_or("");
+            route->rate_limit = row.optional_text(5).value_or("");
+            route->success_status = row.int4(6);
+            route->read_only = row.boolean(7);
+            route->cache_control = row.optional_text(8).value_or("");
+            fresh->table.add(route->method, route->path, fresh->list.size());
+            fresh->list.push_back(std::move(route));
+        }
+    }
+    if (cache == nullptr) cache = new Cache;
+    cache->routes = fresh;
+    cache->loaded_at = pg::Invalidation::may_keep() ? now : 0;
+    cache->procedures = procedures;
+    return fresh;
+}
+
+} // namespace usher::http

@@ -1,0 +1,52 @@
+// The routes, kept per backend.
+#pragma once
+#include "core/route.hpp"
+#include "http/function.hpp"
+#include <map>
+#include <memory>
+
+namespace usher::http {
+
+enum class AccessRule : std::uint8_t { open, authenticated, permission };
+
+struct Route {
+    std::string method, path_template;
+    route::Template path;
+    Oid function_oid;
+    AccessRule access;
+    std::string permission; // when access is permission
+    std::string rate_limit; // policy, or empty
+    int success_status;
+    bool read_only;
+    std::string cache_control; // or empty
+
+    Route() = default;
+    Route(const Route &) = delete;
+    Route &operator=(const Route &) = delete;
+    ~Route();
+
+    /// Looked up at the first request.
+    const Function &function();
+    /// The plan of a call with these arguments, one bit for each in their order.
+    SPIPlanPtr plan(std::uint64_t given);
+
+private:
+    std::unique_ptr<Function> function_;
+    struct Kept {
+        SPIPlanPtr plan;
+        std::uint64_t used;
+    };
+    std::map<std::uint64_t, Kept> plans_;
+    std::uint64_t uses_ = 0;
+};
+
+struct Routes {
+    std::vector<std::unique_ptr<Route>> list;
+    route::Table table;
+};
+
+/// What is committed now, and the transaction's own changes. Keep the pointer while a route is in use: a routed function may change
+/// the routes.
+std::shared_ptr<Routes> routes();
+
+} // namespace usher::http
