@@ -6,8 +6,8 @@
 
 PG_MAJOR=15
 RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR libpq-dev libssl-dev libargon2-dev libcrypt-dev
-    nlohmann-json3-dev g++ make dpkg-dev ca-certificates"
-TEST_PACKAGES="libipc-run-perl libgtest-dev curl jq"
+    nlohmann-json3-dev g++ make dpkg-dev ca-certificates curl jq"
+TEST_PACKAGES="libipc-run-perl libgtest-dev"
 CLANG_PACKAGES="clang clang-format clang-tidy"
 
 say() { printf '%s\n' "$*" >&2; }

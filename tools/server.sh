@@ -71,6 +71,7 @@ run() {
     cluster_start "$dir" "library $library" 8>&- <<END
 $(extension_settings "$dir/root")
 shared_preload_libraries = 'usher'
+usher.worker_databases = '$database'
 log_line_prefix = '%m [%p] %q%u@%d '
 END
     if [ "$(cluster_psql "$dir" postgres -c "SELECT count(*) FROM pg_database WHERE datname = '$database'")" = 0 ]; then

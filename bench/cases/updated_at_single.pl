@@ -6,5 +6,4 @@ return {
     reset   => updated_at::reset(),
     measure => q{DO $$ BEGIN FOR i IN 1 .. 20000 LOOP UPDATE bench.t SET counter = counter + 1 WHERE id = i; END LOOP; END $$;},
     variants => updated_at::variants(),
-    targets  => updated_at::targets(),
 };

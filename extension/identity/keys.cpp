@@ -22,8 +22,13 @@ constinit pg::Statement read_keys{"SELECT k.kid, k.algorithm, k.private_key, k.a
 constinit pg::Statement lock_keys{"LOCK TABLE usher.signing_keys IN SHARE ROW EXCLUSIVE MODE"};
 constinit pg::Statement insert_key{"INSERT INTO usher.signing_keys (kid, algorithm, private_key, public_jwk, activates_at)"
                                    " VALUES ($1, $2, $3, $4, $5)"};
-constinit pg::Statement retire_keys{"UPDATE usher.signing_keys k SET retires_at = $2"
-                                    " WHERE k.kid OPERATOR(pg_catalog.<>) $1 AND (k.retires_at IS NULL OR k.retires_at > $2)"};
+// Every key retires an overlap after the next one has begun to sign, or earlier where somebody said so.
+constinit pg::Statement retire_keys{"UPDATE usher.signing_keys k SET retires_at = n.next OPERATOR(pg_catalog.+) $1"
+                                    "  FROM (SELECT s.kid, pg_catalog.lead(s.activates_at) OVER (ORDER BY s.activates_at, s.kid) AS next"
+                                    "          FROM usher.signing_keys s) n"
+                                    " WHERE n.kid OPERATOR(pg_catalog.=) k.kid"
+                                    "   AND (k.retires_at IS NULL OR k.retires_at OPERATOR(pg_catalog.>) (n.next OPERATOR(pg_catalog.+) $1))"
+                                    "   AND n.next IS NOT NULL"};
 
 struct KeyCache {
     std::vector<SigningKey> keys; // youngest first
@@ -103,7 +108,7 @@ const SigningKey &current_signing_key() {
         lock_keys.run(); // two first logins make one key: the second one waits here and then finds it
         cache->loaded_at = 0;
         if (const SigningKey *const key = current(loaded().keys, pg::clock_time())) return *key;
-        insert_new_key(JwtAlgorithm::es256, pg::transaction_time());
+        insert_new_key(JwtAlgorithm::es256, pg::clock_time());
     }
     if (const SigningKey *const key = current(loaded().keys, pg::clock_time())) return *key;
     throw Error("XX000", "internal error: no signing key");
@@ -116,9 +121,10 @@ std::string rotate_signing_key(std::optional<JwtAlgorithm> algorithm, Instant ac
         const SigningKey *const key = current(loaded().keys, pg::clock_time());
         algorithm = key != nullptr ? key->key.algorithm() : JwtAlgorithm::es256;
     }
-    if (activates_at == 0) activates_at = pg::transaction_time();
+    // Not now(): of two rotations in one transaction the second one is to win.
+    if (activates_at == 0) activates_at = pg::clock_time();
     const std::string kid = insert_new_key(*algorithm, activates_at);
-    retire_keys.run({pg::text(kid), pg::timestamptz(activates_at + key_overlap_s * 1000000)});
+    retire_keys.run({pg::interval(key_overlap_s * 1000000)});
     return kid;
 }
 

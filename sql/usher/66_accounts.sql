@@ -48,12 +48,15 @@ BEGIN
         NEW.deleted_at := CASE NEW.status WHEN 'deleted' THEN now() WHEN 'erased' THEN OLD.deleted_at END;
         NEW.erased_at := CASE NEW.status WHEN 'erased' THEN now() END;
     END IF;
+    IF lower(NEW.email) <> lower(OLD.email) AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
+        NEW.email_verified_at := NULL; -- what was verified is the old address
+    END IF;
     NEW.version := OLD.version + 1;
     NEW.updated_at := now();
     RETURN NEW;
 END $$;
 REVOKE ALL ON FUNCTION usher._stamp_user() FROM PUBLIC;
-COMMENT ON FUNCTION usher._stamp_user() IS 'Trigger: keeps version, updated_at and the instants of status; refuses to bring back an erased user.';
+COMMENT ON FUNCTION usher._stamp_user() IS 'Trigger: keeps version, updated_at and the instants of status; a changed address is not verified; an erased user does not come back.';
 -- last_login_at is not in the list: a login is no change of the account.
 CREATE TRIGGER stamp_user BEFORE UPDATE OF email, email_verified_at, username, first_name, last_name, phone, status, tier, profile,
     preferences, metadata, external_id ON usher.users
@@ -72,6 +75,19 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION usher._end_one_time_tokens(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._end_one_time_tokens(uuid, text) IS 'Ends the open one-time tokens of a user and cuts them out of their events.';
+
+CREATE FUNCTION usher._follow_user_email() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher._end_one_time_tokens(NEW.id, 'password_reset');
+    PERFORM usher._end_one_time_tokens(NEW.id, 'email_verification');
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION usher._follow_user_email() FROM PUBLIC;
+COMMENT ON FUNCTION usher._follow_user_email() IS 'Trigger: tokens that were sent to the former address end with it.';
+CREATE TRIGGER follow_user_email AFTER UPDATE OF email ON usher.users
+    FOR EACH ROW WHEN (lower(OLD.email) IS DISTINCT FROM lower(NEW.email)) EXECUTE FUNCTION usher._follow_user_email();
 
 CREATE FUNCTION usher._follow_user_status() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -340,7 +356,7 @@ REVOKE ALL ON FUNCTION usher.get_me() FROM PUBLIC;
 COMMENT ON FUNCTION usher.get_me() IS
     'The current user with roles and permissions, for menus. Decisions are made by has_permission(), which also knows scopes and policy rules.';
 
-CREATE FUNCTION usher.list_users(status text DEFAULT NULL, tier text DEFAULT NULL, after_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
+CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text DEFAULT NULL, after_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
     RETURNS TABLE (user_id uuid, email text, username text, name text, status text, tier text, role text, last_login_at timestamptz, created_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -352,7 +368,7 @@ BEGIN
     RETURN QUERY
     SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, usher._primary_role(u.id), u.last_login_at, u.created_at
     FROM usher.users u
-    WHERE (list_users.status IS NULL OR u.status = list_users.status) AND (list_users.tier IS NULL OR u.tier = list_users.tier)
+    WHERE (only_status IS NULL OR u.status = only_status) AND (only_tier IS NULL OR u.tier = only_tier)
       AND (after_id IS NULL OR u.id < after_id)
     ORDER BY u.id DESC LIMIT max_rows;
 END $$;

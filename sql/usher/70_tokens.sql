@@ -45,9 +45,11 @@ BEGIN
     PERFORM usher.require_permission('key:manage');
     RETURN QUERY
         SELECT k.kid, k.algorithm,
-               CASE WHEN k.retires_at <= statement_timestamp() THEN 'retired'
-                    WHEN k.activates_at > statement_timestamp() THEN 'pending'
-                    WHEN k.retires_at IS NOT NULL THEN 'retiring'
+               CASE WHEN k.retires_at <= clock_timestamp() THEN 'retired'
+                    WHEN k.activates_at > clock_timestamp() THEN 'pending'
+                    WHEN EXISTS (SELECT FROM usher.signing_keys younger
+                                  WHERE younger.activates_at > k.activates_at AND younger.activates_at <= clock_timestamp()
+                                    AND (younger.retires_at IS NULL OR younger.retires_at > clock_timestamp())) THEN 'retiring'
                     ELSE 'active' END,
                k.public_jwk, k.created_at, k.activates_at, k.retires_at
           FROM usher.signing_keys k
@@ -56,7 +58,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.list_signing_keys() FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_signing_keys() IS
-    'All signing keys without their secrets, youngest first. status: pending, active, retiring (verifies only) or retired. Needs key:manage.';
+    'All signing keys without their secrets, youngest first. status: pending, active (signs), retiring (verifies only) or retired. Needs key:manage.';
 
 CREATE FUNCTION usher.jwks() RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED

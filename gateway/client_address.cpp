@@ -1,0 +1,106 @@
+#include "client_address.hpp"
+#include <arpa/inet.h>
+#include <charconv>
+#include <cstring>
+
+namespace usher::gateway {
+
+static constexpr std::uint8_t ipv4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+std::optional<Address> Address::parse(std::string_view text) {
+    const std::string copy(text);
+    Address address;
+    if (inet_pton(AF_INET6, copy.c_str(), address.bytes.data()) == 1) return address;
+    std::memcpy(address.bytes.data(), ipv4_prefix, 12);
+    if (inet_pton(AF_INET, copy.c_str(), address.bytes.data() + 12) == 1) return address;
+    return std::nullopt;
+}
+
+std::string Address::to_string() const {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (std::memcmp(bytes.data(), ipv4_prefix, 12) == 0) inet_ntop(AF_INET, bytes.data() + 12, text, sizeof text);
+    else inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
+    return text;
+}
+
+std::optional<Network> Network::parse(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    const std::optional<Address> base = Address::parse(text.substr(0, slash));
+    if (!base) return std::nullopt;
+    Network network{*base, 128};
+    if (slash == std::string_view::npos) return network;
+    const std::string_view bits = text.substr(slash + 1);
+    const bool is_ipv4 = text.find(':') == std::string_view::npos;
+    int value = 0;
+    const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), value);
+    if (error != std::errc{} || end != bits.data() + bits.size() || value < 0 || value > (is_ipv4 ? 32 : 128))
+        return std::nullopt;
+    network.prefix_bits = is_ipv4 ? 96 + value : value;
+    return network;
+}
+
+bool Network::contains(const Address &address) const {
+    const int whole = prefix_bits / 8;
+    const int rest = prefix_bits % 8;
+    if (std::memcmp(base.bytes.data(), address.bytes.data(), whole) != 0) return false;
+    return rest == 0 || (base.bytes[whole] >> (8 - rest)) == (address.bytes[whole] >> (8 - rest));
+}
+
+namespace {
+
+// "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]:80"
+std::optional<Address> parse_hop(std::string_view text) {
+    if (text.starts_with('[')) {
+        const std::size_t end = text.find(']');
+        return end == std::string_view::npos ? std::nullopt : Address::parse(text.substr(1, end - 1));
+    }
+    if (const auto address = Address::parse(text)) return address;
+    const std::size_t colon = text.find(':');
+    return colon == std::string_view::npos ? std::nullopt : Address::parse(text.substr(0, colon));
+}
+
+// The value of "for" in one element of a Forwarded field.
+std::string_view forwarded_for(std::string_view element) {
+    while (!element.empty()) {
+        const std::size_t end = element.find(';');
+        const std::string_view pair = trim(element.substr(0, end));
+        if (pair.size() > 4 && lower_case(pair.substr(0, 4)) == "for=") {
+            std::string_view value = pair.substr(4);
+            if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+            return value;
+        }
+        element = end == std::string_view::npos ? "" : element.substr(end + 1);
+    }
+    return {};
+}
+
+} // namespace
+
+Address client_address(const Address &peer, const Request &request, const std::vector<Network> &trusted,
+                       std::string_view header_name) {
+    const auto is_trusted = [&](const Address &address) {
+        for (const Network &network : trusted)
+            if (network.contains(address)) return true;
+        return false;
+    };
+    std::string hops; // several fields of one name are one list
+    for (const Field &field : request.fields) {
+        if (field.name != header_name) continue;
+        if (!hops.empty()) hops += ',';
+        hops += field.value;
+    }
+    Address current = peer;
+    std::string_view left = hops;
+    while (!left.empty() && is_trusted(current)) {
+        const std::size_t comma = left.rfind(',');
+        std::string_view element = trim(comma == std::string_view::npos ? left : left.substr(comma + 1));
+        left = comma == std::string_view::npos ? "" : left.substr(0, comma);
+        if (header_name == "forwarded") element = forwarded_for(element);
+        const std::optional<Address> hop = parse_hop(element);
+        if (!hop) break;
+        current = *hop;
+    }
+    return current;
+}
+
+} // namespace usher::gateway

@@ -1,0 +1,251 @@
+#include "config.hpp"
+#include <charconv>
+#include <fstream>
+#include <functional>
+#include <libpq-fe.h>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <variant>
+
+namespace usher::gateway {
+
+namespace {
+
+using Member = std::variant<int Config::*, bool Config::*, std::string Config::*, std::vector<std::string> Config::*>;
+
+struct Option {
+    const char *name; // as a key of the file; --with-dashes as a flag, USHER_GATEWAY_UPPER_CASE in the environment
+    Member member;
+    const char *help;
+    int least = 0;
+    int most = 0;
+};
+
+constexpr int day_ms = 24 * 60 * 60 * 1000;
+
+const std::vector<Option> &options() {
+    static const std::vector<Option> table = {
+        {"listen", &Config::listen, "address to listen on"},
+        {"port", &Config::port, "port; 0: any free one", 0, 65535},
+        {"admin_listen", &Config::admin_listen, "address of the admin listener (livez, readyz, metrics)"},
+        {"admin_port", &Config::admin_port, "port of the admin listener; 0: any free one", 0, 65535},
+        {"port_search", &Config::port_search, "how many further ports to try when one is taken", 0, 1000},
+        {"ready_file", &Config::ready_file, "written with both addresses once both listeners accept connections"},
+        {"database", &Config::database, "libpq connection string; missing parts come from PGHOST and the like"},
+        {"pool_size", &Config::pool_size, "connections to the database", 1, 1000},
+        {"pool_wait_ms", &Config::pool_wait_ms, "longest wait for a connection, then 503", 1, day_ms},
+        {"statement_timeout_ms", &Config::statement_timeout_ms, "longest run of a request's statement, then 504", 1,
+         day_ms},
+        {"connect_timeout_s", &Config::connect_timeout_s, "longest attempt to connect to one database host", 2, 600},
+        {"pooler", &Config::pooler, "a transaction pooler stands before the database: unnamed statements only"},
+        {"cancel_on_hangup", &Config::cancel_on_hangup, "cancel the statement when the client hangs up"},
+        {"max_connections", &Config::max_connections, "client connections at a time", 1, 100000},
+        {"max_requests_per_connection", &Config::max_requests_per_connection, "then the connection is closed", 1,
+         1000000000},
+        {"max_head_bytes", &Config::max_head_bytes, "request line and header fields together", 256, 1 << 20},
+        {"max_target_bytes", &Config::max_target_bytes, "request target (path and query)", 16, 1 << 20},
+        {"max_headers", &Config::max_headers, "header fields of a request", 1, 1000},
+        {"max_body_bytes", &Config::max_body_bytes, "request body", 0, 1 << 30},
+        {"max_json_depth", &Config::max_json_depth, "nesting of a JSON body", 1, 1000},
+        {"head_timeout_ms", &Config::head_timeout_ms, "from a request's first byte to the end of its head", 1, day_ms},
+        {"body_timeout_ms", &Config::body_timeout_ms, "for a request's whole body", 1, day_ms},
+        {"write_timeout_ms", &Config::write_timeout_ms, "for writing an answer", 1, day_ms},
+        {"idle_timeout_ms", &Config::idle_timeout_ms, "between two requests of a connection", 1, day_ms},
+        {"drain_timeout_ms", &Config::drain_timeout_ms, "for requests in flight after SIGTERM", 1, day_ms},
+        {"drain_delay_ms", &Config::drain_delay_ms,
+         "after SIGTERM, still accept for this long, so that a load balancer notices readyz", 0, day_ms},
+        {"trusted_proxies", &Config::trusted_proxies, "comma-separated addresses or networks whose word counts"},
+        {"forwarded_header", &Config::forwarded_header, "x-forwarded-for or forwarded: what those proxies send"},
+        {"cors_origins", &Config::cors_origins, "comma-separated origins that browsers may call from"},
+        {"cors_credentials", &Config::cors_credentials, "let those origins send cookies"},
+        {"cors_max_age_s", &Config::cors_max_age_s, "how long a browser may keep a preflight answer", 0, 86400},
+        {"hsts_max_age_s", &Config::hsts_max_age_s, "Strict-Transport-Security, when a proxy gives TLS; 0: none", 0,
+         2000000000},
+        {"server_timing", &Config::server_timing, "answer with Server-Timing"},
+        {"log_requests", &Config::log_requests, "one log line per request"},
+    };
+    return table;
+}
+
+std::string flag_of(const Option &option) {
+    std::string flag = "--" + std::string(option.name);
+    for (char &c : flag)
+        if (c == '_') c = '-';
+    return flag;
+}
+
+std::string environment_name_of(const Option &option) {
+    std::string name = "USHER_GATEWAY_" + std::string(option.name);
+    for (char &c : name)
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    return name;
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+    std::vector<std::string> items;
+    while (!text.empty()) {
+        const std::size_t comma = text.find(',');
+        const std::string_view item = trim(text.substr(0, comma));
+        if (!item.empty()) items.emplace_back(item);
+        text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
+    }
+    return items;
+}
+
+// where: what to name in a message, for example --port or "port" in gateway.json
+void set_option(Config &config, const Option &option, const std::string &where, const std::string &text) {
+    if (const auto *number = std::get_if<int Config::*>(&option.member)) {
+        int value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc{} || end != text.data() + text.size() || value < option.least || value > option.most)
+            throw ConfigError(where + " must be a number from " + std::to_string(option.least) + " to " +
+                              std::to_string(option.most));
+        config.*(*number) = value;
+    } else if (const auto *boolean = std::get_if<bool Config::*>(&option.member)) {
+        if (text != "true" && text != "false") throw ConfigError(where + " must be true or false");
+        config.*(*boolean) = text == "true";
+    } else if (const auto *string = std::get_if<std::string Config::*>(&option.member)) {
+        config.*(*string) = text;
+    } else {
+        config.*std::get<std::vector<std::string> Config::*>(option.member) = split_list(text);
+    }
+}
+
+void read_file(Config &config, const std::string &path) {
+    std::ifstream file(path);
+    if (!file) throw ConfigError("could not open configuration file " + path);
+    nlohmann::json document;
+    try {
+        document = nlohmann::json::parse(file);
+    } catch (const nlohmann::json::exception &error) {
+        throw ConfigError("configuration file " + path + " is not valid JSON: " + error.what());
+    }
+    if (!document.is_object()) throw ConfigError("configuration file " + path + " must hold one JSON object");
+    for (const auto &[key, value] : document.items()) {
+        const Option *found = nullptr;
+        for (const Option &option : options())
+            if (key == option.name) found = &option;
+        const std::string where = "\"" + key + "\" in " + path;
+        if (found == nullptr) throw ConfigError("unknown option " + where);
+        const bool is_list = std::holds_alternative<std::vector<std::string> Config::*>(found->member);
+        if (value.is_string()) {
+            set_option(config, *found, where, value.get<std::string>());
+        } else if (is_list && value.is_array()) {
+            auto &list = config.*std::get<std::vector<std::string> Config::*>(found->member);
+            list.clear();
+            for (const auto &item : value) {
+                if (!item.is_string()) throw ConfigError(where + " must be an array of strings");
+                list.push_back(item.get<std::string>());
+            }
+        } else if (value.is_number_integer() || value.is_boolean()) {
+            set_option(config, *found, where, value.dump());
+        } else {
+            throw ConfigError(where + " has a value of the wrong type");
+        }
+    }
+}
+
+void check(Config &config) {
+    for (const std::string &text : config.trusted_proxies) {
+        const std::optional<Network> network = Network::parse(text);
+        if (!network) throw ConfigError("trusted_proxies: \"" + text + "\" is not an address or network");
+        config.trusted_networks.push_back(*network);
+    }
+    config.forwarded_header = lower_case(config.forwarded_header);
+    if (config.forwarded_header != "x-forwarded-for" && config.forwarded_header != "forwarded")
+        throw ConfigError("forwarded_header must be x-forwarded-for or forwarded");
+    for (const std::string &origin : config.cors_origins) {
+        const bool is_http = origin.starts_with("http://") || origin.starts_with("https://");
+        const std::size_t host = origin.find("://") + 3;
+        if (!is_http || origin.size() == host || origin.find_first_of("/ *?#", host) != std::string::npos ||
+            lower_case(origin) != origin)
+            throw ConfigError("cors_origins: \"" + origin + "\" is not an origin like https://app.example.com");
+    }
+    char *error = nullptr;
+    PQconninfoOption *parsed = PQconninfoParse(config.database.c_str(), &error);
+    if (parsed == nullptr) {
+        PQfreemem(error); // not shown: it can quote a part of the string, and with it a password
+        throw ConfigError("database is not a valid libpq connection string");
+    }
+    PQconninfoFree(parsed);
+}
+
+} // namespace
+
+Invocation read_config(int argc, const char *const *argv, const char *const *environment) {
+    Invocation invocation;
+    std::map<std::string, std::string> flags; // flag -> value, applied last
+    std::string file;
+    std::map<std::string, std::string> variables;
+    for (; environment != nullptr && *environment != nullptr; ++environment) {
+        const std::string entry = *environment;
+        const std::size_t equals = entry.find('=');
+        if (entry.starts_with("USHER_GATEWAY_") && equals != std::string::npos)
+            variables[entry.substr(0, equals)] = entry.substr(equals + 1);
+    }
+    if (const auto found = variables.find("USHER_GATEWAY_CONFIG"); found != variables.end()) {
+        file = found->second;
+        variables.erase(found);
+    }
+    for (int i = 1; i < argc; ++i) {
+        const std::string argument = argv[i];
+        const std::size_t equals = argument.find('=');
+        const std::string flag = argument.substr(0, equals);
+        if (argument == "--help") invocation.action = Invocation::Action::help;
+        else if (argument == "--version") invocation.action = Invocation::Action::version;
+        else if (argument == "--check-config") invocation.action = Invocation::Action::check;
+        else {
+            const Option *found = nullptr;
+            for (const Option &option : options())
+                if (flag == flag_of(option)) found = &option;
+            if (found == nullptr && flag != "--config") throw ConfigError("unknown option " + flag + " (see --help)");
+            const bool is_boolean = found != nullptr && std::holds_alternative<bool Config::*>(found->member);
+            std::string value = "true";
+            if (equals != std::string::npos) value = argument.substr(equals + 1);
+            else if (!is_boolean && i + 1 < argc) value = argv[++i];
+            else if (!is_boolean) throw ConfigError("option " + flag + " needs a value");
+            if (found == nullptr) file = value;
+            else flags[flag] = value;
+        }
+    }
+    if (invocation.action == Invocation::Action::help || invocation.action == Invocation::Action::version)
+        return invocation;
+    Config &config = invocation.config;
+    if (!file.empty()) read_file(config, file);
+    for (const Option &option : options()) {
+        if (const auto found = variables.find(environment_name_of(option)); found != variables.end()) {
+            set_option(config, option, found->first, found->second);
+            variables.erase(found);
+        }
+        if (const auto found = flags.find(flag_of(option)); found != flags.end())
+            set_option(config, option, found->first, found->second);
+    }
+    if (!variables.empty()) throw ConfigError("unknown option " + variables.begin()->first + " in the environment");
+    check(config);
+    return invocation;
+}
+
+std::string help_text() {
+    const Config defaults;
+    std::ostringstream out;
+    out << "usher-gateway carries HTTP requests to usher.http_request in PostgreSQL, and its answers back.\n\n"
+           "Usage: usher-gateway [--config FILE] [OPTION=VALUE ...]\n\n"
+           "  --config FILE    JSON object with the options below as keys (underscores for dashes)\n"
+           "  --check-config   say whether the configuration is valid, and stop\n"
+           "  --version        print the version, and stop\n"
+           "  --help           print this text, and stop\n\n"
+           "Each option can also be set in the environment: --pool-size is USHER_GATEWAY_POOL_SIZE. Flags win over the\n"
+           "environment, which wins over the file. A password belongs into PGPASSFILE, not into a flag.\n\n";
+    for (const Option &option : options()) {
+        std::string value;
+        if (const auto *number = std::get_if<int Config::*>(&option.member)) value = std::to_string(defaults.*(*number));
+        else if (const auto *boolean = std::get_if<bool Config::*>(&option.member))
+            value = defaults.*(*boolean) ? "true" : "false";
+        else if (const auto *string = std::get_if<std::string Config::*>(&option.member)) value = defaults.*(*string);
+        out << "  " << flag_of(option) << (value.empty() ? "" : "=" + value) << "\n        " << option.help << "\n";
+    }
+    return out.str();
+}
+
+} // namespace usher::gateway

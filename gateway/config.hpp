@@ -1,0 +1,67 @@
+// Every option of the gateway: one table in config.cpp gives flags, environment, file keys and --help.
+#pragma once
+#include "client_address.hpp"
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace usher::gateway {
+
+struct Config {
+    std::string listen = "127.0.0.1";
+    int port = 8080;
+    std::string admin_listen = "127.0.0.1";
+    int admin_port = 8081;
+    int port_search = 0;
+    std::string ready_file;
+
+    std::string database;
+    int pool_size = 8;
+    int pool_wait_ms = 2000;
+    int statement_timeout_ms = 10000;
+    int connect_timeout_s = 5;
+    bool pooler = false;
+    bool cancel_on_hangup = true;
+
+    int max_connections = 1024;
+    int max_requests_per_connection = 1000;
+    int max_head_bytes = 16384;
+    int max_target_bytes = 8192;
+    int max_headers = 64;
+    int max_body_bytes = 1 << 20;
+    int max_json_depth = 64;
+
+    int head_timeout_ms = 10000;
+    int body_timeout_ms = 30000;
+    int write_timeout_ms = 10000;
+    int idle_timeout_ms = 65000;
+    int drain_timeout_ms = 15000;
+    int drain_delay_ms = 0;
+
+    std::vector<std::string> trusted_proxies;
+    std::string forwarded_header = "x-forwarded-for";
+    std::vector<std::string> cors_origins;
+    bool cors_credentials = false;
+    int cors_max_age_s = 600;
+    int hsts_max_age_s = 0;
+    bool server_timing = false;
+    bool log_requests = true;
+
+    std::vector<Network> trusted_networks; // trusted_proxies, parsed
+};
+
+struct ConfigError : std::runtime_error {
+    using runtime_error::runtime_error;
+};
+
+struct Invocation {
+    Config config;
+    enum class Action { run, help, version, check } action = Action::run;
+};
+
+/// Defaults, then the file (--config or USHER_GATEWAY_CONFIG), then the environment, then flags. Throws ConfigError.
+Invocation read_config(int argc, const char *const *argv, const char *const *environment);
+
+std::string help_text();
+
+} // namespace usher::gateway

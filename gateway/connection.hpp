@@ -1,0 +1,80 @@
+// One client connection: reads requests one after the other, lets a handler answer them, writes the answers.
+#pragma once
+#include "client_address.hpp"
+#include "config.hpp"
+#include "metrics.hpp"
+#include "response.hpp"
+#include <chrono>
+#include <string>
+
+namespace usher::gateway {
+
+/// A request being answered, and what is known about it beside its text.
+struct Exchange {
+    Request request;
+    Address peer;
+    Address client; // the peer, or what a trusted proxy says
+    std::string correlation_id;
+    int client_socket = -1;
+    std::chrono::steady_clock::time_point started;
+    std::chrono::duration<double, std::milli> database_time{0};
+};
+
+/// What answers requests. Called from many threads.
+class Handler {
+public:
+    virtual ~Handler() = default;
+    /// As soon as the head is read: fills in client and correlation_id; never refuses.
+    virtual void begin(Exchange &exchange) = 0;
+    /// Before the body is read: throws Refused for what needs no body to be refused.
+    virtual void check_head(const Exchange &exchange) = 0;
+    /// Throws Refused, or returns the answer.
+    virtual Response answer(Exchange &exchange) = 0;
+    /// Last touch on every answer, also on refusals (security headers and the like).
+    virtual void complete(const Exchange &exchange, Response &response) = 0;
+    /// The answer has been handed to the client's socket, or could not be.
+    virtual void finished(const Exchange &exchange, const Response &response, bool was_sent) = 0;
+};
+
+/// Tells every connection to end after the request it is at.
+class Drain {
+public:
+    Drain();
+    ~Drain();
+    Drain(const Drain &) = delete;
+    Drain &operator=(const Drain &) = delete;
+    void begin();
+    bool has_begun() const { return has_begun_; }
+    int descriptor() const { return descriptor_; } // readable from then on
+
+private:
+    int descriptor_;
+    std::atomic<bool> has_begun_{false};
+};
+
+class Connection {
+public:
+    Connection(int socket, const Config &config, Handler &handler, const Drain &drain)
+        : socket_(socket), config_(config), handler_(handler), drain_(drain) {}
+    /// Serves until the connection ends. Does not close the socket.
+    void run();
+
+private:
+    using Clock = std::chrono::steady_clock;
+    bool wait_for_request(bool is_first);
+    bool serve_one(bool must_close);
+    bool read_more(Clock::time_point deadline);
+    std::string read_head(Clock::time_point deadline);
+    void read_body(Request &request);
+    bool write_all(const std::string &bytes);
+    void linger();
+
+    int socket_;
+    const Config &config_;
+    Handler &handler_;
+    const Drain &drain_;
+    Address peer_;
+    std::string buffer_; // read, not used yet: the next request, when the client pipelines
+};
+
+} // namespace usher::gateway

@@ -1,0 +1,82 @@
+// One connection to PostgreSQL: connecting with back-off, running the one statement with a deadline, cancelling it.
+#pragma once
+#include "config.hpp"
+#include "metrics.hpp"
+#include <array>
+#include <chrono>
+#include <libpq-fe.h>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace usher::gateway {
+
+using Clock = std::chrono::steady_clock;
+
+/// Shared by all connections: after a failed attempt nobody tries again until the back-off is over, so that requests
+/// fail at once while the database is away, instead of each waiting for its own attempt.
+class BackOff {
+public:
+    bool may_try();
+    void succeeded();
+    void failed();
+
+private:
+    std::mutex mutex_;
+    Clock::time_point not_before_{};
+    std::chrono::milliseconds delay_{0};
+};
+
+struct Outcome {
+    enum class Kind {
+        row,             // committed, and here is the row
+        error,           // the server said no: sqlstate; the transaction is rolled back
+        lost,            // the connection broke: whether the statement committed is unknown
+        not_sent,        // the connection was broken before the statement was sent
+        client_gone,     // cancelled because the client hung up
+        deadline_passed, // cancelled because it took too long and the server did not stop it
+    };
+    Kind kind = Kind::error;
+    std::string sqlstate;
+    std::vector<std::optional<std::string>> row;
+};
+
+class Database {
+public:
+    Database(const Config &config, BackOff &back_off, Metrics &metrics);
+
+    /// True when there is a usable connection; connects if need be.
+    bool ensure_connected();
+    void disconnect();
+
+    /// Runs a statement with text parameters in a transaction of its own, and waits until it has committed.
+    /// name: prepared under this name once per connection, unless the gateway runs behind a pooler.
+    /// client_socket: watched for hang-up; -1: none.
+    Outcome run(const char *name, const char *sql, const std::vector<const char *> &parameters, int client_socket);
+
+    /// Cancels what runs here, from another thread.
+    void cancel_from_outside();
+    bool is_standby() const;
+
+private:
+    struct Close {
+        void operator()(PGconn *connection) const { PQfinish(connection); }
+    };
+    bool prepare(const char *name, const char *sql);
+    bool is_still_open();
+    void cancel();
+    enum class Wait { ready, client_gone, deadline_passed, lost };
+    Wait collect(Outcome &outcome, Clock::time_point deadline, int client_socket);
+    Wait wait_for_result(Clock::time_point deadline, int client_socket);
+
+    const Config &config_;
+    BackOff &back_off_;
+    Metrics &metrics_;
+    std::unique_ptr<PGconn, Close> connection_;
+    std::mutex cancel_mutex_; // guards connection_ against cancel_from_outside while it is replaced
+    std::string prepared_;
+};
+
+} // namespace usher::gateway

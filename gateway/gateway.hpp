@@ -1,0 +1,30 @@
+// The public listener's handler: what every request must fulfil, CORS, and the headers every answer carries.
+#pragma once
+#include "connection.hpp"
+#include "pool.hpp"
+
+namespace usher::gateway {
+
+class Gateway final : public Handler {
+public:
+    Gateway(const Config &config, Pool &pool, Metrics &metrics) : config_(config), pool_(pool), metrics_(metrics) {}
+    void begin(Exchange &exchange) override;
+    void check_head(const Exchange &exchange) override;
+    Response answer(Exchange &exchange) override;
+    void complete(const Exchange &exchange, Response &response) override;
+    void finished(const Exchange &exchange, const Response &response, bool was_sent) override;
+
+private:
+    bool is_allowed_origin(const std::string &origin) const;
+    Response preflight(const Request &request) const;
+
+    const Config &config_;
+    Pool &pool_;
+    Metrics &metrics_;
+};
+
+/// The correlation id of a request: a well-formed X-Correlation-Id, else the trace id of a valid traceparent (W3C Trace
+/// Context), else a random one. Exported for the admin listener.
+std::string correlation_id_of(const Request &request);
+
+} // namespace usher::gateway

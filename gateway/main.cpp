@@ -1,0 +1,127 @@
+// usher-gateway: reads its configuration, listens, and stops in good order.
+#include "admin.hpp"
+#include "gateway.hpp"
+#include "log.hpp"
+#include "server.hpp"
+#include <csignal>
+#include <cstdio>
+#include <fcntl.h>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace usher::gateway {
+
+namespace {
+
+std::string url(const std::string &host, int port) {
+    const bool is_ipv6 = host.find(':') != std::string::npos;
+    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+}
+
+// In one step, so that whoever waits for the file never reads half of it.
+void write_ready_file(const std::string &path, const std::string &gateway, const std::string &admin) {
+    const std::string text =
+        nlohmann::ordered_json{{"gateway", gateway}, {"admin", admin}, {"pid", getpid()}}.dump() + '\n';
+    const std::string temporary = path + ".new";
+    std::FILE *file = std::fopen(temporary.c_str(), "we");
+    const bool is_written = file != nullptr && std::fputs(text.c_str(), file) >= 0;
+    const bool is_closed = file != nullptr && std::fclose(file) == 0;
+    if (!is_written || !is_closed || std::rename(temporary.c_str(), path.c_str()) != 0)
+        throw ConfigError("could not write ready file " + path);
+}
+
+sigset_t handled_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    return signals;
+}
+
+// The next signal within the time, or 0.
+int wait_for_signal(const sigset_t &signals, std::chrono::milliseconds time) {
+    const timespec limit = {time.count() / 1000, (time.count() % 1000) * 1000000};
+    const int signal = sigtimedwait(&signals, nullptr, &limit);
+    return signal > 0 ? signal : 0;
+}
+
+// Waits for SIGTERM or SIGINT. SIGHUP means "read your files again": there is none that can change at run time.
+void wait_for_stop(const sigset_t &signals) {
+    while (true) {
+        const int signal = sigwaitinfo(&signals, nullptr);
+        if (signal == SIGTERM || signal == SIGINT) return;
+        if (signal == SIGHUP) log(Level::info, "reload", {{"message", "nothing to read again"}});
+    }
+}
+
+// Returns true when the last request was answered in time. A second signal ends the wait.
+bool drain_requests(const Config &config, const sigset_t &signals, Drain &drain, Server &server, Pool &pool) {
+    using std::chrono::milliseconds;
+    log(Level::info, "drain", {{"timeout_ms", config.drain_timeout_ms}});
+    drain.begin(); // readyz says no, answers carry Connection: close, idle connections end
+    if (config.drain_delay_ms > 0) wait_for_signal(signals, milliseconds(config.drain_delay_ms));
+    server.stop_accepting();
+    const auto deadline = Clock::now() + milliseconds(config.drain_timeout_ms);
+    while (!server.is_done() && Clock::now() < deadline)
+        if (const int signal = wait_for_signal(signals, milliseconds(20)); signal == SIGTERM || signal == SIGINT) break;
+    if (server.is_done()) return true;
+    pool.cancel_all(); // their clients hear 504, and the server is not left with work nobody waits for
+    const auto last_call = Clock::now() + milliseconds(1000);
+    while (!server.is_done() && Clock::now() < last_call) wait_for_signal(signals, milliseconds(20));
+    return false;
+}
+
+int run(const Config &config) {
+    // Before any thread starts, so that all of them leave these signals to this one.
+    const sigset_t signals = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    setenv("PGTZ", "UTC", 1); // libpq sends it at the start of a session, as poolers want it
+
+    Metrics metrics;
+    Drain drain;
+    BackOff back_off;
+    Pool pool(config, back_off, metrics);
+    Gateway gateway(config, pool, metrics);
+    Admin admin(config, back_off, metrics, drain);
+    const Drain never; // the admin listener goes on while the public one drains
+    Server admin_server(config, admin, never, nullptr, 16);
+    Server server(config, gateway, drain, &metrics, config.max_connections);
+
+    const std::string address = url(config.listen, server.bind(config.listen, config.port, config.port_search));
+    const std::string admin_address =
+        url(config.admin_listen, admin_server.bind(config.admin_listen, config.admin_port, config.port_search));
+    admin_server.start();
+    server.start();
+    log(Level::info, "listening", {{"gateway", address}, {"admin", admin_address}, {"version", USHER_VERSION}});
+    if (!config.ready_file.empty()) write_ready_file(config.ready_file, address, admin_address);
+
+    wait_for_stop(signals);
+    const bool is_clean = drain_requests(config, signals, drain, server, pool);
+    if (!config.ready_file.empty()) std::remove(config.ready_file.c_str());
+    log(is_clean ? Level::info : Level::warning, "stopped", {{"requests_cut_off", !is_clean}});
+    // Threads may still hold connections (of the admin listener, or cut off): the process ends without them.
+    std::_Exit(is_clean ? 0 : 1);
+}
+
+} // namespace
+
+} // namespace usher::gateway
+
+int main(int argc, char **argv) {
+    using namespace usher::gateway;
+    try {
+        const Invocation invocation = read_config(argc, argv, environ);
+        switch (invocation.action) {
+        case Invocation::Action::help: std::cout << help_text(); return 0;
+        case Invocation::Action::version: std::cout << "usher-gateway " USHER_VERSION "\n"; return 0;
+        case Invocation::Action::check: std::cout << "configuration is valid\n"; return 0;
+        case Invocation::Action::run: return run(invocation.config);
+        }
+    } catch (const ConfigError &error) {
+        std::cerr << "usher-gateway: " << error.what() << '\n';
+        return 2;
+    } catch (const std::exception &error) {
+        std::cerr << "usher-gateway: " << error.what() << '\n';
+    }
+    return 1;
+}

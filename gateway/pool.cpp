@@ -1,0 +1,46 @@
+#include "pool.hpp"
+#include "errors.hpp"
+#include <algorithm>
+
+namespace usher::gateway {
+
+Pool::Pool(const Config &config, BackOff &back_off, Metrics &metrics) : config_(config), metrics_(metrics) {
+    for (int i = 0; i < config.pool_size; ++i) {
+        databases_.emplace_back(config, back_off, metrics);
+        idle_.push_back(&databases_.back());
+    }
+    metrics_.pool_size = config.pool_size;
+}
+
+Pool::Lease Pool::borrow() {
+    std::unique_lock lock(mutex_);
+    if (!returned_.wait_for(lock, std::chrono::milliseconds(config_.pool_wait_ms), [this] { return !idle_.empty(); })) {
+        ++metrics_.pool_timeouts;
+        throw Refused{503, "overloaded", "All database connections are busy.", {{"Retry-After", "1"}}};
+    }
+    Database &database = *idle_.back();
+    idle_.pop_back();
+    ++metrics_.pool_in_use;
+    return {*this, database};
+}
+
+void Pool::give_back(Database &database) {
+    {
+        const std::lock_guard lock(mutex_);
+        idle_.push_back(&database);
+        --metrics_.pool_in_use;
+    }
+    returned_.notify_one();
+}
+
+void Pool::cancel_all() {
+    std::vector<Database *> busy;
+    {
+        const std::lock_guard lock(mutex_);
+        for (Database &database : databases_)
+            if (std::find(idle_.begin(), idle_.end(), &database) == idle_.end()) busy.push_back(&database);
+    }
+    for (Database *database : busy) database->cancel_from_outside();
+}
+
+} // namespace usher::gateway

@@ -1,0 +1,43 @@
+// A fixed number of database connections, lent to one request at a time, with a bounded wait.
+#pragma once
+#include "database.hpp"
+#include <condition_variable>
+#include <deque>
+
+namespace usher::gateway {
+
+class Pool {
+public:
+    Pool(const Config &config, BackOff &back_off, Metrics &metrics);
+
+    /// Gives the connection back when it goes away.
+    class Lease {
+    public:
+        Lease(Pool &pool, Database &database) : pool_(pool), database_(database) {}
+        ~Lease() { pool_.give_back(database_); }
+        Lease(const Lease &) = delete;
+        Lease &operator=(const Lease &) = delete;
+        Database *operator->() { return &database_; }
+
+    private:
+        Pool &pool_;
+        Database &database_;
+    };
+
+    /// Waits at most pool_wait_ms; then throws Refused (503, Retry-After).
+    Lease borrow();
+    /// Cancels every running statement: the drain's time is over.
+    void cancel_all();
+
+private:
+    void give_back(Database &database);
+
+    const Config &config_;
+    Metrics &metrics_;
+    std::deque<Database> databases_; // never moves its elements
+    std::mutex mutex_;
+    std::condition_variable returned_;
+    std::vector<Database *> idle_; // the last one used is the next one lent: its caches are warm
+};
+
+} // namespace usher::gateway

@@ -1,0 +1,123 @@
+#include "query.hpp"
+#include "errors.hpp"
+#include "log.hpp"
+#include <nlohmann/json.hpp>
+
+namespace usher::gateway {
+
+namespace {
+
+constexpr const char *statement_name = "usher_http_request";
+constexpr const char *statement =
+    "SELECT status, headers, body FROM usher.http_request("
+    "$1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.jsonb, $5::pg_catalog.text, "
+    "$6::pg_catalog.inet)";
+constexpr int max_attempts = 3;
+
+// Not for the database: about the connection, read by the gateway itself, or a claim of whoever sent it.
+bool is_withheld(const Request &request, std::string_view name) {
+    if (is_connection_header(name) || name == "expect" || name == "forwarded" || name == "x-real-ip" ||
+        name.starts_with("x-forwarded-") || name == "x-correlation-id")
+        return true;
+    for (const Field &field : request.fields) { // named by Connection: for this hop only
+        if (field.name != "connection") continue;
+        for (std::string_view rest = field.value; !rest.empty();) {
+            const std::size_t comma = rest.find(',');
+            if (lower_case(trim(rest.substr(0, comma))) == name) return true;
+            rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
+        }
+    }
+    return false;
+}
+
+std::string headers_for_database(const Exchange &exchange) {
+    nlohmann::json headers = nlohmann::json::object();
+    for (const Field &field : exchange.request.fields) {
+        if (is_withheld(exchange.request, field.name)) continue;
+        const auto found = headers.find(field.name);
+        if (found == headers.end()) headers[field.name] = field.value;
+        else *found = found->get<std::string>() + (field.name == "cookie" ? "; " : ", ") + field.value;
+    }
+    headers["x-correlation-id"] = exchange.correlation_id;
+    return headers.dump();
+}
+
+[[noreturn]] void invalid_answer(const Exchange &exchange, const char *reason) {
+    log(Level::error, "invalid_database_answer", {{"reason", reason}, {"correlation_id", exchange.correlation_id}});
+    throw Refused{500, "internal_error", "The request could not be processed."};
+}
+
+// The database is trusted, the functions that an application registers make mistakes: nothing that could end a header
+// or change the framing of our answer passes.
+Response read_row(const Exchange &exchange, const Outcome &outcome) {
+    if (outcome.row.size() != 3 || !outcome.row[0] || !outcome.row[1]) invalid_answer(exchange, "NULL in the row");
+    Response response;
+    response.status = std::atoi(outcome.row[0]->c_str());
+    if (response.status < 200 || response.status > 599) invalid_answer(exchange, "status out of range");
+    const auto headers = nlohmann::json::parse(*outcome.row[1], nullptr, false);
+    if (!headers.is_array()) invalid_answer(exchange, "headers are not an array");
+    for (const auto &pair : headers) {
+        if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string())
+            invalid_answer(exchange, "a header is not a pair of strings");
+        const auto &name = pair[0].get_ref<const std::string &>();
+        const auto &value = pair[1].get_ref<const std::string &>();
+        if (!is_token(name) || !is_field_value(value)) invalid_answer(exchange, "a header is malformed");
+        const std::string lower = lower_case(name);
+        if (lower == "usher-route") response.route = value; // for the metrics; not sent
+        else if (!is_connection_header(lower) && lower != "x-correlation-id") response.headers.push_back({name, value});
+    }
+    response.body = outcome.row[2].value_or("");
+    return response;
+}
+
+} // namespace
+
+Response call_database(Pool &pool, Metrics &metrics, Exchange &exchange) {
+    const Request &request = exchange.request;
+    const std::string headers = headers_for_database(exchange);
+    const std::string client = exchange.client.to_string();
+    const std::vector<const char *> parameters = {request.method.c_str(),
+                                                  request.path.c_str(),
+                                                  request.query.empty() ? nullptr : request.query.c_str(),
+                                                  headers.c_str(),
+                                                  request.body.empty() ? nullptr : request.body.c_str(),
+                                                  client.c_str()};
+    const bool is_safe = request.method == "GET" || request.method == "HEAD";
+    Pool::Lease database = pool.borrow();
+    for (int attempt = 1;; ++attempt) {
+        if (!database->ensure_connected()) throw database_unavailable();
+        const auto started = Clock::now();
+        const Outcome outcome = database->run(statement_name, statement, parameters, exchange.client_socket);
+        const auto duration = Clock::now() - started;
+        exchange.database_time += duration;
+        metrics.count_database_time(std::chrono::duration<double>(duration).count());
+        const bool may_repeat = attempt < max_attempts;
+        switch (outcome.kind) {
+        case Outcome::Kind::row: return read_row(exchange, outcome);
+        case Outcome::Kind::client_gone:
+            throw Refused{499, "client_closed_request", "The client closed the connection.", {}, true};
+        case Outcome::Kind::deadline_passed: throw from_sqlstate("57014");
+        case Outcome::Kind::not_sent:
+            if (may_repeat) continue;
+            throw database_unavailable();
+        case Outcome::Kind::lost:
+            // Whether it committed is unknown: only what changes nothing may be sent again.
+            if (may_repeat && is_safe) continue;
+            log(Level::warning, "database_connection_lost",
+                {{"sqlstate", outcome.sqlstate}, {"correlation_id", exchange.correlation_id}});
+            throw database_unavailable();
+        case Outcome::Kind::error: break;
+        }
+        // Rolled back as a whole, so it may run again: serialization failure, deadlock, forgotten prepared statement.
+        const std::string &sqlstate = outcome.sqlstate;
+        if (may_repeat && (sqlstate == "40001" || sqlstate == "40P01" || sqlstate == "26000")) continue;
+        log(Level::error, "database_error", {{"sqlstate", sqlstate}, {"correlation_id", exchange.correlation_id}});
+        if (sqlstate == "25006" && database->is_standby()) { // a failover made this server a standby: find the primary
+            database->disconnect();
+            throw database_unavailable();
+        }
+        throw from_sqlstate(sqlstate);
+    }
+}
+
+} // namespace usher::gateway

@@ -1,0 +1,11 @@
+// The one statement: SELECT status, headers, body FROM usher.http_request(…).
+#pragma once
+#include "connection.hpp"
+#include "pool.hpp"
+
+namespace usher::gateway {
+
+/// Passes a checked request on and returns the database's answer. Throws Refused when there is none.
+Response call_database(Pool &pool, Metrics &metrics, Exchange &exchange);
+
+} // namespace usher::gateway

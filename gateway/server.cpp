@@ -1,0 +1,146 @@
+#include "server.hpp"
+#include "http.hpp"
+#include "log.hpp"
+#include <condition_variable>
+#include <deque>
+#include <nlohmann/json.hpp>
+
+namespace usher::gateway {
+
+namespace {
+
+// A thread per open connection, kept for a while for the next one. httplib's own pool starts a thread only when none
+// is idle at that moment: in a burst of connections some then wait until a kept-alive one ends.
+class ConnectionThreads final : public httplib::TaskQueue {
+public:
+    ConnectionThreads(int most, Metrics *metrics) : most_(static_cast<std::size_t>(most)), metrics_(metrics) {}
+
+    bool enqueue(std::function<void()> task) override {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return false;
+        if (tasks_.size() >= idle_) { // every idle thread has a task on its way to it
+            if (alive_ >= most_) {
+                if (metrics_ != nullptr) ++metrics_->connections_refused;
+                return false;
+            }
+            try {
+                std::thread([this] { work(); }).detach();
+            } catch (const std::system_error &error) {
+                log(Level::error, "thread_start_failed", {{"message", error.what()}});
+                return false;
+            }
+            ++alive_;
+            ++idle_; // the new thread is on its way to the queue
+        }
+        tasks_.push_back(std::move(task));
+        available_.notify_one();
+        return true;
+    }
+
+    void shutdown() override { // returns when the last connection has ended
+        std::unique_lock lock(mutex_);
+        stopping_ = true;
+        available_.notify_all();
+        ended_.wait(lock, [this] { return alive_ == 0; });
+    }
+
+private:
+    void work() {
+        std::unique_lock lock(mutex_);
+        while (true) {
+            const bool has_task = available_.wait_for(lock, std::chrono::seconds(10),
+                                                      [this] { return !tasks_.empty() || stopping_; });
+            if (!has_task || tasks_.empty()) break;
+            const std::function<void()> task = std::move(tasks_.front());
+            tasks_.pop_front();
+            --idle_;
+            lock.unlock();
+            if (metrics_ != nullptr) ++metrics_->open_connections;
+            task();
+            if (metrics_ != nullptr) --metrics_->open_connections;
+            lock.lock();
+            ++idle_;
+        }
+        --idle_;
+        --alive_;
+        ended_.notify_all(); // under the lock: shutdown() cannot return, and this object go away, before we are done
+    }
+
+    const std::size_t most_;
+    Metrics *const metrics_;
+    std::mutex mutex_;
+    std::condition_variable available_;
+    std::condition_variable ended_;
+    std::deque<std::function<void()>> tasks_;
+    std::size_t alive_ = 0; // threads
+    std::size_t idle_ = 0;  // threads that will take a task
+    bool stopping_ = false;
+};
+
+} // namespace
+
+// httplib's accept loop hands each socket to this, from a thread of the task queue.
+class Server::Listener final : public httplib::Server {
+public:
+    Listener(const Config &config, usher::gateway::Handler &handler, const Drain &drain)
+        : config_(config), handler_(handler), drain_(drain) {}
+
+private:
+    bool process_and_close_socket(socket_t socket) override;
+
+    const Config &config_;
+    usher::gateway::Handler &handler_;
+    const Drain &drain_;
+};
+
+bool Server::Listener::process_and_close_socket(socket_t socket) {
+    try {
+        Connection(socket, config_, handler_, drain_).run();
+    } catch (const std::exception &error) { // only memory can be the reason; one connection ends, the others go on
+        log(Level::error, "connection_failed", {{"message", error.what()}});
+    }
+    httplib::detail::close_socket(socket);
+    return true;
+}
+
+Server::Server(const Config &config, Handler &handler, const Drain &drain, Metrics *metrics, int max_connections)
+    : listener_(std::make_unique<Listener>(config, handler, drain)) {
+    listener_->new_task_queue = [max_connections, metrics] { return new ConnectionThreads(max_connections, metrics); };
+    listener_->set_tcp_nodelay(true);
+    // httplib's default is SO_REUSEPORT, with which two gateways could share a port without noticing.
+    listener_->set_socket_options([](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
+}
+
+Server::~Server() {
+    stop_accepting();
+    wait();
+}
+
+int Server::bind(const std::string &host, int port, int search) {
+    if (port == 0) {
+        const int bound = listener_->bind_to_any_port(host);
+        if (bound <= 0) throw ConfigError("could not listen on " + host + " at any port");
+        return bound;
+    }
+    for (int candidate = port; candidate <= port + search && candidate <= 65535; ++candidate)
+        if (listener_->bind_to_port(host, candidate)) return candidate;
+    throw ConfigError("could not listen on " + host + " port " + std::to_string(port) +
+                      (search > 0 ? " or the " + std::to_string(search) + " after it" : "") +
+                      ": taken, or not allowed");
+}
+
+void Server::start() {
+    thread_ = std::thread([this] {
+        if (!listener_->listen_after_bind()) log(Level::error, "listener_failed", {{"message", "accept failed"}});
+        is_done_ = true;
+    });
+    listener_->wait_until_ready();
+}
+
+void Server::stop_accepting() { listener_->stop(); }
+
+void Server::wait() {
+    if (thread_.joinable()) thread_.join();
+}
+
+} // namespace usher::gateway
