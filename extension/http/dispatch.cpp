@@ -238,11 +238,8 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
         return refuse(request, refusal);
     }
     if (output.is_empty) return refuse(request, problem(errc::not_found));
-    if (function.result == Result::nothing) {
-        answer.status = route.success_status == 200 ? 204 : route.success_status;
-        return answer;
-    }
-    answer.status = route.success_status;
+    answer.status = function.result == Result::nothing && route.success_status == 200 ? 204 : route.success_status;
+    if (function.result == Result::nothing || answer.status == 204) return answer; // no content
     answer.add("Content-Type", "application/json");
     if (output.version != nullptr) {
         const std::string tag = '"' + std::string(output.version) + '"';
@@ -252,7 +249,7 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
             return answer;
         }
     }
-    if (answer.status != 204) answer.body = output.json;
+    answer.body = output.json;
     return answer;
 }
 
