@@ -55,9 +55,11 @@ as_user() {
         export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE
         cd /
         if [ -n "$RUN_AS" ]; then
-            # ccache, where it is in the PATH, must have a folder that this user may write
             exec setpriv --reuid="$RUN_AS" --regid="$RUN_AS" --init-groups \
-                env HOME="$BUILD" USER="$RUN_AS" LOGNAME="$RUN_AS" ${CCACHE_DIR:+CCACHE_DIR="$BUILD/ccache"} "$@"
+                env HOME="$BUILD" USER="$RUN_AS" LOGNAME="$RUN_AS" sh -c '
+                    # ccache, where it is in the PATH, must have a folder that this user may write
+                    [ -z "${CCACHE_DIR:-}" ] || [ -w "$CCACHE_DIR" ] || export CCACHE_DIR="$HOME/ccache"
+                    exec "$@"' sh "$@"
         fi
         exec "$@"
     )
