@@ -1,0 +1,28 @@
+// The matching functions of policy models: keyMatch 1 to 5, regexMatch, ipMatch, globMatch, with the meaning that Casbin gives
+// them. Those that are regular expressions there are turned into one here; matching it is the caller's, because the
+// standard library's matcher overflows the stack on hostile input.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace usher::policy {
+
+/// "/alice/*": everything up to the star must be equal, the rest may be anything.
+bool key_match(std::string_view key, std::string_view pattern);
+/// "/users/:id" and "/users/*" as a regular expression for the whole key.
+std::string key_match2_regex(std::string_view pattern);
+/// "/users/{id}" and "/users/*".
+std::string key_match3_regex(std::string_view pattern);
+/// "/parent/{id}/child/{id}": the same name must stand for the same text.
+std::string key_match4_regex(std::string_view pattern);
+/// As 3; the key's query string does not count.
+std::string key_match5_regex(std::string_view pattern);
+std::string_view without_query(std::string_view key);
+
+/// An address against an address or a network in CIDR notation, IPv4 or IPv6. False when either is malformed.
+bool ip_match(std::string_view address, std::string_view network);
+
+/// Shell pattern over path segments: * and ? stop at "/", [a-z] and [^a-z], backslash quotes. False for a malformed pattern.
+bool glob_match(std::string_view text, std::string_view pattern);
+
+} // namespace usher::policy

@@ -1,0 +1,261 @@
+// Policy models: the examples that Casbin ships with, the matching functions, and expressions.
+#include "core/error.hpp"
+#include "core/policy.hpp"
+#include "core/policy_match.hpp"
+#include <gtest/gtest.h>
+#include <regex>
+
+namespace {
+
+using namespace usher::policy;
+
+/// Rows in memory, found the slow way.
+struct MemoryStore : Store {
+    std::vector<std::vector<std::string>> p, g;
+    std::size_t fetched = 0;
+
+    std::vector<Columns> rows(const std::vector<Constraint> &constraints) override {
+        std::vector<Columns> out;
+        for (const auto &row : p) {
+            Columns columns;
+            std::copy(row.begin(), row.end(), columns.begin());
+            const bool meets = std::all_of(constraints.begin(), constraints.end(), [&](const Constraint &c) {
+                return std::find(c.any_of.begin(), c.any_of.end(), columns[c.column]) != c.any_of.end();
+            });
+            if (meets) out.push_back(columns);
+        }
+        fetched += out.size();
+        return out;
+    }
+    std::vector<std::string> groups(std::string_view, const std::string &member, const std::string &domain) override {
+        std::vector<std::string> out{member};
+        for (std::size_t i = 0; i < out.size(); ++i)
+            for (const auto &row : g)
+                if (row[0] == out[i] && (row.size() > 2 ? row[2] : "") == domain && std::find(out.begin(), out.end(), row[1]) == out.end())
+                    out.push_back(row[1]);
+        return out;
+    }
+    bool regex_match(std::string_view text, const std::string &pattern) override {
+        return std::regex_search(text.begin(), text.end(), std::regex(pattern));
+    }
+};
+
+Model acl(const std::string &matcher = "r.sub == p.sub && r.obj == p.obj && r.act == p.act", const std::string &effect = "some(where (p.eft == allow))",
+          const std::string &policy = "sub, obj, act", const std::string &roles = "g = _, _") {
+    return parse_model("[request_definition]\nr = sub, obj, act\n[policy_definition]\np = " + policy + "\n[role_definition]\n" + roles +
+                       "\n[policy_effect]\ne = " + effect + "\n[matchers]\nm = " + matcher + "\n");
+}
+
+TEST(PolicyAcl, AllowsWhatARowSays) {
+    MemoryStore store;
+    store.p = {{"alice", "data1", "read"}, {"bob", "data2", "write"}};
+    EXPECT_TRUE(enforce(acl(), {"alice", "data1", "read"}, store));
+    EXPECT_FALSE(enforce(acl(), {"alice", "data1", "write"}, store));
+    EXPECT_TRUE(enforce(acl(), {"bob", "data2", "write"}, store));
+}
+
+TEST(PolicyAcl, FetchesOnlyRowsThatCanMatch) {
+    MemoryStore store;
+    for (int i = 0; i < 1000; ++i) store.p.push_back({"user" + std::to_string(i), "data", "read"});
+    EXPECT_TRUE(enforce(acl(), {"user500", "data", "read"}, store));
+    EXPECT_EQ(store.fetched, 1u);
+}
+
+TEST(PolicyAcl, SuperuserNeedsNoRow) {
+    MemoryStore store;
+    const Model model = acl("r.sub == p.sub && r.obj == p.obj && r.act == p.act || r.sub == \"root\"");
+    EXPECT_TRUE(enforce(model, {"root", "anything", "erase"}, store));
+    EXPECT_FALSE(enforce(model, {"alice", "anything", "erase"}, store));
+}
+
+TEST(PolicyAcl, WithoutUsersOrResources) {
+    MemoryStore store;
+    store.p = {{"data1", "read"}};
+    const Model model = parse_model(R"json({"r": "obj, act", "p": "obj, act", "e": "some(where (p.eft == allow))", "m": "r.obj == p.obj && r.act == p.act"})json");
+    EXPECT_TRUE(enforce(model, {"data1", "read"}, store));
+    EXPECT_FALSE(enforce(model, {"data2", "read"}, store));
+}
+
+TEST(PolicyRbac, RolesInheritFromRoles) {
+    MemoryStore store;
+    store.p = {{"admin", "data1", "write"}, {"reader", "data1", "read"}};
+    store.g = {{"alice", "admin"}, {"admin", "reader"}};
+    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act");
+    EXPECT_TRUE(enforce(model, {"alice", "data1", "read"}, store));
+    EXPECT_TRUE(enforce(model, {"alice", "data1", "write"}, store));
+    EXPECT_FALSE(enforce(model, {"bob", "data1", "read"}, store));
+}
+
+TEST(PolicyRbac, ResourceRoles) {
+    MemoryStore store;
+    store.p = {{"alice", "data_group", "write"}};
+    store.g = {{"data1", "data_group"}};
+    const Model model = acl("g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act", "some(where (p.eft == allow))", "sub, obj, act", "g = _, _\ng2 = _, _");
+    EXPECT_TRUE(enforce(model, {"alice", "data1", "write"}, store));
+    EXPECT_FALSE(enforce(model, {"alice", "data2", "write"}, store));
+}
+
+TEST(PolicyRbac, RolesHoldInTheirDomain) {
+    MemoryStore store;
+    store.p = {{"admin", "tenant1", "data1", "read"}, {"admin", "tenant2", "data2", "read"}};
+    store.g = {{"alice", "admin", "tenant1"}};
+    const Model model = parse_model("r = sub, dom, obj, act\np = sub, dom, obj, act\ng = _, _, _\ne = some(where (p.eft == allow))\n"
+                                    "m = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act");
+    EXPECT_TRUE(enforce(model, {"alice", "tenant1", "data1", "read"}, store));
+    EXPECT_FALSE(enforce(model, {"alice", "tenant2", "data2", "read"}, store));
+}
+
+TEST(PolicyEffect, DenyOverrides) {
+    MemoryStore store;
+    store.p = {{"admin", "data1", "read", "allow"}, {"alice", "data1", "read", "deny"}};
+    store.g = {{"alice", "admin"}, {"bob", "admin"}};
+    const char *const matcher = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act";
+    const Model both = acl(matcher, "some(where (p.eft == allow)) && !some(where (p.eft == deny))", "sub, obj, act, eft");
+    EXPECT_FALSE(enforce(both, {"alice", "data1", "read"}, store));
+    EXPECT_TRUE(enforce(both, {"bob", "data1", "read"}, store));
+    EXPECT_FALSE(enforce(both, {"bob", "data2", "read"}, store));
+    const Model only_deny = acl(matcher, "!some(where (p.eft == deny))", "sub, obj, act, eft");
+    EXPECT_TRUE(enforce(only_deny, {"bob", "data2", "read"}, store));
+    EXPECT_FALSE(enforce(only_deny, {"alice", "data1", "read"}, store));
+}
+
+TEST(PolicyEffect, PriorityTakesTheFirstMatch) {
+    MemoryStore store;
+    store.p = {{"20", "alice", "data1", "read", "deny"}, {"3", "admin", "data1", "read", "allow"}};
+    store.g = {{"alice", "admin"}};
+    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "priority(p.eft) || deny", "priority, sub, obj, act, eft");
+    EXPECT_TRUE(enforce(model, {"alice", "data1", "read"}, store));
+    store.p[1][0] = "30";
+    EXPECT_FALSE(enforce(model, {"alice", "data1", "read"}, store));
+}
+
+TEST(PolicyEffect, SubjectPriorityTakesTheNearest) {
+    MemoryStore store;
+    store.p = {{"admin", "data1", "read", "deny"}, {"alice", "data1", "read", "allow"}};
+    store.g = {{"alice", "admin"}};
+    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "subjectPriority(p.eft) || deny", "sub, obj, act, eft");
+    EXPECT_TRUE(enforce(model, {"alice", "data1", "read"}, store));
+    EXPECT_FALSE(enforce(model, {"admin", "data1", "read"}, store));
+}
+
+TEST(PolicyPattern, KeyMatchAndRegexMatch) {
+    MemoryStore store;
+    store.p = {{"alice", "/alice/*", "GET|POST"}, {"bob", "/users/:id/edit", "PUT"}};
+    const Model first = acl("r.sub == p.sub && keyMatch(r.obj, p.obj) && regexMatch(r.act, p.act)");
+    EXPECT_TRUE(enforce(first, {"alice", "/alice/1/2", "POST"}, store));
+    EXPECT_FALSE(enforce(first, {"alice", "/bob/1", "POST"}, store));
+    const Model second = acl("r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act");
+    EXPECT_TRUE(enforce(second, {"bob", "/users/7/edit", "PUT"}, store));
+    EXPECT_FALSE(enforce(second, {"bob", "/users/7/8/edit", "PUT"}, store));
+}
+
+TEST(PolicyAttributes, OfSubjectAndObject) {
+    MemoryStore store;
+    store.p = {{"x", "y", "z"}};
+    const Model owner = acl("r.sub == r.obj.Owner");
+    EXPECT_TRUE(enforce(owner, {"alice", R"({"Owner": "alice"})", "read"}, store));
+    EXPECT_FALSE(enforce(owner, {"bob", R"({"Owner": "alice"})", "read"}, store));
+    EXPECT_FALSE(enforce(owner, {"bob", R"({})", "read"}, store));
+}
+
+TEST(PolicyAttributes, RulesInRows) {
+    MemoryStore store;
+    store.p = {{"r.sub.Age > 18 && r.sub.Age < 60", "/data1", "read"}};
+    const Model model = acl("eval(p.sub_rule) && r.obj == p.obj && r.act == p.act", "some(where (p.eft == allow))", "sub_rule, obj, act");
+    EXPECT_TRUE(enforce(model, {R"({"Age": 30})", "/data1", "read"}, store));
+    EXPECT_FALSE(enforce(model, {R"({"Age": 70})", "/data1", "read"}, store));
+    EXPECT_FALSE(enforce(model, {R"({"Name": "x"})", "/data1", "read"}, store));
+}
+
+TEST(PolicyExpression, InAndArithmetic) {
+    MemoryStore store;
+    store.p = {{"a", "b", "c"}};
+    EXPECT_TRUE(enforce(acl("r.act in ('read', 'write')"), {"a", "b", "write"}, store));
+    EXPECT_FALSE(enforce(acl("r.act in ('read', 'write')"), {"a", "b", "erase"}, store));
+    EXPECT_TRUE(enforce(acl("r.act in ('write')"), {"a", "b", "write"}, store));
+    EXPECT_TRUE(enforce(acl("2 * (r.sub.n + 1) >= 10 && !(r.sub.n != 4)"), {R"({"n": 4})", "b", "c"}, store));
+}
+
+TEST(PolicyModel, SaysWhatIsWrong) {
+    const auto refused = [](const std::string &text) {
+        try {
+            parse_model(text);
+        } catch (const usher::Error &error) {
+            EXPECT_EQ(error.sqlstate(), "22023");
+            return true;
+        }
+        return false;
+    };
+    EXPECT_TRUE(refused(""));
+    EXPECT_TRUE(refused("{"));
+    EXPECT_TRUE(refused("r = sub\np = sub\ne = some(where (p.eft == allow))")); // no matcher
+    const std::string head = "r = sub\np = sub\ne = some(where (p.eft == allow))\nm = ";
+    EXPECT_FALSE(refused(head + "r.sub == p.sub"));
+    EXPECT_TRUE(refused(head + "r.sub == p.obj"));
+    EXPECT_TRUE(refused(head + "r.sub == "));
+    EXPECT_TRUE(refused(head + "nothing(r.sub)"));
+    EXPECT_TRUE(refused(head + "keyMatch(r.sub)"));
+    EXPECT_TRUE(refused(head + "'open"));
+    EXPECT_TRUE(refused(head + std::string(100000, '(')));
+    EXPECT_TRUE(refused(head + std::string(60000, '!') + "r.sub"));
+    EXPECT_TRUE(refused("r = sub, sub\np = sub\ne = some(where (p.eft == allow))\nm = true"));
+    EXPECT_TRUE(refused("r = sub\np = sub\ne = anything\nm = true"));
+}
+
+TEST(PolicyModel, RefusesARequestOfAnotherLength) {
+    MemoryStore store;
+    EXPECT_THROW(enforce(acl(), {"alice"}, store), usher::Error);
+}
+
+TEST(PolicyMatch, KeyMatch) {
+    EXPECT_TRUE(key_match("/foo/bar", "/foo/*"));
+    EXPECT_TRUE(key_match("/foo", "/foo*"));
+    EXPECT_FALSE(key_match("/foo", "/foo/*"));
+    EXPECT_FALSE(key_match("/foobar", "/foo"));
+}
+
+TEST(PolicyMatch, KeyMatchAsExpressions) {
+    const auto matches = [](const std::string &key, const std::string &regex) { return std::regex_search(key, std::regex(regex)); };
+    EXPECT_TRUE(matches("/proxy/myid/res/res2", key_match2_regex("/proxy/:id/*")));
+    EXPECT_FALSE(matches("/proxy/", key_match2_regex("/proxy/:id/*")));
+    EXPECT_TRUE(matches("/resource1", key_match2_regex("/:resource")));
+    EXPECT_TRUE(matches("/x", key_match2_regex("*")));
+    EXPECT_TRUE(matches("/proxy/myid/res", key_match3_regex("/proxy/{id}/*")));
+    EXPECT_FALSE(matches("/myid/using/myresid", key_match3_regex("/{id/using/{resId}")));
+    EXPECT_TRUE(matches("/parent/1/child/1", key_match4_regex("/parent/{id}/child/{id}")));
+    EXPECT_FALSE(matches("/parent/1/child/2", key_match4_regex("/parent/{id}/child/{id}")));
+    EXPECT_TRUE(matches("/parent/1/child/2", key_match4_regex("/parent/{id}/child/{other}")));
+    EXPECT_TRUE(matches(std::string(without_query("/foo/bar?status=1")), key_match5_regex("/foo/{name}")));
+}
+
+TEST(PolicyMatch, IpMatch) {
+    EXPECT_TRUE(ip_match("192.168.2.123", "192.168.2.0/24"));
+    EXPECT_FALSE(ip_match("192.168.3.123", "192.168.2.0/24"));
+    EXPECT_TRUE(ip_match("10.0.0.11", "10.0.0.11"));
+    EXPECT_TRUE(ip_match("10.200.0.1", "10.192.0.0/10"));
+    EXPECT_FALSE(ip_match("10.100.0.1", "10.192.0.0/10"));
+    EXPECT_TRUE(ip_match("2001:db8::1", "2001:db8::/32"));
+    EXPECT_FALSE(ip_match("2001:db9::1", "2001:db8::/32"));
+    EXPECT_TRUE(ip_match("1.2.3.4", "0.0.0.0/0"));
+    for (const char *bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0", "::/129", "x"}) EXPECT_FALSE(ip_match("10.0.0.0", bad)) << bad;
+}
+
+TEST(PolicyMatch, GlobMatch) {
+    EXPECT_TRUE(glob_match("/foo/bar", "/foo/*"));
+    EXPECT_FALSE(glob_match("/foo/bar/baz", "/foo/*"));
+    EXPECT_TRUE(glob_match("/prefix/sub/foo", "/*/*/foo"));
+    EXPECT_TRUE(glob_match("/foobar", "/foo*"));
+    EXPECT_TRUE(glob_match("/fxo", "/f?o"));
+    EXPECT_FALSE(glob_match("/f/o", "/f?o"));
+    EXPECT_TRUE(glob_match("a1", "a[0-9]"));
+    EXPECT_FALSE(glob_match("ab", "a[0-9]"));
+    EXPECT_TRUE(glob_match("ab", "a[^0-9]"));
+    EXPECT_TRUE(glob_match("a*", "a\\*"));
+    EXPECT_FALSE(glob_match("ab", "a\\*"));
+    EXPECT_TRUE(glob_match("aaab", "*a*b"));
+    EXPECT_TRUE(glob_match("", "*"));
+    for (const char *bad : {"a[", "a[0-", "a\\", "a[^"}) EXPECT_FALSE(glob_match("ab", bad)) << bad;
+    EXPECT_FALSE(glob_match(std::string(5000, 'a'), "*a*a*a*a*a*a*a*a*b"));
+}
+
+} // namespace
