@@ -83,6 +83,18 @@ REVOKE ALL ON FUNCTION usher._require_role_control(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._require_role_control(uuid, text) IS
     'Raises 42501 unless a role of the current identity manages this one; nothing to check without an identity.';
 
+CREATE FUNCTION usher._log_access_change(event_type text, data jsonb, resource_type text, resource_id text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.log_event(event_type, jsonb_strip_nulls(data), 'notice', 'success', resource_type, resource_id);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._log_access_change(text, jsonb, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._log_access_change(text, jsonb, text, text) IS
+    'One audit row for a change of who may do what. Written by the functions, not by triggers, because restoring a dump is no change.';
+
 -- Roles ----------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION usher.create_role(name text, description text DEFAULT NULL, is_system boolean DEFAULT false, if_not_exists boolean DEFAULT false)
@@ -105,8 +117,9 @@ BEGIN
         IF NOT coalesce(if_not_exists, false) THEN
             PERFORM usher.raise_error('already_exists', format('role "%s" already exists', name), jsonb_build_object('role', name));
         END IF;
-        role_id := usher._role_id(name);
+        RETURN usher._role_id(name);
     END IF;
+    PERFORM usher._log_access_change('access.role_created', jsonb_build_object('role', name), 'role', name);
     RETURN role_id;
 END
 $$;
@@ -136,6 +149,8 @@ BEGIN
     IF update_role.is_active IS NOT NULL THEN -- a statement of its own: its triggers work the closure out anew
         UPDATE usher.roles r SET is_active = update_role.is_active WHERE r.id = this AND r.is_active <> update_role.is_active;
     END IF;
+    PERFORM usher._log_access_change('access.role_updated',
+        jsonb_build_object('role', role, 'new_name', new_name, 'description', description, 'is_active', update_role.is_active), 'role', role);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.update_role(text, text, text, boolean) FROM PUBLIC;
@@ -153,6 +168,7 @@ BEGIN
     this := usher._role_id(role);
     PERFORM usher._require_role_control(this);
     DELETE FROM usher.roles r WHERE r.id = this;
+    PERFORM usher._log_access_change('access.role_dropped', jsonb_build_object('role', role), 'role', role);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.drop_role(text) FROM PUBLIC;
@@ -173,6 +189,9 @@ BEGIN
     PERFORM usher._require_role_control(child);
     PERFORM usher._require_role_control(ancestor);
     INSERT INTO usher.role_parents (role_id, parent_id) VALUES (child, ancestor) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.role_parent_added', jsonb_build_object('role', role, 'parent', parent), 'role', role);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.add_role_parent(text, text) FROM PUBLIC;
@@ -190,7 +209,11 @@ BEGIN
     child := usher._role_id(role);
     PERFORM usher._require_role_control(child);
     DELETE FROM usher.role_parents p WHERE p.role_id = child AND p.parent_id = usher._role_id(parent);
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.role_parent_removed', jsonb_build_object('role', role, 'parent', parent), 'role', role);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.remove_role_parent(text, text) FROM PUBLIC;
@@ -210,6 +233,9 @@ BEGIN
     target := CASE WHEN target_role IS NOT NULL THEN usher._role_id(target_role) END;
     PERFORM usher._require_role_control(target);
     INSERT INTO usher.role_management (actor_role_id, target_role_id) VALUES (actor, target) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.management_added', jsonb_build_object('role', role, 'target_role', coalesce(target_role, '*')), 'role', role);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.add_role_management(text, text) FROM PUBLIC;
@@ -229,7 +255,11 @@ BEGIN
     DELETE FROM usher.role_management m
     WHERE m.actor_role_id = actor
       AND m.target_role_id IS NOT DISTINCT FROM CASE WHEN target_role IS NOT NULL THEN usher._role_id(target_role) END;
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.management_removed', jsonb_build_object('role', role, 'target_role', coalesce(target_role, '*')), 'role', role);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.remove_role_management(text, text) FROM PUBLIC;
@@ -276,6 +306,8 @@ CREATE FUNCTION usher._assign_role(user_id uuid, role_id uuid, scope text DEFAUL
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    role text;
 BEGIN
     INSERT INTO usher.user_roles AS ur (user_id, role_id, scope, expires_at, assigned_by)
     VALUES (_assign_role.user_id, _assign_role.role_id, _assign_role.scope, _assign_role.expires_at, usher.current_user_id())
@@ -283,9 +315,11 @@ BEGIN
         SET expires_at = excluded.expires_at, assigned_by = excluded.assigned_by, assigned_at = now()
         WHERE ur.expires_at IS DISTINCT FROM excluded.expires_at;
     IF FOUND THEN
+        SELECT r.name INTO role FROM usher.roles r WHERE r.id = _assign_role.role_id;
+        PERFORM usher._log_access_change('access.role_granted',
+            jsonb_build_object('role', role, 'scope', scope, 'expires_at', expires_at), 'user', user_id::text);
         PERFORM usher.publish('user.role_changed',
-            jsonb_build_object('user_id', user_id, 'role', (SELECT r.name FROM usher.roles r WHERE r.id = _assign_role.role_id),
-                               'scope', scope, 'change', 'granted', 'expires_at', expires_at), user_id::text);
+            jsonb_build_object('user_id', user_id, 'role', role, 'scope', scope, 'change', 'granted', 'expires_at', expires_at), user_id::text);
     END IF;
 END
 $$;
@@ -307,6 +341,8 @@ BEGIN
     WHERE ur.user_id = revoke_role.user_id AND ur.role_id = this
       AND (revoke_role.all_scopes OR ur.scope IS NOT DISTINCT FROM revoke_role.scope);
     IF FOUND THEN
+        PERFORM usher._log_access_change('access.role_revoked',
+            jsonb_build_object('role', role, 'scope', scope, 'all_scopes', nullif(all_scopes, false)), 'user', user_id::text);
         PERFORM usher.publish('user.role_changed',
             jsonb_build_object('user_id', user_id, 'role', role, 'scope', scope, 'change', 'revoked'), user_id::text);
         RETURN true;
@@ -347,7 +383,11 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('*:*'); -- it may be a deny that goes
     DELETE FROM usher.permissions p WHERE p.name = drop_permission.name;
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.permission_dropped', jsonb_build_object('permission', name), 'permission', name);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.drop_permission(text) FROM PUBLIC;
@@ -371,6 +411,10 @@ BEGIN
     ON CONFLICT ON CONSTRAINT role_permissions_role_id_permission_effect_scope_key DO UPDATE
         SET expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = now()
         WHERE rp.expires_at IS DISTINCT FROM excluded.expires_at;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.permission_granted',
+            jsonb_build_object('permission', permission, 'scope', scope, 'effect', effect, 'expires_at', expires_at), 'role', to_role);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.grant_permission(text, text, text, text, timestamptz) FROM PUBLIC;
@@ -392,6 +436,10 @@ BEGIN
     ON CONFLICT ON CONSTRAINT user_permissions_user_id_permission_effect_scope_key DO UPDATE
         SET expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = now()
         WHERE up.expires_at IS DISTINCT FROM excluded.expires_at;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.permission_granted',
+            jsonb_build_object('permission', permission, 'scope', scope, 'effect', effect, 'expires_at', expires_at), 'user', to_user::text);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.grant_permission(uuid, text, text, text, timestamptz) FROM PUBLIC;
@@ -414,7 +462,12 @@ BEGIN
     WHERE rp.role_id = this AND rp.permission = revoke_permission.permission
       AND rp.scope IS NOT DISTINCT FROM revoke_permission.scope
       AND rp.effect = coalesce(revoke_permission.effect, rp.effect);
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.permission_revoked',
+            jsonb_build_object('permission', permission, 'scope', scope, 'effect', effect), 'role', from_role);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.revoke_permission(text, text, text, text) FROM PUBLIC;
@@ -433,7 +486,12 @@ BEGIN
     WHERE up.user_id = from_user AND up.permission = revoke_permission.permission
       AND up.scope IS NOT DISTINCT FROM revoke_permission.scope
       AND up.effect = coalesce(revoke_permission.effect, up.effect);
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.permission_revoked',
+            jsonb_build_object('permission', permission, 'scope', scope, 'effect', effect), 'user', from_user::text);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.revoke_permission(uuid, text, text, text) FROM PUBLIC;

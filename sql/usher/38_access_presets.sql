@@ -110,6 +110,7 @@ BEGIN
     END IF;
     -- Management rights refer to roles by name, so the roles come first, all of them.
     PERFORM usher._apply_preset(preset);
+    PERFORM usher._log_access_change('access.preset_applied', '{}', 'role_preset', name);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.apply_role_preset(text) FROM PUBLIC;

@@ -34,6 +34,7 @@ BEGIN
     VALUES (define_model.name, define_model.definition, coalesce(usher.current_user_id()::text, session_user))
     ON CONFLICT ON CONSTRAINT policy_models_pkey
         DO UPDATE SET definition = excluded.definition, updated_at = now(), updated_by = excluded.updated_by;
+    PERFORM usher._log_access_change('access.model_defined', jsonb_build_object('definition', definition), 'policy_model', name);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.define_model(text, text) FROM PUBLIC;
@@ -47,7 +48,11 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('policy:manage');
     DELETE FROM usher.policy_models m WHERE m.name = drop_model.name;
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.model_dropped', '{}', 'policy_model', name);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.drop_model(text) FROM PUBLIC;
@@ -83,7 +88,11 @@ BEGIN
     INSERT INTO usher.policy_rules AS p (ptype, v0, v1, v2, v3, v4, v5, created_by, updated_by)
     VALUES (add_policy.ptype, add_policy.v0, add_policy.v1, add_policy.v2, add_policy.v3, add_policy.v4, add_policy.v5, actor, actor)
     ON CONFLICT ON CONSTRAINT policy_rules_ptype_v0_v1_v2_v3_v4_v5_key DO UPDATE SET is_active = true WHERE NOT p.is_active;
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.policy_added', jsonb_build_object('rule', ARRAY[ptype, v0, v1, v2, v3, v4, v5]), 'policy', ptype);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.add_policy(text, text, text, text, text, text, text) FROM PUBLIC;
@@ -102,7 +111,11 @@ BEGIN
     WHERE p.ptype = remove_policy.ptype AND p.v0 = remove_policy.v0 AND p.v1 IS NOT DISTINCT FROM remove_policy.v1
       AND p.v2 IS NOT DISTINCT FROM remove_policy.v2 AND p.v3 IS NOT DISTINCT FROM remove_policy.v3
       AND p.v4 IS NOT DISTINCT FROM remove_policy.v4 AND p.v5 IS NOT DISTINCT FROM remove_policy.v5;
-    RETURN FOUND;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.policy_removed', jsonb_build_object('rule', ARRAY[ptype, v0, v1, v2, v3, v4, v5]), 'policy', ptype);
+        RETURN true;
+    END IF;
+    RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.remove_policy(text, text, text, text, text, text, text) FROM PUBLIC;

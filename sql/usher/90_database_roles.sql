@@ -76,7 +76,7 @@ BEGIN ATOMIC
       roles role_parents role_closure permissions role_permissions role_management user_roles
       machines status_history(id,relation,entity_id,seq,from_status,to_status,action,reason_code,changed_at)'),
     ('table', '{auditor,admin}',
-     'users(email,username,display_name) user_permissions policy_rules database_roles status_history
+     'users(email,username,display_name) user_permissions policy_rules policy_models database_roles status_history
       audit_logs login_attempts consents identities(id,user_id,provider,provider_user_id,created_at,last_used_at)
       sessions(id,user_id,status,revoked_reason,revoked_at,client_ip,user_agent,assurance_level,authentication_methods,created_at,last_activity_at,expires_at,absolute_expires_at)
       subscriptions deliveries');
@@ -165,6 +165,9 @@ BEGIN
         END IF;
     END LOOP;
     INSERT INTO usher.database_roles (role_name, level) VALUES (role, grant_access.level) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.database_role_granted', jsonb_build_object('level', level), 'database_role', role);
+    END IF;
 
     -- Parameters of such roles are passwords and tokens: they must not reach the server log.
     IF level IN ('application', 'gateway') THEN
@@ -195,6 +198,9 @@ BEGIN
     DELETE FROM usher.database_roles d
     WHERE d.role_name = role AND d.level = coalesce(revoke_access.level, d.level);
     had := FOUND;
+    IF had THEN
+        PERFORM usher._log_access_change('access.database_role_revoked', jsonb_build_object('level', coalesce(level, 'all')), 'database_role', role);
+    END IF;
     FOR member IN
         SELECT CASE d.classid WHEN 'pg_proc'::regclass THEN 'FUNCTION ' || d.objid::regprocedure
                               WHEN 'pg_class'::regclass THEN 'TABLE ' || d.objid::regclass END AS object

@@ -284,6 +284,11 @@ SELECT p, (usher._decide(regress_access.id('walt'), p, NULL)).via FROM unnest(AR
 UPDATE usher.policy_rules SET is_active = false WHERE v1 = 'booking' AND v3 = 'deny';
 SELECT regress_access.may('walt', 'booking:read'), updated_by IS NOT NULL AS stamped FROM usher.policy_rules WHERE NOT is_active;
 
+-- Each change left its audit row.
+SELECT event_type, count(*) FROM usher.audit_logs
+WHERE event_type LIKE 'access.%' AND (resource_id LIKE 'regress%' OR resource_id IN (SELECT id::text FROM usher.users WHERE email LIKE '%@access.test'))
+GROUP BY event_type ORDER BY event_type;
+
 -- What is left behind: nothing.
 DELETE FROM usher.policy_rules WHERE v0 IN ('regress_group', 'washer', regress_access.id('walt')::text);
 SELECT usher.drop_role(name) FROM usher.roles WHERE name LIKE 'regress%';
