@@ -52,9 +52,6 @@ BEGIN ATOMIC
       machine_statuses machine_diagram allowed_transitions history set_updated_at'),
     ('function', '{application,admin}',
      'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at'),
-    -- The audit trail.
-    ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
-    ('function', '{admin}', 'enable_audit disable_audit'),
     -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
     ('function', '{admin}',
      'create_password_reset create_email_verification issue_token import_password_hash rotate_signing_key list_signing_keys

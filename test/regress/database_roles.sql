@@ -59,7 +59,7 @@ SELECT role_name, level FROM usher.database_roles WHERE role_name LIKE 'regress%
 SELECT f AS function, has_function_privilege('regress_application', p.oid, 'EXECUTE') AS application, has_function_privilege('regress_gateway', p.oid, 'EXECUTE') AS gateway,
        has_function_privilege('regress_readonly', p.oid, 'EXECUTE') AS readonly, has_function_privilege('regress_auditor', p.oid, 'EXECUTE') AS auditor,
        has_function_privilege('regress_admin', p.oid, 'EXECUTE') AS admin
-FROM unnest(ARRAY['login', 'has_permission', 'grant_role', 'issue_token', 'create_password_reset', 'rotate_signing_key', 'claim_events', 'search_audit',
+FROM unnest(ARRAY['login', 'has_permission', 'grant_role', 'issue_token', 'create_password_reset', 'rotate_signing_key', 'claim_events', 'list_login_attempts',
                   'run_maintenance', 'http_request', 'grant_access']) WITH ORDINALITY AS f (f, n)
 JOIN pg_proc p ON p.pronamespace = 'usher'::regnamespace AND p.proname = f.f AND p.oid = (SELECT min(oid) FROM pg_proc WHERE pronamespace = 'usher'::regnamespace AND proname = f.f)
 ORDER BY n;
