@@ -3,7 +3,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 
 #include "core/error.hpp"
 
@@ -13,9 +12,28 @@ namespace {
 const unsigned char *bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char *>(text.data()); }
 } // namespace
 
+namespace {
+
+/// OpenSSL looks the algorithm up in every one-shot call, which costs more than hashing a token does.
+struct Sha256Context {
+    EVP_MD *const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    EVP_MD_CTX *const context = EVP_MD_CTX_new();
+};
+
+Sha256Context &sha256_context() {
+    thread_local Sha256Context *kept = nullptr; // never destroyed: one per thread that hashes
+    if (kept == nullptr) kept = new Sha256Context;
+    return *kept;
+}
+
+} // namespace
+
 Sha256 sha256(std::string_view bytes) {
     Sha256 digest;
-    SHA256(bytes_of(bytes), bytes.size(), digest.data());
+    const Sha256Context &kept = sha256_context();
+    if (EVP_DigestInit_ex2(kept.context, kept.algorithm, nullptr) != 1 || EVP_DigestUpdate(kept.context, bytes.data(), bytes.size()) != 1 ||
+        EVP_DigestFinal_ex(kept.context, digest.data(), nullptr) != 1)
+        throw Error("XX000", "could not compute SHA-256");
     return digest;
 }
 

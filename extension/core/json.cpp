@@ -338,6 +338,13 @@ std::string Value::as_string() const {
     return document_->nodes_[node_].escaped ? unescape(inside) : std::string(inside);
 }
 
+std::string_view Value::view(std::string &buffer) const {
+    if (!is_string()) return {};
+    const std::string_view inside = raw().substr(1, raw().size() - 2);
+    if (!document_->nodes_[node_].escaped) return inside;
+    return buffer = unescape(inside);
+}
+
 bool Value::equals(std::string_view text) const {
     if (!is_string()) return false;
     if (document_->nodes_[node_].escaped) return as_string() == text;

@@ -46,6 +46,9 @@ public:
     /// Text of a string with its escapes resolved; empty for other kinds.
     std::string as_string() const;
 
+    /// The same without a copy where there are no escapes; else it is put into `buffer`.
+    std::string_view view(std::string &buffer) const;
+
     /// Compares a string with `text` without copying; false for other kinds.
     bool equals(std::string_view text) const;
 
@@ -78,6 +81,8 @@ public:
     Value value;
     std::string key() const;
     bool has_key(std::string_view key) const;
+    /// As Value::view().
+    std::string_view key_view(std::string &buffer) const { return key_value_ ? key_value_->view(buffer) : std::string_view(); }
 
 private:
     friend class Iterator;

@@ -119,38 +119,43 @@ JwtError JwtToken::read(std::string_view text) {
 JwtError JwtToken::read_header() {
     if (!header_json_.parse(header_, token_limits) || !header_json_.root().is_object()) return JwtError::malformed;
     bool has_algorithm = false;
+    std::string buffer;
     for (const json::Member member : header_json_.root().members()) {
+        const std::string_view name = member.key_view(buffer);
         std::string *text = nullptr;
-        if (member.has_key("alg")) {
+        if (name == "alg") {
             text = &algorithm_;
             has_algorithm = true;
-        } else if (member.has_key("kid")) {
+        } else if (name == "kid") {
             text = &kid_;
-        } else if (member.has_key("typ")) {
+        } else if (name == "typ") {
             text = &type_;
-        } else if (member.has_key("crit") || member.has_key("b64")) {
+        } else if (name == "crit" || name == "b64") {
             return JwtError::unsupported_header; // no extension is understood, so none may be critical
         }
         if (text == nullptr) continue;
         if (!member.value.is_string()) return JwtError::malformed;
-        *text = member.value.as_string();
+        text->assign(member.value.view(buffer));
     }
     return has_algorithm ? JwtError::none : JwtError::malformed;
 }
 
 JwtError JwtToken::read_claims() {
     if (!claims_.parse(payload_, token_limits) || !claims_.root().is_object()) return JwtError::malformed;
+    std::string buffer;
     for (const json::Member member : claims_.root().members()) {
+        const std::string_view name = member.key_view(buffer);
+        if (name.size() != 3) continue; // all registered claims have three letters
         const json::Value value = member.value;
-        if (member.has_key("exp")) {
+        if (name == "exp") {
             if (!(expires_us_ = numeric_date_us(value))) return JwtError::invalid_claims;
-        } else if (member.has_key("nbf")) {
+        } else if (name == "nbf") {
             if (!(not_before_us_ = numeric_date_us(value))) return JwtError::invalid_claims;
-        } else if (member.has_key("iat")) {
+        } else if (name == "iat") {
             if (!numeric_date_us(value)) return JwtError::invalid_claims;
-        } else if (member.has_key("iss") || member.has_key("sub") || member.has_key("jti")) {
+        } else if (name == "iss" || name == "sub" || name == "jti") {
             if (!value.is_string()) return JwtError::invalid_claims;
-        } else if (member.has_key("aud")) {
+        } else if (name == "aud") {
             if (!value.is_string() && !value.is_array()) return JwtError::invalid_claims;
             if (value.is_array())
                 for (const json::Member element : value.members())

@@ -1,17 +1,14 @@
 #include "core/verified_tokens.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace usher {
 
-VerifiedTokens::Place *VerifiedTokens::set_of(const Sha256 &hash) noexcept {
-    std::uint32_t number;
-    std::memcpy(&number, hash.data(), sizeof number);
-    return &places_[number % sets * ways];
+VerifiedTokens::Place *VerifiedTokens::set_of(const SipHash &hash) noexcept {
+    return &places_[hash[0] % sets * ways];
 }
 
-VerifiedToken *VerifiedTokens::find(const Sha256 &hash) noexcept {
+VerifiedToken *VerifiedTokens::find(const SipHash &hash) noexcept {
     if (places_.empty()) return nullptr;
     Place *const set = set_of(hash);
     for (Place *place = set; place != set + ways; ++place) {
@@ -22,7 +19,7 @@ VerifiedToken *VerifiedTokens::find(const Sha256 &hash) noexcept {
     return nullptr;
 }
 
-VerifiedToken &VerifiedTokens::insert(const Sha256 &hash) {
+VerifiedToken &VerifiedTokens::insert(const SipHash &hash) {
     if (places_.empty()) places_.resize(sets * ways);
     Place *const set = set_of(hash);
     Place *const place = std::min_element(set, set + ways, [](const Place &a, const Place &b) { return a.used < b.used; });

@@ -1,12 +1,14 @@
-// A bounded memory of tokens that were verified, so that a token seen again costs a hash instead of a signature.
+// A bounded memory of tokens that were verified, so that a token seen again costs a hash instead of a signature. The tokens
+// themselves are not kept: a keyed hash of 128 bits stands for each, and nobody outside the process can make one meet another.
 // It remembers that signature and claims were good, never that a token is still valid: times are checked at every use.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "core/digest.hpp"
+#include "core/siphash.hpp"
 #include "core/types.hpp"
 
 namespace usher {
@@ -27,22 +29,25 @@ public:
     static constexpr std::size_t max_claims = 2048;
     static constexpr std::size_t sets = 512, ways = 4;
 
+    SipHash hash(std::string_view token) const noexcept { return siphash128(key_, token); }
+
     /// nullptr when unknown. The token stays where it is until the next insert() or clear().
-    VerifiedToken *find(const Sha256 &hash) noexcept;
+    VerifiedToken *find(const SipHash &hash) noexcept;
 
     /// A place for the token, fields to be filled by the caller.
-    VerifiedToken &insert(const Sha256 &hash);
+    VerifiedToken &insert(const SipHash &hash);
 
     /// Keys, issuer or audience have changed: everything is to be verified anew.
     void clear() noexcept;
 
 private:
     struct Place {
-        Sha256 hash;
+        SipHash hash;
         std::uint64_t used = 0; // 0: empty
         VerifiedToken token;
     };
-    Place *set_of(const Sha256 &hash) noexcept;
+    Place *set_of(const SipHash &hash) noexcept;
+    SipKey key_ = SipKey::random();
     std::vector<Place> places_;
     std::uint64_t clock_ = 0;
 };

@@ -1,6 +1,5 @@
 #include "identity/tokens.hpp"
 
-#include "core/digest.hpp"
 #include "core/random.hpp"
 #include "core/verified_tokens.hpp"
 #include "identity/keys.hpp"
@@ -134,7 +133,7 @@ CachedToken look_up_token(std::string_view text) {
     if (text.empty() || text.size() > JwtToken::max_bytes) return {code_of(JwtError::malformed), nullptr};
     Verified &cache = current_cache();
     const Instant now = pg::clock_time();
-    const Sha256 hash = sha256(text);
+    const SipHash hash = cache.tokens.hash(text);
     if (VerifiedToken *const known = cache.tokens.find(hash)) {
         const JwtError error = check_times(known->expires_us, known->not_before_us, now, guc::clock_skew);
         return {code_of(error), error == JwtError::none ? known : nullptr};
