@@ -13,7 +13,8 @@ CREATE FUNCTION regress_tokens.decode(coded text) RETURNS jsonb LANGUAGE sql IMM
 INSERT INTO usher.users (email, status) VALUES ('ann@tokens.example', 'active') RETURNING id AS ann \gset
 INSERT INTO usher.users (email, status, deactivated_at) VALUES ('gone@tokens.example', 'deactivated', now()) RETURNING id AS gone \gset
 
--- Issue and verify.
+-- Issue and verify, with the algorithm of the default whatever ran before.
+SELECT usher.rotate_signing_key('ES256') AS es256 \gset
 SELECT usher.issue_token(:'ann', '{"shift": "early"}', '10 minutes') AS token \gset
 SELECT split_part(:'token', '.', 1) AS header, split_part(:'token', '.', 2) AS payload, split_part(:'token', '.', 3) AS signature \gset
 SELECT d - 'kid' AS header, d ->> 'kid' = (SELECT kid FROM usher.list_signing_keys() WHERE status = 'active' LIMIT 1) AS kid_is_current
