@@ -23,8 +23,14 @@ namespace usher::pg {
 #if PG_VERSION_NUM < 160000
 /// The check itself exists since 16 under this name.
 inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) { return pg_namespace_ownercheck(namespace_oid, role); }
+inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
+}
 inline bool may_execute(Oid function, Oid role) { return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK; }
 #else
+inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
+}
 inline bool may_execute(Oid function, Oid role) {
     return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
 }

@@ -26,6 +26,7 @@ namespace usher::guc {
     INT(max_sessions_per_user,   "max_sessions_per_user",   0, 0, 10000, 0,                    "Active sessions of one user; a login above ends the oldest. 0 means no limit.") \
     INT(refresh_grace,           "refresh_grace",           10, 0, 300, GUC_UNIT_S,            "How long the parent refresh token gets the same successor again in grace mode.") \
     INT(access_cache_size,       "access_cache_size",       8192, 64, 1048576, GUC_UNIT_KB,    "Memory in each backend for what users may do; the users asked about longest ago make room.") \
+    INT(audit_max_value,         "audit_max_value",         8192, 1, 65536, GUC_UNIT_KB,        "Largest value that an audit row keeps; of larger ones it notes the size only.") \
     INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
     INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
     INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \

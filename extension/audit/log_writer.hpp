@@ -1,0 +1,63 @@
+// Writes many rows into usher.audit_logs.
+//
+// Rows of one statement go into one partition in batches, past the executor: with SPI a bulk change would pay more for
+// inserting its audit rows than for making them. Where the partition is not a plain local table of the form that we
+// know (the DBA attached something else, or added triggers or row-level security), rows go through SPI one by one.
+//
+// Plain data and plain frames: call it inside pg::call.
+#pragma once
+#include "audit/audit.hpp"
+#include "pg/guard.hpp"
+#include "request/identity.hpp"
+
+namespace usher::audit {
+
+/// What all rows of a statement share.
+struct Statement {
+    const Actor *actor;
+    const request::Context *context;
+    text *resource_type;
+    const char *action; // insert, update, delete, truncate
+};
+
+/// What differs from row to row. A Datum of 0 is NULL.
+struct LogRow {
+    Datum resource_id = 0, key = 0, old_values = 0, new_values = 0;
+};
+
+class LogWriter {
+public:
+    /// Becomes the owner of core while it writes; the caller's rights come back between batches.
+    void open(const Statement &statement);
+    /// Values live in the memory context that is current during open(); batch() empties it when it grows.
+    void add(const LogRow &row);
+    void close();
+    /// Memory for the values of rows that wait.
+    [[nodiscard]] MemoryContext batch() const { return batch_; }
+
+private:
+    static constexpr int batch_rows = 500;
+    static constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
+    void fill_constants(const Statement &statement);
+    bool open_partition();
+    void flush();
+    void write_directly();
+    void write_through_spi();
+    void next_id();
+
+    Relation log_, partition_;
+    EState *estate_;
+    ResultRelInfo *result_;
+    BulkInsertState bulk_;
+    TupleTableSlot *slots_[batch_rows];
+    int slot_count_;
+    LogRow rows_[batch_rows];
+    pg_uuid_t ids_[batch_rows];
+    int count_;
+    Datum constants_[24];
+    bool nulls_[24];
+    pg_uuid_t id_, actor_id_, session_id_;
+    MemoryContext memory_, batch_;
+};
+
+} // namespace usher::audit
