@@ -62,6 +62,19 @@ void Connection::run() {
     if (must_linger) linger();
 }
 
+void Connection::refuse() {
+    Exchange exchange;
+    exchange.peer = exchange.client = peer_of(socket_);
+    exchange.started = Clock::now();
+    handler_.begin(exchange);
+    Response response = problem({503, "too_many_connections", "Too many connections.", {{"Retry-After", "1"}}, true},
+                                exchange.correlation_id);
+    handler_.complete(exchange, response);
+    const bool was_sent = write_all(serialize(response, false));
+    handler_.finished(exchange, response, was_sent);
+    linger();
+}
+
 // False when the connection is to end: closed, idle for too long, or the gateway stops.
 bool Connection::wait_for_request(bool is_first) {
     const auto deadline =

@@ -58,6 +58,8 @@ public:
         : socket_(socket), config_(config), handler_(handler), drain_(drain) {}
     /// Serves until the connection ends. Does not close the socket.
     void run();
+    /// Says that there are too many connections, without waiting for a request.
+    void refuse();
 
 private:
     using Clock = std::chrono::steady_clock;

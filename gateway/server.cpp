@@ -13,16 +13,13 @@ namespace {
 // is idle at that moment: in a burst of connections some then wait until a kept-alive one ends.
 class ConnectionThreads final : public httplib::TaskQueue {
 public:
-    ConnectionThreads(int most, Metrics *metrics) : most_(static_cast<std::size_t>(most)), metrics_(metrics) {}
+    explicit ConnectionThreads(int most) : most_(static_cast<std::size_t>(most)) {}
 
     bool enqueue(std::function<void()> task) override {
         const std::lock_guard lock(mutex_);
         if (stopping_) return false;
         if (tasks_.size() >= idle_) { // every idle thread has a task on its way to it
-            if (alive_ >= most_) {
-                if (metrics_ != nullptr) ++metrics_->connections_refused;
-                return false;
-            }
+            if (alive_ >= most_) return false; // httplib closes the socket
             try {
                 std::thread([this] { work(); }).detach();
             } catch (const std::system_error &error) {
@@ -55,9 +52,7 @@ private:
             tasks_.pop_front();
             --idle_;
             lock.unlock();
-            if (metrics_ != nullptr) ++metrics_->open_connections;
             task();
-            if (metrics_ != nullptr) --metrics_->open_connections;
             lock.lock();
             ++idle_;
         }
@@ -67,7 +62,6 @@ private:
     }
 
     const std::size_t most_;
-    Metrics *const metrics_;
     std::mutex mutex_;
     std::condition_variable available_;
     std::condition_variable ended_;
@@ -82,8 +76,11 @@ private:
 // httplib's accept loop hands each socket to this, from a thread of the task queue.
 class Server::Listener final : public httplib::Server {
 public:
-    Listener(const Config &config, usher::gateway::Handler &handler, const Drain &drain)
-        : config_(config), handler_(handler), drain_(drain) {}
+    Listener(const Config &config, usher::gateway::Handler &handler, const Drain &drain, Metrics *metrics, int most)
+        : config_(config), handler_(handler), drain_(drain), metrics_(metrics), most_(most) {
+        // Some threads more than connections are served: they tell the others that there is no room.
+        new_task_queue = [threads = most + 8 + most / 8] { return new ConnectionThreads(threads); };
+    }
 
 private:
     bool process_and_close_socket(socket_t socket) override;
@@ -91,21 +88,33 @@ private:
     const Config &config_;
     usher::gateway::Handler &handler_;
     const Drain &drain_;
+    Metrics *const metrics_; // of the public listener
+    const int most_;
+    std::atomic<int> open_{0};
 };
 
 bool Server::Listener::process_and_close_socket(socket_t socket) {
+    const int now_open = ++open_;
+    if (metrics_ != nullptr) ++metrics_->open_connections;
     try {
-        Connection(socket, config_, handler_, drain_).run();
+        Connection connection(socket, config_, handler_, drain_);
+        if (now_open <= most_) {
+            connection.run();
+        } else {
+            if (metrics_ != nullptr) ++metrics_->connections_refused;
+            connection.refuse();
+        }
     } catch (const std::exception &error) { // only memory can be the reason; one connection ends, the others go on
         log(Level::error, "connection_failed", {{"message", error.what()}});
     }
     httplib::detail::close_socket(socket);
+    if (metrics_ != nullptr) --metrics_->open_connections;
+    --open_;
     return true;
 }
 
 Server::Server(const Config &config, Handler &handler, const Drain &drain, Metrics *metrics, int max_connections)
-    : listener_(std::make_unique<Listener>(config, handler, drain)) {
-    listener_->new_task_queue = [max_connections, metrics] { return new ConnectionThreads(max_connections, metrics); };
+    : listener_(std::make_unique<Listener>(config, handler, drain, metrics, max_connections)) {
     listener_->set_tcp_nodelay(true);
     // httplib's default is SO_REUSEPORT, with which two gateways could share a port without noticing.
     listener_->set_socket_options([](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
@@ -122,8 +131,10 @@ int Server::bind(const std::string &host, int port, int search) {
         if (bound <= 0) throw ConfigError("could not listen on " + host + " at any port");
         return bound;
     }
-    for (int candidate = port; candidate <= port + search && candidate <= 65535; ++candidate)
+    for (int candidate = port; candidate <= port + search && candidate <= 65535; ++candidate) {
         if (listener_->bind_to_port(host, candidate)) return candidate;
+        listener_->stop(); // after a failure httplib takes no other port until told to stop
+    }
     throw ConfigError("could not listen on " + host + " port " + std::to_string(port) +
                       (search > 0 ? " or the " + std::to_string(search) + " after it" : "") +
                       ": taken, or not allowed");
