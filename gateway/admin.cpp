@@ -13,7 +13,7 @@ void Admin::check_head(const Exchange &exchange) {
     if (exchange.request.method != "GET" && exchange.request.method != "HEAD")
         throw Refused{405, "method_not_allowed", "The method is not allowed.", {{"Allow", "GET, HEAD"}}, true};
     if (exchange.request.has_body())
-        throw Refused{400, "unexpected_body", "A request with this method must not have a body.", {}, true};
+        throw Refused{400, "malformed_request", "A request with this method must not have a body.", {}, true};
 }
 
 // Whether the function that answers requests is there and may be called. Asked at most once a second, however often

@@ -67,7 +67,7 @@ void Connection::refuse() {
     exchange.peer = exchange.client = peer_of(socket_);
     exchange.started = Clock::now();
     handler_.begin(exchange);
-    Response response = problem({503, "too_many_connections", "Too many connections.", {{"Retry-After", "1"}}, true},
+    Response response = problem({503, "overloaded", "Too many connections.", {{"Retry-After", "1"}}, true}, "",
                                 exchange.correlation_id);
     handler_.complete(exchange, response);
     const bool was_sent = write_all(serialize(response, false));
@@ -184,12 +184,13 @@ bool Connection::serve_one(bool must_close) {
         return false;
     } catch (const Refused &refusal) {
         begin();
-        response = problem(refusal, exchange.correlation_id);
+        response = problem(refusal, exchange.request.path, exchange.correlation_id);
         response.close |= body_is_pending;
     } catch (const std::exception &error) { // out of memory, for example
         begin();
         log(Level::error, "internal_error", {{"message", error.what()}, {"correlation_id", exchange.correlation_id}});
-        response = problem({500, "internal_error", "The request could not be processed."}, exchange.correlation_id);
+        response = problem({500, "internal_error", "The request could not be processed."}, exchange.request.path,
+                           exchange.correlation_id);
         response.close = true;
     }
     response.close |= must_close || exchange.request.wants_close || drain_.has_begun();

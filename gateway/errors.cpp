@@ -3,15 +3,15 @@
 
 namespace usher::gateway {
 
-Response problem(const Refused &refusal, std::string_view correlation_id) {
-    const nlohmann::ordered_json document = {
-        {"type", "about:blank"},
-        {"title", reason_phrase(refusal.status)},
-        {"status", refusal.status},
-        {"detail", refusal.detail},
-        {"code", refusal.code},
-        {"correlation_id", correlation_id},
-    };
+// The same form as usher.http_request gives its own refusals.
+Response problem(const Refused &refusal, std::string_view instance, std::string_view correlation_id) {
+    nlohmann::ordered_json document = {{"type", "urn:usher:error:" + refusal.code},
+                                       {"title", reason_phrase(refusal.status)},
+                                       {"status", refusal.status},
+                                       {"detail", refusal.detail}};
+    if (!instance.empty()) document["instance"] = instance;
+    document["code"] = refusal.code;
+    document["correlation_id"] = correlation_id;
     Response response;
     response.status = refusal.status;
     response.close = refusal.close;
@@ -22,7 +22,7 @@ Response problem(const Refused &refusal, std::string_view correlation_id) {
 }
 
 Refused database_unavailable(int retry_after_seconds) {
-    return {503, "database_unavailable", "The service is temporarily unavailable.",
+    return {503, "unavailable", "The service is temporarily unavailable.",
             {{"Retry-After", std::to_string(retry_after_seconds)}}};
 }
 
@@ -35,9 +35,9 @@ Refused from_sqlstate(std::string_view sqlstate) {
         return Refused{status, code, detail, {{"Retry-After", "1"}}};
     };
     if (sqlstate == "57014") return {504, "timeout", "The request took too long and was cancelled."};
-    if (sqlstate == "55P03") return retry_later(503, "busy", "The data is locked by another request.");
+    if (sqlstate == "55P03") return retry_later(503, "unavailable", "The data is locked by another request.");
     if (sqlstate == "40001" || sqlstate == "40P01")
-        return retry_later(503, "conflict_retry", "The request collided with another one.");
+        return retry_later(503, "unavailable", "The request collided with another one.");
     if (cls == "08" || cls == "53" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03")
         return database_unavailable();
     if (sqlstate == "23505" || sqlstate == "23503" || sqlstate == "23P01")

@@ -18,7 +18,8 @@ struct Refused {
 };
 
 /// An answer of type application/problem+json (RFC 9457).
-Response problem(const Refused &refusal, std::string_view correlation_id);
+/// instance: the path of the request; empty when it could not be read.
+Response problem(const Refused &refusal, std::string_view instance, std::string_view correlation_id);
 
 /// How an ERROR of the server, which usher.http_request did not turn into an answer itself, looks from outside.
 Refused from_sqlstate(std::string_view sqlstate);

@@ -59,15 +59,15 @@ bool is_json(std::string_view type) {
 void check_content(const Request &request) {
     if (const std::string *encoding = request.find("content-encoding");
         encoding != nullptr && lower_case(*encoding) != "identity")
-        throw Refused{415, "content_encoding_not_supported", "A request body must not be compressed.",
+        throw Refused{415, "unsupported_media_type", "A request body must not be compressed.",
                       {{"Accept-Encoding", "identity"}}};
     const std::string *header = request.find("content-type");
     const auto [type, charset] = media_type(header != nullptr ? *header : "");
     if (!is_json(type) && type != "application/x-www-form-urlencoded")
-        throw Refused{415, "media_type_not_supported", "A request body must be application/json.",
+        throw Refused{415, "unsupported_media_type", "A request body must be application/json.",
                       {{"Accept-Post", "application/json"}}};
     if (!charset.empty() && charset != "utf-8")
-        throw Refused{415, "charset_not_supported", "A request body must be in UTF-8."};
+        throw Refused{415, "unsupported_media_type", "A request body must be in UTF-8."};
 }
 
 // Whether something that the routes may answer with is acceptable: JSON of any kind, or text.
@@ -96,7 +96,7 @@ void check_authorization(const Request &request) {
         return Refused{status, "invalid_request", detail, {{"WWW-Authenticate", "Bearer error=\"invalid_request\""}}};
     };
     if (scheme != "bearer" && scheme != "basic")
-        throw Refused{401, "authentication_scheme_not_supported", "The authentication scheme is not supported.",
+        throw Refused{401, "authentication_required", "The authentication scheme is not supported.",
                       {{"WWW-Authenticate", "Bearer"}}};
     const std::size_t padding = rest.find_last_not_of('=');
     const std::string_view core = rest.substr(0, padding == std::string_view::npos ? 0 : padding + 1);
@@ -122,15 +122,15 @@ void check_query(const Request &request) {
 } // namespace
 
 std::string correlation_id_of(const Request &request) {
+    if (const std::string *parent = request.find("traceparent"))
+        if (const std::string_view trace = trace_id(*parent); !trace.empty()) return std::string(trace);
     const std::string *given = request.find("x-correlation-id");
-    if (given != nullptr && !given->empty() && given->size() <= 64 &&
+    if (given != nullptr && !given->empty() && given->size() <= 128 &&
         std::all_of(given->begin(), given->end(), [](char c) {
             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
                    c == '.';
         }))
         return *given;
-    if (const std::string *parent = request.find("traceparent"))
-        if (const std::string_view trace = trace_id(*parent); !trace.empty()) return std::string(trace);
     thread_local std::mt19937_64 random = [] { // unique, not secret
         std::random_device device;
         std::seed_seq seed{device(), device(), device(), device()};
@@ -155,10 +155,10 @@ void Gateway::check_head(const Exchange &exchange) {
         throw Refused{405, "method_not_allowed", "The method is not allowed.",
                       {{"Allow", std::string(allowed_methods)}}};
     if (!is_known_method(request.method))
-        throw Refused{501, "method_not_implemented", "The request method is not implemented."};
+        throw Refused{501, "not_implemented", "The request method is not implemented."};
     if (request.has_body()) {
         if (!may_have_body(request.method))
-            throw Refused{400, "unexpected_body", "A request with this method must not have a body."};
+            throw Refused{400, "malformed_request", "A request with this method must not have a body."};
         check_content(request);
     }
     check_authorization(request);
@@ -205,7 +205,7 @@ Response Gateway::answer(Exchange &exchange) {
         const auto [type, charset] = media_type(*request.find("content-type"));
         if (is_json(type)) check_json(request.body, config_.max_json_depth);
         else if (!is_utf8(request.body) || request.body.find('\0') != std::string::npos)
-            throw Refused{400, "invalid_body", "The body is not valid UTF-8 text."};
+            throw Refused{400, "malformed_request", "The body is not valid UTF-8 text."};
     }
     return call_database(pool_, metrics_, exchange);
 }

@@ -23,8 +23,8 @@ private:
     Metrics &metrics_;
 };
 
-/// The correlation id of a request: a well-formed X-Correlation-Id, else the trace id of a valid traceparent (W3C Trace
-/// Context), else a random one. Exported for the admin listener.
+/// The correlation id of a request: the trace id of a valid traceparent (W3C Trace Context), else a well-formed
+/// X-Correlation-Id, else a random one. usher.http_request follows the same rules.
 std::string correlation_id_of(const Request &request);
 
 } // namespace usher::gateway

@@ -87,7 +87,7 @@ void parse_request_line(Request &request, std::string_view line, const Limits &l
             refuse(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
         malformed("The request line is malformed.");
     }
-    if (request.method.size() > 32) refuse(501, "method_not_implemented", "The request method is not implemented.");
+    if (request.method.size() > 32) refuse(501, "not_implemented", "The request method is not implemented.");
     if (target.size() > limits.target_bytes) refuse(414, "target_too_long", "The request target is too long.");
     for (const char c : target)
         if (c <= 0x20 || c >= 0x7f || c == '#') malformed("The request target contains a forbidden character.");
@@ -115,7 +115,7 @@ void parse_framing(Request &request, const Limits &limits) {
         if (length != nullptr) malformed("The request has both Content-Length and Transfer-Encoding.");
         if (request.is_http_1_0) malformed("HTTP/1.0 has no Transfer-Encoding.");
         if (!equals_ignoring_case(*coding, "chunked"))
-            refuse(501, "transfer_coding_not_implemented", "Only the transfer coding chunked is implemented.");
+            refuse(501, "not_implemented", "Only the transfer coding chunked is implemented.");
         request.is_chunked = true;
     }
     if (length != nullptr) {
@@ -186,7 +186,7 @@ Request parse_head(std::string_view head, const Limits &limits) {
             malformed("The request head contains a control character.");
         if (is_first) parse_request_line(request, line, limits, authority);
         else if (request.fields.size() >= limits.header_count)
-            refuse(431, "too_many_headers", "The request has too many header fields.");
+            refuse(431, "head_too_large", "The request has too many header fields.");
         else parse_field(request, line);
         is_first = false;
     }

@@ -207,8 +207,8 @@ sub problem_is
     my $problem = json_of($answer);
     my $header = sub { my $v = $answer->{headers}{ $_[0] }; return ref $v ? $v->[0] : $v };
     is_deeply(
-        [ $answer->{status}, $header->('content-type'), $problem->{status}, $problem->{code}, $header->('x-content-type-options') ],
-        [ $status, 'application/problem+json', $status, $code, 'nosniff' ], $name)
+        [ $answer->{status}, $header->('content-type'), $problem->{status}, $problem->{code}, $problem->{type}, $header->('x-content-type-options') ],
+        [ $status, 'application/problem+json', $status, $code, "urn:usher:error:$code", 'nosniff' ], $name)
       or diag(explain($answer));
     is($problem->{correlation_id}, $header->('x-correlation-id'), "$name: correlation id in body and header");
 }

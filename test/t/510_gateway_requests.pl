@@ -42,7 +42,7 @@ my %bad_json = (
     'U+0000' => '["a\u0000b"]', 'U+0000 in a key' => '{"\u0000": 1}', 'a NUL byte' => "[\"a\0b\"]", 'a lone surrogate' => '["\ud800"]',
     '1e400' => '[1e400]', 'a byte order mark' => "\xef\xbb\xbf{}", 'a comment' => '{} // x', 'only space' => '  ',
     'a number of 100 kB' => '[' . '9' x 100_000 . ']');
-problem_is(post_json($bad_json{$_}), 400, 'invalid_json', $_) for sort keys %bad_json;
+problem_is(post_json($bad_json{$_}), 400, 'malformed_request', $_) for sort keys %bad_json;
 is(post_json($_)->{status}, 200, 'good JSON: ' . substr($_, 0, 30))
   for '{}', '[]', 'null', '"x"', '1e300', '18446744073709551616', '[' x 64 . ']' x 64, '{"a": {"a": {"a": 1}}}', '["\ud83d\ude00"]', "\n{}\n";
 problem_is(post_json(' ' x 1_048_577), 413, 'body_too_large', 'one byte too many');
@@ -51,11 +51,11 @@ is(post_json('"' . 'x' x 1_048_574 . '"')->{status}, 200, 'a body of exactly the
 # --- media types
 sub post_type { my ($type, $body) = @_; return http($gateway, 'POST', '/echo', { headers => { 'Content-Type' => $type }, content => $body // '{}' }) }
 is(post_type($_)->{status}, 200, "taken: $_") for 'application/json', 'application/json; charset=utf-8', 'APPLICATION/JSON;charset="UTF-8"', 'application/merge-patch+json', 'application/x-www-form-urlencoded';
-problem_is(post_type($_), 415, 'media_type_not_supported', "refused: $_") for 'text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'application/octet-stream', 'json';
-problem_is(post_type('application/json; charset=latin1'), 415, 'charset_not_supported', 'another charset');
-problem_is(post_type('application/x-www-form-urlencoded', "a=\xff"), 400, 'invalid_body', 'a form that is not UTF-8');
-problem_is((exchange($gateway, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"))[0], 415, 'media_type_not_supported', 'a body without a type');
-problem_is(post_json('{}', 'Content-Encoding' => 'gzip'), 415, 'content_encoding_not_supported', 'a compressed body');
+problem_is(post_type($_), 415, 'unsupported_media_type', "refused: $_") for 'text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'application/octet-stream', 'json';
+problem_is(post_type('application/json; charset=latin1'), 415, 'unsupported_media_type', 'another charset');
+problem_is(post_type('application/x-www-form-urlencoded', "a=\xff"), 400, 'malformed_request', 'a form that is not UTF-8');
+problem_is((exchange($gateway, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"))[0], 415, 'unsupported_media_type', 'a body without a type');
+problem_is(post_json('{}', 'Content-Encoding' => 'gzip'), 415, 'unsupported_media_type', 'a compressed body');
 is(get_with(Accept => $_)->{status}, 200, "Accept: $_")
   for '*/*', 'application/json', 'application/*;q=0.1', 'text/html, */*;q=0.8', 'application/problem+json', 'image/png, application/json;q=0.5', 'TEXT/HTML';
 problem_is(get_with(Accept => $_), 406, 'not_acceptable', "Accept: $_") for 'image/png', 'application/xml', 'application/json;q=0', '*/*; q=0.0';
@@ -68,13 +68,13 @@ for (qw(TRACE CONNECT))
     problem_is($answer, 405, 'method_not_allowed', $_);
     like($answer->{headers}{allow}[0], qr/GET, HEAD, POST/, "$_: Allow");
 }
-problem_is((exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\n\r\n"))[0], 501, 'method_not_implemented', "method $_") for 'BREW', 'get', 'PROPFIND';
+problem_is((exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\n\r\n"))[0], 501, 'not_implemented', "method $_") for 'BREW', 'get', 'PROPFIND';
 is((exchange($gateway, "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))[0]{status}, 204, 'OPTIONS *');
 
 # --- credentials
 is(get_with(Authorization => $_)->{status}, 200, "passed on: $_") for 'Bearer abc', 'bearer a.b-c_d~e+f/g==', 'Bearer  abc', 'Basic dXNlcjpwYXNz';
 problem_is(get_with(Authorization => $_), 400, 'invalid_request', "malformed: $_") for 'Bearer', 'Bearer a b', 'Bearer a,b', 'Bearer =', 'Bearer a"b', 'Bearer a=b';
-problem_is(get_with(Authorization => 'Digest x'), 401, 'authentication_scheme_not_supported', 'an unknown scheme');
+problem_is(get_with(Authorization => 'Digest x'), 401, 'authentication_required', 'an unknown scheme');
 is(get_with(Authorization => 'Bearer a b')->{headers}{'www-authenticate'}, 'Bearer error="invalid_request"', 'with a challenge');
 problem_is(http($gateway, 'GET', "/echo?x=1&$_"), 400, 'invalid_request', "a token in the query: $_") for 'access_token=abc', 'access%5Ftoken=abc', 'Access_Token';
 
@@ -83,8 +83,9 @@ my $trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 sub correlation { return get_with(@_)->{headers}{'x-correlation-id'} }
 is(correlation('X-Correlation-Id' => 'order-1.A_b'), 'order-1.A_b', 'a well-formed id is kept');
 is(json_of(get_with('X-Correlation-Id' => 'order-1'))->{headers}{'x-correlation-id'}, 'order-1', '… and passed on');
-like(correlation('X-Correlation-Id' => $_), qr/^[0-9a-f]{32}$/, 'replaced: ' . substr($_, 0, 20)) for 'a b', 'a/b', 'x' x 65, '<script>', '';
+like(correlation('X-Correlation-Id' => $_), qr/^[0-9a-f]{32}$/, 'replaced: ' . substr($_, 0, 20)) for 'a b', 'a/b', 'x' x 129, '<script>', '';
 is(correlation(traceparent => "00-$trace-00f067aa0ba902b7-01"), $trace, 'the trace id of traceparent');
+is(correlation(traceparent => "00-$trace-00f067aa0ba902b7-01", 'X-Correlation-Id' => 'order-1'), $trace, '… before X-Correlation-Id, as in the database');
 is(correlation(traceparent => "01-$trace-00f067aa0ba902b7-01-more"), $trace, 'of a later version too');
 isnt(correlation(traceparent => $_), $trace, "not of $_")
   for "00-$trace-00f067aa0ba902b7-01-more", "ff-$trace-00f067aa0ba902b7-01", "00-$trace-0000000000000000-01", '00-' . uc($trace) . '-00f067aa0ba902b7-01', "00-$trace-00f067aa0ba902b7", "00-$trace-00f067aa0ba902b7-0g";

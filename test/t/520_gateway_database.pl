@@ -14,8 +14,8 @@ sub sleepers { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat
 # --- SQLSTATEs
 my %status_of = (
     '23505' => [ 409, 'conflict' ], '23503' => [ 409, 'conflict' ], '23P01' => [ 409, 'conflict' ], '23502' => [ 400, 'invalid_value' ], '23514' => [ 400, 'invalid_value' ],
-    '22023' => [ 400, 'invalid_value' ], '22P02' => [ 400, 'invalid_value' ], '57014' => [ 504, 'timeout' ], '55P03' => [ 503, 'busy' ], '53300' => [ 503, 'database_unavailable' ],
-    '08006' => [ 503, 'database_unavailable' ], '40P01' => [ 503, 'conflict_retry' ], '42883' => [ 500, 'internal_error' ], 'P0001' => [ 500, 'internal_error' ], 'XX000' => [ 500, 'internal_error' ],
+    '22023' => [ 400, 'invalid_value' ], '22P02' => [ 400, 'invalid_value' ], '57014' => [ 504, 'timeout' ], '55P03' => [ 503, 'unavailable' ], '53300' => [ 503, 'unavailable' ],
+    '08006' => [ 503, 'unavailable' ], '40P01' => [ 503, 'unavailable' ], '42883' => [ 500, 'internal_error' ], 'P0001' => [ 500, 'internal_error' ], 'XX000' => [ 500, 'internal_error' ],
     '25006' => [ 500, 'internal_error' ], '54001' => [ 500, 'internal_error' ]);
 for my $state (sort keys %status_of)
 {
@@ -53,13 +53,13 @@ wait_for(sub { grep { $_->{status} == 499 } log_lines($gateway, 'request') }, '�
 is(http($gateway, 'GET', '/echo')->{status}, 200, 'the connection to the database is used again');
 
 # --- the database goes away and comes back
-problem_is(http($gateway, 'POST', '/terminate'), 503, 'database_unavailable', 'a backend that dies within a request');
+problem_is(http($gateway, 'POST', '/terminate'), 503, 'unavailable', 'a backend that dies within a request');
 is(http($gateway, 'GET', '/echo')->{status}, 200, 'the next request has a new connection');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'usher-gateway'");
 is(http($gateway, 'POST', '/echo')->{status}, 200, 'connections that died while idle are noticed before they are used');
 $node->stop('fast');
 $answer = http($gateway, 'GET', '/echo');
-problem_is($answer, 503, 'database_unavailable', 'the database is down');
+problem_is($answer, 503, 'unavailable', 'the database is down');
 ok($answer->{headers}{'retry-after'}, '… Retry-After');
 is(http($gateway, 'GET', "$gateway->{admin}/readyz")->{status}, 503, '… not ready');
 is(http($gateway, 'GET', "$gateway->{admin}/livez")->{status}, 200, '… but alive');
