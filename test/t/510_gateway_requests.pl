@@ -64,11 +64,11 @@ problem_is(get_with(Accept => $_), 406, 'not_acceptable', "Accept: $_") for 'ima
 is(json_of(http($gateway, $_, '/echo'))->{method}, $_, "$_ is passed on") for qw(GET PUT PATCH DELETE OPTIONS POST);
 for (qw(TRACE CONNECT))
 {
-    my $answer = (exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\n\r\n"))[0];
+    my $answer = (exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))[0];
     problem_is($answer, 405, 'method_not_allowed', $_);
     like($answer->{headers}{allow}[0], qr/GET, HEAD, POST/, "$_: Allow");
 }
-problem_is((exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\n\r\n"))[0], 501, 'not_implemented', "method $_") for 'BREW', 'get', 'PROPFIND';
+problem_is((exchange($gateway, "$_ /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))[0], 501, 'not_implemented', "method $_") for 'BREW', 'get', 'PROPFIND';
 is((exchange($gateway, "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))[0]{status}, 204, 'OPTIONS *');
 
 # --- credentials

@@ -47,7 +47,7 @@ for ([ '{', qr/not valid JSON/ ], [ '[]', qr/one JSON object/ ], [ '{"prot": 1}'
 ok((run_program({ USHER_GATEWAY_PROT => 1 }, '--check-config'))[0] == 2, 'an unknown variable is refused');
 
 my $node = start_cluster('process');
-my $gateway = start_gateway($node, config => config_file('{"max_body_bytes": 10, "max_headers": 5, "pool_size": 3, "cors_origins": ["https://a.example"]}'),
+my $gateway = start_gateway($node, config => config_file('{"max_body_bytes": 10, "max_headers": 20, "pool_size": 3, "cors_origins": ["https://a.example"]}'),
     environment => { USHER_GATEWAY_MAX_BODY_BYTES => 20, USHER_GATEWAY_POOL_SIZE => 4 }, pool_size => 2);
 my $post = sub { http($gateway, 'POST', '/echo', { headers => { 'Content-Type' => 'application/json' }, content => '"' . 'x' x ($_[0] - 2) . '"' })->{status} };
 is_deeply([ $post->(20), $post->(21) ], [ 200, 413 ], 'the environment wins over the file');
