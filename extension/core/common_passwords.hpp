@@ -1,11 +1,14 @@
-// The commonest passwords and the words that they are made of, in lower case. Digits and signs around a word, and the usual
-// substitutions of letters (p4ssw0rd), are seen through by is_common_password(), so only plain forms stand here. The list is
-// our own and short: what people choose again and again. Longer lists go into the table usher.password_blocklist.
+// The commonest passwords and the words that they are made of, in lower case. Digits and signs around a word, and the
+// usual substitutions of letters (p4ssw0rd), are seen through by is_common_password(), so only plain forms stand here.
+// The list is our own and short: what people choose again and again. Longer lists go into the table
+// usher.password_blocklist.
 #pragma once
 #include <string_view>
 
 namespace usher {
 
+// One word a line would be 800 lines.
+// clang-format off
 inline constexpr std::string_view common_passwords[] = {
     // keyboard and digits
     "1q2w3e4r", "1q2w3e4r5t", "1q2w3e4r5t6y", "1qaz2wsx", "1qaz2wsx3edc", "q1w2e3r4", "q1w2e3r4t5", "qazwsx", "qazwsxedc", "qwaszx",
@@ -91,5 +94,6 @@ inline constexpr std::string_view common_passwords[] = {
     "donttellanyone", "nobodyknows", "youshallnotpass", "ishallnotpass", "winteriscoming", "imissyousomuch", "onceuponatime", "abracadabra",
     "supercalifragilisticexpialidocious", "loremipsum", "loremipsumdolor", "loremipsumdolorsitamet", "foobar", "foobarbaz", "hunter",
 };
+// clang-format on
 
 } // namespace usher

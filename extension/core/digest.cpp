@@ -31,7 +31,8 @@ Sha256Context &sha256_context() {
 Sha256 sha256(std::string_view bytes) {
     Sha256 digest;
     const Sha256Context &kept = sha256_context();
-    if (EVP_DigestInit_ex2(kept.context, kept.algorithm, nullptr) != 1 || EVP_DigestUpdate(kept.context, bytes.data(), bytes.size()) != 1 ||
+    if (EVP_DigestInit_ex2(kept.context, kept.algorithm, nullptr) != 1 ||
+        EVP_DigestUpdate(kept.context, bytes.data(), bytes.size()) != 1 ||
         EVP_DigestFinal_ex(kept.context, digest.data(), nullptr) != 1)
         throw Error("XX000", "could not compute SHA-256");
     return digest;

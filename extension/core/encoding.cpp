@@ -28,7 +28,8 @@ std::string encode(std::string_view bytes, const char *alphabet, bool pad) {
     std::size_t i = 0;
     for (; i + 3 <= bytes.size(); i += 3) {
         const std::uint32_t group = at(i) << 16 | at(i + 1) << 8 | at(i + 2);
-        const char four[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63], alphabet[group >> 6 & 63], alphabet[group & 63]};
+        const char four[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63], alphabet[group >> 6 & 63],
+                              alphabet[group & 63]};
         text.append(four, 4);
     }
     const std::size_t rest = bytes.size() - i;
@@ -46,7 +47,9 @@ bool decode(std::string_view text, const std::array<std::uint8_t, 256> &values, 
     const std::size_t rest = text.size() % 4;
     if (rest == 1) return false;
     out.resize(text.size() / 4 * 3 + (rest ? rest - 1 : 0));
-    const auto at = [&](std::size_t i) { return static_cast<std::uint32_t>(values[static_cast<unsigned char>(text[i])]); };
+    const auto at = [&](std::size_t i) {
+        return static_cast<std::uint32_t>(values[static_cast<unsigned char>(text[i])]);
+    };
     std::uint32_t seen = 0; // all values or-ed together: one test at the end finds any invalid character
     std::size_t to = 0;
     std::size_t i = 0;

@@ -57,7 +57,8 @@ std::string unescape(std::string_view inside) {
             if (is_high_surrogate(unit)) {
                 const int low = four_hex(inside, i + 3);
                 i += 6;
-                append_utf8(out, 0x10000U + (static_cast<std::uint32_t>(unit - 0xd800) << 10) + static_cast<std::uint32_t>(low - 0xdc00));
+                append_utf8(out, 0x10000U + (static_cast<std::uint32_t>(unit - 0xd800) << 10) +
+                                     static_cast<std::uint32_t>(low - 0xdc00));
             } else {
                 append_utf8(out, static_cast<std::uint32_t>(unit));
             }
@@ -88,7 +89,8 @@ std::string_view kind_name(Kind kind) noexcept {
 /// Recursive descent; the depth limit bounds the stack.
 class Parser {
 public:
-    Parser(Document &document, const Limits &limits) : text_(document.text_), nodes_(document.nodes_), limits_(limits) {}
+    Parser(Document &document, const Limits &limits)
+        : text_(document.text_), nodes_(document.nodes_), limits_(limits) {}
 
     bool run() {
         skip_space();
@@ -111,7 +113,9 @@ private:
     char peek() const noexcept { return at_ < text_.size() ? text_[at_] : '\0'; }
 
     void skip_space() noexcept {
-        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+        while (at_ < text_.size() &&
+               (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+            ++at_;
     }
 
     std::uint32_t open(Kind kind) {
@@ -153,8 +157,10 @@ private:
         };
         const std::uint32_t node = open(Kind::number);
         if (peek() == '-') ++at_;
-        if (peek() == '0') ++at_; // a leading zero stands alone
-        else if (!digits()) return fail("expected a value", start);
+        if (peek() == '0')
+            ++at_; // a leading zero stands alone
+        else if (!digits())
+            return fail("expected a value", start);
         if (peek() == '.') {
             ++at_;
             if (!digits()) return fail("expected a digit", at_);
@@ -196,7 +202,14 @@ private:
     bool escape() {
         const std::size_t start = at_++;
         switch (peek()) {
-        case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': return true;
+        case '"':
+        case '\\':
+        case '/':
+        case 'b':
+        case 'f':
+        case 'n':
+        case 'r':
+        case 't': return true;
         case 'u': break;
         default: return fail("unknown escape in a string", start);
         }
@@ -368,7 +381,8 @@ std::optional<std::int64_t> Value::as_int64() const {
     // 1.0 and 1e3 are integers too, as far as a double tells them apart.
     const std::optional<double> approximate = as_double();
     constexpr double exact = 9007199254740992.0; // 2^53
-    if (!approximate || std::fabs(*approximate) > exact || std::trunc(*approximate) != *approximate) return std::nullopt;
+    if (!approximate || std::fabs(*approximate) > exact || std::trunc(*approximate) != *approximate)
+        return std::nullopt;
     return static_cast<std::int64_t>(*approximate);
 }
 

@@ -82,7 +82,9 @@ public:
     std::string key() const;
     bool has_key(std::string_view key) const;
     /// As Value::view().
-    std::string_view key_view(std::string &buffer) const { return key_value_ ? key_value_->view(buffer) : std::string_view(); }
+    std::string_view key_view(std::string &buffer) const {
+        return key_value_ ? key_value_->view(buffer) : std::string_view();
+    }
 
 private:
     friend class Iterator;
@@ -139,7 +141,7 @@ private:
         std::uint32_t end;   // index of the first node after this value
         std::uint32_t count; // members or elements
         Kind kind;
-        bool escaped;        // a string that contains a backslash
+        bool escaped; // a string that contains a backslash
     };
 
     std::string_view text_;

@@ -72,7 +72,8 @@ std::string_view describe(JwtError error) noexcept {
     switch (error) {
     case JwtError::none: return "valid";
     case JwtError::too_large: return "token longer than 16384 bytes";
-    case JwtError::malformed: return "token is not three parts of canonical base64url with JSON objects in the first two";
+    case JwtError::malformed:
+        return "token is not three parts of canonical base64url with JSON objects in the first two";
     case JwtError::unsupported_header: return "token uses a header extension that is not supported";
     case JwtError::wrong_algorithm: return "token names another algorithm than that of the key";
     case JwtError::wrong_type: return "token is of another type";
@@ -104,7 +105,8 @@ JwtError JwtToken::read(std::string_view text) {
     const std::size_t first = text.find('.');
     if (first == std::string_view::npos) return JwtError::malformed;
     const std::size_t second = text.find('.', first + 1);
-    if (second == std::string_view::npos || text.find('.', second + 1) != std::string_view::npos) return JwtError::malformed;
+    if (second == std::string_view::npos || text.find('.', second + 1) != std::string_view::npos)
+        return JwtError::malformed;
     signed_part_ = text.substr(0, second);
     if (!base64url_decode(text.substr(0, first), header_) ||
         !base64url_decode(text.substr(first + 1, second - first - 1), payload_) ||
@@ -178,13 +180,15 @@ JwtError JwtToken::verify(const JwtKey &key, const JwtRules &rules) {
 bool JwtToken::type_matches(std::string_view wanted) const noexcept {
     std::string_view type = type_;
     constexpr std::string_view prefix = "application/"; // RFC 7515 section 4.1.9 lets it be left out
-    if (type.size() > prefix.size() && equal_ignoring_case(type.substr(0, prefix.size()), prefix)) type.remove_prefix(prefix.size());
+    if (type.size() > prefix.size() && equal_ignoring_case(type.substr(0, prefix.size()), prefix))
+        type.remove_prefix(prefix.size());
     return equal_ignoring_case(type, wanted);
 }
 
 JwtError JwtToken::check_claims(const JwtRules &rules) const {
     if (rules.require_expiry && !expires_us_) return JwtError::invalid_claims;
-    if (const JwtError error = check_times(expires_us_, not_before_us_, rules.now_us, rules.leeway_s); error != JwtError::none)
+    if (const JwtError error = check_times(expires_us_, not_before_us_, rules.now_us, rules.leeway_s);
+        error != JwtError::none)
         return error;
     const json::Value claims = claims_.root();
     if (!rules.issuer.empty()) {
@@ -195,7 +199,8 @@ JwtError JwtToken::check_claims(const JwtRules &rules) const {
         const auto audience = claims.find("aud");
         bool found = audience && audience->equals(rules.audience);
         if (audience && audience->is_array())
-            for (const json::Member element : audience->members()) found = found || element.value.equals(rules.audience);
+            for (const json::Member element : audience->members())
+                found = found || element.value.equals(rules.audience);
         if (!found) return JwtError::wrong_audience;
     }
     return JwtError::none;

@@ -68,13 +68,13 @@ private:
 
 enum class JwtError : std::uint8_t {
     none,
-    too_large,           // over JwtToken::max_bytes
-    malformed,           // not three parts of canonical base64url, header or payload no strict JSON object
-    unsupported_header,  // crit or b64
-    wrong_algorithm,     // the header's alg is not that of the key (none included)
-    wrong_type,          // typ is not the one wanted
+    too_large,          // over JwtToken::max_bytes
+    malformed,          // not three parts of canonical base64url, header or payload no strict JSON object
+    unsupported_header, // crit or b64
+    wrong_algorithm,    // the header's alg is not that of the key (none included)
+    wrong_type,         // typ is not the one wanted
     invalid_signature,
-    invalid_claims,      // exp, nbf, iat, iss, aud or sub of a wrong kind, or a required one is missing
+    invalid_claims, // exp, nbf, iat, iss, aud or sub of a wrong kind, or a required one is missing
     expired,
     not_yet_valid,
     wrong_issuer,
@@ -91,7 +91,7 @@ struct JwtRules {
     std::string_view issuer = {};   // empty: not checked
     std::string_view audience = {}; // empty: not checked; else `aud` must be it or an array that contains it
     std::string_view type = {};     // wanted typ, compared without case and without "application/"; empty: not checked
-    std::int64_t now_us = 0;   // microseconds since the Unix epoch
+    std::int64_t now_us = 0;        // microseconds since the Unix epoch
     std::int64_t leeway_s = 0;
     bool require_expiry = true;
 };
@@ -148,6 +148,7 @@ JwtError check_times(std::optional<std::int64_t> expires_us, std::optional<std::
                      std::int64_t now_us, std::int64_t leeway_s) noexcept;
 
 /// Compact token of a payload that is a JSON object (22023 otherwise). `kid` empty: no kid in the header.
-std::string sign_jwt(std::string_view payload, const JwtKey &key, std::string_view type = "JWT", std::string_view kid = {});
+std::string sign_jwt(std::string_view payload, const JwtKey &key, std::string_view type = "JWT",
+                     std::string_view kid = {});
 
 } // namespace usher

@@ -71,8 +71,12 @@ std::size_t hash_bytes(JwtAlgorithm algorithm) noexcept {
     return algorithm == JwtAlgorithm::hs512 ? 64 : algorithm == JwtAlgorithm::hs384 ? 48 : 32;
 }
 
-bool is_ecdsa(JwtAlgorithm algorithm) noexcept { return algorithm >= JwtAlgorithm::es256 && algorithm <= JwtAlgorithm::es512; }
-bool is_rsa(JwtAlgorithm algorithm) noexcept { return algorithm == JwtAlgorithm::rs256 || algorithm == JwtAlgorithm::ps256; }
+bool is_ecdsa(JwtAlgorithm algorithm) noexcept {
+    return algorithm >= JwtAlgorithm::es256 && algorithm <= JwtAlgorithm::es512;
+}
+bool is_rsa(JwtAlgorithm algorithm) noexcept {
+    return algorithm == JwtAlgorithm::rs256 || algorithm == JwtAlgorithm::ps256;
+}
 
 struct Curve {
     const char *jwk;     // name in a JWK
@@ -98,7 +102,8 @@ NumberPtr number_of(EVP_PKEY *key, const char *name) {
 std::string bytes_of_number(const BIGNUM *number, std::size_t width = 0) {
     const auto needed = static_cast<std::size_t>(BN_num_bytes(number));
     std::string bytes(std::max(needed, width), '\0');
-    if (BN_bn2binpad(number, bytes_of(bytes), static_cast<int>(bytes.size())) < 0) fail("could not export a number of a key");
+    if (BN_bn2binpad(number, bytes_of(bytes), static_cast<int>(bytes.size())) < 0)
+        fail("could not export a number of a key");
     return bytes;
 }
 
@@ -117,7 +122,8 @@ void check_key(JwtAlgorithm algorithm, EVP_PKEY *key, bool is_private_key) {
     if (is_ecdsa(algorithm)) {
         const Curve curve = curve_of(algorithm);
         char group[64] = "";
-        if (!EVP_PKEY_is_a(key, "EC") || EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, nullptr) != 1 ||
+        if (!EVP_PKEY_is_a(key, "EC") ||
+            EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, nullptr) != 1 ||
             std::string_view(group) != curve.openssl)
             refuse("algorithm " + named(algorithm) + " needs a key on curve " + curve.jwk);
     } else if (is_rsa(algorithm)) {
@@ -133,7 +139,8 @@ void check_key(JwtAlgorithm algorithm, EVP_PKEY *key, bool is_private_key) {
     }
     if (algorithm == JwtAlgorithm::eddsa) return; // every 32 bytes are a key
     const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
-    const bool valid = context && (is_private_key ? EVP_PKEY_pairwise_check(context.get()) : EVP_PKEY_public_check(context.get())) == 1;
+    const bool valid = context && (is_private_key ? EVP_PKEY_pairwise_check(context.get())
+                                                  : EVP_PKEY_public_check(context.get())) == 1;
     if (!valid) refuse("key is not valid for algorithm " + named(algorithm));
 }
 
@@ -154,7 +161,8 @@ struct JwtKey::Impl {
     /// HMAC of the message with the kept context; returns its size.
     std::size_t compute_mac(std::string_view message, unsigned char (&out)[EVP_MAX_MD_SIZE]) const {
         std::size_t size = 0;
-        if (EVP_MAC_init(mac.get(), nullptr, 0, nullptr) != 1 || EVP_MAC_update(mac.get(), bytes_of(message), message.size()) != 1 ||
+        if (EVP_MAC_init(mac.get(), nullptr, 0, nullptr) != 1 ||
+            EVP_MAC_update(mac.get(), bytes_of(message), message.size()) != 1 ||
             EVP_MAC_final(mac.get(), out, &size, sizeof out) != 1)
             fail("could not compute an HMAC");
         return size;
@@ -182,15 +190,18 @@ JwtKey JwtKey::from_secret(JwtAlgorithm algorithm, std::string_view secret) {
     if (!is_hmac(algorithm)) refuse("algorithm " + named(algorithm) + " needs a key pair, not a secret");
     const std::size_t needed = hash_bytes(algorithm);
     if (secret.size() < needed)
-        refuse("secret for " + named(algorithm) + " has " + std::to_string(secret.size()) + " bytes, but at least " + std::to_string(needed) + " are needed");
+        refuse("secret for " + named(algorithm) + " has " + std::to_string(secret.size()) + " bytes, but at least " +
+               std::to_string(needed) + " are needed");
     if (secret.size() > max_secret) refuse("secret for " + named(algorithm) + " is longer than 65536 bytes");
     auto impl = std::make_shared<Impl>(algorithm, true);
     impl->secret = secret;
     const MacPtr mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
     impl->mac.reset(mac ? EVP_MAC_CTX_new(mac.get()) : nullptr);
     std::string digest_name = EVP_MD_get0_name(digest_of(algorithm));
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name.data(), 0), OSSL_PARAM_construct_end()};
-    if (!impl->mac || EVP_MAC_init(impl->mac.get(), bytes_of(std::string_view(impl->secret)), impl->secret.size(), params) != 1)
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name.data(), 0),
+                                 OSSL_PARAM_construct_end()};
+    if (!impl->mac ||
+        EVP_MAC_init(impl->mac.get(), bytes_of(std::string_view(impl->secret)), impl->secret.size(), params) != 1)
         fail("could not set up an HMAC key");
     return JwtKey(std::move(impl));
 }
@@ -249,7 +260,8 @@ KeyPtr key_from_params(const char *type, int selection, OSSL_PARAM_BLD *builder)
     const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder));
     const KeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
     EVP_PKEY *key = nullptr;
-    if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 || EVP_PKEY_fromdata(context.get(), &key, selection, params.get()) != 1)
+    if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+        EVP_PKEY_fromdata(context.get(), &key, selection, params.get()) != 1)
         refuse("JWK is not a valid key");
     return KeyPtr(key);
 }
@@ -280,10 +292,10 @@ KeyPtr rsa_key_from_jwk(const JwkReader &jwk) {
     struct Part {
         const char *member, *param;
     };
-    static constexpr Part parts[] = {{"n", OSSL_PKEY_PARAM_RSA_N}, {"e", OSSL_PKEY_PARAM_RSA_E}, {"d", OSSL_PKEY_PARAM_RSA_D},
-                                     {"p", OSSL_PKEY_PARAM_RSA_FACTOR1}, {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},
-                                     {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1}, {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2},
-                                     {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
+    static constexpr Part parts[] = {{"n", OSSL_PKEY_PARAM_RSA_N},          {"e", OSSL_PKEY_PARAM_RSA_E},
+                                     {"d", OSSL_PKEY_PARAM_RSA_D},          {"p", OSSL_PKEY_PARAM_RSA_FACTOR1},
+                                     {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},    {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
+                                     {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2}, {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
     const bool secret = jwk.has("d");
     const BuilderPtr builder(OSSL_PARAM_BLD_new());
     std::vector<NumberPtr> numbers; // the builder refers to them
@@ -292,7 +304,8 @@ KeyPtr rsa_key_from_jwk(const JwkReader &jwk) {
         if (bytes.size() > max_rsa_bits / 8) refuse("RSA key has more than 8192 bits");
         numbers.emplace_back(BN_bin2bn(bytes_of(bytes), static_cast<int>(bytes.size()), nullptr));
         wipe(bytes);
-        if (!builder || !numbers.back() || OSSL_PARAM_BLD_push_BN(builder.get(), parts[i].param, numbers.back().get()) != 1)
+        if (!builder || !numbers.back() ||
+            OSSL_PARAM_BLD_push_BN(builder.get(), parts[i].param, numbers.back().get()) != 1)
             fail("could not build an RSA key");
     }
     return key_from_params("RSA", secret ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, builder.get());
@@ -301,13 +314,15 @@ KeyPtr rsa_key_from_jwk(const JwkReader &jwk) {
 KeyPtr ed25519_key_from_jwk(const JwkReader &jwk) {
     if (jwk.text("crv") != "Ed25519") refuse("algorithm EdDSA needs a key on curve Ed25519");
     const std::string x = jwk.bytes("x", 32);
-    if (!jwk.has("d")) return KeyPtr(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes_of(std::string_view(x)), x.size()));
+    if (!jwk.has("d"))
+        return KeyPtr(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes_of(std::string_view(x)), x.size()));
     std::string d = jwk.bytes("d", 32);
     KeyPtr key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, bytes_of(d), d.size()));
     wipe(d);
     std::string derived(32, '\0');
     std::size_t size = derived.size();
-    if (!key || EVP_PKEY_get_raw_public_key(key.get(), bytes_of(derived), &size) != 1 || derived != x) refuse("JWK is not a valid key");
+    if (!key || EVP_PKEY_get_raw_public_key(key.get(), bytes_of(derived), &size) != 1 || derived != x)
+        refuse("JWK is not a valid key");
     return key;
 }
 
@@ -318,7 +333,8 @@ JwtKey JwtKey::from_jwk(std::string_view text, std::optional<JwtAlgorithm> algor
     if (jwk.has("alg")) {
         const auto named_by_key = parse_jwt_algorithm(jwk.text("alg"));
         if (!named_by_key) refuse("JWK names an algorithm that is not supported");
-        if (algorithm && *algorithm != *named_by_key) refuse("JWK is for algorithm " + named(*named_by_key) + ", not " + named(*algorithm));
+        if (algorithm && *algorithm != *named_by_key)
+            refuse("JWK is for algorithm " + named(*named_by_key) + ", not " + named(*algorithm));
         algorithm = named_by_key;
     }
     if (!algorithm) refuse("JWK has no member \"alg\", and no algorithm was given");
@@ -332,7 +348,9 @@ JwtKey JwtKey::from_jwk(std::string_view text, std::optional<JwtAlgorithm> algor
         wipe(secret);
         return key;
     }
-    KeyPtr key = is_ecdsa(*algorithm) ? ec_key_from_jwk(jwk, *algorithm) : is_rsa(*algorithm) ? rsa_key_from_jwk(jwk) : ed25519_key_from_jwk(jwk);
+    KeyPtr key = is_ecdsa(*algorithm) ? ec_key_from_jwk(jwk, *algorithm)
+                 : is_rsa(*algorithm) ? rsa_key_from_jwk(jwk)
+                                      : ed25519_key_from_jwk(jwk);
     if (!key) refuse("JWK is not a valid key");
     return JwtKey(Impl::of_key(*algorithm, std::move(key)));
 }
@@ -345,9 +363,12 @@ JwtKey JwtKey::generate(JwtAlgorithm algorithm) {
         return key;
     }
     EVP_PKEY *key = nullptr;
-    if (is_ecdsa(algorithm)) key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", curve_of(algorithm).openssl);
-    else if (is_rsa(algorithm)) key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", static_cast<std::size_t>(min_rsa_bits));
-    else key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+    if (is_ecdsa(algorithm))
+        key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", curve_of(algorithm).openssl);
+    else if (is_rsa(algorithm))
+        key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", static_cast<std::size_t>(min_rsa_bits));
+    else
+        key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
     if (key == nullptr) fail("could not generate a key");
     return JwtKey(Impl::of_key(algorithm, KeyPtr(key)));
 }
@@ -387,8 +408,9 @@ std::string thumbprint_members(JwtAlgorithm algorithm, EVP_PKEY *key, std::strin
         const NumberPtr x = number_of(key, OSSL_PKEY_PARAM_EC_PUB_X);
         const NumberPtr y = number_of(key, OSSL_PKEY_PARAM_EC_PUB_Y);
         if (!x || !y) fail("could not export a public key");
-        return std::string("\"crv\":\"") + curve.jwk + "\",\"kty\":\"EC\",\"x\":\"" + base64url_encode(bytes_of_number(x.get(), curve.bytes)) +
-               "\",\"y\":\"" + base64url_encode(bytes_of_number(y.get(), curve.bytes)) + '"';
+        return std::string("\"crv\":\"") + curve.jwk + "\",\"kty\":\"EC\",\"x\":\"" +
+               base64url_encode(bytes_of_number(x.get(), curve.bytes)) + "\",\"y\":\"" +
+               base64url_encode(bytes_of_number(y.get(), curve.bytes)) + '"';
     }
     if (is_rsa(algorithm)) {
         const NumberPtr e = number_of(key, OSSL_PKEY_PARAM_RSA_E);
@@ -413,11 +435,13 @@ std::string JwtKey::public_jwk(std::string_view kid) const {
         json::append_string(jwk, kid);
         jwk += ',';
     }
-    return jwk + "\"alg\":\"" + named(impl_->algorithm) + "\",\"use\":\"sig\"," + thumbprint_members(impl_->algorithm, impl_->key.get(), {}) + '}';
+    return jwk + "\"alg\":\"" + named(impl_->algorithm) + "\",\"use\":\"sig\"," +
+           thumbprint_members(impl_->algorithm, impl_->key.get(), {}) + '}';
 }
 
 std::string JwtKey::thumbprint() const {
-    return base64url_encode(sha256_bytes('{' + thumbprint_members(impl_->algorithm, impl_->key.get(), impl_->secret) + '}'));
+    return base64url_encode(
+        sha256_bytes('{' + thumbprint_members(impl_->algorithm, impl_->key.get(), impl_->secret) + '}'));
 }
 
 // --- Signatures ---------------------------------------------------------------------------------------------
@@ -429,14 +453,16 @@ std::string raw_from_der(std::string_view der, std::size_t width) {
     const unsigned char *at = bytes_of(der);
     const EcSignaturePtr signature(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
     if (!signature) fail("could not read a signature");
-    return bytes_of_number(ECDSA_SIG_get0_r(signature.get()), width) + bytes_of_number(ECDSA_SIG_get0_s(signature.get()), width);
+    return bytes_of_number(ECDSA_SIG_get0_r(signature.get()), width) +
+           bytes_of_number(ECDSA_SIG_get0_s(signature.get()), width);
 }
 
 std::string der_from_raw(std::string_view raw, std::size_t width) {
     const EcSignaturePtr signature(ECDSA_SIG_new());
     NumberPtr r(BN_bin2bn(bytes_of(raw), static_cast<int>(width), nullptr));
     NumberPtr s(BN_bin2bn(bytes_of(raw) + width, static_cast<int>(width), nullptr));
-    if (!signature || !r || !s || ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1) fail("could not read a signature");
+    if (!signature || !r || !s || ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1)
+        fail("could not read a signature");
     static_cast<void>(r.release()); // now owned by the signature
     static_cast<void>(s.release());
     unsigned char *der = nullptr;
@@ -460,11 +486,14 @@ std::string JwtKey::sign(std::string_view message) const {
     const DigestContextPtr context(EVP_MD_CTX_new());
     EVP_PKEY_CTX *key_context = nullptr; // owned by the context
     std::size_t size = 0;
-    if (!context || EVP_DigestSignInit(context.get(), &key_context, digest_of(impl.algorithm), nullptr, impl.key.get()) != 1 ||
-        !impl.set_padding(key_context) || EVP_DigestSign(context.get(), nullptr, &size, bytes_of(message), message.size()) != 1)
+    if (!context ||
+        EVP_DigestSignInit(context.get(), &key_context, digest_of(impl.algorithm), nullptr, impl.key.get()) != 1 ||
+        !impl.set_padding(key_context) ||
+        EVP_DigestSign(context.get(), nullptr, &size, bytes_of(message), message.size()) != 1)
         fail("could not sign");
     std::string signature(size, '\0');
-    if (EVP_DigestSign(context.get(), bytes_of(signature), &size, bytes_of(message), message.size()) != 1) fail("could not sign");
+    if (EVP_DigestSign(context.get(), bytes_of(signature), &size, bytes_of(message), message.size()) != 1)
+        fail("could not sign");
     signature.resize(size);
     return is_ecdsa(impl.algorithm) ? raw_from_der(signature, curve_of(impl.algorithm).bytes) : signature;
 }
@@ -482,15 +511,18 @@ bool JwtKey::verify(std::string_view message, std::string_view signature) const 
         if (signature.size() != 2 * width) return false;
         der = der_from_raw(signature, width);
         signature = der;
-    } else if (is_rsa(impl.algorithm) ? signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(impl.key.get())) : signature.size() != 64) {
+    } else if (is_rsa(impl.algorithm) ? signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(impl.key.get()))
+                                      : signature.size() != 64) {
         return false;
     }
     const DigestContextPtr context(EVP_MD_CTX_new());
     EVP_PKEY_CTX *key_context = nullptr;
-    if (!context || EVP_DigestVerifyInit(context.get(), &key_context, digest_of(impl.algorithm), nullptr, impl.key.get()) != 1 ||
+    if (!context ||
+        EVP_DigestVerifyInit(context.get(), &key_context, digest_of(impl.algorithm), nullptr, impl.key.get()) != 1 ||
         !impl.set_padding(key_context))
         fail("could not verify a signature");
-    const bool good = EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(), bytes_of(message), message.size()) == 1;
+    const bool good =
+        EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(), bytes_of(message), message.size()) == 1;
     if (!good) ERR_clear_error(); // a bad signature leaves entries in the error queue
     return good;
 }

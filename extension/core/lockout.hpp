@@ -16,7 +16,7 @@ struct LockoutRules {
     std::int64_t forget_s = 0;            // failures are forgotten so long after the last one; 0: never
 };
 
-struct LockoutState { // instants: microseconds since the Unix epoch; 0: never
+struct LockoutState {               // instants: microseconds since the Unix epoch; 0: never
     std::int32_t failures = 0;      // consecutive
     std::int32_t lockout_count = 0; // locks, decaying
     std::int64_t locked_until = 0;

@@ -10,7 +10,15 @@
 
 namespace usher {
 
-enum class PasswordScheme : std::uint8_t { argon2id, argon2i, scrypt, pbkdf2_sha256, pbkdf2_sha512, bcrypt, bcrypt_sha256 };
+enum class PasswordScheme : std::uint8_t {
+    argon2id,
+    argon2i,
+    scrypt,
+    pbkdf2_sha256,
+    pbkdf2_sha512,
+    bcrypt,
+    bcrypt_sha256
+};
 
 std::string_view to_string(PasswordScheme scheme) noexcept;
 

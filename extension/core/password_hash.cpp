@@ -54,7 +54,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 std::optional<std::uint32_t> number(std::string_view text) {
     std::uint32_t value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || result.ec != std::errc{} || result.ptr != text.data() + text.size() || (text.size() > 1 && text[0] == '0'))
+    if (text.empty() || result.ec != std::errc{} || result.ptr != text.data() + text.size() ||
+        (text.size() > 1 && text[0] == '0'))
         return std::nullopt;
     return value;
 }
@@ -89,7 +90,8 @@ bool salt_and_digest(std::string_view salt, std::string_view digest, PasswordHas
 }
 
 ParsedHash checked(PasswordHash hash) {
-    if (hash.salt.empty() || hash.salt.size() > max_salt) return malformed("password hash has a salt of " + std::to_string(hash.salt.size()) + " bytes");
+    if (hash.salt.empty() || hash.salt.size() > max_salt)
+        return malformed("password hash has a salt of " + std::to_string(hash.salt.size()) + " bytes");
     if (hash.digest.size() < min_digest || hash.digest.size() > max_digest)
         return malformed("password hash has a digest of " + std::to_string(hash.digest.size()) + " bytes");
     return {std::move(hash), {}};
@@ -106,9 +108,12 @@ ParsedHash parse_argon2(PasswordScheme scheme, const std::vector<std::string_vie
         !salt_and_digest(parts[4], parts[5], hash))
         return malformed("malformed Argon2 hash");
     if (version != ARGON2_VERSION_13) return malformed("Argon2 hash of a version that is not supported");
-    if (hash.memory_kib > max_argon2_memory_kib) return malformed(over("Argon2 memory in KiB", hash.memory_kib, max_argon2_memory_kib));
-    if (hash.iterations > max_argon2_iterations) return malformed(over("Argon2 iteration count", hash.iterations, max_argon2_iterations));
-    if (hash.parallelism > max_argon2_parallelism) return malformed(over("Argon2 parallelism", hash.parallelism, max_argon2_parallelism));
+    if (hash.memory_kib > max_argon2_memory_kib)
+        return malformed(over("Argon2 memory in KiB", hash.memory_kib, max_argon2_memory_kib));
+    if (hash.iterations > max_argon2_iterations)
+        return malformed(over("Argon2 iteration count", hash.iterations, max_argon2_iterations));
+    if (hash.parallelism > max_argon2_parallelism)
+        return malformed(over("Argon2 parallelism", hash.parallelism, max_argon2_parallelism));
     if (hash.iterations < 1 || hash.parallelism < 1 || hash.memory_kib < 8 * hash.parallelism || hash.salt.size() < 8)
         return malformed("Argon2 hash with a parameter below the minimum");
     return checked(std::move(hash));
@@ -117,12 +122,17 @@ ParsedHash parse_argon2(PasswordScheme scheme, const std::vector<std::string_vie
 ParsedHash check_scrypt(PasswordHash hash) {
     hash.scheme = PasswordScheme::scrypt;
     if (hash.iterations > max_scrypt_log2) return malformed(over("scrypt log2(N)", hash.iterations, max_scrypt_log2));
-    if (hash.block_size > max_scrypt_block) return malformed(over("scrypt block size", hash.block_size, max_scrypt_block));
-    if (hash.parallelism > max_scrypt_parallelism) return malformed(over("scrypt parallelism", hash.parallelism, max_scrypt_parallelism));
-    if (hash.iterations < 1 || hash.block_size < 1 || hash.parallelism < 1) return malformed("scrypt hash with a parameter below the minimum");
+    if (hash.block_size > max_scrypt_block)
+        return malformed(over("scrypt block size", hash.block_size, max_scrypt_block));
+    if (hash.parallelism > max_scrypt_parallelism)
+        return malformed(over("scrypt parallelism", hash.parallelism, max_scrypt_parallelism));
+    if (hash.iterations < 1 || hash.block_size < 1 || hash.parallelism < 1)
+        return malformed("scrypt hash with a parameter below the minimum");
     const std::uint64_t n = std::uint64_t{1} << hash.iterations;
-    if (n * hash.block_size * hash.parallelism > max_scrypt_work) return malformed(over("scrypt N*r*p", n * hash.block_size * hash.parallelism, max_scrypt_work));
-    if (128 * n * hash.block_size > max_scrypt_memory) return malformed(over("scrypt memory", 128 * n * hash.block_size, max_scrypt_memory));
+    if (n * hash.block_size * hash.parallelism > max_scrypt_work)
+        return malformed(over("scrypt N*r*p", n * hash.block_size * hash.parallelism, max_scrypt_work));
+    if (128 * n * hash.block_size > max_scrypt_memory)
+        return malformed(over("scrypt memory", 128 * n * hash.block_size, max_scrypt_memory));
     return checked(std::move(hash));
 }
 
@@ -132,7 +142,8 @@ ParsedHash parse_scrypt(const std::vector<std::string_view> &parts, PasswordHash
     const auto fields = split(parts[2], ',');
     std::optional<std::uint32_t> log2;
     if (fields.size() == 3 && fields[0].substr(0, 3) == "ln=") log2 = number(fields[0].substr(3));
-    if (!log2 || !parameters(parts[2].substr(fields[0].size() + 1), {{'r', &hash.block_size}, {'p', &hash.parallelism}}) ||
+    if (!log2 ||
+        !parameters(parts[2].substr(fields[0].size() + 1), {{'r', &hash.block_size}, {'p', &hash.parallelism}}) ||
         !salt_and_digest(parts[3], parts[4], hash))
         return malformed("malformed scrypt hash");
     hash.iterations = *log2;
@@ -154,7 +165,8 @@ ParsedHash parse_django_scrypt(const std::vector<std::string_view> &parts, Passw
 }
 
 ParsedHash check_pbkdf2(PasswordHash hash) {
-    if (hash.iterations > max_pbkdf2_iterations) return malformed(over("PBKDF2 iteration count", hash.iterations, max_pbkdf2_iterations));
+    if (hash.iterations > max_pbkdf2_iterations)
+        return malformed(over("PBKDF2 iteration count", hash.iterations, max_pbkdf2_iterations));
     if (hash.iterations < 1) return malformed("PBKDF2 hash with a parameter below the minimum");
     return checked(std::move(hash));
 }
@@ -172,10 +184,12 @@ ParsedHash parse_pbkdf2(PasswordScheme scheme, const std::vector<std::string_vie
                 if (c == '+') return malformed("malformed PBKDF2 hash");
                 if (c == '.') c = '+';
             }
-    } else if (!parameters(parts[2], {{'i', &hash.iterations}, {'l', &length}}) && !parameters(parts[2], {{'i', &hash.iterations}})) {
+    } else if (!parameters(parts[2], {{'i', &hash.iterations}, {'l', &length}}) &&
+               !parameters(parts[2], {{'i', &hash.iterations}})) {
         return malformed("malformed PBKDF2 hash");
     }
-    if (!salt_and_digest(salt, digest, hash) || (length != 0 && length != hash.digest.size())) return malformed("malformed PBKDF2 hash");
+    if (!salt_and_digest(salt, digest, hash) || (length != 0 && length != hash.digest.size()))
+        return malformed("malformed PBKDF2 hash");
     return check_pbkdf2(std::move(hash));
 }
 
@@ -192,7 +206,9 @@ ParsedHash parse_django_pbkdf2(PasswordScheme scheme, const std::vector<std::str
     return check_pbkdf2(std::move(hash));
 }
 
-bool is_bcrypt_base64(std::string_view text) { return text.find_first_not_of(bcrypt_alphabet) == std::string_view::npos; }
+bool is_bcrypt_base64(std::string_view text) {
+    return text.find_first_not_of(bcrypt_alphabet) == std::string_view::npos;
+}
 
 std::optional<std::uint32_t> two_digits(std::string_view text) {
     if (text.size() != 2 || text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9') return std::nullopt;
@@ -200,7 +216,8 @@ std::optional<std::uint32_t> two_digits(std::string_view text) {
 }
 
 ParsedHash check_bcrypt(PasswordHash hash) {
-    if (hash.iterations > max_bcrypt_rounds) return malformed(over("bcrypt round number", hash.iterations, max_bcrypt_rounds));
+    if (hash.iterations > max_bcrypt_rounds)
+        return malformed(over("bcrypt round number", hash.iterations, max_bcrypt_rounds));
     if (hash.iterations < min_bcrypt_rounds) return malformed("bcrypt hash with a parameter below the minimum");
     return {std::move(hash), {}};
 }
@@ -209,7 +226,8 @@ ParsedHash parse_bcrypt(const std::vector<std::string_view> &parts, PasswordHash
     // $2b$12$ and 22 characters of salt and 31 of digest
     hash.scheme = PasswordScheme::bcrypt;
     const auto rounds = parts.size() == 4 ? two_digits(parts[2]) : std::nullopt;
-    if (!rounds || parts[3].size() != bcrypt_salt_chars + bcrypt_digest_chars || !is_bcrypt_base64(parts[3])) return malformed("malformed bcrypt hash");
+    if (!rounds || parts[3].size() != bcrypt_salt_chars + bcrypt_digest_chars || !is_bcrypt_base64(parts[3]))
+        return malformed("malformed bcrypt hash");
     hash.iterations = *rounds;
     hash.salt = parts[3].substr(0, bcrypt_salt_chars);
     hash.digest = parts[3].substr(bcrypt_salt_chars);
@@ -220,10 +238,11 @@ ParsedHash parse_bcrypt_sha256(const std::vector<std::string_view> &parts, Passw
     // $bcrypt-sha256$v=2,t=2b,r=12$salt$digest (passlib)
     hash.scheme = PasswordScheme::bcrypt_sha256;
     constexpr std::string_view prefix = "v=2,t=2b,r=";
-    if (parts.size() != 5 || parts[2].substr(0, prefix.size()) != prefix) return malformed("malformed bcrypt-sha256 hash");
+    if (parts.size() != 5 || parts[2].substr(0, prefix.size()) != prefix)
+        return malformed("malformed bcrypt-sha256 hash");
     const auto rounds = number(parts[2].substr(prefix.size()));
-    if (!rounds || parts[3].size() != bcrypt_salt_chars || parts[4].size() != bcrypt_digest_chars || !is_bcrypt_base64(parts[3]) ||
-        !is_bcrypt_base64(parts[4]))
+    if (!rounds || parts[3].size() != bcrypt_salt_chars || parts[4].size() != bcrypt_digest_chars ||
+        !is_bcrypt_base64(parts[3]) || !is_bcrypt_base64(parts[4]))
         return malformed("malformed bcrypt-sha256 hash");
     hash.iterations = *rounds;
     hash.salt = parts[3];
@@ -250,7 +269,8 @@ std::string argon2_digest(std::string_view password, const PasswordHash &hash, s
     context.flags = ARGON2_DEFAULT_FLAGS;
     const int result = argon2_ctx(&context, hash.scheme == PasswordScheme::argon2i ? Argon2_i : Argon2_id);
     if (result == ARGON2_MEMORY_ALLOCATION_ERROR) throw std::bad_alloc{};
-    if (result != ARGON2_OK) throw Error("XX000", std::string("could not compute Argon2: ") + argon2_error_message(result));
+    if (result != ARGON2_OK)
+        throw Error("XX000", std::string("could not compute Argon2: ") + argon2_error_message(result));
     return digest;
 }
 
@@ -258,8 +278,8 @@ std::string scrypt_digest(std::string_view password, const PasswordHash &hash, s
     std::string digest(size, '\0');
     const std::uint64_t n = std::uint64_t{1} << hash.iterations;
     const std::uint64_t memory = 128 * hash.block_size * (n + hash.parallelism + 2) + 65536;
-    if (EVP_PBE_scrypt(password.data(), password.size(), bytes_of(std::string_view(hash.salt)), hash.salt.size(), n, hash.block_size,
-                       hash.parallelism, memory, bytes_of(digest), size) != 1) {
+    if (EVP_PBE_scrypt(password.data(), password.size(), bytes_of(std::string_view(hash.salt)), hash.salt.size(), n,
+                       hash.block_size, hash.parallelism, memory, bytes_of(digest), size) != 1) {
         ERR_clear_error();
         throw Error("XX000", "could not compute scrypt");
     }
@@ -270,17 +290,21 @@ std::string pbkdf2_digest(std::string_view password, const PasswordHash &hash, s
     std::string digest(size, '\0');
     const EVP_MD *md = hash.scheme == PasswordScheme::pbkdf2_sha512 ? EVP_sha512() : EVP_sha256();
     if (PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(std::string_view(hash.salt)),
-                          static_cast<int>(hash.salt.size()), static_cast<int>(hash.iterations), md, static_cast<int>(size), bytes_of(digest)) != 1) {
+                          static_cast<int>(hash.salt.size()), static_cast<int>(hash.iterations), md,
+                          static_cast<int>(size), bytes_of(digest)) != 1) {
         ERR_clear_error();
         throw Error("XX000", "could not compute PBKDF2");
     }
     return digest;
 }
 
-std::string two_digit_text(std::uint32_t value) { return {static_cast<char>('0' + value / 10), static_cast<char>('0' + value % 10)}; }
+std::string two_digit_text(std::uint32_t value) {
+    return {static_cast<char>('0' + value / 10), static_cast<char>('0' + value % 10)};
+}
 
 /// The 31 characters of bcrypt's digest.
-std::string bcrypt_digest(std::string_view password, std::string_view salt, std::uint32_t rounds, const BcryptFunction &bcrypt) {
+std::string bcrypt_digest(std::string_view password, std::string_view salt, std::uint32_t rounds,
+                          const BcryptFunction &bcrypt) {
     if (!bcrypt) throw Error("55000", "bcrypt is not available", {}, "Install the extension pgcrypto.");
     // "$2a$" is how pgcrypto calls what others call "$2b$" and "$2y$": bcrypt without the sign extension bug.
     const std::string setting = "$2a$" + two_digit_text(rounds) + '$' + std::string(salt);
@@ -289,8 +313,11 @@ std::string bcrypt_digest(std::string_view password, std::string_view salt, std:
     return hash.substr(setting.size());
 }
 
-/// What bcrypt-sha256 (passlib, version 2) feeds to bcrypt: short whatever the password's length, and without zero bytes.
-std::string prehashed(std::string_view password, std::string_view salt) { return base64_encode(hmac_sha256(salt, password)); }
+/// What bcrypt-sha256 (passlib, version 2) feeds to bcrypt: short whatever the password's length, and without zero
+/// bytes.
+std::string prehashed(std::string_view password, std::string_view salt) {
+    return base64_encode(hmac_sha256(salt, password));
+}
 
 std::string bcrypt_salt() {
     const std::string bytes = random_bytes(salt_bytes);
@@ -307,15 +334,18 @@ std::string bcrypt_salt() {
 
 void check_settings(const PasswordSettings &s) {
     const bool argon2 = s.scheme == PasswordScheme::argon2id && s.argon2_memory_kib >= 8 * s.argon2_parallelism &&
-                        s.argon2_memory_kib <= max_argon2_memory_kib && s.argon2_iterations >= 1 && s.argon2_iterations <= max_argon2_iterations &&
-                        s.argon2_parallelism >= 1 && s.argon2_parallelism <= max_argon2_parallelism;
-    const bool bcrypt = s.scheme == PasswordScheme::bcrypt && s.bcrypt_rounds >= min_bcrypt_rounds && s.bcrypt_rounds <= max_bcrypt_rounds;
+                        s.argon2_memory_kib <= max_argon2_memory_kib && s.argon2_iterations >= 1 &&
+                        s.argon2_iterations <= max_argon2_iterations && s.argon2_parallelism >= 1 &&
+                        s.argon2_parallelism <= max_argon2_parallelism;
+    const bool bcrypt = s.scheme == PasswordScheme::bcrypt && s.bcrypt_rounds >= min_bcrypt_rounds &&
+                        s.bcrypt_rounds <= max_bcrypt_rounds;
     if (!argon2 && !bcrypt) throw Error("22023", "password hash settings are out of range");
 }
 
 std::string argon2_text(const PasswordHash &hash) {
-    return "$argon2id$v=19$m=" + std::to_string(hash.memory_kib) + ",t=" + std::to_string(hash.iterations) + ",p=" + std::to_string(hash.parallelism) +
-           '$' + base64_encode(hash.salt, Padding::none) + '$' + base64_encode(hash.digest, Padding::none);
+    return "$argon2id$v=19$m=" + std::to_string(hash.memory_kib) + ",t=" + std::to_string(hash.iterations) +
+           ",p=" + std::to_string(hash.parallelism) + '$' + base64_encode(hash.salt, Padding::none) + '$' +
+           base64_encode(hash.digest, Padding::none);
 }
 
 PasswordHash argon2_parameters(const PasswordSettings &settings) {
@@ -345,8 +375,8 @@ std::string_view to_string(PasswordScheme scheme) noexcept {
 ParsedHash parse_password_hash(std::string_view text) {
     if (text.empty()) return malformed("password hash is empty");
     if (text.size() > max_hash_text) return malformed("password hash is longer than 512 bytes");
-    if (text.starts_with("argon2$argon2")) text.remove_prefix(6);                        // Django writes its own name
-    if (text.starts_with("bcrypt$$2")) text.remove_prefix(7);                            // before these two
+    if (text.starts_with("argon2$argon2")) text.remove_prefix(6); // Django writes its own name
+    if (text.starts_with("bcrypt$$2")) text.remove_prefix(7);     // before these two
     PasswordHash hash;
     hash.text = text;
     const auto parts = split(hash.text, '$');
@@ -378,7 +408,8 @@ std::string hash_password(std::string_view password, const PasswordSettings &set
     }
     const std::string salt = bcrypt_salt();
     if (password.size() <= bcrypt_max_password)
-        return "$2b$" + two_digit_text(settings.bcrypt_rounds) + '$' + salt + bcrypt_digest(password, salt, settings.bcrypt_rounds, bcrypt);
+        return "$2b$" + two_digit_text(settings.bcrypt_rounds) + '$' + salt +
+               bcrypt_digest(password, salt, settings.bcrypt_rounds, bcrypt);
     return "$bcrypt-sha256$v=2,t=2b,r=" + std::to_string(settings.bcrypt_rounds) + '$' + salt + '$' +
            bcrypt_digest(prehashed(password, salt), salt, settings.bcrypt_rounds, bcrypt);
 }
@@ -396,7 +427,9 @@ bool verify_password(std::string_view password, const PasswordHash &hash, const 
     case PasswordScheme::pbkdf2_sha256:
     case PasswordScheme::pbkdf2_sha512: digest = pbkdf2_digest(password, hash, hash.digest.size()); break;
     case PasswordScheme::bcrypt: digest = bcrypt_digest(password, hash.salt, hash.iterations, bcrypt); break;
-    case PasswordScheme::bcrypt_sha256: digest = bcrypt_digest(prehashed(password, hash.salt), hash.salt, hash.iterations, bcrypt); break;
+    case PasswordScheme::bcrypt_sha256:
+        digest = bcrypt_digest(prehashed(password, hash.salt), hash.salt, hash.iterations, bcrypt);
+        break;
     }
     return constant_time_equal(digest, hash.digest) && possible;
 }
@@ -406,8 +439,9 @@ bool needs_rehash(const PasswordHash &hash, const PasswordSettings &settings) {
         const bool bcrypt = hash.scheme == PasswordScheme::bcrypt || hash.scheme == PasswordScheme::bcrypt_sha256;
         return !bcrypt || hash.iterations < settings.bcrypt_rounds;
     }
-    return hash.scheme != settings.scheme || hash.memory_kib < settings.argon2_memory_kib || hash.iterations < settings.argon2_iterations ||
-           hash.salt.size() < salt_bytes || hash.digest.size() < digest_bytes;
+    return hash.scheme != settings.scheme || hash.memory_kib < settings.argon2_memory_kib ||
+           hash.iterations < settings.argon2_iterations || hash.salt.size() < salt_bytes ||
+           hash.digest.size() < digest_bytes;
 }
 
 PasswordHash dummy_password_hash(const PasswordSettings &settings) {

@@ -35,10 +35,13 @@ bool in_list(std::string_view lower) {
 char plain_letter(char c) {
     switch (c) {
     case '0': return 'o';
-    case '1': case '!': return 'i';
+    case '1':
+    case '!': return 'i';
     case '3': return 'e';
-    case '4': case '@': return 'a';
-    case '5': case '$': return 's';
+    case '4':
+    case '@': return 'a';
+    case '5':
+    case '$': return 's';
     case '7': return 't';
     default: return c;
     }
@@ -66,10 +69,18 @@ std::string_view repeated_unit(std::string_view text) {
     return text;
 }
 
-/// Characters at the start that follow each other in the alphabet, among the digits or on the keyboard, either way, or repeat.
+/// Characters at the start that follow each other in the alphabet, among the digits or on the keyboard, either way, or
+/// repeat.
 std::size_t run_length(std::string_view text) {
-    static constexpr std::string_view orders[] = {"abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "qwertzuiop", "azertyuiop",
-                                                  "asdfghjkl",                  "zxcvbnm",     "yxcvbnm",    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p"};
+    static constexpr std::string_view orders[] = {"abcdefghijklmnopqrstuvwxyz",
+                                                  "01234567890",
+                                                  "qwertyuiop",
+                                                  "qwertzuiop",
+                                                  "azertyuiop",
+                                                  "asdfghjkl",
+                                                  "zxcvbnm",
+                                                  "yxcvbnm",
+                                                  "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p"};
     std::size_t best = 1;
     while (best < text.size() && text[best] == text[0]) ++best;
     for (const std::string_view order : orders) {
@@ -99,7 +110,8 @@ bool is_common_unit(std::string_view unit) {
     if (in_list(unit) || in_list(plain_letters(unit))) return true;
     // A common word with a year, a number or a sign before or after it.
     const std::string_view word = letters_only_ends(unit);
-    if (word.size() >= 4 && unit.size() - word.size() <= 8 && (in_list(word) || in_list(plain_letters(word)))) return true;
+    if (word.size() >= 4 && unit.size() - word.size() <= 8 && (in_list(word) || in_list(plain_letters(word))))
+        return true;
     // The same when the word itself ends in substitutes: "p4$$w0rd!", "pa55".
     for (std::size_t cut = 1; cut <= 4 && cut + 4 <= unit.size(); ++cut) {
         if (is_letter(unit[unit.size() - cut])) break;
@@ -108,17 +120,21 @@ bool is_common_unit(std::string_view unit) {
     return false;
 }
 
-bool equal_ignoring_case(std::string_view lower, std::string_view other) { return !other.empty() && lower == lower_ascii(other); }
+bool equal_ignoring_case(std::string_view lower, std::string_view other) {
+    return !other.empty() && lower == lower_ascii(other);
+}
 
 bool matches_owner(std::string_view lower, const PasswordOwner &owner) {
     const std::string first(owner.first_name), last(owner.last_name);
     const std::string_view mailbox = owner.email.substr(0, owner.email.find('@'));
-    if (equal_ignoring_case(lower, owner.email) || equal_ignoring_case(lower, mailbox) || equal_ignoring_case(lower, owner.username) ||
-        equal_ignoring_case(lower, first) || equal_ignoring_case(lower, last))
+    if (equal_ignoring_case(lower, owner.email) || equal_ignoring_case(lower, mailbox) ||
+        equal_ignoring_case(lower, owner.username) || equal_ignoring_case(lower, first) ||
+        equal_ignoring_case(lower, last))
         return true;
     if (first.empty() || last.empty()) return false;
     for (const char *between : {"", " ", ".", "-", "_"})
-        if (equal_ignoring_case(lower, first + between + last) || equal_ignoring_case(lower, last + between + first)) return true;
+        if (equal_ignoring_case(lower, first + between + last) || equal_ignoring_case(lower, last + between + first))
+            return true;
     return false;
 }
 

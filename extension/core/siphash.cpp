@@ -44,7 +44,8 @@ std::uint64_t word_at(const char *bytes, std::size_t size) noexcept {
     if constexpr (std::endian::native == std::endian::little) {
         std::memcpy(&word, bytes, size);
     } else {
-        for (std::size_t i = 0; i < size; ++i) word |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+        for (std::size_t i = 0; i < size; ++i)
+            word |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
     }
     return word;
 }
@@ -59,7 +60,8 @@ SipKey SipKey::random() {
 }
 
 SipHash siphash128(const SipKey &key, std::string_view bytes) noexcept {
-    State state{0x736f6d6570736575 ^ key.low, 0x646f72616e646f6d ^ key.high, 0x6c7967656e657261 ^ key.low, 0x7465646279746573 ^ key.high};
+    State state{0x736f6d6570736575 ^ key.low, 0x646f72616e646f6d ^ key.high, 0x6c7967656e657261 ^ key.low,
+                0x7465646279746573 ^ key.high};
     state.v1 ^= 0xee; // 128 bits of result
     std::size_t at = 0;
     for (; at + 8 <= bytes.size(); at += 8) state.take(word_at(bytes.data() + at, 8));

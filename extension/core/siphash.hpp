@@ -1,5 +1,6 @@
-// SipHash-2-4 with 128 bits of result: a keyed hash an order of magnitude cheaper than SHA-256, for tables in memory whose
-// keys come from outside. Without the key nobody can make two texts meet; the key is random and never leaves the process.
+// SipHash-2-4 with 128 bits of result: a keyed hash an order of magnitude cheaper than SHA-256, for tables in memory
+// whose keys come from outside. Without the key nobody can make two texts meet; the key is random and never leaves the
+// process.
 #pragma once
 #include <array>
 #include <cstdint>

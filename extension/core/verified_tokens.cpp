@@ -4,9 +4,7 @@
 
 namespace usher {
 
-VerifiedTokens::Place *VerifiedTokens::set_of(const SipHash &hash) noexcept {
-    return &places_[hash[0] % sets * ways];
-}
+VerifiedTokens::Place *VerifiedTokens::set_of(const SipHash &hash) noexcept { return &places_[hash[0] % sets * ways]; }
 
 VerifiedToken *VerifiedTokens::find(const SipHash &hash) noexcept {
     if (places_.empty()) return nullptr;
@@ -22,7 +20,8 @@ VerifiedToken *VerifiedTokens::find(const SipHash &hash) noexcept {
 VerifiedToken &VerifiedTokens::insert(const SipHash &hash) {
     if (places_.empty()) places_.resize(sets * ways);
     Place *const set = set_of(hash);
-    Place *const place = std::min_element(set, set + ways, [](const Place &a, const Place &b) { return a.used < b.used; });
+    Place *const place =
+        std::min_element(set, set + ways, [](const Place &a, const Place &b) { return a.used < b.used; });
     place->hash = hash;
     place->used = ++clock_;
     place->token.parsed.clear();

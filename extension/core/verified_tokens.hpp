@@ -1,6 +1,7 @@
-// A bounded memory of tokens that were verified, so that a token seen again costs a hash instead of a signature. The tokens
-// themselves are not kept: a keyed hash of 128 bits stands for each, and nobody outside the process can make one meet another.
-// It remembers that signature and claims were good, never that a token is still valid: times are checked at every use.
+// A bounded memory of tokens that were verified, so that a token seen again costs a hash instead of a signature. The
+// tokens themselves are not kept: a keyed hash of 128 bits stands for each, and nobody outside the process can make one
+// meet another. It remembers that signature and claims were good, never that a token is still valid: times are checked
+// at every use.
 #pragma once
 #include <cstdint>
 #include <optional>

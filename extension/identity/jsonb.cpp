@@ -45,14 +45,16 @@ Datum claims_or_error(FunctionCallInfo fcinfo, std::optional<Datum> claims, std:
         auto *desc = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
         if (desc == nullptr) {
             const MemoryContext inside = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-            if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE || desc->natts != 2) elog(ERROR, "unexpected result type");
+            if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE || desc->natts != 2)
+                elog(ERROR, "unexpected result type");
             desc = BlessTupleDesc(desc);
             fcinfo->flinfo->fn_extra = desc;
             MemoryContextSwitchTo(inside);
         }
         Datum values[2] = {claims.value_or(0), 0};
         const bool nulls[2] = {!claims.has_value(), error.empty()};
-        if (!error.empty()) values[1] = PointerGetDatum(cstring_to_text_with_len(error.data(), static_cast<int>(error.size())));
+        if (!error.empty())
+            values[1] = PointerGetDatum(cstring_to_text_with_len(error.data(), static_cast<int>(error.size())));
         return HeapTupleGetDatum(heap_form_tuple(desc, values, const_cast<bool *>(nulls)));
     });
 }

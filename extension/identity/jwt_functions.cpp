@@ -42,7 +42,8 @@ const JwtKey &kept_key(JwtAlgorithm algorithm, std::string_view text) {
     }
     KeptKey fresh{algorithm, std::string(text), read_key(algorithm, text), ++uses};
     if (kept_keys->size() < max_kept_keys) return kept_keys->emplace_back(std::move(fresh)).key;
-    KeptKey &oldest = *std::min_element(kept_keys->begin(), kept_keys->end(), [](const KeptKey &a, const KeptKey &b) { return a.used < b.used; });
+    KeptKey &oldest = *std::min_element(kept_keys->begin(), kept_keys->end(),
+                                        [](const KeptKey &a, const KeptKey &b) { return a.used < b.used; });
     oldest = std::move(fresh);
     return oldest.key;
 }
@@ -50,7 +51,8 @@ const JwtKey &kept_key(JwtAlgorithm algorithm, std::string_view text) {
 JwtAlgorithm algorithm_argument(const pg::Args &args, int i) {
     const auto algorithm = parse_jwt_algorithm(args.text(i));
     if (!algorithm)
-        throw Error(errc::invalid_argument, "algorithm is not supported", {}, "Use HS256, HS384, HS512, ES256, ES384, ES512, RS256, PS256 or EdDSA.");
+        throw Error(errc::invalid_argument, "algorithm is not supported", {},
+                    "Use HS256, HS384, HS512, ES256, ES384, ES512, RS256, PS256 or EdDSA.");
     return *algorithm;
 }
 
@@ -80,10 +82,16 @@ USHER_FUNCTION(usher_identity_verify_jwt) {
     const JwtKey &key = identity::kept_key(algorithm, args.text(1));
     if (identity::parsed_token == nullptr) identity::parsed_token = new JwtToken;
     JwtToken &token = *identity::parsed_token;
-    const JwtRules rules{args.optional_text(3).value_or(""), args.optional_text(4).value_or(""), {}, pg::clock_time(), guc::clock_skew, false};
+    const JwtRules rules{args.optional_text(3).value_or(""),
+                         args.optional_text(4).value_or(""),
+                         {},
+                         pg::clock_time(),
+                         guc::clock_skew,
+                         false};
     JwtError error = args.is_null(0) ? JwtError::malformed : token.parse_into(args.text(0));
     if (error == JwtError::none) error = token.verify(key, rules);
     std::optional<Datum> claims;
-    if (error == JwtError::none && !(claims = identity::jsonb_of_claims(token.payload()))) error = JwtError::invalid_claims;
+    if (error == JwtError::none && !(claims = identity::jsonb_of_claims(token.payload())))
+        error = JwtError::invalid_claims;
     return identity::claims_or_error(fcinfo, claims, result_code(error));
 }

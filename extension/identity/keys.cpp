@@ -20,15 +20,17 @@ constinit pg::Statement read_keys{"SELECT k.kid, k.algorithm, k.private_key, k.a
                                   " ORDER BY k.activates_at DESC, k.kid",
                                   pg::Access::latest};
 constinit pg::Statement lock_keys{"LOCK TABLE usher.signing_keys IN SHARE ROW EXCLUSIVE MODE"};
-constinit pg::Statement insert_key{"INSERT INTO usher.signing_keys (kid, algorithm, private_key, public_jwk, activates_at)"
-                                   " VALUES ($1, $2, $3, $4, $5)"};
+constinit pg::Statement insert_key{
+    "INSERT INTO usher.signing_keys (kid, algorithm, private_key, public_jwk, activates_at)"
+    " VALUES ($1, $2, $3, $4, $5)"};
 // Every key retires an overlap after the next one has begun to sign, or earlier where somebody said so.
-constinit pg::Statement retire_keys{"UPDATE usher.signing_keys k SET retires_at = n.next OPERATOR(pg_catalog.+) $1"
-                                    "  FROM (SELECT s.kid, pg_catalog.lead(s.activates_at) OVER (ORDER BY s.activates_at, s.kid) AS next"
-                                    "          FROM usher.signing_keys s) n"
-                                    " WHERE n.kid OPERATOR(pg_catalog.=) k.kid"
-                                    "   AND (k.retires_at IS NULL OR k.retires_at OPERATOR(pg_catalog.>) (n.next OPERATOR(pg_catalog.+) $1))"
-                                    "   AND n.next IS NOT NULL"};
+constinit pg::Statement retire_keys{
+    "UPDATE usher.signing_keys k SET retires_at = n.next OPERATOR(pg_catalog.+) $1"
+    "  FROM (SELECT s.kid, pg_catalog.lead(s.activates_at) OVER (ORDER BY s.activates_at, s.kid) AS next"
+    "          FROM usher.signing_keys s) n"
+    " WHERE n.kid OPERATOR(pg_catalog.=) k.kid"
+    "   AND (k.retires_at IS NULL OR k.retires_at OPERATOR(pg_catalog.>) (n.next OPERATOR(pg_catalog.+) $1))"
+    "   AND n.next IS NOT NULL"};
 
 struct KeyCache {
     std::vector<SigningKey> keys; // youngest first
@@ -44,12 +46,14 @@ SigningKey key_of_row(const pg::Row &row) {
     const auto algorithm = parse_jwt_algorithm(row.text(1));
     if (!algorithm) throw Error(errc::not_configured, "signing key \"" + kid + "\" has an unknown algorithm");
     try {
-        SigningKey key{kid, JwtKey::import_private(*algorithm, row.text(2)), row.time(3), std::numeric_limits<Instant>::max(), {}};
+        SigningKey key{
+            kid, JwtKey::import_private(*algorithm, row.text(2)), row.time(3), std::numeric_limits<Instant>::max(), {}};
         if (!row.is_null(4)) key.retires_at = row.time(4);
         key.public_jwk = key.key.public_jwk(kid);
         return key;
     } catch (const Error &) {
-        throw Error(errc::not_configured, "signing key \"" + kid + "\" cannot be read", {}, "Delete it, or replace it with usher.rotate_signing_key().");
+        throw Error(errc::not_configured, "signing key \"" + kid + "\" cannot be read", {},
+                    "Delete it, or replace it with usher.rotate_signing_key().");
     }
 }
 
@@ -76,7 +80,9 @@ const SigningKey *current(const std::vector<SigningKey> &keys, Instant now) {
 }
 
 /// HMAC keys are named by chance: a thumbprint would be a hash of the secret.
-std::string name_key(const JwtKey &key) { return is_hmac(key.algorithm()) ? base64url_encode(random_bytes(16)) : key.thumbprint(); }
+std::string name_key(const JwtKey &key) {
+    return is_hmac(key.algorithm()) ? base64url_encode(random_bytes(16)) : key.thumbprint();
+}
 
 /// Under the table lock.
 std::string insert_new_key(JwtAlgorithm algorithm, Instant activates_at) {
@@ -84,8 +90,8 @@ std::string insert_new_key(JwtAlgorithm algorithm, Instant activates_at) {
     const std::string kid = name_key(key);
     const std::string secret = key.export_private();
     const std::string jwk = key.public_jwk(kid);
-    insert_key.run({pg::text(kid), pg::text(to_string(algorithm)), pg::text(secret), jwk.empty() ? pg::null(JSONBOID) : pg::jsonb(jwk),
-                    pg::timestamptz(activates_at)});
+    insert_key.run({pg::text(kid), pg::text(to_string(algorithm)), pg::text(secret),
+                    jwk.empty() ? pg::null(JSONBOID) : pg::jsonb(jwk), pg::timestamptz(activates_at)});
     return kid;
 }
 
@@ -140,7 +146,8 @@ USHER_FUNCTION(usher_identity_rotate_signing_key) {
     if (const auto name = args.optional_text(0)) {
         algorithm = parse_jwt_algorithm(*name);
         if (!algorithm)
-            throw Error(errc::invalid_argument, "algorithm is not supported", {}, "Use ES256, ES384, ES512, EdDSA, RS256, PS256, HS256, HS384 or HS512.");
+            throw Error(errc::invalid_argument, "algorithm is not supported", {},
+                        "Use ES256, ES384, ES512, EdDSA, RS256, PS256, HS256, HS384 or HS512.");
     }
     const std::int64_t wait = args.optional_interval_us(1).value_or(0);
     constexpr std::int64_t max_wait = std::int64_t{30} * 86400 * 1000000;

@@ -35,8 +35,8 @@ const SigningKey *find_signing_key(std::string_view kid, Instant now);
 /// The youngest active key. Makes the first one (ES256) when there is none, which writes.
 const SigningKey &current_signing_key();
 
-/// Makes a key that signs from `activates_at` on (0: now) and lets the others retire key_overlap_s later. Returns its kid.
-/// `algorithm` absent: that of the current key.
+/// Makes a key that signs from `activates_at` on (0: now) and lets the others retire key_overlap_s later. Returns its
+/// kid. `algorithm` absent: that of the current key.
 std::string rotate_signing_key(std::optional<JwtAlgorithm> algorithm, Instant activates_at);
 
 } // namespace usher::identity

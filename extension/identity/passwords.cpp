@@ -23,23 +23,27 @@ Oid find_crypt() {
     ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
     const SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
     const HeapTuple tuple = systable_getnext(scan);
-    const Oid schema = HeapTupleIsValid(tuple) ? reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extnamespace : InvalidOid;
+    const Oid schema =
+        HeapTupleIsValid(tuple) ? reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->extnamespace : InvalidOid;
     systable_endscan(scan);
     table_close(catalog, AccessShareLock);
     const Oid types[2] = {TEXTOID, TEXTOID};
     oidvector *const arguments = buildoidvector(types, 2);
-    return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("crypt"), PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+    return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("crypt"), PointerGetDatum(arguments),
+                           ObjectIdGetDatum(schema));
 }
 
 std::string crypt(std::string_view password, std::string_view setting) {
     const Datum hash = pg::call([&] {
         const Oid function = find_crypt();
         if (!OidIsValid(function))
-            ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("extension \"pgcrypto\" is not installed"),
+            ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("extension \"pgcrypto\" is not installed"),
                     errhint("bcrypt needs it: CREATE EXTENSION pgcrypto."));
         text *const secret = cstring_to_text_with_len(password.data(), static_cast<int>(password.size()));
-        const Datum result = OidFunctionCall2Coll(function, InvalidOid, PointerGetDatum(secret),
-                                                  PointerGetDatum(cstring_to_text_with_len(setting.data(), static_cast<int>(setting.size()))));
+        const Datum result = OidFunctionCall2Coll(
+            function, InvalidOid, PointerGetDatum(secret),
+            PointerGetDatum(cstring_to_text_with_len(setting.data(), static_cast<int>(setting.size()))));
         explicit_bzero(VARDATA(secret), password.size());
         return result;
     });
@@ -59,7 +63,8 @@ bool is_blocked(std::string_view password) {
 
 PasswordSettings password_settings() {
     PasswordSettings settings;
-    settings.scheme = guc::password_algorithm() == guc::PasswordAlgorithm::bcrypt ? PasswordScheme::bcrypt : PasswordScheme::argon2id;
+    settings.scheme =
+        guc::password_algorithm() == guc::PasswordAlgorithm::bcrypt ? PasswordScheme::bcrypt : PasswordScheme::argon2id;
     settings.argon2_memory_kib = static_cast<std::uint32_t>(guc::argon2_memory);
     settings.argon2_iterations = static_cast<std::uint32_t>(guc::argon2_iterations);
     settings.argon2_parallelism = static_cast<std::uint32_t>(guc::argon2_parallelism);
@@ -68,7 +73,8 @@ PasswordSettings password_settings() {
 }
 
 std::string normalize_password(std::string_view password) {
-    if (is_ascii(password) || password.size() > password_max_bytes || GetDatabaseEncoding() != PG_UTF8 || !is_valid_utf8(password))
+    if (is_ascii(password) || password.size() > password_max_bytes || GetDatabaseEncoding() != PG_UTF8 ||
+        !is_valid_utf8(password))
         return std::string(password);
     const pg_wchar *composed = pg::call([&] {
         auto *const characters = static_cast<pg_wchar *>(palloc0((password.size() + 1) * sizeof(pg_wchar)));
@@ -87,7 +93,9 @@ const char *check_new_password(std::string_view password, const PasswordOwner &o
     return is_blocked(normalized) ? "password_too_common" : nullptr;
 }
 
-std::string hash_new_password(std::string_view password) { return hash_password(normalize_password(password), password_settings(), crypt); }
+std::string hash_new_password(std::string_view password) {
+    return hash_password(normalize_password(password), password_settings(), crypt);
+}
 
 PasswordCheck check_password(std::string_view password, std::string_view stored) {
     const PasswordSettings settings = password_settings();
@@ -119,7 +127,8 @@ USHER_FUNCTION(usher_identity_verify_password) {
     const bool known = !args.is_null(0) && !args.is_null(1);
     // Null costs as much as a wrong password.
     return pg::result(pg::boolean(
-        identity::check_password(args.optional_text(0).value_or(""), args.optional_text(1).value_or("")).matches && known));
+        identity::check_password(args.optional_text(0).value_or(""), args.optional_text(1).value_or("")).matches &&
+        known));
 }
 
 /// usher.password_needs_rehash(hash)

@@ -25,11 +25,12 @@ std::string hash_new_password(std::string_view password);
 
 struct PasswordCheck {
     bool matches = false;
-    bool needs_rehash = false; // matches, and the hash is foreign or weaker than today's settings: save hash_new_password()
+    bool needs_rehash =
+        false; // matches, and the hash is foreign or weaker than today's settings: save hash_new_password()
 };
 
-/// Normalizes and evaluates exactly one hash. An empty or unreadable `stored` is evaluated as the dummy hash and does not
-/// match: pass {} for unknown users, so that they cost the same.
+/// Normalizes and evaluates exactly one hash. An empty or unreadable `stored` is evaluated as the dummy hash and does
+/// not match: pass {} for unknown users, so that they cost the same.
 PasswordCheck check_password(std::string_view password, std::string_view stored);
 
 /// Refuses (22023) a hash string that is unreadable or over the cost caps: for import_password_hash().

@@ -7,8 +7,8 @@
 namespace usher::identity {
 
 struct CachedToken {
-    const char *error = nullptr;      // result code
-    VerifiedToken *token = nullptr;   // when there is no error; good until the next look_up_token()
+    const char *error = nullptr;    // result code
+    VerifiedToken *token = nullptr; // when there is no error; good until the next look_up_token()
 };
 
 /// As check_token(), with the place that the token has in the cache.

@@ -21,7 +21,8 @@ USHER_FUNCTION(usher_identity_issue_token) {
     {
         const pg::AsOwner owner;
         const pg::Rows rows = find_user.run({pg::uuid(user)});
-        if (rows.empty() || !rows.front().boolean(0)) throw Error(errc::unknown_reference, "user does not exist or is not active");
+        if (rows.empty() || !rows.front().boolean(0))
+            throw Error(errc::unknown_reference, "user does not exist or is not active");
     }
     const std::string claims = args.is_null(1) ? std::string() : identity::json_of_argument(fcinfo->args[1].value);
     std::int64_t ttl = 0;
@@ -29,7 +30,8 @@ USHER_FUNCTION(usher_identity_issue_token) {
         ttl = *given;
         if (ttl < 1000000) throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
     }
-    const identity::IssuedToken issued = identity::issue_access_token(user, std::nullopt, access::roles_of(user), claims, ttl);
+    const identity::IssuedToken issued =
+        identity::issue_access_token(user, std::nullopt, access::roles_of(user), claims, ttl);
     return pg::result(pg::text(issued.token));
 }
 

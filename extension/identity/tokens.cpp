@@ -39,12 +39,14 @@ void append_member(std::string &claims, std::string_view name, std::int64_t numb
 void append_extra(std::string &claims, std::string_view extra) {
     if (extra.empty()) return;
     json::Document document;
-    if (!document.parse(extra, {JwtToken::max_bytes, 16})) throw Error(errc::invalid_argument, "claims are not valid: " + document.error());
+    if (!document.parse(extra, {JwtToken::max_bytes, 16}))
+        throw Error(errc::invalid_argument, "claims are not valid: " + document.error());
     if (!document.root().is_object()) throw Error(errc::invalid_argument, "claims must be a JSON object");
     for (const json::Member member : document.root().members()) {
         const std::string key = member.key();
         for (const std::string_view name : reserved)
-            if (key == name) throw Error(errc::invalid_argument, "claim \"" + key + "\" is set by the server and cannot be given");
+            if (key == name)
+                throw Error(errc::invalid_argument, "claim \"" + key + "\" is set by the server and cannot be given");
         claims += ',';
         json::append_string(claims, key);
         claims += ':';
@@ -98,10 +100,12 @@ bool read_ids(const JwtToken &token, VerifiedToken &out) {
 
 } // namespace
 
-IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id, const std::vector<std::string> &roles,
-                               std::string_view extra_claims, std::int64_t ttl_us) {
+IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
+                               const std::vector<std::string> &roles, std::string_view extra_claims,
+                               std::int64_t ttl_us) {
     const std::int64_t ttl_s = ttl_us == 0 ? guc::access_token_ttl : ttl_us / second;
-    if (ttl_s < 1 || ttl_s > max_token_ttl_s) throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
+    if (ttl_s < 1 || ttl_s > max_token_ttl_s)
+        throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
     const std::int64_t now_s = pg::clock_time() / second;
     IssuedToken issued;
     issued.jti = to_string(new_uuid());
@@ -146,7 +150,8 @@ CachedToken look_up_token(std::string_view text) {
     if (const JwtError error = token.verify(key->key, rules); error != JwtError::none) return {code_of(error), nullptr};
     VerifiedToken ids;
     if (!read_ids(token, ids)) return {code_of(JwtError::invalid_claims), nullptr};
-    VerifiedToken &place = token.payload().size() <= VerifiedTokens::max_claims ? cache.tokens.insert(hash) : cache.single;
+    VerifiedToken &place =
+        token.payload().size() <= VerifiedTokens::max_claims ? cache.tokens.insert(hash) : cache.single;
     place.claims = token.payload();
     place.jti = ids.jti;
     place.user_id = ids.user_id;

@@ -14,7 +14,7 @@ namespace usher::identity {
 struct IssuedToken {
     std::string token;
     std::string jti;
-    Instant expires_at = 0;       // microseconds since the Unix epoch
+    Instant expires_at = 0;        // microseconds since the Unix epoch
     std::int64_t expires_in_s = 0; // what login returns as expires_in
 };
 
@@ -27,9 +27,9 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
                                std::int64_t ttl_us = 0);
 
 struct CheckedToken {
-    const char *error = nullptr; // result code: invalid_token, token_expired, …; nullptr: the rest is valid
-    std::string_view claims;     // JSON text of the payload; lives until the next check_token in this backend
-    Uuid user_id{};              // sub
+    const char *error = nullptr;    // result code: invalid_token, token_expired, …; nullptr: the rest is valid
+    std::string_view claims;        // JSON text of the payload; lives until the next check_token in this backend
+    Uuid user_id{};                 // sub
     std::optional<Uuid> session_id; // sid
     Instant expires_at = 0;
     std::string_view jti;

@@ -64,7 +64,8 @@ inline void jwt_target(std::string_view input) {
         const std::string own = sign_jwt(input, hmac, "at+jwt", "kid");
         JwtToken signed_token(own);
         const JwtError error = signed_token.verify(hmac, {.now_us = 1700000000000000, .require_expiry = false});
-        must(error != JwtError::invalid_signature && error != JwtError::wrong_algorithm && error != JwtError::wrong_type);
+        must(error != JwtError::invalid_signature && error != JwtError::wrong_algorithm &&
+             error != JwtError::wrong_type);
     } catch (const Error &) { // no object, or too large
     }
     try {
@@ -83,9 +84,12 @@ inline void password_target(std::string_view input) {
         const PasswordHash &hash = *parsed.hash;
         must(hash.digest.size() <= 64 && hash.salt.size() <= 64);
         static_cast<void>(needs_rehash(hash, {}));
-        const auto fake_bcrypt = [](std::string_view, std::string_view setting) { return std::string(setting) + std::string(31, '.'); };
+        const auto fake_bcrypt = [](std::string_view, std::string_view setting) {
+            return std::string(setting) + std::string(31, '.');
+        };
         // Only what is cheap: the caps allow seconds.
-        const bool cheap = hash.memory_kib <= 256 && hash.iterations <= 12 && hash.block_size <= 8 && hash.parallelism <= 2;
+        const bool cheap =
+            hash.memory_kib <= 256 && hash.iterations <= 12 && hash.block_size <= 8 && hash.parallelism <= 2;
         if (cheap) static_cast<void>(verify_password("password", hash, fake_bcrypt));
     }
     static_cast<void>(check_password_policy(input, {}, {input.substr(0, input.size() / 2), "user", "First", "Last"}));

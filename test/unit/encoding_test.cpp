@@ -70,20 +70,20 @@ TEST(Hex, GoesBothWays) {
 }
 
 TEST(Utf8, AcceptsEveryLengthAtItsEnds) {
-    for (const char *text : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-                             "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "plain ASCII, long enough for whole words \xc3\xa4"})
+    for (const char *text :
+         {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+          "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "plain ASCII, long enough for whole words \xc3\xa4"})
         EXPECT_TRUE(is_valid_utf8(text)) << text;
 }
 
 TEST(Utf8, RefusesWhatRfc3629Forbids) {
-    for (const char *text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82",
-                             "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "eight ASCII and then \xfe", "\xf0\x90\x80"})
+    for (const char *text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                             "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                             "\xff", "eight ASCII and then \xfe", "\xf0\x90\x80"})
         EXPECT_FALSE(is_valid_utf8(text));
 }
 
-TEST(Utf8, CountsCharacters) {
-    EXPECT_EQ(utf8_length("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97"), 4U);
-}
+TEST(Utf8, CountsCharacters) { EXPECT_EQ(utf8_length("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97"), 4U); }
 
 TEST(Utf8, AppendsCodePoints) {
     std::string out;

@@ -17,7 +17,8 @@ int replay(const char *fuzzer, void (*target)(std::string_view)) {
         const std::string input{std::istreambuf_iterator<char>(file), {}};
         target(input);
         // Every beginning of it as well: parsers fail at ends.
-        for (std::size_t size = 0; size < std::min<std::size_t>(input.size(), 64); ++size) target(std::string_view(input).substr(0, size));
+        for (std::size_t size = 0; size < std::min<std::size_t>(input.size(), 64); ++size)
+            target(std::string_view(input).substr(0, size));
         ++files;
     }
     return files;

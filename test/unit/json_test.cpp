@@ -12,7 +12,8 @@ std::string problem(std::string_view text, const Limits &limits = {}) {
 }
 
 TEST(Json, AcceptsEveryKindOfValue) {
-    for (const char *text : {"null", "true", "false", "0", "-0", "-1.5e+3", "\"\"", "[]", "{}", " [ 1 , [ 2 ] , { \"a\" : { } } ] \r\n\t"})
+    for (const char *text :
+         {"null", "true", "false", "0", "-0", "-1.5e+3", "\"\"", "[]", "{}", " [ 1 , [ 2 ] , { \"a\" : { } } ] \r\n\t"})
         EXPECT_EQ(problem(text), "none") << text;
 }
 
@@ -77,7 +78,8 @@ TEST(Json, FindsDuplicatesAmongManyKeys) {
 
 TEST(Json, ReadsValues) {
     Document document;
-    ASSERT_TRUE(document.parse(R"({"s":"a\"\u00e4\ud83d\ude97\n","i":-12,"f":1.5,"e":1e3,"t":true,"n":null,"o":{"x":[1,2,3]}})"));
+    ASSERT_TRUE(document.parse(
+        R"({"s":"a\"\u00e4\ud83d\ude97\n","i":-12,"f":1.5,"e":1e3,"t":true,"n":null,"o":{"x":[1,2,3]}})"));
     const Value root = document.root();
     EXPECT_EQ(root.size(), 7U);
     EXPECT_EQ(root.find("s")->as_string(), "a\"\xc3\xa4\xf0\x9f\x9a\x97\n");
@@ -104,7 +106,8 @@ TEST(Json, ReadsValues) {
 
 TEST(Json, ReadsIntegersExactlyOrNotAtAll) {
     Document document;
-    ASSERT_TRUE(document.parse("[9223372036854775807,-9223372036854775808,9223372036854775808,1e300,9007199254740993.0]"));
+    ASSERT_TRUE(
+        document.parse("[9223372036854775807,-9223372036854775808,9223372036854775808,1e300,9007199254740993.0]"));
     std::vector<std::optional<std::int64_t>> values;
     for (const Member element : document.root().members()) values.push_back(element.value.as_int64());
     EXPECT_EQ(values[0], INT64_MAX);

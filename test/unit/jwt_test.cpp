@@ -1,8 +1,8 @@
 // JSON Web Tokens: published vectors (RFC 7515 A, RFC 8037 A, RFC 7638), every algorithm, and what must be refused.
-#include "core/jwt.hpp"
 #include "core/digest.hpp"
 #include "core/encoding.hpp"
 #include "core/error.hpp"
+#include "core/jwt.hpp"
 #include <gtest/gtest.h>
 
 namespace {
@@ -13,9 +13,11 @@ using enum JwtAlgorithm;
 constexpr std::int64_t second = 1000000;
 constexpr std::int64_t now = 1700000000 * second;
 
-const std::string rfc_payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+const std::string rfc_payload =
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
-const char *const hs256_jwk = R"({"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"})";
+const char *const hs256_jwk =
+    R"({"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"})";
 
 const char *const rsa_jwk = R"({"kty":"RSA",
 "n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
@@ -48,7 +50,8 @@ JwtError verify(const std::string &text, const JwtKey &key, JwtRules rules = {})
 // --- Published vectors ------------------------------------------------------------------------------------------
 
 TEST(JwtVectors, Rfc7515A1Hs256) {
-    const std::string token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + rfc_payload + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const std::string token =
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + rfc_payload + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const JwtKey key = JwtKey::from_jwk(hs256_jwk, hs256);
     EXPECT_EQ(verify(token, key), JwtError::none);
     EXPECT_EQ(verify(token, key, {.now_us = 1300819380 * second}), JwtError::expired);
@@ -59,10 +62,11 @@ TEST(JwtVectors, Rfc7515A1Hs256) {
 }
 
 TEST(JwtVectors, Rfc7515A2Rs256) {
-    const std::string signature =
-        "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdi"
-        "uB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2"
-        "w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+    const std::string signature = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_"
+                                  "lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdi"
+                                  "uB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--"
+                                  "xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2"
+                                  "w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
     const std::string input = "eyJhbGciOiJSUzI1NiJ9." + rfc_payload;
     const JwtKey key = JwtKey::from_jwk(rsa_jwk, rs256);
     EXPECT_EQ(verify(input + '.' + signature, key), JwtError::none);
@@ -70,14 +74,16 @@ TEST(JwtVectors, Rfc7515A2Rs256) {
 }
 
 TEST(JwtVectors, Rfc7515A3Es256) {
-    const std::string token = "eyJhbGciOiJFUzI1NiJ9." + rfc_payload + ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    const std::string token = "eyJhbGciOiJFUzI1NiJ9." + rfc_payload +
+                              ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
     EXPECT_EQ(verify(token, JwtKey::from_jwk(p256_jwk, es256)), JwtError::none);
 }
 
 TEST(JwtVectors, Rfc7515A4Es512) { // its payload is no JSON: the signature alone
     const JwtKey key = JwtKey::from_jwk(p521_jwk, es512);
-    const auto signature = base64url_decode("AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJ"
-                                            "ZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn");
+    const auto signature = base64url_decode(
+        "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJ"
+        "ZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn");
     ASSERT_TRUE(signature);
     EXPECT_TRUE(key.verify("eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA", *signature));
     EXPECT_FALSE(key.verify("eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZQ", *signature));
@@ -93,7 +99,8 @@ TEST(JwtVectors, Rfc7515A5UnsecuredIsRefused) {
 TEST(JwtVectors, Rfc8037A4Ed25519) {
     const JwtKey key = JwtKey::from_jwk(ed25519_jwk, eddsa);
     const std::string input = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-    const std::string signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    const std::string signature =
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     EXPECT_EQ(base64url_encode(key.sign(input)), signature);
     EXPECT_TRUE(key.verify(input, *base64url_decode(signature)));
 }
@@ -102,7 +109,8 @@ TEST(JwtVectors, Thumbprints) {
     const char *const rfc7638 =
         R"({"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"})";
     EXPECT_EQ(JwtKey::from_jwk(rfc7638).thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    EXPECT_EQ(JwtKey::from_jwk(ed25519_jwk, eddsa).thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"); // RFC 8037 A.3
+    EXPECT_EQ(JwtKey::from_jwk(ed25519_jwk, eddsa).thumbprint(),
+              "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"); // RFC 8037 A.3
 }
 
 // --- Every algorithm --------------------------------------------------------------------------------------------
@@ -155,7 +163,8 @@ TEST_P(EveryAlgorithm, KeysSurviveExportAndImport) {
     EXPECT_FALSE(document.root().find("d"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Jwt, EveryAlgorithm, testing::Values(hs256, hs384, hs512, es256, es384, es512, rs256, ps256, eddsa),
+INSTANTIATE_TEST_SUITE_P(Jwt, EveryAlgorithm,
+                         testing::Values(hs256, hs384, hs512, es256, es384, es512, rs256, ps256, eddsa),
                          [](const auto &test) { return std::string(to_string(test.param)); });
 
 // --- Keys that are refused ----------------------------------------------------------------------------------------
@@ -170,12 +179,17 @@ std::string refusal(auto &&make) {
 }
 
 TEST(JwtKeys, NeedSecretsAsLongAsTheHash) {
-    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, std::string(31, 'k')); }), "22023: secret for HS256 has 31 bytes, but at least 32 are needed");
-    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs512, std::string(63, 'k')); }), "22023: secret for HS512 has 63 bytes, but at least 64 are needed");
+    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, std::string(31, 'k')); }),
+              "22023: secret for HS256 has 31 bytes, but at least 32 are needed");
+    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs512, std::string(63, 'k')); }),
+              "22023: secret for HS512 has 63 bytes, but at least 64 are needed");
     EXPECT_EQ(refusal([] { JwtKey::from_secret(hs384, std::string(48, 'k')); }), "accepted");
-    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, ""); }), "22023: secret for HS256 has 0 bytes, but at least 32 are needed");
-    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, std::string(100000, 'k')); }), "22023: secret for HS256 is longer than 65536 bytes");
-    EXPECT_EQ(refusal([] { JwtKey::from_secret(es256, std::string(32, 'k')); }), "22023: algorithm ES256 needs a key pair, not a secret");
+    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, ""); }),
+              "22023: secret for HS256 has 0 bytes, but at least 32 are needed");
+    EXPECT_EQ(refusal([] { JwtKey::from_secret(hs256, std::string(100000, 'k')); }),
+              "22023: secret for HS256 is longer than 65536 bytes");
+    EXPECT_EQ(refusal([] { JwtKey::from_secret(es256, std::string(32, 'k')); }),
+              "22023: algorithm ES256 needs a key pair, not a secret");
 }
 
 TEST(JwtKeys, MustBeOfTheKindOfTheirAlgorithm) {
@@ -193,24 +207,32 @@ TEST(JwtKeys, MustBeOfTheKindOfTheirAlgorithm) {
 
 TEST(JwtKeys, RefuseUnreadablePem) {
     EXPECT_EQ(refusal([] { JwtKey::from_pem(es256, ""); }), "22023: key is not a readable, unencrypted PEM key");
-    EXPECT_EQ(refusal([] { JwtKey::from_pem(es256, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"); }),
-              "22023: key is not a readable, unencrypted PEM key");
-    EXPECT_EQ(refusal([] { JwtKey::from_pem(es256, std::string(1 << 20, 'A')); }), "22023: key is longer than 65536 bytes");
+    EXPECT_EQ(
+        refusal([] { JwtKey::from_pem(es256, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"); }),
+        "22023: key is not a readable, unencrypted PEM key");
+    EXPECT_EQ(refusal([] { JwtKey::from_pem(es256, std::string(1 << 20, 'A')); }),
+              "22023: key is longer than 65536 bytes");
 }
 
 TEST(JwtKeys, RefuseBadJwk) {
     EXPECT_EQ(refusal([] { JwtKey::from_jwk("[]", es256); }), "22023: JWK must be a JSON object");
     EXPECT_EQ(refusal([] { JwtKey::from_jwk("{", es256); }), "22023: JWK is not valid JSON: expected a key at byte 2");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(p256_jwk); }), "22023: JWK has no member \"alg\", and no algorithm was given");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","alg":"ES256"})", es384); }), "22023: JWK is for algorithm ES256, not ES384");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","alg":"none"})"); }), "22023: JWK names an algorithm that is not supported");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","use":"enc"})", es256); }), "22023: JWK is not for signatures");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(p256_jwk); }),
+              "22023: JWK has no member \"alg\", and no algorithm was given");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","alg":"ES256"})", es384); }),
+              "22023: JWK is for algorithm ES256, not ES384");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","alg":"none"})"); }),
+              "22023: JWK names an algorithm that is not supported");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","use":"enc"})", es256); }),
+              "22023: JWK is not for signatures");
     EXPECT_EQ(refusal([] { JwtKey::from_jwk(p256_jwk, hs256); }), "22023: algorithm HS256 needs a JWK of type oct");
     EXPECT_EQ(refusal([] { JwtKey::from_jwk(p256_jwk, es384); }), "22023: algorithm ES384 needs a key on curve P-384");
     EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"EC","crv":"P-256","x":"AA","y":"AA"})", es256); }),
               "22023: member \"x\" of the JWK must have 32 bytes");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"oct","k":5})", hs256); }), "22023: member \"k\" of the JWK must be a string");
-    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"oct","k":"AA=="})", hs256); }), "22023: member \"k\" of the JWK is not base64url");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"oct","k":5})", hs256); }),
+              "22023: member \"k\" of the JWK must be a string");
+    EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"oct","k":"AA=="})", hs256); }),
+              "22023: member \"k\" of the JWK is not base64url");
     EXPECT_EQ(refusal([] { JwtKey::from_jwk(R"({"kty":"RSA","n":"AQAB","e":"AQAB"})", rs256); }),
               "22023: RSA key has 17 bits, but at least 2048 are needed");
 }
@@ -237,7 +259,8 @@ protected:
         const std::string input = base64url_encode(header) + '.' + base64url_encode(payload);
         return input + '.' + base64url_encode(key.sign(input));
     }
-    JwtError check(std::string_view header, std::string_view payload, JwtRules rules = {.now_us = now, .require_expiry = false}) const {
+    JwtError check(std::string_view header, std::string_view payload,
+                   JwtRules rules = {.now_us = now, .require_expiry = false}) const {
         return verify(token(header, payload), key, rules);
     }
     JwtError payload(std::string_view text, JwtRules rules = {.now_us = now, .require_expiry = false}) const {
@@ -248,8 +271,9 @@ protected:
 TEST_F(JwtForm, NeedsThreeCanonicalParts) {
     const std::string good = token(R"({"alg":"HS256"})", "{}");
     EXPECT_EQ(verify(good, key, {.now_us = now, .require_expiry = false}), JwtError::none);
-    for (const std::string &bad : {std::string(), std::string("."), std::string(".."), std::string("..."), std::string("a"), good + ".", "." + good,
-                                   good + "=", good + "\n", " " + good, good.substr(0, good.rfind('.')), good.substr(0, good.rfind('.') + 1)})
+    for (const std::string &bad : {std::string(), std::string("."), std::string(".."), std::string("..."),
+                                   std::string("a"), good + ".", "." + good, good + "=", good + "\n", " " + good,
+                                   good.substr(0, good.rfind('.')), good.substr(0, good.rfind('.') + 1)})
         EXPECT_EQ(JwtToken(bad).error(), JwtError::malformed) << bad;
     std::string other = good; // the last character of 32 bytes carries two unused bits
     const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -288,10 +312,13 @@ TEST_F(JwtForm, IsNotFooledByAPublicKeyAsHmacSecret) {
     const std::string published = pair.public_jwk("a");
     const JwtKey forged = JwtKey::from_secret(hs256, published);
     const std::string input = base64url_encode(R"({"alg":"HS256"})") + '.' + base64url_encode("{}");
-    EXPECT_EQ(verify(input + '.' + base64url_encode(forged.sign(input)), pair, {.now_us = now, .require_expiry = false}), JwtError::wrong_algorithm);
+    EXPECT_EQ(
+        verify(input + '.' + base64url_encode(forged.sign(input)), pair, {.now_us = now, .require_expiry = false}),
+        JwtError::wrong_algorithm);
     const std::string renamed = base64url_encode(R"({"alg":"RS256"})") + '.' + base64url_encode("{}");
-    EXPECT_EQ(verify(renamed + '.' + base64url_encode(forged.sign(renamed)), pair, {.now_us = now, .require_expiry = false}),
-              JwtError::invalid_signature);
+    EXPECT_EQ(
+        verify(renamed + '.' + base64url_encode(forged.sign(renamed)), pair, {.now_us = now, .require_expiry = false}),
+        JwtError::invalid_signature);
 }
 
 TEST_F(JwtForm, RefusesEcdsaSignaturesOfZeroAndInDer) {
@@ -313,8 +340,8 @@ TEST_F(JwtForm, ReadsPayloadsStrictly) {
 }
 
 TEST_F(JwtForm, WantsClaimsOfTheRightKind) {
-    for (const char *text : {R"({"exp":"1800000000"})", R"({"exp":null})", R"({"nbf":true})", R"({"iat":"x"})", R"({"iss":1})", R"({"sub":{}})",
-                             R"({"jti":1})", R"({"aud":1})", R"({"aud":["a",1]})"})
+    for (const char *text : {R"({"exp":"1800000000"})", R"({"exp":null})", R"({"nbf":true})", R"({"iat":"x"})",
+                             R"({"iss":1})", R"({"sub":{}})", R"({"jti":1})", R"({"aud":1})", R"({"aud":["a",1]})"})
         EXPECT_EQ(payload(text), JwtError::invalid_claims) << text;
     EXPECT_EQ(payload("{}", {.now_us = now}), JwtError::invalid_claims); // no exp
 }
@@ -363,7 +390,8 @@ TEST_F(JwtForm, ChecksTheType) {
 TEST_F(JwtForm, CanBeParsedIntoAgain) {
     JwtToken parsed;
     EXPECT_FALSE(parsed.ok());
-    const std::string first = token(R"({"alg":"HS256","kid":"a"})", R"({"exp":1})"), second_token = token(R"({"alg":"HS256"})", "{}");
+    const std::string first = token(R"({"alg":"HS256","kid":"a"})", R"({"exp":1})"),
+                      second_token = token(R"({"alg":"HS256"})", "{}");
     EXPECT_EQ(parsed.parse_into(first), JwtError::none);
     EXPECT_EQ(parsed.parse_into("junk"), JwtError::malformed);
     EXPECT_EQ(parsed.payload(), "");
@@ -381,7 +409,8 @@ TEST_F(JwtForm, SignsObjectsOnly) {
 TEST(JwtErrors, HaveCodesAndDescriptions) {
     for (int i = 1; i <= static_cast<int>(JwtError::wrong_audience); ++i) {
         EXPECT_NE(result_code(static_cast<JwtError>(i)), "");
-        EXPECT_NE(find_error_code(result_code(static_cast<JwtError>(i))), nullptr) << result_code(static_cast<JwtError>(i));
+        EXPECT_NE(find_error_code(result_code(static_cast<JwtError>(i))), nullptr)
+            << result_code(static_cast<JwtError>(i));
         EXPECT_NE(describe(static_cast<JwtError>(i)), "valid");
     }
     EXPECT_EQ(result_code(JwtError::none), "");

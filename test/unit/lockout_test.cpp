@@ -68,14 +68,18 @@ TEST(Lockout, ForgetsFailuresAfterASuccess) {
 
 TEST(Lockout, LetsTheCountOfLocksDecayByOnePerDay) {
     const LockoutState locked = failures(7); // three locks
-    const auto count_after = [&](std::int64_t hours) { return after_success(locked, {}, start + hours * 3600 * second).lockout_count; };
+    const auto count_after = [&](std::int64_t hours) {
+        return after_success(locked, {}, start + hours * 3600 * second).lockout_count;
+    };
     EXPECT_EQ(count_after(23), 3);
     EXPECT_EQ(count_after(24), 2);
     EXPECT_EQ(count_after(47), 2);
     EXPECT_EQ(count_after(48), 1);
     EXPECT_EQ(count_after(1000), 0);
     // Two looks at 30 and 48 hours come to the same as one at 48.
-    EXPECT_EQ(after_success(after_success(locked, {}, start + 30 * 3600 * second), {}, start + 48 * 3600 * second).lockout_count, 1);
+    EXPECT_EQ(after_success(after_success(locked, {}, start + 30 * 3600 * second), {}, start + 48 * 3600 * second)
+                  .lockout_count,
+              1);
 }
 
 TEST(Lockout, ForgetsOldFailuresWhereThatIsTheRule) {

@@ -6,7 +6,8 @@ namespace {
 
 using namespace usher;
 
-TEST(SipHash, MatchesTheReferenceVectors) { // vectors_sip128 of the reference implementation: key 00..0f, message 00, 00 01 …
+TEST(SipHash,
+     MatchesTheReferenceVectors) { // vectors_sip128 of the reference implementation: key 00..0f, message 00, 00 01 …
     const SipKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
     const auto hash = [&](std::size_t size) {
         std::string message;
@@ -33,10 +34,9 @@ TEST(VerifiedTokens, RemembersUntilCleared) {
 
 TEST(VerifiedTokens, IsBoundedAndDropsTheLongestUnused) {
     VerifiedTokens tokens;
-    const auto hash_in_one_set = [](std::uint8_t n) {
-        return SipHash{0, n};
-    };
-    for (std::uint8_t n = 1; n <= VerifiedTokens::ways; ++n) tokens.insert(hash_in_one_set(n)).claims = std::to_string(n);
+    const auto hash_in_one_set = [](std::uint8_t n) { return SipHash{0, n}; };
+    for (std::uint8_t n = 1; n <= VerifiedTokens::ways; ++n)
+        tokens.insert(hash_in_one_set(n)).claims = std::to_string(n);
     ASSERT_NE(tokens.find(hash_in_one_set(1)), nullptr); // used again, so 2 is now the oldest
     tokens.insert(hash_in_one_set(99));
     EXPECT_NE(tokens.find(hash_in_one_set(1)), nullptr);
