@@ -1,13 +1,52 @@
 // usher.enforce(): policy models over the rows of usher.policy_rules.
 #include "core/policy.hpp"
 #include "pg/args.hpp"
+#include "pg/cache.hpp"
+#include "pg/guc.hpp"
 #include "pg/result.hpp"
-#include "pg/spi.hpp"
 #include <map>
 
 using namespace usher;
 
 namespace {
+
+constinit pg::Invalidation changes{"access_inval"};
+
+/// Answers of the tables, kept until a rule or a model changes. When they fill their share of memory, all go at once: rules are
+/// asked about again soon, and those that are not were not worth an order of use.
+struct Answers {
+    std::unordered_map<std::string, std::vector<std::string>> groups;   // by ptype, member and domain
+    std::unordered_map<std::string, std::vector<policy::Columns>> rows; // by constraints
+    std::unordered_map<std::string, std::string> models;                // text by name
+    std::size_t weight = 0;
+    std::uint64_t generation = 0;
+
+    void clear() {
+        groups.clear();
+        rows.clear();
+        models.clear();
+        weight = 0;
+    }
+};
+
+/// Takes in what has been announced; called once per decision, so nothing goes away in the middle of one.
+Answers &answers() {
+    static constinit Answers *instance = nullptr; // never deleted: a backend that exits must not run destructors
+    if (instance == nullptr) instance = new Answers;
+    const std::uint64_t now = changes.generation();
+    if (instance->generation != now || instance->weight > static_cast<std::size_t>(guc::access_cache_size) * 1024) {
+        instance->clear();
+        instance->generation = now;
+    }
+    return *instance;
+}
+
+/// Adds a part to a key so that no two lists of parts give the same one.
+void add_to_key(std::string &key, std::string_view part) {
+    key += std::to_string(part.size());
+    key += ':';
+    key += part;
+}
 
 constexpr auto latest = pg::Access::latest;
 constinit pg::Statement find_model{"SELECT m.definition FROM usher.policy_models m WHERE m.name OPERATOR(pg_catalog.=) $1", latest};
@@ -40,7 +79,45 @@ pg::Statement &rows_statement(unsigned columns) {
 
 class TableStore : public policy::Store {
 public:
+    explicit TableStore(Answers &kept) : kept_(kept) {}
+
     std::vector<policy::Columns> rows(const std::vector<policy::Constraint> &constraints) override {
+        std::string key;
+        for (const policy::Constraint &each : constraints) {
+            key += static_cast<char>('0' + each.column);
+            for (const std::string &value : each.any_of) add_to_key(key, value);
+            key += ';';
+        }
+        if (const auto found = kept_.rows.find(key); found != kept_.rows.end()) return found->second;
+        std::vector<policy::Columns> out = read_rows(constraints);
+        const std::size_t weight = 200 + key.size() + out.size() * (sizeof(policy::Columns) + 32);
+        if (weight > static_cast<std::size_t>(guc::access_cache_size) * 1024 / 4) return out; // most of the table: not worth keeping
+        kept_.weight += weight;
+        return kept_.rows.emplace(std::move(key), std::move(out)).first->second;
+    }
+
+    std::vector<std::string> groups(std::string_view ptype, const std::string &member, const std::string &domain) override {
+        std::string key;
+        for (const std::string_view part : {ptype, std::string_view(member), std::string_view(domain)}) add_to_key(key, part);
+        if (const auto found = kept_.groups.find(key); found != kept_.groups.end()) return found->second;
+        std::vector<std::string> out;
+        const pg::Rows found = find_groups.run({pg::text(ptype), pg::text(member), pg::text(domain)});
+        for (std::size_t i = 0; i < found.size(); ++i) out.push_back(found[i].string(0));
+        kept_.weight += 200 + key.size() + out.size() * 64;
+        return kept_.groups.emplace(std::move(key), std::move(out)).first->second;
+    }
+
+    bool regex_match(std::string_view text, const std::string &pattern) override {
+        pg::poll();
+        return pg::call([&] { // the server's engine keeps compiled patterns, checks its stack and can be cancelled
+            const Datum subject = PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+            const Datum expression = PointerGetDatum(cstring_to_text_with_len(pattern.data(), static_cast<int>(pattern.size())));
+            return DatumGetBool(DirectFunctionCall2Coll(textregexeq, C_COLLATION_OID, subject, expression));
+        });
+    }
+
+private:
+    static std::vector<policy::Columns> read_rows(const std::vector<policy::Constraint> &constraints) {
         unsigned columns = 0;
         std::array<const policy::Constraint *, policy::max_columns> by_column{};
         for (const policy::Constraint &each : constraints) {
@@ -62,21 +139,7 @@ public:
         return out;
     }
 
-    std::vector<std::string> groups(std::string_view ptype, const std::string &member, const std::string &domain) override {
-        const pg::Rows found = find_groups.run({pg::text(ptype), pg::text(member), pg::text(domain)});
-        std::vector<std::string> out;
-        for (std::size_t i = 0; i < found.size(); ++i) out.push_back(found[i].string(0));
-        return out;
-    }
-
-    bool regex_match(std::string_view text, const std::string &pattern) override {
-        pg::poll();
-        return pg::call([&] { // the server's engine keeps compiled patterns, checks its stack and can be cancelled
-            const Datum subject = PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-            const Datum expression = PointerGetDatum(cstring_to_text_with_len(pattern.data(), static_cast<int>(pattern.size())));
-            return DatumGetBool(DirectFunctionCall2Coll(textregexeq, C_COLLATION_OID, subject, expression));
-        });
-    }
+    Answers &kept_;
 };
 
 /// Models that this backend has read, by their text.
@@ -91,11 +154,13 @@ const policy::Model &parsed(const std::string &text) {
 }
 
 /// The text itself, or that of the model with this name.
-std::string model_text(std::string_view model) {
+std::string model_text(std::string_view model, Answers &kept) {
     if (model.find_first_of("={") != std::string_view::npos) return std::string(model);
+    if (const auto found = kept.models.find(std::string(model)); found != kept.models.end()) return found->second;
     const pg::Rows rows = find_model.run({pg::text(model)});
     if (rows.empty()) throw Error(errc::unknown_reference, "policy model does not exist", {}, "Define it with usher.define_model(), or pass its text.");
-    return rows.front().string(0);
+    kept.weight += 200 + model.size() + rows.front().text(0).size();
+    return kept.models.emplace(std::string(model), rows.front().string(0)).first->second;
 }
 
 } // namespace
@@ -106,8 +171,9 @@ USHER_FUNCTION(usher_access_enforce) {
     if (args.is_null(0) || args.is_null(1)) return BoolGetDatum(false);
     const pg::AsOwner owner;
     const std::vector<std::string> request = args.text_array(1);
-    TableStore store;
-    return BoolGetDatum(policy::enforce(parsed(model_text(args.text(0))), request, store));
+    Answers &kept = answers();
+    TableStore store(kept);
+    return BoolGetDatum(policy::enforce(parsed(model_text(args.text(0), kept)), request, store));
 }
 
 /// usher._check_model(definition)

@@ -13,6 +13,9 @@ CREATE TABLE usher.policy_models (
 COMMENT ON TABLE usher.policy_models IS 'Policy models by name, for enforce(): the text of a Casbin model file, or the same as a JSON object.';
 REVOKE ALL ON usher.policy_models FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('usher.policy_models', '');
+CREATE TRIGGER invalidate_access AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.policy_models
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('access_inval');
+ALTER TABLE usher.policy_models ENABLE ALWAYS TRIGGER invalidate_access;
 
 CREATE FUNCTION usher._check_model(definition text) RETURNS void
     LANGUAGE c STABLE PARALLEL SAFE
