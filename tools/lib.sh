@@ -101,7 +101,7 @@ locate() {
         BUILD=$USHER_BUILD
         SRC=$here
     fi
-    USHER_INSTANCE=${USHER_INSTANCE:-$BUILD/run}
+    USHER_INSTANCE=$(realpath -m "${USHER_INSTANCE:-$BUILD/run}") # commands run in another folder
 }
 
 prepare_quietly() {

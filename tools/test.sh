@@ -201,12 +201,14 @@ while [ $# -gt 0 ]; do
 done
 
 # Every server and gateway of a test has a path below $T on its command line.
-left=$(pgrep -u "$(id -u)" -f -- "$T/" || true)
-for pid in $left; do
-    [ "$pid" != $$ ] || continue
-    say "left running: $(tr '\0' ' ' < "/proc/$pid/cmdline")"
-    kill "$pid" || true
-    count 0 1
+for process in /proc/[0-9]*; do
+    line=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline") || continue
+    case $line in
+        *" $T/"*|"$T/"*)
+            say "left running: $line"
+            kill "${process#/proc/}" || true
+            count 0 1 ;;
+    esac
 done
 [ "$failed" -ne 0 ] || rm -rf "$T"
 finish
