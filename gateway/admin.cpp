@@ -21,7 +21,8 @@ void Admin::check_head(const Exchange &exchange) {
 const char *Admin::why_not_ready() {
     if (drain_.has_begun()) return "draining";
     const std::lock_guard lock(mutex_);
-    if (checked_at_ != Clock::time_point{} && Clock::now() - checked_at_ < 1s && last_reason_ == nullptr) return nullptr;
+    if (checked_at_ != Clock::time_point{} && Clock::now() - checked_at_ < 1s && last_reason_ == nullptr)
+        return nullptr;
     checked_at_ = Clock::now();
     last_reason_ = "database not reachable";
     for (int attempt = 0; attempt < 2 && database_.ensure_connected(); ++attempt) {

@@ -18,8 +18,10 @@ std::optional<Address> Address::parse(std::string_view text) {
 
 std::string Address::to_string() const {
     char text[INET6_ADDRSTRLEN] = "";
-    if (std::memcmp(bytes.data(), ipv4_prefix, 12) == 0) inet_ntop(AF_INET, bytes.data() + 12, text, sizeof text);
-    else inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
+    if (std::memcmp(bytes.data(), ipv4_prefix, 12) == 0)
+        inet_ntop(AF_INET, bytes.data() + 12, text, sizeof text);
+    else
+        inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
     return text;
 }
 
@@ -66,7 +68,8 @@ std::string_view forwarded_for(std::string_view element) {
         const std::string_view pair = trim(element.substr(0, end));
         if (pair.size() > 4 && lower_case(pair.substr(0, 4)) == "for=") {
             std::string_view value = pair.substr(4);
-            if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+            if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+                value = value.substr(1, value.size() - 2);
             return value;
         }
         element = end == std::string_view::npos ? "" : element.substr(end + 1);

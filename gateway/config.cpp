@@ -192,9 +192,12 @@ Invocation read_config(int argc, const char *const *argv, const char *const *env
         const std::string argument = argv[i];
         const std::size_t equals = argument.find('=');
         const std::string flag = argument.substr(0, equals);
-        if (argument == "--help") invocation.action = Invocation::Action::help;
-        else if (argument == "--version") invocation.action = Invocation::Action::version;
-        else if (argument == "--check-config") invocation.action = Invocation::Action::check;
+        if (argument == "--help")
+            invocation.action = Invocation::Action::help;
+        else if (argument == "--version")
+            invocation.action = Invocation::Action::version;
+        else if (argument == "--check-config")
+            invocation.action = Invocation::Action::check;
         else {
             const Option *found = nullptr;
             for (const Option &option : options())
@@ -202,11 +205,16 @@ Invocation read_config(int argc, const char *const *argv, const char *const *env
             if (found == nullptr && flag != "--config") throw ConfigError("unknown option " + flag + " (see --help)");
             const bool is_boolean = found != nullptr && std::holds_alternative<bool Config::*>(found->member);
             std::string value = "true";
-            if (equals != std::string::npos) value = argument.substr(equals + 1);
-            else if (!is_boolean && i + 1 < argc) value = argv[++i];
-            else if (!is_boolean) throw ConfigError("option " + flag + " needs a value");
-            if (found == nullptr) file = value;
-            else flags[flag] = value;
+            if (equals != std::string::npos)
+                value = argument.substr(equals + 1);
+            else if (!is_boolean && i + 1 < argc)
+                value = argv[++i];
+            else if (!is_boolean)
+                throw ConfigError("option " + flag + " needs a value");
+            if (found == nullptr)
+                file = value;
+            else
+                flags[flag] = value;
         }
     }
     if (invocation.action == Invocation::Action::help || invocation.action == Invocation::Action::version)
@@ -235,14 +243,17 @@ std::string help_text() {
            "  --check-config   say whether the configuration is valid, and stop\n"
            "  --version        print the version, and stop\n"
            "  --help           print this text, and stop\n\n"
-           "Each option can also be set in the environment: --pool-size is USHER_GATEWAY_POOL_SIZE. Flags win over the\n"
+           "Each option can also be set in the environment: --pool-size is USHER_GATEWAY_POOL_SIZE. Flags win over "
+           "the\n"
            "environment, which wins over the file. A password belongs into PGPASSFILE, not into a flag.\n\n";
     for (const Option &option : options()) {
         std::string value;
-        if (const auto *number = std::get_if<int Config::*>(&option.member)) value = std::to_string(defaults.*(*number));
+        if (const auto *number = std::get_if<int Config::*>(&option.member))
+            value = std::to_string(defaults.*(*number));
         else if (const auto *boolean = std::get_if<bool Config::*>(&option.member))
             value = defaults.*(*boolean) ? "true" : "false";
-        else if (const auto *string = std::get_if<std::string Config::*>(&option.member)) value = defaults.*(*string);
+        else if (const auto *string = std::get_if<std::string Config::*>(&option.member))
+            value = defaults.*(*string);
         out << "  " << flag_of(option) << (value.empty() ? "" : "=" + value) << "\n        " << option.help << "\n";
     }
     return out.str();

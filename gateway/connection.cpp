@@ -2,8 +2,8 @@
 #include "errors.hpp"
 #include "log.hpp"
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <netinet/in.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -78,8 +78,8 @@ void Connection::refuse() {
 // False when the connection is to end: closed, idle for too long, or the gateway stops.
 bool Connection::wait_for_request(bool is_first) {
     const auto deadline =
-        Clock::now() + milliseconds(is_first ? std::min(config_.head_timeout_ms, config_.idle_timeout_ms)
-                                             : config_.idle_timeout_ms);
+        Clock::now() +
+        milliseconds(is_first ? std::min(config_.head_timeout_ms, config_.idle_timeout_ms) : config_.idle_timeout_ms);
     while (true) {
         pollfd sockets[2] = {{socket_, POLLIN, 0}, {drain_.descriptor(), POLLIN, 0}};
         const int ready = poll(sockets, 2, left_until(deadline));
@@ -119,7 +119,8 @@ std::string Connection::read_head(Clock::time_point deadline) {
             return head;
         }
         if (end != std::string::npos || buffer_.size() > limit) {
-            if (buffer_.find('\n') >= limit) throw Refused{414, "target_too_long", "The request line is too long.", {}, true};
+            if (buffer_.find('\n') >= limit)
+                throw Refused{414, "target_too_long", "The request line is too long.", {}, true};
             throw Refused{431, "head_too_large", "The request head is too large.", {}, true};
         }
         searched = buffer_.size();
@@ -135,7 +136,8 @@ void Connection::read_body(Request &request) {
     if (request.expects_continue && buffer_.empty() && !write_all("HTTP/1.1 100 Continue\r\n\r\n")) throw ClientGone{};
     const auto deadline = Clock::now() + milliseconds(config_.body_timeout_ms);
     const auto more = [&] {
-        if (!read_more(deadline)) throw Refused{400, "malformed_request", "The request ended within its body.", {}, true};
+        if (!read_more(deadline))
+            throw Refused{400, "malformed_request", "The request ended within its body.", {}, true};
     };
     if (request.is_chunked) {
         ChunkedBody body(static_cast<std::size_t>(config_.max_body_bytes));

@@ -63,8 +63,10 @@ Parameters connection_parameters(const Config &config) {
     // other clients: behind a pooler the deadline in run() does the work of statement_timeout.
     if (!config.pooler) {
         const std::string ours = "-c statement_timeout=" + std::to_string(config.statement_timeout_ms);
-        if (std::string *options = parameters.find("options")) *options = ours + ' ' + *options;
-        else parameters.add("options", ours);
+        if (std::string *options = parameters.find("options"))
+            *options = ours + ' ' + *options;
+        else
+            parameters.add("options", ours);
     }
     return parameters;
 }
@@ -90,7 +92,8 @@ bool Database::ensure_connected() {
         log(Level::warning, "database_connect_failed", {{"message", PQerrorMessage(fresh.get())}});
         return false;
     }
-    PQsetNoticeProcessor(fresh.get(), [](void *, const char *) {}, nullptr); // the server's log has them
+    PQsetNoticeProcessor(
+        fresh.get(), [](void *, const char *) {}, nullptr); // the server's log has them
     back_off_.succeeded();
     ++metrics_.database_connects;
     const std::lock_guard lock(cancel_mutex_);
@@ -168,9 +171,11 @@ Database::Wait Database::collect(Outcome &outcome, Clock::time_point deadline, i
             if (PQntuples(result.get()) != 1) break;
             has_row = true;
             for (int i = 0; i < PQnfields(result.get()); ++i) {
-                if (PQgetisnull(result.get(), 0, i) != 0) outcome.row.emplace_back();
-                else outcome.row.emplace_back(std::string(PQgetvalue(result.get(), 0, i),
-                                                          static_cast<std::size_t>(PQgetlength(result.get(), 0, i))));
+                if (PQgetisnull(result.get(), 0, i) != 0)
+                    outcome.row.emplace_back();
+                else
+                    outcome.row.emplace_back(std::string(PQgetvalue(result.get(), 0, i),
+                                                         static_cast<std::size_t>(PQgetlength(result.get(), 0, i))));
             }
             break;
         case PGRES_COMMAND_OK: break;
@@ -205,8 +210,9 @@ Outcome Database::run(const char *name, const char *sql, const std::vector<const
     const int count = static_cast<int>(parameters.size());
     // If preparing fails, the unnamed statement below fails as well and tells why.
     const bool is_named = !config_.pooler && (prepared_ == name || prepare(name, sql));
-    const int sent = is_named ? PQsendQueryPrepared(connection, name, count, parameters.data(), nullptr, nullptr, 0)
-                              : PQsendQueryParams(connection, sql, count, nullptr, parameters.data(), nullptr, nullptr, 0);
+    const int sent = is_named
+                         ? PQsendQueryPrepared(connection, name, count, parameters.data(), nullptr, nullptr, 0)
+                         : PQsendQueryParams(connection, sql, count, nullptr, parameters.data(), nullptr, nullptr, 0);
     if (sent == 0) {
         disconnect();
         return {Outcome::Kind::not_sent, "", {}};

@@ -22,7 +22,9 @@ Response problem(const Refused &refusal, std::string_view instance, std::string_
 }
 
 Refused database_unavailable(int retry_after_seconds) {
-    return {503, "unavailable", "The service is temporarily unavailable.",
+    return {503,
+            "unavailable",
+            "The service is temporarily unavailable.",
             {{"Retry-After", std::to_string(retry_after_seconds)}}};
 }
 

@@ -59,12 +59,14 @@ bool is_json(std::string_view type) {
 void check_content(const Request &request) {
     if (const std::string *encoding = request.find("content-encoding");
         encoding != nullptr && lower_case(*encoding) != "identity")
-        throw Refused{415, "unsupported_media_type", "A request body must not be compressed.",
-                      {{"Accept-Encoding", "identity"}}};
+        throw Refused{
+            415, "unsupported_media_type", "A request body must not be compressed.", {{"Accept-Encoding", "identity"}}};
     const std::string *header = request.find("content-type");
     const auto [type, charset] = media_type(header != nullptr ? *header : "");
     if (!is_json(type) && type != "application/x-www-form-urlencoded")
-        throw Refused{415, "unsupported_media_type", "A request body must be application/json.",
+        throw Refused{415,
+                      "unsupported_media_type",
+                      "A request body must be application/json.",
                       {{"Accept-Post", "application/json"}}};
     if (!charset.empty() && charset != "utf-8")
         throw Refused{415, "unsupported_media_type", "A request body must be in UTF-8."};
@@ -96,7 +98,9 @@ void check_authorization(const Request &request) {
         return Refused{status, "invalid_request", detail, {{"WWW-Authenticate", "Bearer error=\"invalid_request\""}}};
     };
     if (scheme != "bearer" && scheme != "basic")
-        throw Refused{401, "authentication_required", "The authentication scheme is not supported.",
+        throw Refused{401,
+                      "authentication_required",
+                      "The authentication scheme is not supported.",
                       {{"WWW-Authenticate", "Bearer"}}};
     const std::size_t padding = rest.find_last_not_of('=');
     const std::string_view core = rest.substr(0, padding == std::string_view::npos ? 0 : padding + 1);
@@ -113,7 +117,9 @@ void check_query(const Request &request) {
         const std::optional<std::string> name = percent_decode(rest.substr(0, std::min(end, rest.find('='))));
         // RFC 6750 section 2.3: a token in a URL ends up in logs and histories.
         if (name && lower_case(*name) == "access_token")
-            throw Refused{400, "invalid_request", "An access token must not be sent in the query.",
+            throw Refused{400,
+                          "invalid_request",
+                          "An access token must not be sent in the query.",
                           {{"WWW-Authenticate", "Bearer error=\"invalid_request\""}}};
         rest = end == std::string_view::npos ? "" : rest.substr(end + 1);
     }
@@ -152,8 +158,8 @@ void Gateway::begin(Exchange &exchange) {
 void Gateway::check_head(const Exchange &exchange) {
     const Request &request = exchange.request;
     if (request.method == "TRACE" || request.method == "CONNECT")
-        throw Refused{405, "method_not_allowed", "The method is not allowed.",
-                      {{"Allow", std::string(allowed_methods)}}};
+        throw Refused{
+            405, "method_not_allowed", "The method is not allowed.", {{"Allow", std::string(allowed_methods)}}};
     if (!is_known_method(request.method))
         throw Refused{501, "not_implemented", "The request method is not implemented."};
     if (request.has_body()) {
@@ -203,7 +209,8 @@ Response Gateway::answer(Exchange &exchange) {
     }
     if (!request.body.empty()) {
         const auto [type, charset] = media_type(*request.find("content-type"));
-        if (is_json(type)) check_json(request.body, config_.max_json_depth);
+        if (is_json(type))
+            check_json(request.body, config_.max_json_depth);
         else if (!is_utf8(request.body) || request.body.find('\0') != std::string::npos)
             throw Refused{400, "malformed_request", "The body is not valid UTF-8 text."};
     }

@@ -62,7 +62,8 @@ private:
 
 void check_json(std::string_view text, int max_depth) {
     // The library skips a byte order mark; PostgreSQL does not.
-    if (text.starts_with("\xEF\xBB\xBF")) throw Refused{400, "malformed_request", "The body starts with a byte order mark."};
+    if (text.starts_with("\xEF\xBB\xBF"))
+        throw Refused{400, "malformed_request", "The body starts with a byte order mark."};
     Checker checker(max_depth);
     if (!json::sax_parse(text.begin(), text.end(), &checker)) throw Refused{400, "malformed_request", checker.reason()};
 }

@@ -37,9 +37,12 @@ void Metrics::Histogram::print(std::string &out, const char *name, const char *h
 void Metrics::count_request(const std::string &method, const std::string &route, int status, double seconds) {
     const std::lock_guard lock(mutex_);
     const auto key = std::make_tuple(method, route, status);
-    if (const auto found = requests_.find(key); found != requests_.end()) ++found->second;
-    else if (requests_.size() < max_series) requests_.emplace(key, 1);
-    else ++requests_[std::make_tuple(method, std::string("(other)"), status)];
+    if (const auto found = requests_.find(key); found != requests_.end())
+        ++found->second;
+    else if (requests_.size() < max_series)
+        requests_.emplace(key, 1);
+    else
+        ++requests_[std::make_tuple(method, std::string("(other)"), status)];
     request_seconds_.add(seconds);
 }
 
@@ -52,8 +55,10 @@ static std::string escape_label(const std::string &value) {
     std::string out;
     for (const char c : value) {
         if (c == '\\' || c == '"') out += '\\';
-        if (c == '\n') out += "\\n";
-        else out += c;
+        if (c == '\n')
+            out += "\\n";
+        else
+            out += c;
     }
     return out;
 }

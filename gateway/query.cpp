@@ -35,8 +35,10 @@ std::string headers_for_database(const Exchange &exchange) {
     for (const Field &field : exchange.request.fields) {
         if (is_withheld(exchange.request, field.name)) continue;
         const auto found = headers.find(field.name);
-        if (found == headers.end()) headers[field.name] = field.value;
-        else *found = found->get<std::string>() + (field.name == "cookie" ? "; " : ", ") + field.value;
+        if (found == headers.end())
+            headers[field.name] = field.value;
+        else
+            *found = found->get<std::string>() + (field.name == "cookie" ? "; " : ", ") + field.value;
     }
     headers["x-correlation-id"] = exchange.correlation_id;
     return headers.dump();
@@ -63,8 +65,10 @@ Response read_row(const Exchange &exchange, const Outcome &outcome) {
         const auto &value = pair[1].get_ref<const std::string &>();
         if (!is_token(name) || !is_field_value(value)) invalid_answer(exchange, "a header is malformed");
         const std::string lower = lower_case(name);
-        if (lower == "usher-route") response.route = value; // for the metrics; not sent
-        else if (!is_connection_header(lower) && lower != "x-correlation-id") response.headers.push_back({name, value});
+        if (lower == "usher-route")
+            response.route = value; // for the metrics; not sent
+        else if (!is_connection_header(lower) && lower != "x-correlation-id")
+            response.headers.push_back({name, value});
     }
     response.body = outcome.row[2].value_or("");
     return response;

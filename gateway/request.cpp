@@ -39,9 +39,12 @@ void parse_target(Request &request, std::string_view target, std::string &author
     if (target.empty() || target.front() != '/') { // absolute-form (RFC 9112 section 3.2.2), as sent to proxies
         std::string_view rest = target;
         const std::string scheme = lower_case(target.substr(0, std::min<std::size_t>(8, target.size())));
-        if (scheme.starts_with("http://")) rest.remove_prefix(7);
-        else if (scheme == "https://") rest.remove_prefix(8);
-        else malformed("The request target is not a path.");
+        if (scheme.starts_with("http://"))
+            rest.remove_prefix(7);
+        else if (scheme == "https://")
+            rest.remove_prefix(8);
+        else
+            malformed("The request target is not a path.");
         const std::size_t end = rest.find_first_of("/?");
         authority = rest.substr(0, end);
         if (authority.empty()) malformed("The request target has no host.");
@@ -81,7 +84,8 @@ void parse_request_line(Request &request, std::string_view line, const Limits &l
     const std::string_view version = line.substr(last + 1);
     request.method = line.substr(0, first);
     if (!is_token(request.method)) malformed("The request method is not a token.");
-    if (version == "HTTP/1.0") request.is_http_1_0 = true;
+    if (version == "HTTP/1.0")
+        request.is_http_1_0 = true;
     else if (version != "HTTP/1.1") {
         if (version.size() == 8 && version.starts_with("HTTP/") && version[6] == '.')
             refuse(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
@@ -184,10 +188,12 @@ Request parse_head(std::string_view head, const Limits &limits) {
         if (line.empty()) break;
         if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos)
             malformed("The request head contains a control character.");
-        if (is_first) parse_request_line(request, line, limits, authority);
+        if (is_first)
+            parse_request_line(request, line, limits, authority);
         else if (request.fields.size() >= limits.header_count)
             refuse(431, "head_too_large", "The request has too many header fields.");
-        else parse_field(request, line);
+        else
+            parse_field(request, line);
         is_first = false;
     }
     if (is_first) malformed("The request line is missing.");
@@ -263,8 +269,10 @@ std::size_t ChunkedBody::feed(std::string_view bytes) {
             break;
         }
         case State::data_end:
-            if (take_line(bytes[at++])) state_ = State::size_line;
-            else if (line_ != "\r") malformed("A chunk is longer than its size.");
+            if (take_line(bytes[at++]))
+                state_ = State::size_line;
+            else if (line_ != "\r")
+                malformed("A chunk is longer than its size.");
             break;
         default:
             if (take_line(bytes[at++])) end_of_line();

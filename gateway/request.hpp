@@ -24,8 +24,8 @@ struct Limits {
 
 struct Request {
     std::string method;
-    std::string path;  // as sent, still percent-encoded
-    std::string query; // without the question mark
+    std::string path;          // as sent, still percent-encoded
+    std::string query;         // without the question mark
     std::vector<Field> fields; // names in lower case
     bool is_http_1_0 = false;
     bool wants_close = false;
@@ -62,8 +62,8 @@ private:
 
     State state_ = State::size_line;
     std::size_t max_bytes_;
-    std::size_t left_ = 0;         // bytes of the current chunk still to come
-    std::size_t overhead_ = 0;     // size lines and trailers, bounded like the body
+    std::size_t left_ = 0;     // bytes of the current chunk still to come
+    std::size_t overhead_ = 0; // size lines and trailers, bounded like the body
     std::string line_;
     std::string body_;
 };

@@ -66,9 +66,18 @@ const char *reason_phrase(int status) {
 }
 
 bool is_connection_header(std::string_view name) {
-    static constexpr std::array<std::string_view, 12> names = {
-        "connection", "content-length", "date", "keep-alive",        "proxy-authenticate", "proxy-authorization",
-        "server",     "te",             "trailer", "transfer-encoding", "upgrade",            "proxy-connection"};
+    static constexpr std::array<std::string_view, 12> names = {"connection",
+                                                               "content-length",
+                                                               "date",
+                                                               "keep-alive",
+                                                               "proxy-authenticate",
+                                                               "proxy-authorization",
+                                                               "server",
+                                                               "te",
+                                                               "trailer",
+                                                               "transfer-encoding",
+                                                               "upgrade",
+                                                               "proxy-connection"};
     for (const std::string_view other : names)
         if (name == other) return true;
     return false;

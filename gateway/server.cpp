@@ -18,7 +18,7 @@ public:
     bool enqueue(std::function<void()> task) override {
         const std::lock_guard lock(mutex_);
         if (stopping_) return false;
-        if (tasks_.size() >= idle_) { // every idle thread has a task on its way to it
+        if (tasks_.size() >= idle_) {          // every idle thread has a task on its way to it
             if (alive_ >= most_) return false; // httplib closes the socket
             try {
                 std::thread([this] { work(); }).detach();
@@ -45,8 +45,8 @@ private:
     void work() {
         std::unique_lock lock(mutex_);
         while (true) {
-            const bool has_task = available_.wait_for(lock, std::chrono::seconds(10),
-                                                      [this] { return !tasks_.empty() || stopping_; });
+            const bool has_task =
+                available_.wait_for(lock, std::chrono::seconds(10), [this] { return !tasks_.empty() || stopping_; });
             if (!has_task || tasks_.empty()) break;
             const std::function<void()> task = std::move(tasks_.front());
             tasks_.pop_front();
@@ -117,7 +117,8 @@ Server::Server(const Config &config, Handler &handler, const Drain &drain, Metri
     : listener_(std::make_unique<Listener>(config, handler, drain, metrics, max_connections)) {
     listener_->set_tcp_nodelay(true);
     // httplib's default is SO_REUSEPORT, with which two gateways could share a port without noticing.
-    listener_->set_socket_options([](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
+    listener_->set_socket_options(
+        [](socket_t socket) { httplib::set_socket_opt(socket, SOL_SOCKET, SO_REUSEADDR, 1); });
 }
 
 Server::~Server() {
