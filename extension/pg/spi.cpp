@@ -136,6 +136,15 @@ AsOwner::AsOwner() {
     SetUserIdAndSecContext(core_owner(), context_ | SECURITY_LOCAL_USERID_CHANGE);
 }
 
-bool is_restoring() { return guc::restoring || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA; }
+bool is_restoring() {
+    if (guc::restoring || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA) return true;
+    // What pg_dump writes at the top of every dump, and pg_restore sends, and nobody else sets together. Only for who could
+    // switch the triggers off as well.
+    if (check_function_bodies) return false;
+    return call([] {
+        return std::strcmp(GetConfigOption("row_security", false, false), "off") == 0 &&
+               has_privs_of_role(GetOuterUserId(), look_up_schema().owner);
+    });
+}
 
 } // namespace usher::pg

@@ -97,8 +97,9 @@ Oid core_owner();
 /// Oid of a table or index in the core schema, InvalidOid when there is none.
 Oid core_relation(const char *name);
 
-/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (usher.restoring) or a
-/// replication worker applies changes (session_replication_role = replica).
+/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (told by the settings that
+/// pg_dump and pg_restore make, or by usher.restoring) or a replication worker applies changes (session_replication_role =
+/// replica).
 bool is_restoring();
 
 } // namespace usher::pg
