@@ -1,0 +1,126 @@
+-- Who may do what: permissions come from core; where they count comes from location_staff. A manager acts at the locations that are
+-- assigned to him, whoever holds location:manage_any acts everywhere.
+
+CREATE FUNCTION @extschema@._may(permission text, location_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor constant uuid := usher.current_user_id();
+BEGIN
+    IF actor IS NULL THEN
+        PERFORM usher.require_permission(permission); -- raises unless the database role itself is trusted
+        RETURN true;
+    END IF;
+    RETURN usher.has_permission(permission, location_id::text)
+        AND (usher.has_permission('location:manage_any', location_id::text)
+            OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
+                WHERE ls.location_id = _may.location_id AND ls.staff_id = actor AND ls.is_active));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._may(text, uuid) IS
+    'Whether the current actor has a permission and works at the location (or may act at any). Raises 42501 for an untrusted database role without identity.';
+
+CREATE FUNCTION @extschema@._require(permission text, location_id uuid DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF location_id IS NULL THEN
+        PERFORM usher.require_permission(permission);
+    ELSIF NOT @extschema@._may(permission, location_id) THEN
+        PERFORM usher.raise_error('not_permitted', format('permission "%s" is needed at this location', permission),
+            jsonb_build_object('permission', permission, 'location_id', location_id));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._require(text, uuid) IS 'Raises 42501 unless the actor may, everywhere or at the location.';
+
+CREATE FUNCTION @extschema@._own_customers() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor constant uuid := usher.current_user_id();
+BEGIN
+    IF actor IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = actor);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._own_customers() IS 'The customer profiles of the current identity.';
+
+CREATE FUNCTION @extschema@._managed_locations() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor constant uuid := usher.current_user_id();
+BEGIN
+    IF actor IS NULL OR NOT usher.has_permission_somewhere('booking:manage') THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(SELECT l.id FROM @extschema@.locations AS l
+        WHERE usher.has_permission('booking:manage', l.id::text)
+            AND (usher.has_permission('location:manage_any', l.id::text)
+                OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
+                    WHERE ls.location_id = l.id AND ls.staff_id = actor AND ls.is_active)));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._managed_locations() IS 'The locations whose bookings the current identity manages.';
+
+CREATE FUNCTION @extschema@._reads_all() RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF usher.current_user_id() IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    PERFORM usher.require_permission('booking:manage');
+    RETURN true;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RETURN false;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._reads_all() IS 'Whether this is a trusted database role that acts for nobody in particular.';
+
+CREATE FUNCTION @extschema@._served_customers() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor constant uuid := usher.current_user_id();
+    managed uuid[];
+BEGIN
+    IF actor IS NULL THEN
+        RETURN '{}';
+    END IF;
+    managed := @extschema@._managed_locations();
+    RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = actor
+        UNION
+        SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._served_customers() IS 'The customers whose bookings the current identity works on or manages.';
+
+-- Row-level security for those who SELECT from the tables themselves. The arrays are read once per statement.
+ALTER TABLE @extschema@.customers ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.bookings ENABLE ROW LEVEL SECURITY;
+CREATE POLICY customers_own ON @extschema@.customers FOR SELECT
+    USING (user_id = (SELECT usher.current_user_id()));
+CREATE POLICY customers_of_bookings ON @extschema@.customers FOR SELECT
+    USING (id = ANY ((SELECT @extschema@._served_customers())::uuid[]));
+CREATE POLICY customers_trusted ON @extschema@.customers FOR SELECT
+    USING ((SELECT @extschema@._reads_all()));
+CREATE POLICY bookings_own ON @extschema@.bookings FOR SELECT
+    USING (customer_id = ANY ((SELECT @extschema@._own_customers())::uuid[]));
+CREATE POLICY bookings_staff ON @extschema@.bookings FOR SELECT
+    USING (staff_id = (SELECT usher.current_user_id()));
+CREATE POLICY bookings_managed ON @extschema@.bookings FOR SELECT
+    USING (location_id = ANY ((SELECT @extschema@._managed_locations())::uuid[]));
+CREATE POLICY bookings_trusted ON @extschema@.bookings FOR SELECT
+    USING ((SELECT @extschema@._reads_all()));

@@ -1,0 +1,288 @@
+-- The status machine of bookings. Core's trigger walks it for every writer; the guards here add what permissions cannot say: whose
+-- booking it is, where, and when. A guard answers NULL, or the reason why not. What the system does by itself (a hold that ran out,
+-- a customer who is gone) has transitions of its own whose guards test the fact, so that no caller needs extra rights for it.
+-- Where several transitions join the same statuses, the first one gives the reason of a refusal: it is the one that people ask for.
+
+CREATE FUNCTION @extschema@._manages(booking jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner_id uuid;
+BEGIN
+    IF usher.current_user_id() IS NULL THEN
+        PERFORM usher.require_permission('booking:manage'); -- raises unless the database role itself is trusted
+        RETURN true;
+    END IF;
+    IF NOT @extschema@._may('booking:manage', (booking ->> 'location_id')::uuid) THEN
+        RETURN false;
+    END IF;
+    SELECT c.user_id INTO owner_id FROM @extschema@.customers AS c WHERE c.id = (booking ->> 'customer_id')::uuid;
+    RETURN owner_id IS NULL OR usher.can_manage(owner_id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._manages(jsonb) IS 'Whether the actor manages the location of a booking and, if the customer has an account, that customer.';
+
+CREATE FUNCTION @extschema@._is_customer(booking jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM @extschema@.customers AS c
+        WHERE c.id = (booking ->> 'customer_id')::uuid AND c.user_id = usher.current_user_id());
+END
+$$;
+COMMENT ON FUNCTION @extschema@._is_customer(jsonb) IS 'Whether the booking is the actor''s own as a customer.';
+
+CREATE FUNCTION @extschema@._user_is_gone(user_id uuid) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reference usher.user_reference;
+BEGIN
+    reference := usher.lock_user_reference(user_id);
+    RETURN (reference).id IS NULL;
+EXCEPTION
+    WHEN SQLSTATE 'US005' THEN
+        RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._user_is_gone(uuid) IS 'Whether the user does not exist any more or is not active.';
+
+CREATE FUNCTION @extschema@._hold_is_over(booking jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((booking ->> 'hold_expires_at')::timestamptz <= clock_timestamp(), false);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._hold_is_over(jsonb) IS 'Whether the hold of a pending booking has run out.';
+
+CREATE FUNCTION @extschema@._is_too_late(booking jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutoff interval;
+BEGIN
+    SELECT s.cancel_cutoff INTO cutoff FROM @extschema@.services AS s WHERE s.id = (booking ->> 'service_id')::uuid;
+    RETURN clock_timestamp() > (booking ->> 'start_at')::timestamptz - cutoff;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._is_too_late(jsonb) IS 'Whether the customer may not cancel or move the booking any more.';
+
+CREATE FUNCTION @extschema@._guard_confirm(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF @extschema@._hold_is_over(old) THEN
+        RETURN 'hold_expired';
+    ELSIF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+        RETURN 'needs_staff';
+    ELSIF @extschema@._manages(new) THEN
+        RETURN NULL;
+    ELSIF (new ->> 'staff_id')::uuid = usher.current_user_id() AND EXISTS (SELECT FROM @extschema@.services AS s
+        WHERE s.id = (new ->> 'service_id')::uuid AND s.staff_may_confirm) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'not_manager_of_location';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_confirm(jsonb, jsonb) IS 'Managers confirm; the assigned staff member where the service allows it.';
+
+CREATE FUNCTION @extschema@._guard_auto_confirm(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT (old ->> 'auto_confirm')::boolean THEN
+        RETURN 'not_automatic';
+    ELSIF @extschema@._hold_is_over(old) THEN
+        RETURN 'hold_expired';
+    ELSIF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+        RETURN 'needs_staff';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_auto_confirm(jsonb, jsonb) IS 'Services may confirm their bookings by themselves.';
+
+CREATE FUNCTION @extschema@._guard_start(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    early interval;
+BEGIN
+    IF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+        RETURN 'needs_staff';
+    END IF;
+    SELECT s.early_start INTO early FROM @extschema@.services AS s WHERE s.id = (new ->> 'service_id')::uuid;
+    IF clock_timestamp() < (new ->> 'start_at')::timestamptz - early THEN
+        RETURN 'too_early';
+    ELSIF (new ->> 'staff_id')::uuid = usher.current_user_id() OR @extschema@._manages(new) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'not_assigned_to_you';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_start(jsonb, jsonb) IS 'The assigned staff member or a manager starts, not too early.';
+
+CREATE FUNCTION @extschema@._guard_complete(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (new ->> 'staff_id')::uuid = usher.current_user_id() OR @extschema@._manages(new) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'not_assigned_to_you';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_complete(jsonb, jsonb) IS 'The assigned staff member or a manager completes.';
+
+CREATE FUNCTION @extschema@._guard_cancel(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reason constant text := new ->> 'cancellation_reason';
+    has_begun constant boolean := clock_timestamp() >= (old ->> 'start_at')::timestamptz;
+BEGIN
+    IF reason = 'hold_expired' THEN
+        RETURN 'hold_is_open';
+    ELSIF reason = 'no_show' AND NOT has_begun THEN
+        RETURN 'no_show_before_start';
+    ELSIF @extschema@._manages(old) THEN
+        RETURN CASE WHEN reason IS NULL THEN 'reason_is_missing' END;
+    ELSIF @extschema@._is_customer(old) AND coalesce(reason, '') NOT IN ('no_show', 'rejected', 'user_deleted') THEN
+        RETURN CASE WHEN old ->> 'status' = 'confirmed' AND @extschema@._is_too_late(old) THEN 'too_late' END;
+    ELSIF (old ->> 'staff_id')::uuid = usher.current_user_id() AND reason = 'no_show' AND old ->> 'status' = 'confirmed' THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'not_your_booking';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_cancel(jsonb, jsonb) IS
+    'Customers cancel their own before the cut-off, managers with a reason, the assigned staff member a customer who did not come.';
+
+CREATE FUNCTION @extschema@._guard_abort(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT @extschema@._manages(old) THEN
+        RETURN 'not_manager_of_location';
+    ELSIF new ->> 'cancellation_reason' IS NULL OR coalesce(new ->> 'status_notes', '') = '' THEN
+        RETURN 'notes_are_missing';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_abort(jsonb, jsonb) IS 'Work that has begun is cancelled by a manager only, with notes.';
+
+CREATE FUNCTION @extschema@._guard_expire(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF new ->> 'cancellation_reason' = 'hold_expired' AND @extschema@._hold_is_over(old) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'hold_is_open';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_expire(jsonb, jsonb) IS 'A hold that ran out is cancelled by whoever notices it.';
+
+CREATE FUNCTION @extschema@._guard_withdraw(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner_id uuid;
+BEGIN
+    SELECT c.user_id INTO owner_id FROM @extschema@.customers AS c WHERE c.id = (old ->> 'customer_id')::uuid;
+    IF new ->> 'cancellation_reason' = 'user_deleted' AND owner_id IS NOT NULL AND @extschema@._user_is_gone(owner_id) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'customer_is_here';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_withdraw(jsonb, jsonb) IS 'Bookings of a deleted user are cancelled with the deletion.';
+
+CREATE FUNCTION @extschema@._guard_reschedule(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF old ->> 'status' = 'pending' AND @extschema@._hold_is_over(old) THEN
+        RETURN 'hold_expired';
+    ELSIF old ->> 'staff_id' IS NOT NULL AND new ->> 'staff_id' IS NULL THEN
+        RETURN 'staff_member_is_here'; -- see unassign
+    ELSIF @extschema@._manages(old) THEN
+        RETURN NULL;
+    ELSIF @extschema@._is_customer(old) THEN
+        IF old ->> 'staff_id' IS DISTINCT FROM new ->> 'staff_id' THEN
+            RETURN 'staff_is_chosen_by_managers';
+        END IF;
+        RETURN CASE WHEN @extschema@._is_too_late(old) THEN 'too_late' END;
+    END IF;
+    RETURN 'not_your_booking';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_reschedule(jsonb, jsonb) IS 'Customers move their own booking before the cut-off, managers also give it to somebody else.';
+
+CREATE FUNCTION @extschema@._guard_unassign(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF old ->> 'staff_id' IS NOT NULL AND new ->> 'staff_id' IS NULL AND old -> 'start_at' = new -> 'start_at'
+        AND NOT EXISTS (SELECT FROM @extschema@.location_staff AS ls WHERE ls.location_id = (old ->> 'location_id')::uuid
+            AND ls.staff_id = (old ->> 'staff_id')::uuid AND ls.is_active) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'staff_member_is_here';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_unassign(jsonb, jsonb) IS 'Bookings of somebody who works at the location no more are left without staff.';
+
+DO $do$
+BEGIN
+    PERFORM usher.define_machine('booking', replace($json$
+    {
+        "initial": ["pending"],
+        "terminal": ["completed", "cancelled"],
+        "transitions": [
+            {"from": null, "to": "pending", "action": "create", "event": "created"},
+            {"from": "pending", "to": "confirmed", "action": "confirm", "permission": "booking:confirm",
+             "guard": "@._guard_confirm(jsonb,jsonb)", "event": "confirmed"},
+            {"from": "pending", "to": "confirmed", "action": "auto_confirm",
+             "guard": "@._guard_auto_confirm(jsonb,jsonb)", "event": "confirmed"},
+            {"from": "confirmed", "to": "in_progress", "action": "start", "permission": "booking:start",
+             "guard": "@._guard_start(jsonb,jsonb)", "event": "started"},
+            {"from": "in_progress", "to": "completed", "action": "complete", "permission": "booking:complete",
+             "guard": "@._guard_complete(jsonb,jsonb)", "event": "completed"},
+            {"from": ["pending", "confirmed"], "to": "cancelled", "action": "cancel",
+             "guard": "@._guard_cancel(jsonb,jsonb)", "event": "cancelled"},
+            {"from": "pending", "to": "cancelled", "action": "expire",
+             "guard": "@._guard_expire(jsonb,jsonb)", "event": "cancelled"},
+            {"from": ["pending", "confirmed"], "to": "cancelled", "action": "withdraw",
+             "guard": "@._guard_withdraw(jsonb,jsonb)", "event": "cancelled"},
+            {"from": "in_progress", "to": "cancelled", "action": "abort", "permission": "booking:manage",
+             "guard": "@._guard_abort(jsonb,jsonb)", "event": "cancelled"},
+            {"from": "pending", "to": "pending", "action": "reschedule", "columns": ["start_at", "staff_id"],
+             "guard": "@._guard_reschedule(jsonb,jsonb)", "event": "rescheduled"},
+            {"from": "confirmed", "to": "confirmed", "action": "reschedule", "columns": ["start_at", "staff_id"],
+             "guard": "@._guard_reschedule(jsonb,jsonb)", "event": "rescheduled"},
+            {"from": "pending", "to": "pending", "action": "unassign", "columns": ["staff_id"],
+             "guard": "@._guard_unassign(jsonb,jsonb)", "event": "needs_staff"},
+            {"from": "confirmed", "to": "confirmed", "action": "unassign", "columns": ["staff_id"],
+             "guard": "@._guard_unassign(jsonb,jsonb)", "event": "needs_staff"}
+        ]
+    }$json$, '"@.', '"' || replace('@extschema@', '"', '\"') || '.')::jsonb);
+END
+$do$;

@@ -1,0 +1,19 @@
+-- Core features on these tables: the machine on the status, audit, modification times.
+DO $do$
+DECLARE
+    relation text;
+BEGIN
+    PERFORM usher.attach_machine('booking', '@extschema@.bookings'::regclass, 'status', jsonb_build_object(
+        'scope_column', 'location_id', 'reason_column', 'cancellation_reason', 'notes_column', 'status_notes',
+        'version_column', 'version', 'event_prefix', 'booking',
+        'payload_columns', jsonb_build_array('customer_id', 'service_id', 'location_id', 'staff_id', 'status', 'start_at', 'end_at',
+            'price_minor', 'currency', 'refund_due_minor', 'cancellation_reason', 'version')));
+    FOREACH relation IN ARRAY ARRAY['services', 'locations', 'location_hours', 'location_exceptions', 'location_services',
+        'location_staff', 'staff_skills', 'customers', 'bookings'] LOOP
+        PERFORM usher.enable_audit(format('@extschema@.%I', relation)::regclass);
+    END LOOP;
+    FOREACH relation IN ARRAY ARRAY['services', 'locations', 'location_staff', 'customers', 'bookings'] LOOP
+        PERFORM usher.enable_updated_at(format('@extschema@.%I', relation)::regclass);
+    END LOOP;
+END
+$do$;
