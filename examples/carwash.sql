@@ -106,7 +106,7 @@ SELECT pg_temp.expect('start', (SELECT status FROM wash.start_booking(:'booking'
 COMMIT;
 BEGIN;
 SELECT usher.authenticate(:'washer_token') IS NOT NULL AS somebody \gset
-SELECT usher.set_request_context('203.0.113.7', 'carwash.sql', 'carwash-story');
+SELECT usher.set_request_context('203.0.113.7', 'carwash.sql', 'carwash-story') \gset
 SELECT pg_temp.expect('completion', (SELECT status FROM wash.complete_booking(:'booking', 'spotless')), 'completed');
 COMMIT;
 
@@ -128,8 +128,8 @@ SELECT pg_temp.expect('the audit row of the completion', (
 
 \echo '--- 4. lockout, logout, refresh'
 SET ROLE carwash_app;
-SELECT pg_temp.expect('a wrong password', (SELECT error FROM usher.login(:'email', 'not my passphrase at all')), 'invalid_credentials')
-    FROM generate_series(1, 5);
+SELECT pg_temp.expect('wrong password no. ' || n, (SELECT error FROM usher.login(:'email', 'not my passphrase, no. ' || n)),
+    'invalid_credentials') FROM generate_series(1, 5) AS n;
 SELECT pg_temp.expect('the right password of a locked account', (SELECT error FROM usher.login(:'email', 'a long passphrase of mine')),
     'invalid_credentials');
 SELECT access_token AS next_token, refresh_token AS next_refresh, coalesce(error, '') AS error
@@ -137,7 +137,7 @@ SELECT access_token AS next_token, refresh_token AS next_refresh, coalesce(error
 SELECT pg_temp.expect('refresh', :'error', '');
 BEGIN;
 SELECT usher.authenticate(:'next_token') IS NOT NULL AS somebody \gset
-SELECT usher.logout();
+SELECT usher.logout() \gset
 COMMIT;
 SELECT pg_temp.expect('an access token after logout', pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'next_token')), '28000');
 RESET ROLE;
