@@ -114,17 +114,23 @@ Function describe(Oid oid) {
     function.name = raw.name;
     function.is_volatile = raw.is_volatile;
     int inputs = 0, outputs = 0;
+    bool has_unnamed_output = false;
     for (int i = 0; i < raw.count; ++i) {
         const char mode = raw.modes == nullptr ? PROARGMODE_IN : raw.modes[i];
         if (mode == PROARGMODE_VARIADIC) refuse("it has a VARIADIC argument");
-        if (mode == PROARGMODE_OUT || mode == PROARGMODE_TABLE || mode == PROARGMODE_INOUT) ++outputs;
+        const bool is_named = raw.names != nullptr && raw.names[i][0] != '\0';
+        if (mode == PROARGMODE_OUT || mode == PROARGMODE_TABLE || mode == PROARGMODE_INOUT) {
+            ++outputs;
+            has_unnamed_output = has_unnamed_output || !is_named;
+        }
         if (mode == PROARGMODE_OUT || mode == PROARGMODE_TABLE) continue;
-        if (raw.names == nullptr || raw.names[i][0] == '\0') refuse("its arguments need names");
+        if (!is_named) refuse("its arguments need names");
         function.arguments.push_back(make_argument(raw.names[i], raw.types[i], inputs >= raw.inputs - raw.defaults));
         ++inputs;
     }
     if (raw.result == RECORDOID && !raw.is_composite) refuse("its result has no column names");
-    function.is_named_column = outputs == 1 && raw.result != JSONBOID && raw.result != JSONOID;
+    if (outputs > 1 && has_unnamed_output) refuse("its result columns need names");
+    function.is_named_column = outputs == 1 && !has_unnamed_output && raw.result != JSONBOID && raw.result != JSONOID;
     if (raw.result == TRIGGEROID || raw.result == EVENT_TRIGGEROID || raw.result == INTERNALOID) refuse("its result is no data");
     if (raw.result == VOIDOID) function.result = Result::nothing;
     else if (raw.is_set) function.result = Result::rows;

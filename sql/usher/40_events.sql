@@ -333,7 +333,7 @@ REVOKE ALL ON FUNCTION usher.run_event_handlers(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.run_event_handlers(integer) IS
     'Calls the handlers of async subscriptions for events that wait, each in a savepoint of its own; what a handler does and that its event is done commit together. The background worker does this all the time; without it, any scheduler may.';
 
-CREATE FUNCTION usher.list_parked_events(consumer text DEFAULT NULL, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+CREATE FUNCTION usher.list_parked_events(of_consumer text DEFAULT NULL, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (event_id uuid, consumer text, event text, key text, attempts integer, error_message text, created_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -344,7 +344,7 @@ BEGIN
     RETURN QUERY
     SELECT d.event_id, d.consumer, d.event, d.key, d.attempts, d.error_message, d.created_at
     FROM usher.deliveries d
-    WHERE d.status = 'parked' AND (list_parked_events.consumer IS NULL OR d.consumer = list_parked_events.consumer)
+    WHERE d.status = 'parked' AND (of_consumer IS NULL OR d.consumer = of_consumer)
       AND (list_parked_events.after IS NULL OR d.event_id > list_parked_events.after)
     ORDER BY d.event_id, d.consumer
     LIMIT least(greatest(max_rows, 1), 1000);

@@ -83,7 +83,7 @@ BEGIN
         RETURN QUERY
         SELECT a.name, a.type, a.place
         FROM unnest(proc.proargnames, proc.proallargtypes, proc.proargmodes) WITH ORDINALITY AS a (name, type, mode, place)
-        WHERE a.mode IN ('o', 'b', 't');
+        WHERE a.mode IN ('o', 'b', 't') AND a.name <> ''; -- a single column without a name is a bare value
     ELSE
         RETURN QUERY
         SELECT a.attname::text, a.atttypid, a.attnum::bigint
@@ -164,7 +164,7 @@ BEGIN
     )
     SELECT jsonb_agg(jsonb_build_object('name', a.name, 'in', CASE WHEN a.in_path THEN 'path' ELSE 'query' END,
                                         'required', a.in_path OR NOT a.is_optional, 'schema', a.schema)
-                     ORDER BY NOT a.in_path, a.place) FILTER (WHERE a.in_path OR in_query),
+                     ORDER BY NOT a.in_path, a.place) FILTER (WHERE a.in_path OR (in_query AND a.schema ->> 'type' IS DISTINCT FROM 'object')), -- rows come in bodies only
            jsonb_object_agg(a.name, CASE WHEN a.is_optional THEN usher._nullable(a.schema) ELSE a.schema END)
                FILTER (WHERE NOT a.in_path AND NOT in_query),
            jsonb_agg(a.name ORDER BY a.place) FILTER (WHERE NOT a.in_path AND NOT in_query AND NOT a.is_optional)
