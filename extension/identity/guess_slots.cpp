@@ -1,6 +1,8 @@
 #include "identity/guess_slots.hpp"
 #include "core/digest.hpp"
+#include "identity/shared_guesses.hpp"
 #include "pg/guc.hpp"
+#include "pg/shared.hpp"
 #include "pg/spi.hpp"
 
 namespace usher::identity {
@@ -90,9 +92,34 @@ void GuessSlot::look_again() {
     state_.reset_required = row.boolean(3);
 }
 
+// Entering comes first and reading the row second: a failure that has left the shared counter by then is committed, so the row
+// shows it. At worst it is seen twice, and the next look puts that right.
+Admission GuessSlot::enter_shared() {
+    shared_guesses::Unseen others;
+    if (!shared_guesses::enter(subject_, others)) return Admission::busy;
+    shared_ = true;
+    look_again();
+    const LockoutRules rules = account_rules();
+    const std::int32_t seen = state_.failures;
+    state_ = shared_guesses::with_unseen(state_, others, rules);
+    const bool locked = refuses(state_, pg::clock_time());
+    // After a lock one at a time, before it as many as are left until the next.
+    const std::int32_t left = state_.failures >= rules.threshold ? 1 : rules.threshold - seen - others.failures;
+    if (!locked && others.evaluating < left) return Admission::granted;
+    leave();
+    return locked ? Admission::refused : Admission::busy;
+}
+
 Admission GuessSlot::enter() {
     const Instant deadline = pg::clock_time() + std::int64_t{1000} * guc::hash_wait;
     for (;;) {
+        if (pg::is_preloaded()) {
+            const Admission admission = enter_shared();
+            if (admission != Admission::busy) return admission;
+            if (pg::clock_time() >= deadline) return admission;
+            sleep_a_little();
+            continue;
+        }
         for (int slot = 0; slot <= single; ++slot) {
             if (!is_open(slot) || !try_slot(slot)) continue;
             // Whoever held it before has committed by now, or given it back: what he left is visible.
@@ -115,8 +142,20 @@ Admission GuessSlot::enter() {
 }
 
 void GuessSlot::leave() {
+    if (shared_) shared_guesses::leave(subject_);
+    shared_ = false;
     if (slot_ >= 0) release(slot_);
     slot_ = -1;
+}
+
+// A lock goes with the transaction, whatever happens; a counter has to be put back.
+GuessSlot::~GuessSlot() {
+    if (shared_) shared_guesses::leave(subject_);
+}
+
+void GuessSlot::spend() {
+    if (shared_) shared_guesses::fail(subject_);
+    shared_ = false;
 }
 
 } // namespace usher::identity

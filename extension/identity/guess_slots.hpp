@@ -1,4 +1,5 @@
-// Guess slots: the right to have one password evaluated. identity/guesses.hpp says why and how.
+// Guess slots: the right to have one password evaluated. identity/guesses.hpp says why and how. With the library preloaded they
+// are counters in shared memory, else locks of the server's lock table.
 #pragma once
 #include "identity/accounts.hpp"
 
@@ -13,6 +14,9 @@ enum class Admission { granted, refused, busy };
 
 class GuessSlot {
 public:
+    GuessSlot(const GuessSlot &) = delete;
+    GuessSlot &operator=(const GuessSlot &) = delete;
+    ~GuessSlot();
     /// The slots of an account.
     explicit GuessSlot(const Account &account);
     /// The slots of a name that no account has: it must take as long.
@@ -22,13 +26,16 @@ public:
     Admission enter();
     /// Gives the slot back: the password was right. Call it in the frame that called enter().
     void leave();
-    /// Bit of the slot for credentials.spent_slots; 0 for the single slot after a lock.
-    [[nodiscard]] std::uint64_t bit() const { return slot_ == single ? 0 : std::uint64_t{1} << slot_; }
+    /// The password was wrong: the slot is spent.
+    void spend();
+    /// Bit of the slot for credentials.spent_slots; 0 when it is not one of those.
+    [[nodiscard]] std::uint64_t bit() const { return slot_ < 0 || slot_ == single ? 0 : std::uint64_t{1} << slot_; }
     /// The state that the last look found.
     [[nodiscard]] const LockoutState &state() const { return state_; }
 
 private:
     static constexpr int single = 63;
+    Admission enter_shared();
     bool try_slot(int slot) const;
     void release(int slot) const;
     [[nodiscard]] bool is_open(int slot) const;
@@ -38,6 +45,7 @@ private:
     LockoutState state_;
     std::uint64_t spent_ = 0;
     int slot_ = -1;
+    bool shared_ = false; // counted in shared memory, no lock is held
 };
 
 } // namespace usher::identity

@@ -5,9 +5,9 @@
 #include "identity/guess_slots.hpp"
 #include "identity/hash_turns.hpp"
 #include "identity/passwords.hpp"
+#include "identity/shared_guesses.hpp"
 #include "operations/survivors.hpp"
 #include "pg/guc.hpp"
-#include "pg/shared.hpp"
 #include "pg/spi.hpp"
 
 namespace usher::identity {
@@ -61,33 +61,42 @@ LockoutState network_state(const pg::Row &row) {
     return state;
 }
 
-void tell_lock(const Account &account, const LockoutState &state) {
+void tell_lock(const Uuid &user_id, const LockoutState &state) {
     const std::string data = json::Object()
                                  .add("failed_login_attempts", std::int64_t{state.failures})
                                  .add("seconds", lock_seconds(state.failures, account_rules()))
                                  .add("reset_required", state.reset_required)
                                  .text();
-    record({"user.locked", data, "warning"}, account.id);
+    record({"user.locked", data, "warning"}, user_id);
 }
 
-void count_account_failure(const Account &account, std::uint64_t bit) {
-    const pg::Rows rows = lock_account.run({pg::uuid(account.id)});
-    if (rows.empty()) return; // erased meanwhile
+// As many bits as failures: the slots that are left must be those that the threshold leaves, also when a failure had no slot of
+// its own because it was counted in shared memory.
+std::uint64_t spend_one(std::uint64_t spent, std::uint64_t bit) {
+    return bit != 0 ? spent | bit : spent | (spent + 1);
+}
+
+void count_account_failure(const Uuid &user_id, std::uint64_t bit, std::int32_t count, Instant now) {
+    const pg::Rows rows = lock_account.run({pg::uuid(user_id)});
+    if (rows.empty()) return; // erased meanwhile, or a name that nobody has
     const pg::Row row = rows.front();
     LockoutState state;
     state.failures = row.int4(0);
-    const std::uint64_t spent = static_cast<std::uint64_t>(row.int8(1)) | bit;
+    auto spent = static_cast<std::uint64_t>(row.int8(1));
     state.last_failure = row.optional_time(2).value_or(0);
     state.locked_until = row.optional_time(3).value_or(0);
     state.lockout_count = row.int4(4);
     state.last_lock = row.optional_time(5).value_or(0);
     state.reset_required = row.boolean(6);
     const Instant locked_before = state.locked_until;
-    state = after_failure(state, account_rules(), pg::clock_time());
-    save_account.run({pg::uuid(account.id), pg::int4(state.failures), pg::int8(static_cast<std::int64_t>(spent)),
+    for (std::int32_t i = 0; i < count; ++i) {
+        state = after_failure(state, account_rules(), now);
+        spent = spend_one(spent, bit);
+    }
+    save_account.run({pg::uuid(user_id), pg::int4(state.failures), pg::int8(static_cast<std::int64_t>(spent)),
                       instant_or_null(state.last_failure), instant_or_null(state.locked_until), pg::int4(state.lockout_count),
                       instant_or_null(state.last_lock), pg::boolean(state.reset_required)});
-    if (state.locked_until != locked_before) tell_lock(account, state);
+    if (state.locked_until != locked_before) tell_lock(user_id, state);
 }
 
 void count_network_failure(const std::string &network, std::string_view name) {
@@ -122,8 +131,9 @@ Verdict refuse_unseen(const std::optional<Account> &account, const std::string &
     if (!account) return {unknown_user};
     if (!account->may_log_in()) return {account_inactive};
     if (account->password_hash.empty()) return {no_password};
-    if (account->lockout.reset_required) return {reset_required, -1};
-    if (refuses(account->lockout, now)) return {account_locked, retry_after(account->lockout, now)};
+    const LockoutState state = shared_guesses::with_unseen(account->lockout, shared_guesses::look(account->id), account_rules());
+    if (state.reset_required) return {reset_required, -1};
+    if (refuses(state, now)) return {account_locked, retry_after(state, now)};
     return {};
 }
 } // namespace
@@ -137,7 +147,10 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
     Verdict verdict = refuse_unseen(account, network);
     const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive || verdict.refusal == no_password;
 
-    GuessSlot slot = verdict.is_right() ? GuessSlot(*account) : GuessSlot(subject);
+    std::optional<GuessSlot> chosen;
+    if (verdict.is_right()) chosen.emplace(*account);
+    else chosen.emplace(subject);
+    GuessSlot &slot = *chosen;
     if (counts) {
         switch (slot.enter()) {
         case Admission::granted: break;
@@ -165,7 +178,8 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
     }
     if (verdict.is_right()) {
         verdict.refusal = wrong_password;
-        count_account_failure(*account, slot.bit());
+        slot.spend();
+        count_account_failure(account->id, slot.bit(), 1, pg::clock_time());
     } else {
         slot.leave();
     }
@@ -175,6 +189,7 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
 
 void forget_failures(const Account &account, const Origin &origin) {
     clear_account.run({pg::uuid(account.id)});
+    shared_guesses::forget(account.id);
     if (const std::string network = network_of(origin); !network.empty()) clear_network.run({pg::text(network)});
 }
 
@@ -200,6 +215,11 @@ std::int64_t public_retry_after(const Verdict &verdict) {
     return verdict.is_lock() && guc::reveal_lockout && verdict.retry_after > 0 ? verdict.retry_after : 0;
 }
 
-void unlock(const Uuid &user_id) { open_account.run({pg::uuid(user_id)}); }
+void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure) { count_account_failure(user_id, 0, count, last_failure); }
+
+void unlock(const Uuid &user_id) {
+    open_account.run({pg::uuid(user_id)});
+    shared_guesses::forget(user_id);
+}
 
 } // namespace usher::identity

@@ -10,6 +10,9 @@
 // it until the end of the transaction, and marks it as spent in the account's row, so that the slot is gone for good at the
 // very moment when its lock is. Slots that are taken or spent never exceed the threshold: neither can evaluated wrong guesses. When all
 // slots are spent the account is locked; after the lock there is one slot only.
+//
+// That needs no preload, but what a transaction counts is gone when it is rolled back. With the library preloaded the slots are
+// counters in shared memory instead (identity/shared_guesses.hpp), by the same rules, and failures survive.
 #pragma once
 #include "identity/accounts.hpp"
 
@@ -38,6 +41,9 @@ void record_attempt(std::string_view name, const std::optional<Account> &account
 const char *public_error(const Verdict &verdict);
 /// retry_after for the caller, 0 when it is not told.
 std::int64_t public_retry_after(const Verdict &verdict);
+
+/// Adds failures to the row of an account that were counted elsewhere; returns at once when there is no such account.
+void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure);
 
 /// Ends the lockout of an account.
 void unlock(const Uuid &user_id);

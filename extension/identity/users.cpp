@@ -7,6 +7,7 @@
 #include "identity/one_time_tokens.hpp"
 #include "identity/passwords.hpp"
 #include "identity/sessions.hpp"
+#include "identity/shared_guesses.hpp"
 #include "pg/args.hpp"
 #include "pg/guc.hpp"
 #include "pg/result.hpp"
@@ -68,6 +69,7 @@ void replace_hash(const Account &account, const std::string &hash) {
         trim_former.run({pg::uuid(account.id), pg::int8(guc::password_history)});
     }
     save_password.run({pg::uuid(account.id), pg::text(hash)});
+    shared_guesses::forget(account.id);
 }
 
 /// The new password is in force: other sessions and open reset tokens belong to whoever knew the old one.

@@ -37,6 +37,12 @@ void TransactionState::roll_back(SubTransactionId level) {
     }
 }
 
+// All that is left goes, seen by `hook` if there is one.
+void TransactionState::settle(EndHook hook) {
+    for (; hook != nullptr && top_ != nullptr; top_ = top_->outer) hook(top_);
+    top_ = nullptr;
+}
+
 void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
     switch (event) {
     case XACT_EVENT_ABORT:
@@ -45,8 +51,11 @@ void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
         break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PARALLEL_COMMIT:
+        for (TransactionState *state = first; state != nullptr; state = state->next_) state->settle(state->on_commit_);
+        break;
     case XACT_EVENT_PREPARE: // a prepared transaction is nobody's: identity does not travel with it
-        for (TransactionState *state = first; state != nullptr; state = state->next_) state->top_ = nullptr;
+        for (TransactionState *state = first; state != nullptr; state = state->next_)
+            state->settle(state->on_commit_ == nullptr ? nullptr : state->on_abort_);
         break;
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PARALLEL_PRE_COMMIT:
