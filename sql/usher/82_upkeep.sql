@@ -97,9 +97,10 @@ BEGIN
             AND current_setting('log_parameter_max_length') <> '0';
     END IF;
     RETURN QUERY SELECT format('%s is granted to PUBLIC', p.oid::regprocedure), 'critical', format('REVOKE ALL ON FUNCTION %s FROM PUBLIC;', p.oid::regprocedure)
-        FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema JOIN pg_proc p ON p.pronamespace = n.oid
-        WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0)
-            AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
+        FROM usher._installed() i JOIN pg_extension e ON e.extname = i.extension
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+        JOIN pg_proc p ON p.oid = d.objid
+        WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
     IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer) FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
         OR (SELECT s.setting::integer < s.boot_val::integer FROM pg_settings s WHERE s.name = 'usher.argon2_iterations') THEN
         RETURN QUERY VALUES ('Argon2id runs with less than the OWASP minimum', 'warning', 'Raise usher.argon2_memory to 19 MiB or more with usher.argon2_iterations of 2 or more.');
