@@ -178,7 +178,7 @@ COMMENT ON FUNCTION @extschema@._complete_booking() IS 'Row trigger of bookings:
 
 CREATE FUNCTION @extschema@._peak_now(location_id uuid, start_at timestamptz, end_at timestamptz) RETURNS integer
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -199,7 +199,7 @@ COMMENT ON FUNCTION @extschema@._peak_now(uuid, timestamptz, timestamptz) IS
 
 CREATE FUNCTION @extschema@._take_guards(booking_ids uuid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -249,7 +249,7 @@ COMMENT ON FUNCTION @extschema@._fence(text, uuid[]) IS 'Makes a transaction wit
 
 CREATE FUNCTION @extschema@._expire_rivals(booking_ids uuid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -273,7 +273,7 @@ COMMENT ON FUNCTION @extschema@._expire_rivals(uuid[]) IS 'Cancels holds that ra
 
 CREATE FUNCTION @extschema@._place_claims(booking_ids uuid[], check_capacity boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -5,12 +5,12 @@ CREATE FUNCTION @extschema@._on_grid(location_id uuid, start_at timestamptz, slo
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM @extschema@._open_periods(location_id, start_at, start_at + interval '1 second') AS p
-        WHERE lower(p) <= start_at
-            AND mod(extract(epoch FROM start_at - lower(p))::numeric, extract(epoch FROM slot_step)::numeric) = 0);
+    RETURN (SELECT bool_or(mod(extract(epoch FROM start_at - lower(p))::numeric, extract(epoch FROM slot_step)::numeric) = 0)
+        FROM @extschema@._open_periods(location_id, start_at, start_at + interval '1 second') AS p WHERE lower(p) <= start_at);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._on_grid(uuid, timestamptz, interval) IS 'Whether a slot begins then: grids start with each opening period.';
+COMMENT ON FUNCTION @extschema@._on_grid(uuid, timestamptz, interval) IS
+    'Whether a slot begins then: grids start with each opening period. NULL when the location is closed then.';
 
 CREATE FUNCTION @extschema@.find_slots(location_id uuid, service_id uuid, window_start timestamptz DEFAULT NULL,
     window_end timestamptz DEFAULT NULL, staff_id uuid DEFAULT NULL, max_rows integer DEFAULT 200)

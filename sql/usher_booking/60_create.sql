@@ -65,9 +65,6 @@ BEGIN
     ELSIF start_at > clock_timestamp() + (CASE WHEN by_manager THEN interval '1095 days' ELSE (service).horizon END) THEN
         PERFORM usher.raise_error('notice_or_horizon', 'the start is too far ahead',
             jsonb_build_object('rule', 'horizon', 'horizon', (service).horizon, 'start_at', start_at));
-    ELSIF NOT @extschema@._is_open(location_id, start_at, start_at + (service).duration) THEN
-        PERFORM usher.raise_error('outside_hours', 'location is not open during the whole booking',
-            jsonb_build_object('location_id', location_id, 'start_at', start_at, 'end_at', start_at + (service).duration));
     ELSIF NOT by_manager AND NOT @extschema@._on_grid(location_id, start_at, (service).slot_step) THEN
         PERFORM usher.raise_error('not_on_slot_grid', 'no slot begins at this time',
             jsonb_build_object('start_at', start_at, 'slot_step', (service).slot_step));
@@ -75,7 +72,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._check_start(@extschema@.services, uuid, timestamptz, boolean) IS
-    'Notice, horizon, opening hours and slot grid of a start.';
+    'Notice, horizon and slot grid of a start; opening hours are the business of the trigger.';
 
 CREATE FUNCTION @extschema@._staff_candidates(location_id uuid, service @extschema@.services, start_at timestamptz) RETURNS SETOF uuid
     LANGUAGE plpgsql VOLATILE
