@@ -1,5 +1,8 @@
 -- What makes a booking right, for raw SQL as well as for the functions. A row trigger completes and checks the row; a statement
 -- trigger then takes the guards, the claims and the capacity. Order of locks: user and location, guards (sorted), claims.
+--
+-- Some functions set how they are planned: planning their statements anew for each call would cost more than running them, and a plan
+-- that is kept must go by index even if it was made while the tables were empty.
 
 CREATE FUNCTION @extschema@._lock_customer(customer_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -178,7 +181,8 @@ COMMENT ON FUNCTION @extschema@._complete_booking() IS 'Row trigger of bookings:
 
 CREATE FUNCTION @extschema@._peak_now(location_id uuid, start_at timestamptz, end_at timestamptz) RETURNS integer
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- see above
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -199,7 +203,8 @@ COMMENT ON FUNCTION @extschema@._peak_now(uuid, timestamptz, timestamptz) IS
 
 CREATE FUNCTION @extschema@._take_guards(booking_ids uuid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- see above
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -249,7 +254,8 @@ COMMENT ON FUNCTION @extschema@._fence(text, uuid[]) IS 'Makes a transaction wit
 
 CREATE FUNCTION @extschema@._expire_rivals(booking_ids uuid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- see above
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -273,7 +279,8 @@ COMMENT ON FUNCTION @extschema@._expire_rivals(uuid[]) IS 'Cancels holds that ra
 
 CREATE FUNCTION @extschema@._place_claims(booking_ids uuid[], check_capacity boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan -- planning would cost more than running
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- see above
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('races');
 $node->init;
-$node->append_conf('postgresql.conf', "max_connections = 60\nmax_locks_per_transaction = 128\n");
+$node->append_conf('postgresql.conf', "max_connections = 200\n");
 $node->start;
 
 my $seconds = $ENV{BOOKING_HUNT_SECONDS} // 5; # of the deadlock hunt, per isolation level
