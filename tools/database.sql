@@ -1,11 +1,8 @@
 -- What every database of ours begins with: all extensions, and the role that the gateway connects as. May run again.
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-SELECT count(*) > 0 AS booking FROM pg_available_extensions WHERE name = 'usher_booking' \gset
-\if :booking
 CREATE SCHEMA IF NOT EXISTS wash;
 CREATE EXTENSION IF NOT EXISTS usher_booking SCHEMA wash CASCADE;
-\endif
 
 DO $$
 BEGIN

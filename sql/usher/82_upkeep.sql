@@ -101,6 +101,11 @@ BEGIN
         JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc p ON p.oid = d.objid
         WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+    -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
+    RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema), 'warning',
+            format('The extension %s was installed later: SELECT usher.grant_access(%L, %L);', i.extension, r.role_name, r.level)
+        FROM usher.database_roles r CROSS JOIN usher._installed() i
+        WHERE EXISTS (SELECT FROM pg_roles a WHERE a.rolname = r.role_name) AND NOT has_schema_privilege(r.role_name, i.schema, 'USAGE');
     IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer) FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
         OR (SELECT s.setting::integer < s.boot_val::integer FROM pg_settings s WHERE s.name = 'usher.argon2_iterations') THEN
         RETURN QUERY VALUES ('Argon2id runs with less than the OWASP minimum', 'warning', 'Raise usher.argon2_memory to 19 MiB or more with usher.argon2_iterations of 2 or more.');
