@@ -1,5 +1,7 @@
 -- Bookings: the rules of making them, the transitions, who may do what, and every error once.
 SET client_min_messages = warning;
+SET DateStyle = ISO;
+SET IntervalStyle = postgres;
 SET TimeZone = 'UTC';
 
 CREATE SCHEMA booking_test;

@@ -2,6 +2,8 @@
 -- Expected instants come from another implementation (Python's zoneinfo, searching minute by minute), not from PostgreSQL.
 SET TimeZone = 'Asia/Tokyo'; -- the session's zone must not matter
 SET client_min_messages = warning;
+SET DateStyle = ISO;
+SET IntervalStyle = postgres;
 
 CREATE TEMP TABLE expected (zone text, local timestamp, first_instant timestamptz, last_instant timestamptz);
 INSERT INTO expected VALUES
