@@ -97,7 +97,7 @@ BEGIN
     -- names are separated by white space; a table may be followed by its readable columns: users(id,email)
     FOR item IN SELECT m[1] FROM regexp_matches(names, '[a-z0-9_]+(?:\([^)]*\))?', 'g') AS m LOOP
         IF kind = 'function' THEN
-            FOR target IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = schema_name::text::regnamespace AND p.proname = item LOOP
+            FOR target IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = quote_ident(schema_name)::regnamespace AND p.proname = item LOOP
                 EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', target, role);
             END LOOP;
         ELSIF to_regclass(format('%I.%I', schema_name, split_part(item, '(', 1))) IS NULL THEN
