@@ -61,7 +61,8 @@ show  = @$(if $(V),:,echo '  $1')
 
 $(shlib): $(here)/extension/exports.map
 
-$(BUILD)/obj/%.o: $(here)/extension/%.cpp $(here)/META.json
+$(BUILD)/obj/init.o: $(here)/META.json # has the version in it
+$(BUILD)/obj/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CXX $*.cpp)
 	$(Q)$(COMPILE.cc) -o $@ '$<'
