@@ -1,15 +1,18 @@
 // usher.audit_change(): one audit row per row that a statement changed. Statement level, with transition tables.
 #include "audit/audit.hpp"
+#include "audit/json_writer.hpp"
 #include "audit/log_writer.hpp"
 #include "audit/row_encoder.hpp"
 #include "core/json.hpp"
+#include "pg/result.hpp"
 #include "pg/spi.hpp"
+#include <forward_list>
 
 namespace usher::audit {
 
 namespace {
-/// The lists of the trigger's argument: {"exclude": [...], "redact": [...], "key": [...]}. Whatever it cannot read it
-/// passes over: auditing never makes a correct write fail.
+/// The lists of the trigger's argument: {"exclude": [...], "redact": [...], "key": [...], "numbers": {"column": 3}}.
+/// Whatever it cannot read it passes over: auditing never makes a correct write fail.
 class Lists {
 public:
     explicit Lists(const char *options) {
@@ -19,24 +22,26 @@ public:
         read(document, "redact", redact_);
         has_key_ = read(document, "key", key_);
     }
-    [[nodiscard]] std::vector<const char *> exclude() const { return pointers(exclude_); }
-    [[nodiscard]] std::vector<const char *> redact() const { return pointers(redact_); }
-    [[nodiscard]] std::vector<const char *> key() const { return pointers(key_); }
+    [[nodiscard]] NameList exclude() const { return view(exclude_); }
+    [[nodiscard]] NameList redact() const { return view(redact_); }
+    [[nodiscard]] NameList key() const { return view(key_); }
     [[nodiscard]] bool has_key() const { return has_key_; }
 
 private:
-    static bool read(const json::Document &document, std::string_view name, std::vector<std::string> &into) {
-        const std::optional<json::Value> list = document.root().find(name);
-        if (!list || !list->is_array()) return false;
-        for (const json::Member element : list->members()) into.push_back(element.value.as_string());
+    bool read(const json::Document &document, std::string_view list, std::vector<NamedColumn> &into) {
+        const std::optional<json::Value> names = document.root().find(list), numbers = document.root().find("numbers");
+        if (!names || !names->is_array()) return false;
+        for (const json::Member element : names->members()) {
+            const std::string &name = names_.emplace_front(element.value.as_string());
+            const std::optional<json::Value> number = numbers ? numbers->find(name) : std::nullopt;
+            into.push_back({name.c_str(), static_cast<int>(number ? number->as_int64().value_or(0) : 0)});
+        }
         return true;
     }
-    static std::vector<const char *> pointers(const std::vector<std::string> &names) {
-        std::vector<const char *> made;
-        for (const std::string &each : names) made.push_back(each.c_str());
-        return made;
-    }
-    std::vector<std::string> exclude_, redact_, key_;
+    static NameList view(const std::vector<NamedColumn> &list) { return {list.data(), static_cast<int>(list.size())}; }
+
+    std::forward_list<std::string> names_; // what the lists point at
+    std::vector<NamedColumn> exclude_, redact_, key_;
     bool has_key_ = false;
 };
 
@@ -52,11 +57,7 @@ const RowEncoder *find_encoder(Relation relation, const char *options) {
         pg::call([&] { MemoryContextDelete(old); });
     }
     const Lists lists(options);
-    const std::vector<const char *> exclude = lists.exclude(), redact = lists.redact(), key = lists.key();
-    const auto list = [](const std::vector<const char *> &names) {
-        return NameList{names.data(), static_cast<int>(names.size())};
-    };
-    const NameList excluded = list(exclude), redacted = list(redact), keys = list(key);
+    const NameList excluded = lists.exclude(), redacted = lists.redact(), keys = lists.key();
     RowEncoder *const made = pg::call(
         [&] { return make_encoder(relation, options, excluded, redacted, lists.has_key() ? &keys : nullptr); });
     kept->emplace(oid, made);
@@ -102,11 +103,10 @@ struct Run {
         encode_key(encoder, &buffer, slot, &row.key, &row.resource_id);
     }
 
-    void add(LogRow row) { writer.add(row); }
-
-    void whole(const TupleTableSlot *slot, bool is_new) {
+    void whole(const TupleTableSlot *slot, bool is_new, bool is_gone = false) {
         MemoryContext const caller = MemoryContextSwitchTo(writer.batch());
         LogRow row;
+        row.is_gone = is_gone;
         identify(row, slot);
         (is_new ? row.new_values : row.old_values) = encode_row(encoder, &buffer, slot);
         MemoryContextSwitchTo(caller);
@@ -141,7 +141,7 @@ struct Run {
             CHECK_FOR_INTERRUPTS();
             if (new_row == nullptr || (gone > 0 && !same_key(old_row, new_row))) {
                 --gone;
-                whole(old_row, false);
+                whole(old_row, false, true);
                 continue;
             }
             difference(old_row, new_row);
@@ -237,4 +237,10 @@ USHER_FUNCTION(usher_audit_change) {
     const Statement statement{&actor, &context, encoder->resource_type, action_of(data->tg_event)};
     pg::call([&] { log_statement(data, *encoder, statement); });
     return PointerGetDatum(nullptr);
+}
+
+/// usher._audit_form()
+USHER_FUNCTION(usher_audit_form) {
+    if (PG_ARGISNULL(0)) return usher::pg::null_result(fcinfo);
+    return usher::pg::call([&] { return usher::audit::row_to_jsonb(PG_GETARG_DATUM(0)); });
 }

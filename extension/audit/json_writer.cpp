@@ -1,4 +1,5 @@
 #include "audit/json_writer.hpp"
+#include "core/json.hpp"
 #include "pg/guc.hpp"
 
 namespace usher::audit {
@@ -135,6 +136,15 @@ char *output_text(const ValueType &type, FmgrInfo *output, Datum value) {
     return output != nullptr ? OutputFunctionCall(output, value) : OidOutputFunctionCall(type.output, value);
 }
 
+/// A value of type json as jsonb; nullptr when jsonb would refuse it (duplicate keys, \\u0000, huge numbers …).
+const Jsonb *json_to_jsonb(Datum value) {
+    static auto *const document = new json::Document; // keeps its memory, never destroyed
+    const text *const bytes = DatumGetTextPP(value);
+    const std::string_view view(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+    if (!document->parse(view, {value_limit(), 64})) return nullptr;
+    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(bytes))));
+}
+
 // --- arrays and composite values, through the server's own builder
 // -----------------------------------------------------
 
@@ -206,24 +216,41 @@ void push_row(JsonbParseState **state, Datum value) {
     ReleaseTupleDesc(desc);
 }
 
+/// May the value be kept outside of its row, as something of any length?
+bool is_stored_apart(const ValueType &type) {
+    return type.kind == Kind::text || type.kind == Kind::bytea || type.kind == Kind::json || type.kind == Kind::jsonb ||
+           type.kind == Kind::array || type.kind == Kind::row;
+}
+
+void push_jsonb(JsonbParseState **state, JsonbIteratorToken token, const Jsonb *json) {
+    JsonbValue made;
+    auto *const root = const_cast<JsonbContainer *>(&json->root);
+    if (!JB_ROOT_IS_SCALAR(json)) { // taken apart and put together again
+        made.type = jbvBinary;
+        made.val.binary.data = root;
+        made.val.binary.len = static_cast<int>(VARSIZE(json) - VARHDRSZ);
+    } else
+        JsonbExtractScalar(root, &made);
+    pushJsonbValue(state, token, &made);
+}
+
 void push_value(JsonbParseState **state, JsonbIteratorToken token, const ValueType &type, Datum value) {
     check_stack_depth();
     JsonbValue made;
+    if (is_stored_apart(type) && toast_raw_datum_size(value) > value_limit()) {
+        pushJsonbValue(state, token, omitted(toast_raw_datum_size(value) - VARHDRSZ));
+        return;
+    }
     switch (type.kind) {
     case Kind::array: push_array(state, type, value); return;
     case Kind::row: push_row(state, value); return;
-    case Kind::jsonb: {
-        // a container is taken apart and put together again; a scalar is one
-        Jsonb *const json = DatumGetJsonbP(value);
-        if (!JB_ROOT_IS_SCALAR(json)) {
-            made.type = jbvBinary;
-            made.val.binary.data = &json->root;
-            made.val.binary.len = VARSIZE(json) - VARHDRSZ;
-        } else
-            JsonbExtractScalar(&json->root, &made);
-        pushJsonbValue(state, token, &made);
+    case Kind::json:
+        if (const Jsonb *const json = json_to_jsonb(value); json != nullptr)
+            push_jsonb(state, token, json);
+        else
+            push_string(state, token, value_text(type, nullptr, value));
         return;
-    }
+    case Kind::jsonb: push_jsonb(state, token, DatumGetJsonbP(value)); return;
     case Kind::boolean:
         made.type = jbvBool;
         made.val.boolean = DatumGetBool(value);
@@ -267,8 +294,7 @@ JEntry write_nested(StringInfo buffer, const ValueType &type, Datum value) {
     return write_container(buffer, json);
 }
 
-JEntry write_jsonb(StringInfo buffer, Datum value) {
-    const Jsonb *const json = DatumGetJsonbP(value);
+JEntry write_jsonb(StringInfo buffer, const Jsonb *json) {
     if (!JB_ROOT_IS_SCALAR(json)) return write_container(buffer, json);
     JsonbValue scalar;
     JsonbExtractScalar(const_cast<JsonbContainer *>(&json->root), &scalar);
@@ -280,6 +306,15 @@ JEntry write_jsonb(StringInfo buffer, Datum value) {
     }
 }
 } // namespace
+
+Datum row_to_jsonb(Datum row) {
+    JsonbParseState *state = nullptr;
+    // a state begins with a container: the value stands in an array of one
+    pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
+    push_row(&state, row);
+    const JsonbValue *const whole = pushJsonbValue(&state, WJB_END_ARRAY, nullptr);
+    return JsonbPGetDatum(JsonbValueToJsonb(&whole->val.array.elems[0]));
+}
 
 JEntry write_string(StringInfo buffer, const char *text, std::size_t length) {
     if (is_too_large(*buffer, length)) return write_omitted(buffer, length);
@@ -302,6 +337,7 @@ char *value_text(const ValueType &type, FmgrInfo *output, Datum value) {
     case Kind::float4:
     case Kind::float8: return float_text(type, value);
     case Kind::numeric: return numeric_text(DatumGetNumeric(value));
+    case Kind::json:
     case Kind::text: return TextDatumGetCString(value);
     case Kind::boolean: return pstrdup(DatumGetBool(value) ? "true" : "false");
     case Kind::datetime: return datetime_text(type, value);
@@ -310,7 +346,7 @@ char *value_text(const ValueType &type, FmgrInfo *output, Datum value) {
         uuid_to_text(value, out);
         return out;
     case Kind::bytea: return bytea_text(value);
-    case Kind::jsonb:
+    case Kind::jsonb: return JsonbToCString(nullptr, &DatumGetJsonbP(value)->root, 0);
     case Kind::array:
     case Kind::row:
     case Kind::other: break;
@@ -351,16 +387,19 @@ JEntry write_value(StringInfo buffer, const ValueType &type, FmgrInfo *output, D
     default: break;
     }
     // What may be stored outside of the row is measured before it is fetched. Bytes double in length as text.
-    if (type.kind != Kind::other) {
+    if (is_stored_apart(type)) {
         const std::size_t size = toast_raw_datum_size(value) - VARHDRSZ;
         if (is_too_large(*buffer, type.kind == Kind::bytea ? 2 * size : size)) return write_omitted(buffer, size);
     }
     switch (type.kind) {
+    case Kind::json:
+        if (const Jsonb *const json = json_to_jsonb(value); json != nullptr) return write_jsonb(buffer, json);
+        [[fallthrough]];
     case Kind::text: {
         const text *const bytes = DatumGetTextPP(value);
         return write_string(buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
     }
-    case Kind::jsonb: return write_jsonb(buffer, value);
+    case Kind::jsonb: return write_jsonb(buffer, DatumGetJsonbP(value));
     case Kind::array:
     case Kind::row: return write_nested(buffer, type, value);
     default: {

@@ -126,6 +126,8 @@ void LogWriter::fill_constants(const Statement &statement) {
     constants_[created_at] = TimestampTzGetDatum(now);
     constants_[event_type] = CStringGetTextDatum(psprintf("row.%s", statement.action));
     constants_[action] = CStringGetTextDatum(statement.action);
+    deleted_type_ = CStringGetTextDatum("row.delete");
+    deleted_action_ = CStringGetTextDatum("delete");
     constants_[severity] = CStringGetTextDatum("info");
     constants_[source] = CStringGetTextDatum("trigger");
     constants_[outcome] = CStringGetTextDatum("success");
@@ -149,7 +151,7 @@ void LogWriter::fill_constants(const Statement &statement) {
     const Datum empty = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
     constants_[event_data] = constants_[metadata] = empty;
     nulls_[error_message] = true;
-    constants_[transaction_id] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+    constants_[transaction_id] = Int64GetDatum(static_cast<int64>(U64FromFullTransactionId(GetTopFullTransactionId())));
     constants_[statement_id] = Int32GetDatum(static_cast<int32>(GetCurrentCommandId(true)));
 }
 
@@ -161,8 +163,9 @@ void LogWriter::open(const Statement &statement) {
     slot_count_ = count_ = 0;
     memory_ = CurrentMemoryContext;
     batch_ = AllocSetContextCreate(memory_, "usher audit batch", ALLOCSET_DEFAULT_SIZES);
-    fill_constants(statement);
+    // The lock first, then the clock: sealing relies on ids being younger than the lock.
     log_ = table_open(get_relname_relid("audit_logs", get_namespace_oid("usher", false)), RowExclusiveLock);
+    fill_constants(statement);
     if (!open_partition() && partition_ != nullptr) {
         table_close(partition_, NoLock);
         partition_ = nullptr;
@@ -224,6 +227,10 @@ void LogWriter::write_directly() {
             slot->tts_values[position] = value;
             slot->tts_isnull[position] = value == 0;
         };
+        if (row.is_gone) {
+            put(event_type, deleted_type_);
+            put(action, deleted_action_);
+        }
         put(resource_id_column, row.resource_id);
         put(key, row.key);
         put(old_values, row.old_values);
@@ -254,7 +261,7 @@ void LogWriter::write_through_spi() {
     static constexpr Oid types[position_count] = {UUIDOID,  TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID,  TEXTOID,
                                                   TEXTOID,  UUIDOID,        TEXTOID, UUIDOID,  TEXTOID,  INETOID,
                                                   TEXTOID,  TEXTOID,        TEXTOID, TEXTOID,  JSONBOID, JSONBOID,
-                                                  JSONBOID, JSONBOID,       TEXTOID, JSONBOID, XID8OID,  INT4OID};
+                                                  JSONBOID, JSONBOID,       TEXTOID, JSONBOID, INT8OID,  INT4OID};
     for (int i = 0; i < count_; ++i) {
         pg::Param params[position_count];
         for (int p = 0; p < position_count; ++p)
@@ -264,6 +271,10 @@ void LogWriter::write_through_spi() {
         const auto put = [&params](Position position, Datum value) {
             params[position] = value == 0 ? pg::null(types[position]) : pg::datum(types[position], value);
         };
+        if (row.is_gone) {
+            put(event_type, deleted_type_);
+            put(action, deleted_action_);
+        }
         put(resource_id_column, row.resource_id);
         put(key, row.key);
         put(old_values, row.old_values);

@@ -23,6 +23,7 @@ struct Statement {
 /// What differs from row to row. A Datum of 0 is NULL.
 struct LogRow {
     Datum resource_id = 0, key = 0, old_values = 0, new_values = 0;
+    bool is_gone = false; // an update that made the row vanish: logged as a delete
 };
 
 class LogWriter {
@@ -54,6 +55,7 @@ private:
     LogRow rows_[batch_rows];
     pg_uuid_t ids_[batch_rows];
     int count_;
+    Datum deleted_type_, deleted_action_;
     Datum constants_[24];
     bool nulls_[24];
     pg_uuid_t id_, actor_id_, session_id_;

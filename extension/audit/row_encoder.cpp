@@ -17,8 +17,8 @@ Kind kind_of(Oid base) {
     case TEXTOID:
     case VARCHAROID:
     case BPCHAROID:
-    case XMLOID:
-    case JSONOID: return Kind::text;
+    case XMLOID: return Kind::text;
+    case JSONOID: return Kind::json;
     case BOOLOID: return Kind::boolean;
     case DATEOID:
     case TIMEOID:
@@ -46,9 +46,19 @@ bool reads_settings(const ValueType &type) {
            category != TYPCATEGORY_NUMERIC && type.base != CHAROID && type.base != MONEYOID;
 }
 
-bool contains(NameList list, const char *name) {
-    return std::any_of(list.names, list.names + list.count,
-                       [&](const char *each) { return std::strcmp(each, name) == 0; });
+bool has_column(TupleDesc desc, const char *name) {
+    for (int i = 0; i < desc->natts; ++i) {
+        const Form_pg_attribute attribute = TupleDescAttr(desc, i);
+        if (!attribute->attisdropped && std::strcmp(NameStr(attribute->attname), name) == 0) return true;
+    }
+    return false;
+}
+
+bool contains(NameList list, TupleDesc desc, int index) {
+    const char *const name = NameStr(TupleDescAttr(desc, index)->attname);
+    return std::any_of(list.columns, list.columns + list.count, [&](const NamedColumn &each) {
+        return std::strcmp(each.name, name) == 0 || (each.number == index + 1 && !has_column(desc, each.name));
+    });
 }
 
 void add_column(RowEncoder &encoder, TupleDesc desc, int index, bool is_redacted) {
@@ -79,7 +89,7 @@ void find_key(RowEncoder &encoder, Relation relation, const NameList *key) {
     for (int i = 0; i < encoder.count; ++i) {
         const Column &column = encoder.columns[i];
         const bool is_key = key != nullptr
-                                ? contains(*key, column.name)
+                                ? contains(*key, RelationGetDescr(relation), column.index)
                                 : bms_is_member(column.index + 1 - FirstLowInvalidHeapAttributeNumber, primary);
         if (is_key && !column.is_redacted) encoder.key_columns[encoder.key_count++] = i;
     }
@@ -163,8 +173,8 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     encoder->columns = static_cast<Column *>(palloc0(sizeof(Column) * (desc->natts + 1)));
     for (int i = 0; i < desc->natts; ++i) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped || contains(exclude, NameStr(attribute->attname))) continue;
-        add_column(*encoder, desc, i, contains(redact, NameStr(attribute->attname)));
+        if (attribute->attisdropped || contains(exclude, desc, i)) continue;
+        add_column(*encoder, desc, i, contains(redact, desc, i));
     }
     sort_columns(*encoder);
     find_key(*encoder, relation, key);

@@ -2,7 +2,7 @@
 // costs.
 //
 // Values come out as in to_jsonb(), except that they do not depend on settings: times with zone are in UTC, binary data
-// is hexadecimal. A value of type json is its text, because not every json is a valid jsonb. A value that is too large
+// is hexadecimal. A value of type json that is no valid jsonb is its text. A value that is too large
 // becomes
 // {"$omitted": {"bytes": n}}: auditing never makes a correct write fail.
 //
@@ -24,6 +24,7 @@ enum class Kind : std::uint8_t {
     datetime,
     uuid,
     bytea,
+    json,
     jsonb,
     array,
     row,
@@ -66,13 +67,18 @@ struct RowEncoder {
     text *resource_type;
 };
 
-/// Names from the trigger's argument, for make_encoder().
+/// A column as the trigger's argument names it, with the number that it had then: who renames a secret column does not
+/// make it public. After a restore numbers may be others, but then the name stands for it.
+struct NamedColumn {
+    const char *name;
+    int number;
+};
 struct NameList {
-    const char *const *names;
+    const NamedColumn *columns;
     int count;
 };
 
-/// In a memory context of its own. Names that are no columns (any more) are passed over.
+/// In a memory context of its own. What is no column any more is passed over.
 RowEncoder *make_encoder(Relation relation, const char *options, NameList exclude, NameList redact,
                          const NameList *key);
 bool still_fits(const RowEncoder &encoder, TupleDesc desc, const char *options);

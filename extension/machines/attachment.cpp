@@ -1,4 +1,5 @@
 #include "machines/attachment.hpp"
+#include "audit/json_writer.hpp"
 #include "core/json.hpp"
 #include "pg/spi.hpp"
 
@@ -169,15 +170,7 @@ std::optional<std::string> column_text(HeapTuple tuple, TupleDesc desc, AttrNumb
 }
 
 Datum row_to_jsonb(HeapTuple tuple, TupleDesc desc) {
-    // to_jsonb() learns the type of its argument from the expression that it is called by
-    FmgrInfo function;
-    fmgr_info(F_TO_JSONB, &function);
-    Const *const row =
-        makeConst(desc->tdtypeid, desc->tdtypmod, InvalidOid, -1, heap_copy_tuple_as_datum(tuple, desc), false, false);
-    fmgr_info_set_expr(reinterpret_cast<Node *>(makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(row), InvalidOid,
-                                                             InvalidOid, COERCE_EXPLICIT_CALL)),
-                       &function);
-    return FunctionCall1(&function, row->constvalue);
+    return audit::row_to_jsonb(heap_copy_tuple_as_datum(tuple, desc));
 }
 
 Oid core_function(const char *name) {

@@ -28,7 +28,7 @@ Attachment *read_attachment(const Trigger *trigger, TupleDesc desc, MemoryContex
 
 /// Text of a column by its type's output function; nullopt for NULL.
 std::optional<std::string> column_text(HeapTuple tuple, TupleDesc desc, AttrNumber column);
-/// The row as JSON, as to_jsonb() makes it. Plain frame.
+/// The row as jsonb, for guards; times are in UTC whatever the session says. Plain frame.
 Datum row_to_jsonb(HeapTuple tuple, TupleDesc desc);
 /// Oid of a function of core without arguments, such as a trigger function.
 Oid core_function(const char *name);

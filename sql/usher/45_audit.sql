@@ -26,7 +26,7 @@ CREATE TABLE usher.audit_logs (
     event_data jsonb NOT NULL DEFAULT '{}',
     error_message text,
     metadata jsonb NOT NULL DEFAULT '{}',
-    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    transaction_id bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     statement_id integer
 ) PARTITION BY RANGE (created_at);
 COMMENT ON TABLE usher.audit_logs IS

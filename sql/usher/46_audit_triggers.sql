@@ -26,6 +26,8 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'relation does not exist', jsonb_build_object('relation', relation::oid::text));
     ELSIF kind NOT IN ('r', 'p') THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s is not a table', relation), jsonb_build_object('relation', relation::text));
+    ELSIF (SELECT c.relpersistence FROM pg_class c WHERE c.oid = relation) = 't' THEN -- may be written in a read-only transaction
+        PERFORM usher.raise_error('invalid_argument', format('temporary table %s cannot be audited', relation), jsonb_build_object('relation', relation::text));
     ELSIF relation = 'usher.audit_logs'::regclass OR relation IN (SELECT p.relid FROM pg_partition_tree('usher.audit_logs') p) THEN
         PERFORM usher.raise_error('invalid_argument', 'the audit log cannot be audited by itself', jsonb_build_object('relation', relation::text));
     END IF;
@@ -36,10 +38,12 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', format('column %s of relation %s does not exist', coalesce(quote_ident(missing), 'NULL'), relation),
             jsonb_build_object('relation', relation::text, 'column', missing));
     END IF;
-    options := jsonb_strip_nulls(jsonb_build_object('exclude', coalesce(exclude, '{}'), 'redact', coalesce(redact, '{}'), 'key', key))::text;
-
     -- A statement fires the triggers of the table that it names: partitions get their own for statements that name them.
     FOR target IN SELECT p.relid FROM pg_partition_tree(relation) p UNION SELECT relation LOOP
+        -- numbers: so that a renamed column stays in its list
+        options := jsonb_strip_nulls(jsonb_build_object('exclude', coalesce(exclude, '{}'), 'redact', coalesce(redact, '{}'), 'key', key, 'numbers',
+            (SELECT jsonb_object_agg(a.attname, a.attnum) FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
+             AND a.attname = ANY (coalesce(exclude, '{}') || coalesce(redact, '{}') || coalesce(key, '{}')))))::text;
         EXECUTE format('CREATE OR REPLACE TRIGGER usher_audit_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows '
                        'FOR EACH STATEMENT EXECUTE FUNCTION usher.audit_change(%L)', target, options);
         EXECUTE format('CREATE OR REPLACE TRIGGER usher_audit_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '

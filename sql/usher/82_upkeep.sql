@@ -25,6 +25,10 @@ BEGIN
     task := 'audit_partitions_made';
     affected := usher._maintain_audit_partitions();
     RETURN NEXT;
+
+    task := 'audit_rows_sealed';
+    affected := usher._seal_audit_log(max_rows);
+    RETURN NEXT;
 END $$;
 REVOKE ALL ON FUNCTION usher._run_maintenance(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher._run_maintenance(integer) IS 'Core''s part of usher.run_maintenance().';

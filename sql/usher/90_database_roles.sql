@@ -60,8 +60,11 @@ BEGIN ATOMIC
     ('function', '{gateway,admin}', 'health metrics'),
     ('function', '{auditor,admin}', 'check_configuration self_check'),
     ('function', '{admin}', 'run_maintenance'),
+    -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
+    ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
+    ('function', '{admin}', 'enable_audit disable_audit'),
     -- Called by triggers that other functions make.
-    ('function', '{admin}', 'check_transition record_transition'),
+    ('function', '{admin}', 'check_transition record_transition audit_change'),
     -- Called by functions that run with the caller's own rights.
     ('function', '{application,gateway,admin}', '_check_attachment _machine_trigger_name _updated_at_trigger_name'),
     -- For the owner of the extension alone: they run with the caller's own rights.

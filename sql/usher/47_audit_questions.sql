@@ -1,0 +1,217 @@
+-- Questions to the audit log. All of them need the permission audit:read, or a trusted database role.
+
+CREATE FUNCTION usher._audit_form(table_row record) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_audit_form';
+REVOKE ALL ON FUNCTION usher._audit_form(record) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_form(record) IS 'A row as jsonb in the form that audit rows have: times in UTC, whatever the session says.';
+
+CREATE FUNCTION usher._audit_resource(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = coalesce(pg_partition_root(relation), relation));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_resource(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_resource(regclass) IS 'resource_type of the rows of a table; of a partition that of its table.';
+
+CREATE FUNCTION usher._audit_options(relation regclass) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((SELECT convert_from(rtrim(t.tgargs, '\x00'), current_setting('server_encoding'))::jsonb FROM pg_trigger t
+                     WHERE t.tgrelid = relation AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgnargs = 1 LIMIT 1), '{}');
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_options(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_options(regclass) IS 'The lists that enable_audit() was called with; {} for a table that is not audited.';
+
+-- A key is given as an object of its columns, or as the bare value of the only one.
+CREATE FUNCTION usher._audit_key(relation regclass, key jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    columns text[];
+BEGIN
+    IF relation IS NULL OR key IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null');
+    END IF;
+    SELECT array_agg(k ORDER BY k) INTO columns FROM jsonb_array_elements_text(usher._audit_options(relation) -> 'key') k;
+    IF columns IS NULL THEN
+        SELECT array_agg(a.attname::text ORDER BY a.attname) INTO columns
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = relation AND i.indisprimary;
+    END IF;
+    IF columns IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no key', relation), jsonb_build_object('relation', relation::text),
+            'Name one with usher.enable_audit(relation, key => …).');
+    END IF;
+    IF jsonb_typeof(key) NOT IN ('object', 'array') AND cardinality(columns) = 1 THEN
+        RETURN jsonb_build_object(columns[1], key);
+    ELSIF jsonb_typeof(key) <> 'object' OR columns <> (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k) THEN
+        PERFORM usher.raise_error('invalid_argument', format('key must be an object of the columns %s', array_to_string(columns, ', ')),
+            jsonb_build_object('relation', relation::text, 'columns', columns));
+    END IF;
+    RETURN key;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_key(regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_key(regclass, jsonb) IS 'A key in the form of the column audit_logs.key; 22023 when it does not fit the table.';
+
+-- The value that the trigger writes into resource_id. The key takes the form that the row's own values have there.
+CREATE FUNCTION usher._audit_resource_id(relation regclass, key jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    formed jsonb;
+    id text;
+BEGIN
+    EXECUTE format('SELECT usher._audit_form(r) FROM jsonb_populate_record(NULL::%s, $1) AS r', relation) INTO formed USING key;
+    SELECT jsonb_object_agg(k, formed -> k) INTO formed FROM jsonb_object_keys(key) k;
+    IF (SELECT count(*) FROM jsonb_object_keys(formed)) = 1 THEN
+        SELECT v.value INTO id FROM jsonb_each_text(formed) v;
+    ELSE
+        id := formed::text;
+    END IF;
+    RETURN CASE WHEN octet_length(id) <= 500 THEN id ELSE 'md5:' || md5(id) END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_resource_id(regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_resource_id(regclass, jsonb) IS 'resource_id of the row with that key.';
+
+CREATE FUNCTION usher.search_audit(
+    actor_id uuid DEFAULT NULL,
+    event_type text DEFAULT NULL,
+    action text DEFAULT NULL,
+    resource_type text DEFAULT NULL,
+    resource_id text DEFAULT NULL,
+    correlation_id text DEFAULT NULL,
+    session_id uuid DEFAULT NULL,
+    severity text DEFAULT NULL,
+    result text DEFAULT NULL,
+    since timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT NULL,
+    after uuid DEFAULT NULL,
+    max_rows integer DEFAULT 50)
+    RETURNS SETOF usher.audit_logs
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
+    END IF;
+    -- Only the conditions that are asked for: each finds its index.
+    RETURN QUERY EXECUTE concat_ws(' AND ', 'SELECT * FROM usher.audit_logs l WHERE true',
+            CASE WHEN actor_id IS NOT NULL THEN 'l.actor_id = $1' END,
+            CASE WHEN event_type IS NOT NULL THEN 'l.event_type = $2' || CASE WHEN event_type NOT LIKE 'row.%' THEN ' AND l.source <> ''trigger''' ELSE '' END END,
+            CASE WHEN action IS NOT NULL THEN 'l.action = $3' END,
+            CASE WHEN resource_type IS NOT NULL THEN 'l.resource_type = $4' END,
+            CASE WHEN resource_id IS NOT NULL THEN 'l.resource_id = $5' END,
+            CASE WHEN correlation_id IS NOT NULL THEN 'l.correlation_id = $6' END,
+            CASE WHEN session_id IS NOT NULL THEN 'l.session_id = $7' END,
+            CASE WHEN severity IS NOT NULL THEN 'l.severity = $8' || CASE WHEN severity <> 'info' THEN ' AND l.severity <> ''info''' ELSE '' END END,
+            CASE WHEN result IS NOT NULL THEN 'l.result = $9' END,
+            CASE WHEN since IS NOT NULL THEN 'l.created_at >= $10' END,
+            CASE WHEN until IS NOT NULL THEN 'l.created_at < $11' END,
+            CASE WHEN after IS NOT NULL THEN 'l.id < $12' END)
+        || ' ORDER BY l.id DESC LIMIT $13'
+        USING actor_id, event_type, action, resource_type, resource_id, correlation_id, session_id, severity, result, since, until, after, max_rows;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid, text, text, timestamptz, timestamptz, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid, text, text, timestamptz, timestamptz, uuid, integer) IS
+    'Audit rows, newest first, that meet every condition given; until is exclusive. The next page: after => id of the last row. Needs audit:read.';
+
+CREATE FUNCTION usher.row_history(relation regclass, key jsonb, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS TABLE (id uuid, changed_at timestamptz, action text, actor_id uuid, actor_name text, old_values jsonb, new_values jsonb,
+                   correlation_id text, transaction_id bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted text;
+    kind text;
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
+    END IF;
+    wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
+    kind := usher._audit_resource(relation);
+    RETURN QUERY
+        SELECT l.id, l.created_at, l.action, l.actor_id, l.actor_name, l.old_values, l.new_values, l.correlation_id, l.transaction_id
+        FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
+          AND (row_history.after IS NULL OR l.id > row_history.after)
+        ORDER BY l.id LIMIT max_rows;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) IS
+    'What happened to one row, oldest first. key: an object of the key columns, or the value of the only one, such as to_jsonb(id). A change of the key itself stands under the former key. Needs audit:read.';
+
+-- From the last known whole row at or before the instant changes are applied; where the log begins later, they are taken
+-- back from the first whole row after it, which may be the row as it is now.
+CREATE FUNCTION usher.row_as_of(relation regclass, key jsonb, instant timestamptz) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    options jsonb := usher._audit_options(relation);
+    kind text := usher._audit_resource(relation);
+    wanted text;
+    whole jsonb;
+    start_id uuid;
+    change record;
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    IF instant IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'instant must not be null', '{"argument": "instant"}');
+    END IF;
+    key := usher._audit_key(relation, key);
+    wanted := usher._audit_resource_id(relation, key);
+
+    SELECT l.id, l.new_values INTO start_id, whole FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.source = 'trigger' AND l.created_at <= instant
+          AND (l.resource_id = wanted AND l.action IN ('insert', 'delete') OR l.resource_id IS NULL AND l.action = 'truncate')
+        ORDER BY l.id DESC LIMIT 1;
+    IF start_id IS NOT NULL THEN -- deleted or truncated: whole is NULL and stays so
+        FOR change IN SELECT l.new_values FROM usher.audit_logs l
+            WHERE l.resource_type = kind AND l.resource_id = wanted AND l.action = 'update' AND l.source = 'trigger'
+              AND l.id > start_id AND l.created_at <= instant ORDER BY l.id
+        LOOP
+            whole := whole || change.new_values;
+        END LOOP;
+        RETURN whole;
+    END IF;
+
+    EXECUTE format('SELECT usher._audit_form(t) FROM %1$s t JOIN jsonb_populate_record(NULL::%1$s, $1) k ON %2$s', relation,
+            (SELECT string_agg(format('t.%1$I = k.%1$I', c), ' AND ') FROM jsonb_object_keys(key) c))
+        INTO whole USING key;
+    whole := whole - ARRAY(SELECT jsonb_array_elements_text(options -> 'exclude'));
+    SELECT coalesce(whole || jsonb_object_agg(r, '[redacted]'::text) FILTER (WHERE whole -> r <> 'null'), whole) INTO whole
+        FROM jsonb_array_elements_text(options -> 'redact') r;
+    FOR change IN SELECT l.action, l.old_values FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.source = 'trigger' AND l.created_at > instant
+          AND (l.resource_id = wanted OR l.resource_id IS NULL AND l.action = 'truncate') ORDER BY l.id DESC
+    LOOP
+        CASE change.action
+            WHEN 'insert' THEN whole := NULL;
+            WHEN 'delete' THEN whole := change.old_values;
+            WHEN 'truncate' THEN whole := NULL; -- what it held is not known
+            ELSE whole := whole || change.old_values;
+        END CASE;
+    END LOOP;
+    RETURN whole;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.row_as_of(regclass, jsonb, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher.row_as_of(regclass, jsonb, timestamptz) IS
+    'An audited row as it was at an instant; NULL when it did not exist. Excluded columns are left out. Needs audit:read.';

@@ -1,0 +1,166 @@
+-- Status machines: definitions, what triggers refuse and record, who may do what, what readers are told.
+\set VERBOSITY verbose
+SET client_min_messages = warning;
+\pset null '(null)'
+-- messages without source lines
+\set SHOW_CONTEXT never
+\set VERBOSITY default
+CREATE SCHEMA shop;
+CREATE ROLE regress_machines_clerk;
+GRANT USAGE ON SCHEMA shop TO regress_machines_clerk;
+SELECT usher.grant_access('regress_machines_clerk', 'application');
+
+CREATE TABLE shop.orders (
+    id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
+    title text NOT NULL DEFAULT '',
+    shop_id text,
+    status varchar(20) NOT NULL DEFAULT 'open',
+    due date NOT NULL DEFAULT '2030-01-01',
+    reason text,
+    notes text,
+    amount integer NOT NULL DEFAULT 0,
+    version integer NOT NULL DEFAULT 1
+);
+GRANT SELECT, INSERT, UPDATE ON shop.orders TO regress_machines_clerk;
+
+CREATE FUNCTION shop.may_ship(old jsonb, new jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF (new ->> 'amount')::integer <= 0 THEN RETURN 'nothing to ship'; END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION shop.may_return(old jsonb, new jsonb) RETURNS boolean LANGUAGE sql AS $$ SELECT (new ->> 'amount')::integer < 100 $$;
+
+-- Definitions
+SELECT usher.define_machine('Order', '{"initial": ["open"], "transitions": []}');
+SELECT usher.define_machine('shop_order', '[]');
+SELECT usher.define_machine('shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped"}]}');
+SELECT usher.define_machine('shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped", "action": "ship", "guard": "shop.no_such(jsonb,jsonb)"}]}');
+SELECT usher.define_machine('shop_order', NULL);
+SELECT usher.define_machine('shop_order', '{
+    "initial": ["open"], "terminal": ["returned", "cancelled"],
+    "transitions": [
+        {"from": null, "to": "open", "action": "create"},
+        {"from": "open", "to": "shipped", "action": "ship", "permission": "order:ship", "guard": "shop.may_ship(jsonb,jsonb)"},
+        {"from": "open", "to": "open", "action": "postpone", "columns": ["due"]},
+        {"from": "shipped", "to": "returned", "action": "return", "guard": "shop.may_return(jsonb,jsonb)"},
+        {"from": ["open", "shipped"], "to": "cancelled", "action": "cancel", "requires_reason": true}]}');
+SELECT usher.validate_machine('shop_order');
+SELECT usher.machine_diagram('shop_order');
+SELECT usher.machine_diagram('no_such');
+
+-- Attaching
+SELECT usher.attach_machine('no_such', 'shop.orders', 'status');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'state');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "why"}');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "colour": "red"}');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "version_column": "title"}');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "id_column": "title"}');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '[]');
+INSERT INTO shop.orders (status) VALUES ('lost');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason"}');
+DELETE FROM shop.orders;
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status',
+    '{"reason_column": "reason", "notes_column": "notes", "version_column": "version", "scope_column": "shop_id"}');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'shop.orders'::regclass AND NOT tgisinternal ORDER BY 1;
+
+-- A way through the machine by raw SQL, as a trusted role
+\set one '00000000-0000-7000-8000-000000000001'
+INSERT INTO shop.orders (id, status) VALUES (:'one', 'shipped');
+INSERT INTO shop.orders (id, status) VALUES (:'one', 'elsewhere');
+INSERT INTO shop.orders (id, notes) VALUES (:'one', 'by telephone');
+UPDATE shop.orders SET status = 'returned' WHERE id = :'one';
+UPDATE shop.orders SET status = 'elsewhere' WHERE id = :'one';
+UPDATE shop.orders SET status = 'shipped' WHERE id = :'one';
+UPDATE shop.orders SET due = '2030-02-01' WHERE id = :'one';
+UPDATE shop.orders SET amount = 250 WHERE id = :'one';
+UPDATE shop.orders SET status = 'shipped' WHERE id = :'one';
+UPDATE shop.orders SET due = '2030-03-01' WHERE id = :'one';
+UPDATE shop.orders SET status = 'returned' WHERE id = :'one';
+UPDATE shop.orders SET status = 'cancelled' WHERE id = :'one';
+UPDATE shop.orders SET status = 'cancelled', reason = '  ' WHERE id = :'one';
+UPDATE shop.orders SET status = 'cancelled', reason = 'customer_request', version = 4 WHERE id = :'one' RETURNING version;
+UPDATE shop.orders SET status = 'open' WHERE id = :'one';
+SELECT seq, from_status, to_status, action, (changed_by).id, (changed_by).name = current_user AS by_role, reason_code, notes, version
+    FROM usher.history('shop.orders', :'one');
+SELECT seq, to_status FROM usher.history('shop.orders', :'one', 1, 1);
+SELECT * FROM usher.history('shop.orders', :'one', 0, 0);
+SELECT * FROM usher.history('shop.orders', usher.uuid_v7()) WHERE false;
+SELECT * FROM usher.history('pg_class', usher.uuid_v7());
+
+-- Versions: the one that the row has, the next one, or none at all; any other is stale
+\set two '00000000-0000-7000-8000-000000000002'
+INSERT INTO shop.orders (id, amount) VALUES (:'two', 5);
+UPDATE shop.orders SET title = 'b' WHERE id = :'two' RETURNING version;
+UPDATE shop.orders SET title = 'c', version = version + 1 WHERE id = :'two' RETURNING version;
+UPDATE shop.orders SET title = 'd', version = 1 WHERE id = :'two';
+UPDATE shop.orders SET title = 'd', version = 99 WHERE id = :'two';
+UPDATE shop.orders SET title = 'd', version = NULL WHERE id = :'two' RETURNING version;
+
+-- Permissions: without identity only a trusted role passes; guards run as their owner
+SET ROLE regress_machines_clerk;
+SELECT to_status, action, allowed, why_not FROM usher.allowed_transitions('shop.orders', :'two') ORDER BY 1, 2;
+UPDATE shop.orders SET status = 'shipped' WHERE id = :'two';
+UPDATE shop.orders SET status = 'cancelled', reason = 'changed my mind' WHERE id = :'two' RETURNING version;
+SELECT usher.define_machine('clerk', '{"initial": ["a"], "transitions": []}');
+SELECT * FROM usher.status_history;
+RESET ROLE;
+SELECT to_status, action, allowed, why_not FROM usher.allowed_transitions('shop.orders', :'two') ORDER BY 1, 2;
+SELECT * FROM usher.allowed_transitions('shop.orders', usher.uuid_v7());
+SELECT * FROM usher.allowed_transitions('pg_class', usher.uuid_v7());
+
+-- A new version of the machine counts at once, an unchanged one keeps its number
+SELECT usher.define_machine('shop_order', definition) FROM usher.machines WHERE name = 'shop_order';
+SELECT usher.define_machine('shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "done", "action": "finish"}]}');
+INSERT INTO shop.orders (id) VALUES ('00000000-0000-7000-8000-000000000003');
+UPDATE shop.orders SET status = 'done' WHERE id = '00000000-0000-7000-8000-000000000003' RETURNING status;
+BEGIN;
+SELECT usher.define_machine('shop_order', '{"initial": ["open"], "transitions": [{"from": "done", "to": "open", "action": "reopen"}]}');
+UPDATE shop.orders SET status = 'open' WHERE id = '00000000-0000-7000-8000-000000000003' RETURNING status;
+ROLLBACK;
+UPDATE shop.orders SET status = 'open' WHERE id = '00000000-0000-7000-8000-000000000003';
+SELECT rule, status FROM usher.validate_machine('shop_order') ORDER BY 1, 2;
+
+-- Rows that are restored or replicated come as they are, without history
+BEGIN;
+SET LOCAL usher.restoring = on;
+INSERT INTO shop.orders (id, status, version) VALUES ('00000000-0000-7000-8000-000000000004', 'cancelled', 7) RETURNING status, version;
+COMMIT;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO shop.orders (id, status, version) VALUES ('00000000-0000-7000-8000-000000000005', 'cancelled', 7) RETURNING status, version;
+UPDATE shop.orders SET status = 'open' WHERE id = '00000000-0000-7000-8000-000000000005' RETURNING status, version;
+COMMIT;
+SELECT count(*) FROM usher.status_history WHERE relation = 'shop.orders'::regclass
+    AND entity_id IN ('00000000-0000-7000-8000-000000000004', '00000000-0000-7000-8000-000000000005');
+
+-- Events and the audit log
+SELECT event_type, action, source, resource_type, resource_id, event_data - 'id' - 'actor_id' AS event_data
+    FROM usher.audit_logs WHERE source = 'machine' AND resource_id = :'two' ORDER BY id;
+
+-- Triggers used by hand
+CREATE TRIGGER wrong AFTER UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION usher.check_transition('shop_order', 'status', '{}');
+UPDATE shop.orders SET title = 'e' WHERE id = :'two';
+DROP TRIGGER wrong ON shop.orders;
+CREATE TRIGGER wrong BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION usher.check_transition('shop_order');
+UPDATE shop.orders SET title = 'e' WHERE id = :'two';
+DROP TRIGGER wrong ON shop.orders;
+
+-- Other column types; a table without attachment is free again
+CREATE TYPE shop.mood AS ENUM ('open', 'done');
+CREATE TABLE shop.moods (key uuid PRIMARY KEY, mood shop.mood NOT NULL);
+SELECT usher.attach_machine('shop_order', 'shop.moods', 'mood', '{"id_column": "key", "audit": false}');
+INSERT INTO shop.moods VALUES (:'one', 'done');
+INSERT INTO shop.moods VALUES (:'one', 'open');
+UPDATE shop.moods SET mood = 'done';
+SELECT to_status FROM usher.history('shop.moods', :'one');
+SELECT usher.detach_machine('shop.moods');
+UPDATE shop.moods SET mood = 'open' RETURNING mood;
+SELECT * FROM usher.history('shop.moods', :'one');
+
+SET client_min_messages = error;
+DELETE FROM usher.machines WHERE name = 'shop_order';
+UPDATE shop.orders SET status = 'open' WHERE id = :'one';
+DROP SCHEMA shop CASCADE;
+SELECT usher.revoke_access('regress_machines_clerk');
+DROP ROLE regress_machines_clerk;
