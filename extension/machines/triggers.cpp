@@ -295,9 +295,11 @@ USHER_FUNCTION(usher_machines_check_transition) {
     const Fired now = fired(fcinfo, true);
     if (pg::is_restoring()) return PointerGetDatum(now.after);
     const std::shared_ptr<const machine::Machine> machine = require_machine(now.attachment->machine);
+    // A stale version first: whoever looks at an old row does not know the status that his change would leave.
+    HeapTuple const counted = count_version(now, machine);
     const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
     if (!stays || machine->watches_columns()) Passage(now, machine).find(true);
-    return PointerGetDatum(count_version(now, machine));
+    return PointerGetDatum(counted);
 }
 
 /// usher.record_transition(): AFTER INSERT OR UPDATE, for each row.
