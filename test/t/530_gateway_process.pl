@@ -1,6 +1,7 @@
 # The program itself: options, health, metrics, log, many idle clients, slow clients, stopping.
 use strict;
 use warnings;
+use File::Basename;
 use IPC::Run ();
 use JSON::PP;
 use PostgreSQL::Test::Utils;
@@ -23,6 +24,18 @@ sub config_file { my ($text) = @_; open my $file, '>', "$folder/config.json" or 
 # --- options
 my ($status, $out, $errors) = run_program({}, '--help');
 ok($status == 0 && $out =~ /--pool-size=8/ && $out =~ /--max-body-bytes=1048576/, '--help shows options and defaults');
+my $page = slurp_file(($ENV{USHER_SOURCE} // dirname(__FILE__) . '/../..') . '/docs/gateway.md');
+my @undocumented;
+my $options = 0;
+while ($out =~ /^  --([a-z-]+)(?:=(.*))?$/mg)
+{
+    my ($name, $default) = ($1 =~ tr/-/_/r, $2 // '');
+    my ($names, $cell) = $page =~ /^\| ([^|]*`$name`[^|]*) \| *([^|]*?) *\|/m;
+    $options++;
+    push @undocumented, $name unless defined $cell && ($default eq '' || $cell =~ /\Q$default\E/);
+}
+cmp_ok($options, '>', 30, 'options are listed');
+is_deeply(\@undocumented, [], 'docs/gateway.md has each option with its default');
 ($status, $out) = run_program({}, '--version');
 like($out, qr/^usher-gateway \d+\.\d+\.\d+$/, '--version');
 is((run_program({}, '--check-config'))[0], 0, '--check-config: the defaults are valid');

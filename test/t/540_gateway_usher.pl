@@ -14,6 +14,7 @@ CREATE EXTENSION usher CASCADE;
 CREATE ROLE gateway_test LOGIN;
 SELECT usher.grant_access('gateway_test', 'gateway');
 CREATE SCHEMA app;
+GRANT USAGE ON SCHEMA app TO gateway_test;
 CREATE TABLE app.notes (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, text text);
 CREATE FUNCTION app.add_note(id int, text text, OUT note_id int) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -39,7 +40,7 @@ is($head->{status}, 200, 'HEAD like GET');
 
 # --- an account
 my $email = 'gateway@example.com';
-my $password = 'correct horse battery staple';
+my $password = 'tiger umbrella 47 rivers';
 $answer = post('/auth/register', { email => $email, password => $password }, 'X-Correlation-Id' => 'reg-1', 'User-Agent' => 'test/1');
 is($answer->{status}, 201, 'register') or diag($answer->{content});
 is($answer->{headers}{'x-correlation-id'}, 'reg-1', '… correlation id');
