@@ -1,6 +1,6 @@
 // Guessing a password: who may try, and what a wrong try costs. Used wherever a password is asked for.
 //
-// The rules (identity.md): the 5th consecutive failure locks for 30 s, each later one doubles it; while locked nothing is evaluated
+// The rules (docs/identity.md): the 5th consecutive failure locks for 30 s, each later one doubles it; while locked nothing is evaluated
 // or counted; parallel guesses get no more tries than guesses one after the other; logins of one user do not wait for each other.
 //
 // A row lock would be exact but would make logins wait: it lasts until the caller's commit, and hashing takes tens of

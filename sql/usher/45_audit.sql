@@ -108,9 +108,9 @@ BEGIN
         IF to_regclass('usher.' || name) IS NULL THEN
             EXECUTE format('CREATE TABLE usher.%I (LIKE usher.audit_logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
             -- Rows of a month that has begun lie in the default partition: they move, or ATTACH would refuse. Nobody else may
-            -- add one meanwhile, so they are locked out of that partition for the time of the move.
-            LOCK TABLE usher.audit_logs IN SHARE UPDATE EXCLUSIVE MODE;
-            LOCK TABLE usher.audit_logs_default IN ACCESS EXCLUSIVE MODE;
+            -- add one meanwhile. Writers wait before they choose a partition: one that waited for the lock of the default
+            -- partition would go on with its choice, which is wrong by then.
+            LOCK TABLE usher.audit_logs IN ACCESS EXCLUSIVE MODE;
             EXECUTE format('WITH moved AS (DELETE FROM usher.audit_logs_default WHERE created_at >= $1 AND created_at < $2 RETURNING *) '
                            'INSERT INTO usher.%I SELECT * FROM moved', name) USING month, until;
             EXECUTE format('ALTER TABLE usher.audit_logs ATTACH PARTITION usher.%I FOR VALUES FROM (%L) TO (%L)', name, month, until);

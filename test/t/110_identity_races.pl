@@ -128,7 +128,7 @@ for my $preload ('usher', '')
 	for (1 .. 6)
 	{
 		my ($out, $err) = ('', '');
-		one("UPDATE usher.credentials SET password_hash = '\$argon2id\$v=19\$m=1048576,t=20,p=1\$c2FsdHNhbHRzYWx0\$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' WHERE user_id = '$user'") if $_ == 1;
+		one("UPDATE usher.credentials SET password_hash = '\$argon2id\$v=19\$m=65536,t=8,p=1\$c2FsdHNhbHRzYWx0\$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' WHERE user_id = '$user'") if $_ == 1;
 		my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT error FROM usher.login('killed\@races.example', 'wrong')" ], '<', \undef, '>', \$out, '2>', \$err);
 		$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'SELECT error FROM usher.login(''killed%' AND state = 'active'");
 		one("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT error FROM usher.login(''killed%'");
