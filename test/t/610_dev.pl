@@ -1,0 +1,83 @@
+# ./dev run, status and stop: two instances at once, a second call, and nothing left afterwards.
+use strict;
+use warnings;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes;
+
+my $source = $ENV{USHER_SOURCE};
+# the second in a folder whose path is too long for a socket
+my @instances = ("$ENV{TESTDIR}/one", "$ENV{TESTDIR}/" . ('long-' x 20) . 'two');
+
+sub dev
+{
+    my ($instance, @arguments) = @_;
+    local $ENV{USHER_INSTANCE} = $instance;
+    my $out = '';
+    my $good = IPC::Run::run([ "$source/dev", @arguments ], '<', '/dev/null', '>', \$out, '2>&1');
+    return ($good, $out);
+}
+
+sub status
+{
+    my ($instance) = @_;
+    my ($good, $out) = dev($instance, 'status', '--json');
+    return $good ? decode_json($out) : undef;
+}
+
+my ($good, $out) = dev($instances[0], 'status');
+ok(!$good, 'status fails while nothing runs');
+like($out, qr/not running/, 'and says so');
+
+my @status;
+for my $instance (@instances)
+{
+    ($good, $out) = dev($instance, 'run');
+    ok($good, './dev run') or diag($out);
+    push @status, status($instance);
+    is_deeply([ sort keys %{ $status[-1] } ], [qw(admin conninfo database gateway pg_version)], 'status --json has these keys');
+    like($out, qr/\Q$status[-1]{gateway}\E/, 'run says where the gateway is');
+    like($status[-1]{pg_version}, qr/^\d+\.\d+$/, 'and status which PostgreSQL it is');
+    my $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{gateway}/openapi.json'`;
+    is($answer, '200', 'the gateway answers at once');
+    $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{admin}/readyz'`;
+    is($answer, '200', 'and its admin listener says that it is ready');
+    is(`psql -XAtq '@{[ $status[-1]{conninfo} =~ s/'/'\\''/gr ]}' -c 'SELECT current_database()'`, "$status[-1]{database}\n", 'the conninfo works');
+}
+isnt($status[0]{gateway}, $status[1]{gateway}, 'two instances have two gateways');
+isnt($status[0]{conninfo}, $status[1]{conninfo}, 'and two servers');
+
+($good, $out) = dev($instances[0], 'psql', '-XAtqc', q{CREATE TABLE public.mine (n integer); SELECT 'made'});
+is($out, "made\n", './dev psql passes its arguments on');
+($good, $out) = dev($instances[1], 'psql', '-XAtqc', q{SELECT to_regclass('public.mine') IS NULL});
+is($out, "t\n", 'what happens in one is not seen in the other');
+
+my $before = Time::HiRes::time();
+($good, $out) = dev($instances[0], 'run');
+ok($good, 'a second ./dev run') or diag($out);
+cmp_ok(Time::HiRes::time() - $before, '<', 20, 'takes seconds');
+is_deeply(status($instances[0]), $status[0], 'and changes nothing');
+($good, $out) = dev($instances[0], 'psql', '-XAtqc', 'SELECT count(*) FROM public.mine');
+is($out, "0\n", 'the database is the same');
+
+($good, $out) = dev($instances[0], 'stop');
+ok($good, './dev stop') or diag($out);
+is(status($instances[0]), undef, 'it is stopped');
+ok(status($instances[1]), 'the other one runs on');
+is(`curl -s -o /dev/null -w '%{http_code}' '$status[0]{gateway}/openapi.json'`, '000', 'its gateway is gone');
+($good) = dev($instances[0], 'stop');
+ok($good, 'stopping what is stopped is no error');
+
+($good, $out) = dev($instances[0], 'run');
+ok($good, 'run after stop') or diag($out);
+($good, $out) = dev($instances[0], 'psql', '-XAtqc', 'SELECT count(*) FROM public.mine');
+is($out, "0\n", 'and the data is still there');
+
+END
+{
+    my $status = $?;
+    dev($_, 'stop') for @instances;
+    $? = $status;
+}
+done_testing();
