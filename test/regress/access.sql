@@ -3,6 +3,7 @@
 SET client_min_messages = warning;
 
 CREATE SCHEMA regress_access;
+CREATE TABLE regress_access.started AS SELECT clock_timestamp() AS at;
 INSERT INTO usher.users (id, email, status) VALUES
     ('00000000-0000-7000-8000-0000000acc01', 'ada@access.test', 'active'),
     ('00000000-0000-7000-8000-0000000acc02', 'mona@access.test', 'active'),
@@ -286,7 +287,7 @@ SELECT regress_access.may('walt', 'booking:read'), updated_by IS NOT NULL AS sta
 
 -- Each change left its audit row.
 SELECT event_type, count(*) FROM usher.audit_logs
-WHERE event_type LIKE 'access.%' AND event_type NOT LIKE 'access.database_role%' AND (resource_id LIKE 'regress%' OR resource_id IN (SELECT id::text FROM usher.users WHERE email LIKE '%@access.test'))
+WHERE event_type LIKE 'access.%' AND created_at > (SELECT at FROM regress_access.started) AND (resource_id LIKE 'regress%' OR resource_id IN (SELECT id::text FROM usher.users WHERE email LIKE '%@access.test'))
 GROUP BY event_type ORDER BY event_type;
 
 -- What is left behind: nothing.
