@@ -121,6 +121,7 @@ CREATE TABLE @extschema@.staff_skills (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (staff_id, service_id)
 );
+CREATE INDEX staff_skills_service_id_idx ON @extschema@.staff_skills (service_id);
 COMMENT ON TABLE @extschema@.staff_skills IS 'The services a staff member may give; somebody without any row here may give all.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.services', '');

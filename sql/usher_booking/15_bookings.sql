@@ -66,6 +66,7 @@ CREATE INDEX bookings_status_start_at_idx ON @extschema@.bookings (status, start
 CREATE INDEX bookings_customer_pending_idx ON @extschema@.bookings (customer_id) WHERE status = 'pending';
 CREATE INDEX bookings_customer_idx ON @extschema@.bookings (customer_id, start_at);
 CREATE INDEX bookings_staff_idx ON @extschema@.bookings (staff_id, start_at) WHERE staff_id IS NOT NULL;
+CREATE INDEX bookings_service_id_idx ON @extschema@.bookings (service_id);
 CREATE INDEX bookings_location_idx ON @extschema@.bookings (location_id, start_at);
 CREATE INDEX bookings_hold_idx ON @extschema@.bookings (hold_expires_at) WHERE status = 'pending';
 -- For the peak of simultaneous bookings.
