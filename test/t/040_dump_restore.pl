@@ -63,12 +63,8 @@ my $notes = $node->safe_psql('before', 'SELECT * FROM public.notes');
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 for my $way (
     [ 'plain',  [ 'pg_dump', '-f', "$dump.sql" ], [ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.sql" ] ],
-<<<<<<< HEAD
     # not with --jobs: PostgreSQL then loads the tables of extensions without regard to their foreign keys
     [ 'custom', [ 'pg_dump', '-Fc', '-f', "$dump.custom" ], [ 'pg_restore', '--exit-on-error', "$dump.custom" ] ])
-=======
-    [ 'custom', [ 'pg_dump', '-Fc', '-f', "$dump.custom" ], [ 'pg_restore', '--exit-on-error', '-j2', "$dump.custom" ] ])
->>>>>>> 8777cd4 (Bring the tests together: order, styles and preload; index every foreign key; test dumps, the README and ./dev)
 {
     my ($name, $save, $restore) = @$way;
     $node->safe_psql('postgres', "CREATE DATABASE $name");
