@@ -65,18 +65,21 @@ bool can_manage(const Uuid &actor, const Uuid &target) {
     const Instant now = pg::clock_time();
 
     const auto manages_role = [&](const RoleRef &right, const RoleRef &held) {
-        return now < right.expires_at && (!right.role_id || right.role_id == held.role_id) && within(right.scope, held.scope);
+        return now < right.expires_at && (!right.role_id || right.role_id == held.role_id) &&
+               within(right.scope, held.scope);
     };
     bool has_roles = false;
     for (const RoleRef &held : assigned) {
         if (now >= held.expires_at) continue;
         has_roles = true;
-        if (std::none_of(manages.begin(), manages.end(), [&](const RoleRef &right) { return manages_role(right, held); })) return false;
+        if (std::none_of(manages.begin(), manages.end(),
+                         [&](const RoleRef &right) { return manages_role(right, held); }))
+            return false;
     }
     // Somebody without a role is nobody's washer or client: only who manages everybody, everywhere, manages him.
     return has_roles || std::any_of(manages.begin(), manages.end(), [&](const RoleRef &right) {
-        return now < right.expires_at && !right.role_id && !right.scope;
-    });
+               return now < right.expires_at && !right.role_id && !right.scope;
+           });
 }
 
 bool outer_role_is_trusted() {
@@ -109,7 +112,8 @@ void require(std::string_view permission, const Uuid *target) {
     }
     if (request::is_lost()) request::require(); // throws: an expired identity is not the database role's own
     if (!outer_role_is_trusted())
-        throw Error(errc::not_permitted, "permission \"" + std::string(permission) + "\" is required, and nobody is logged in", detail,
+        throw Error(errc::not_permitted,
+                    "permission \"" + std::string(permission) + "\" is required, and nobody is logged in", detail,
                     "Call usher.authenticate() first, or use a database role with access level admin.");
 }
 

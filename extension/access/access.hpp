@@ -10,9 +10,10 @@
 
 namespace usher::access {
 
-/// Does the user have the permission? Without a scope only rules without a scope count; with one, those and the rules of that scope.
-/// A malformed permission is one that nobody has.
-bool has_permission(const Uuid &user, std::string_view permission, std::optional<std::string_view> scope = std::nullopt);
+/// Does the user have the permission? Without a scope only rules without a scope count; with one, those and the rules
+/// of that scope. A malformed permission is one that nobody has.
+bool has_permission(const Uuid &user, std::string_view permission,
+                    std::optional<std::string_view> scope = std::nullopt);
 /// Does the user have the permission in at least one scope? For entry gates before the row, and so its scope, is known.
 bool has_permission_somewhere(const Uuid &user, std::string_view permission);
 

@@ -9,8 +9,8 @@ namespace {
 
 constinit pg::Invalidation changes{"access_inval"};
 
-// Latest: what is committed now, also for REPEATABLE READ. Else a session with an old snapshot would read what held then, and
-// keep it after its transaction.
+// Latest: what is committed now, also for REPEATABLE READ. Else a session with an old snapshot would read what held
+// then, and keep it after its transaction.
 constexpr auto latest = pg::Access::latest;
 constinit pg::Statement read_user{"SELECT u.is_active FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1", latest};
 constinit pg::Statement read_assigned{"SELECT ur.role_id, ur.scope, ur.expires_at FROM usher.user_roles ur"
@@ -23,21 +23,26 @@ constinit pg::Statement read_manages{"SELECT m.target_role_id, h.scope, h.expire
                                      " JOIN usher.role_management m ON m.actor_role_id OPERATOR(pg_catalog.=) h.role_id"
                                      " WHERE h.user_id OPERATOR(pg_catalog.=) $1",
                                      latest};
-constinit pg::Statement read_rules{"SELECT h.source, h.permission, h.effect, h.scope, h.expires_at FROM usher._held_rules h"
-                                   " WHERE h.user_id OPERATOR(pg_catalog.=) $1",
-                                   latest};
-constinit pg::Statement read_policies{"SELECT p.resource, p.action, p.effect, p.scope, p.expires_at FROM usher._policy_rules_of($1) p",
-                                      latest};
+constinit pg::Statement read_rules{
+    "SELECT h.source, h.permission, h.effect, h.scope, h.expires_at FROM usher._held_rules h"
+    " WHERE h.user_id OPERATOR(pg_catalog.=) $1",
+    latest};
+constinit pg::Statement read_policies{
+    "SELECT p.resource, p.action, p.effect, p.scope, p.expires_at FROM usher._policy_rules_of($1) p", latest};
 
-constexpr std::size_t max_windows = 256; // permissions asked about per user; nobody asks about more unless he means harm
+constexpr std::size_t max_windows =
+    256; // permissions asked about per user; nobody asks about more unless he means harm
 
-permission::Effect effect_of(std::string_view text) { return text == "deny" ? permission::Effect::deny : permission::Effect::allow; }
+permission::Effect effect_of(std::string_view text) {
+    return text == "deny" ? permission::Effect::deny : permission::Effect::allow;
+}
 
 std::vector<RoleRef> role_refs(pg::Statement &statement, const Uuid &user) {
     std::vector<RoleRef> out;
     const pg::Rows rows = statement.run({pg::uuid(user)});
     for (std::size_t i = 0; i < rows.size(); ++i)
-        out.push_back({rows[i].optional_uuid(0), rows[i].optional_text(1), rows[i].optional_time(2).value_or(permission::never)});
+        out.push_back(
+            {rows[i].optional_uuid(0), rows[i].optional_text(1), rows[i].optional_time(2).value_or(permission::never)});
     return out;
 }
 
@@ -48,15 +53,16 @@ permission::RuleSet read_rule_set(const Uuid &user) {
         const pg::Row row = grants[i];
         const std::string name = row.string(1);
         if (const auto parsed = permission::parse(name))
-            rules.push_back({std::string(parsed->resource), std::string(parsed->action), row.optional_text(3), effect_of(row.text(2)),
+            rules.push_back({std::string(parsed->resource), std::string(parsed->action), row.optional_text(3),
+                             effect_of(row.text(2)),
                              row.text(0) == "role" ? permission::Source::role : permission::Source::direct,
                              row.optional_time(4).value_or(permission::never)});
     }
     const pg::Rows policies = read_policies.run({pg::uuid(user)});
     for (std::size_t i = 0; i < policies.size(); ++i) {
         const pg::Row row = policies[i];
-        rules.push_back({row.string(0), row.string(1), row.optional_text(3), effect_of(row.text(2)), permission::Source::policy,
-                         row.optional_time(4).value_or(permission::never)});
+        rules.push_back({row.string(0), row.string(1), row.optional_text(3), effect_of(row.text(2)),
+                         permission::Source::policy, row.optional_time(4).value_or(permission::never)});
     }
     return permission::RuleSet(std::move(rules));
 }
@@ -69,7 +75,8 @@ UserAccess read(const Uuid &user) {
     if (found.empty() || !found.front().boolean(0)) return out;
     const pg::Rows roles = read_roles.run({pg::uuid(user)});
     for (std::size_t i = 0; i < roles.size(); ++i)
-        out.roles.push_back({roles[i].string(0), roles[i].optional_text(1), roles[i].optional_time(2).value_or(permission::never)});
+        out.roles.push_back(
+            {roles[i].string(0), roles[i].optional_text(1), roles[i].optional_time(2).value_or(permission::never)});
     out.manages = role_refs(read_manages, user);
     out.rules = read_rule_set(user);
     return out;

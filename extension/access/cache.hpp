@@ -22,10 +22,10 @@ struct RoleRef {
 
 class UserAccess {
 public:
-    permission::RuleSet rules;      // none for a deactivated or unknown user
-    std::vector<HeldRole> roles;    // inherited ones included; none for a deactivated or unknown user
-    std::vector<RoleRef> manages;   // target roles of role_management for the held roles
-    std::vector<RoleRef> assigned;  // direct roles, also of a deactivated user, for whoever wants to manage him
+    permission::RuleSet rules;     // none for a deactivated or unknown user
+    std::vector<HeldRole> roles;   // inherited ones included; none for a deactivated or unknown user
+    std::vector<RoleRef> manages;  // target roles of role_management for the held roles
+    std::vector<RoleRef> assigned; // direct roles, also of a deactivated user, for whoever wants to manage him
 
     /// What the rules say about one permission, worked out at the first question. nullptr for a malformed permission.
     const permission::Windows *windows(std::string_view permission);
@@ -39,8 +39,8 @@ private:
     std::unordered_map<std::string, permission::Windows, Hash, std::equal_to<>> windows_;
 };
 
-/// Takes in what has been announced, and returns a number that changes whenever pointers got from this cache before may no
-/// longer be used. Never 0.
+/// Takes in what has been announced, and returns a number that changes whenever pointers got from this cache before may
+/// no longer be used. Never 0.
 std::uint64_t cache_stamp();
 /// The same number without taking anything in, to be kept beside such a pointer.
 std::uint64_t stamp_of_pointers();

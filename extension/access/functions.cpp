@@ -9,8 +9,8 @@ using namespace usher;
 
 namespace {
 
-/// The answer's ingredients, kept at the call site of has_permission while the permission argument is a constant there. A
-/// row-level security policy over a million rows then costs one comparison per row instead of a look-up.
+/// The answer's ingredients, kept at the call site of has_permission while the permission argument is a constant there.
+/// A row-level security policy over a million rows then costs one comparison per row instead of a look-up.
 struct CallSite {
     std::uint64_t stamp; // of the access cache; 0: nothing kept
     Uuid user;
@@ -29,7 +29,8 @@ const permission::Windows *current_windows(FunctionCallInfo fcinfo) {
     const permission::Windows *const windows = mine.windows(pg::Args(fcinfo).text(0));
     if (!pg::call([&] { return get_fn_expr_arg_stable(fcinfo->flinfo, 0); })) return windows;
     if (site == nullptr) {
-        site = static_cast<CallSite *>(pg::call([&] { return MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(CallSite)); }));
+        site = static_cast<CallSite *>(
+            pg::call([&] { return MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(CallSite)); }));
         fcinfo->flinfo->fn_extra = site;
     }
     *site = {access::stamp_of_pointers(), who->user_id, windows}; // taking news in now could take the pointer away

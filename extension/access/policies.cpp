@@ -12,8 +12,8 @@ namespace {
 
 constinit pg::Invalidation changes{"access_inval"};
 
-/// Answers of the tables, kept until a rule or a model changes. When they fill their share of memory, all go at once: rules are
-/// asked about again soon, and those that are not were not worth an order of use.
+/// Answers of the tables, kept until a rule or a model changes. When they fill their share of memory, all go at once:
+/// rules are asked about again soon, and those that are not were not worth an order of use.
 struct Answers {
     std::unordered_map<std::string, std::vector<std::string>> groups;   // by ptype, member and domain
     std::unordered_map<std::string, std::vector<policy::Columns>> rows; // by constraints
@@ -49,13 +49,15 @@ void add_to_key(std::string &key, std::string_view part) {
 }
 
 constexpr auto latest = pg::Access::latest;
-constinit pg::Statement find_model{"SELECT m.definition FROM usher.policy_models m WHERE m.name OPERATOR(pg_catalog.=) $1", latest};
+constinit pg::Statement find_model{
+    "SELECT m.definition FROM usher.policy_models m WHERE m.name OPERATOR(pg_catalog.=) $1", latest};
 
 // As deep as Casbin's role manager goes; also what ends a cycle.
 constinit pg::Statement find_groups{
     "WITH RECURSIVE up (name, depth) AS ("
     " SELECT $2, 0 UNION"
-    " SELECT g.v1, up.depth OPERATOR(pg_catalog.+) 1 FROM up JOIN usher.policy_rules g ON g.ptype OPERATOR(pg_catalog.=) $1"
+    " SELECT g.v1, up.depth OPERATOR(pg_catalog.+) 1 FROM up JOIN usher.policy_rules g ON g.ptype "
+    "OPERATOR(pg_catalog.=) $1"
     " AND g.v0 OPERATOR(pg_catalog.=) up.name AND g.is_active AND coalesce(g.v2, '') OPERATOR(pg_catalog.=) $3"
     " WHERE up.depth OPERATOR(pg_catalog.<) 10)"
     " SELECT up.name FROM up WHERE up.name IS NOT NULL GROUP BY up.name ORDER BY pg_catalog.min(up.depth), up.name",
@@ -65,12 +67,15 @@ constinit pg::Statement find_groups{
 pg::Statement &rows_statement(unsigned columns) {
     static constinit std::array<pg::Statement *, 1U << policy::max_columns> made{};
     if (made[columns] == nullptr) {
-        auto *const sql = new std::string("SELECT coalesce(p.v0, ''), coalesce(p.v1, ''), coalesce(p.v2, ''), coalesce(p.v3, ''),"
-                                          " coalesce(p.v4, ''), coalesce(p.v5, '') FROM usher.policy_rules p WHERE p.ptype OPERATOR(pg_catalog.=) 'p' AND p.is_active");
+        auto *const sql =
+            new std::string("SELECT coalesce(p.v0, ''), coalesce(p.v1, ''), coalesce(p.v2, ''), coalesce(p.v3, ''),"
+                            " coalesce(p.v4, ''), coalesce(p.v5, '') FROM usher.policy_rules p WHERE p.ptype "
+                            "OPERATOR(pg_catalog.=) 'p' AND p.is_active");
         int parameter = 0;
         for (std::size_t column = 0; column < policy::max_columns; ++column)
             if (columns & (1U << column))
-                *sql += " AND p.v" + std::to_string(column) + " OPERATOR(pg_catalog.=) ANY ($" + std::to_string(++parameter) + ")";
+                *sql += " AND p.v" + std::to_string(column) + " OPERATOR(pg_catalog.=) ANY ($" +
+                        std::to_string(++parameter) + ")";
         *sql += " ORDER BY p.id";
         made[columns] = new pg::Statement(sql->c_str(), latest); // kept with its text for the life of the backend
     }
@@ -91,14 +96,17 @@ public:
         if (const auto found = kept_.rows.find(key); found != kept_.rows.end()) return found->second;
         std::vector<policy::Columns> out = read_rows(constraints);
         const std::size_t weight = 200 + key.size() + out.size() * (sizeof(policy::Columns) + 32);
-        if (weight > static_cast<std::size_t>(guc::access_cache_size) * 1024 / 4) return out; // most of the table: not worth keeping
+        if (weight > static_cast<std::size_t>(guc::access_cache_size) * 1024 / 4)
+            return out; // most of the table: not worth keeping
         kept_.weight += weight;
         return kept_.rows.emplace(std::move(key), std::move(out)).first->second;
     }
 
-    std::vector<std::string> groups(std::string_view ptype, const std::string &member, const std::string &domain) override {
+    std::vector<std::string> groups(std::string_view ptype, const std::string &member,
+                                    const std::string &domain) override {
         std::string key;
-        for (const std::string_view part : {ptype, std::string_view(member), std::string_view(domain)}) add_to_key(key, part);
+        for (const std::string_view part : {ptype, std::string_view(member), std::string_view(domain)})
+            add_to_key(key, part);
         if (const auto found = kept_.groups.find(key); found != kept_.groups.end()) return found->second;
         std::vector<std::string> out;
         const pg::Rows found = find_groups.run({pg::text(ptype), pg::text(member), pg::text(domain)});
@@ -111,7 +119,8 @@ public:
         pg::poll();
         return pg::call([&] { // the server's engine keeps compiled patterns, checks its stack and can be cancelled
             const Datum subject = PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-            const Datum expression = PointerGetDatum(cstring_to_text_with_len(pattern.data(), static_cast<int>(pattern.size())));
+            const Datum expression =
+                PointerGetDatum(cstring_to_text_with_len(pattern.data(), static_cast<int>(pattern.size())));
             return DatumGetBool(DirectFunctionCall2Coll(textregexeq, C_COLLATION_OID, subject, expression));
         });
     }
@@ -134,7 +143,8 @@ private:
         std::vector<policy::Columns> out(found.size());
         for (std::size_t i = 0; i < found.size(); ++i) {
             pg::poll();
-            for (std::size_t column = 0; column < policy::max_columns; ++column) out[i][column] = found[i].text(static_cast<int>(column));
+            for (std::size_t column = 0; column < policy::max_columns; ++column)
+                out[i][column] = found[i].text(static_cast<int>(column));
         }
         return out;
     }
@@ -158,7 +168,9 @@ std::string model_text(std::string_view model, Answers &kept) {
     if (model.find_first_of("={") != std::string_view::npos) return std::string(model);
     if (const auto found = kept.models.find(std::string(model)); found != kept.models.end()) return found->second;
     const pg::Rows rows = find_model.run({pg::text(model)});
-    if (rows.empty()) throw Error(errc::unknown_reference, "policy model does not exist", {}, "Define it with usher.define_model(), or pass its text.");
+    if (rows.empty())
+        throw Error(errc::unknown_reference, "policy model does not exist", {},
+                    "Define it with usher.define_model(), or pass its text.");
     kept.weight += 200 + model.size() + rows.front().text(0).size();
     return kept.models.emplace(std::string(model), rows.front().string(0)).first->second;
 }

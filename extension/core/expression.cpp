@@ -56,9 +56,13 @@ public:
 private:
     using Operator = Node::Operator;
 
-    [[noreturn]] void fail(const char *what) const { refuse("expression: " + std::string(what) + " at byte " + std::to_string(at_ + 1)); }
+    [[noreturn]] void fail(const char *what) const {
+        refuse("expression: " + std::string(what) + " at byte " + std::to_string(at_ + 1));
+    }
     void skip_space() {
-        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+        while (at_ < text_.size() &&
+               (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+            ++at_;
     }
     bool take(std::string_view token) {
         skip_space();
@@ -107,32 +111,47 @@ private:
         Node left = parse_sum(depth);
         for (;;) {
             Operator op = Operator::none;
-            if (take("==")) op = Operator::equal;
-            else if (take("!=")) op = Operator::not_equal;
-            else if (take("<=")) op = Operator::less_equal;
-            else if (take(">=")) op = Operator::greater_equal;
-            else if (take("<")) op = Operator::less;
-            else if (take(">")) op = Operator::greater;
-            else if (take_word("in")) op = Operator::in;
-            else return left;
+            if (take("=="))
+                op = Operator::equal;
+            else if (take("!="))
+                op = Operator::not_equal;
+            else if (take("<="))
+                op = Operator::less_equal;
+            else if (take(">="))
+                op = Operator::greater_equal;
+            else if (take("<"))
+                op = Operator::less;
+            else if (take(">"))
+                op = Operator::greater;
+            else if (take_word("in"))
+                op = Operator::in;
+            else
+                return left;
             left = binary(op, std::move(left), parse_sum(depth));
         }
     }
     Node parse_sum(int depth) {
         Node left = parse_product(depth);
         for (;;) {
-            if (take("+")) left = binary(Operator::plus, std::move(left), parse_product(depth));
-            else if (take("-")) left = binary(Operator::minus, std::move(left), parse_product(depth));
-            else return left;
+            if (take("+"))
+                left = binary(Operator::plus, std::move(left), parse_product(depth));
+            else if (take("-"))
+                left = binary(Operator::minus, std::move(left), parse_product(depth));
+            else
+                return left;
         }
     }
     Node parse_product(int depth) {
         Node left = parse_unary(depth);
         for (;;) {
-            if (take("*")) left = binary(Operator::times, std::move(left), parse_unary(depth));
-            else if (take("/")) left = binary(Operator::divide, std::move(left), parse_unary(depth));
-            else if (take("%")) left = binary(Operator::modulo, std::move(left), parse_unary(depth));
-            else return left;
+            if (take("*"))
+                left = binary(Operator::times, std::move(left), parse_unary(depth));
+            else if (take("/"))
+                left = binary(Operator::divide, std::move(left), parse_unary(depth));
+            else if (take("%"))
+                left = binary(Operator::modulo, std::move(left), parse_unary(depth));
+            else
+                return left;
         }
     }
     Node parse_unary(int depth) {
@@ -161,7 +180,8 @@ private:
         if (c == '(') {
             ++at_;
             std::vector<Node> items = parse_items(depth);
-            if (items.size() == 1) return std::move(items.front()); // ('a') after `in` is a list of one: evaluate() knows
+            if (items.size() == 1)
+                return std::move(items.front()); // ('a') after `in` is a list of one: evaluate() knows
             Node list;
             list.kind = Node::Kind::list;
             list.children = std::move(items);
@@ -175,7 +195,8 @@ private:
     Node parse_string(char quote) {
         std::string out;
         for (++at_; at_ < text_.size() && text_[at_] != quote; ++at_) {
-            if (text_[at_] == '\\' && at_ + 1 < text_.size() && (text_[at_ + 1] == quote || text_[at_ + 1] == '\\')) ++at_;
+            if (text_[at_] == '\\' && at_ + 1 < text_.size() && (text_[at_ + 1] == quote || text_[at_ + 1] == '\\'))
+                ++at_;
             out.push_back(text_[at_]);
         }
         if (at_ >= text_.size()) fail("unterminated string");
@@ -186,7 +207,8 @@ private:
     }
     Node parse_number() {
         double number = 0;
-        const auto end = std::from_chars(text_.data() + at_, text_.data() + text_.size(), number, std::chars_format::general);
+        const auto end =
+            std::from_chars(text_.data() + at_, text_.data() + text_.size(), number, std::chars_format::general);
         if (end.ec != std::errc{}) fail("malformed number");
         at_ = static_cast<std::size_t>(end.ptr - text_.data());
         Node node;
@@ -212,7 +234,8 @@ private:
             return node;
         }
         node.kind = Node::Kind::path;
-        if (const auto bar = first.find('_'); bar != std::string::npos && bar > 0 && bar + 1 < first.size() && (first[0] == 'r' || first[0] == 'p'))
+        if (const auto bar = first.find('_');
+            bar != std::string::npos && bar > 0 && bar + 1 < first.size() && (first[0] == 'r' || first[0] == 'p'))
             node.path = {first.substr(0, bar), first.substr(bar + 1)}; // r_sub, as Casbin's own rewriting leaves it
         else
             node.path = {std::move(first)};
@@ -302,7 +325,8 @@ Value evaluate_binary(const Node &node, Context &context) {
     case Node::Operator::not_equal: return Value::of(!equal(left, right));
     case Node::Operator::in:
         if (right.kind != Value::Kind::list) return Value::of(right.kind != Value::Kind::null && equal(left, right));
-        return Value::of(std::any_of(right.items.begin(), right.items.end(), [&](const Value &item) { return equal(left, item); }));
+        return Value::of(
+            std::any_of(right.items.begin(), right.items.end(), [&](const Value &item) { return equal(left, item); }));
     case Node::Operator::less:
     case Node::Operator::less_equal:
     case Node::Operator::greater:
@@ -312,7 +336,8 @@ Value evaluate_binary(const Node &node, Context &context) {
 }
 
 bool truth(const Value &value) {
-    if (value.kind != Value::Kind::boolean && value.kind != Value::Kind::null) refuse("expression: true or false expected");
+    if (value.kind != Value::Kind::boolean && value.kind != Value::Kind::null)
+        refuse("expression: true or false expected");
     return value.is_true();
 }
 
@@ -371,11 +396,14 @@ Value evaluate(const Node &node, Context &context) {
         return list;
     }
     case Node::Kind::negate: return Value::of(!truth(evaluate(node.children[0], context)));
-    case Node::Kind::minus: return arithmetic(Node::Operator::minus, Value::of(0.0), evaluate(node.children[0], context));
+    case Node::Kind::minus:
+        return arithmetic(Node::Operator::minus, Value::of(0.0), evaluate(node.children[0], context));
     case Node::Kind::all_of:
-        return Value::of(std::all_of(node.children.begin(), node.children.end(), [&](const Node &c) { return truth(evaluate(c, context)); }));
+        return Value::of(std::all_of(node.children.begin(), node.children.end(),
+                                     [&](const Node &c) { return truth(evaluate(c, context)); }));
     case Node::Kind::any_of:
-        return Value::of(std::any_of(node.children.begin(), node.children.end(), [&](const Node &c) { return truth(evaluate(c, context)); }));
+        return Value::of(std::any_of(node.children.begin(), node.children.end(),
+                                     [&](const Node &c) { return truth(evaluate(c, context)); }));
     case Node::Kind::binary: return evaluate_binary(node, context);
     }
     return {};

@@ -34,12 +34,26 @@ std::optional<Value> from_json(std::string_view text);
 
 struct Node {
     enum class Kind : unsigned char { literal, path, call, list, negate, minus, all_of, any_of, binary };
-    enum class Operator : unsigned char { none, equal, not_equal, less, less_equal, greater, greater_equal, in, plus, minus, times, divide, modulo };
+    enum class Operator : unsigned char {
+        none,
+        equal,
+        not_equal,
+        less,
+        less_equal,
+        greater,
+        greater_equal,
+        in,
+        plus,
+        minus,
+        times,
+        divide,
+        modulo
+    };
     Kind kind = Kind::literal;
     Operator op = Operator::none;
     Value literal;
-    std::string name;               // function of a call
-    std::vector<std::string> path;  // r.sub.age as {"r", "sub", "age"}; r_sub is r.sub
+    std::string name;              // function of a call
+    std::vector<std::string> path; // r.sub.age as {"r", "sub", "age"}; r_sub is r.sub
     std::vector<Node> children;
 };
 
@@ -55,8 +69,8 @@ public:
     virtual Value call(const Node &node, std::vector<Value> arguments) = 0;
 };
 
-/// Evaluates; throws usher::Error 22023 where types do not fit. A missing attribute is null, and null compares as false with
-/// everything except by == and !=.
+/// Evaluates; throws usher::Error 22023 where types do not fit. A missing attribute is null, and null compares as false
+/// with everything except by == and !=.
 Value evaluate(const Node &node, Context &context);
 
 } // namespace usher::expression

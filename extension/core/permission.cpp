@@ -10,8 +10,7 @@ constexpr std::string_view any = "*";
 bool is_word(std::string_view part) noexcept {
     const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
     return !part.empty() && alnum(part.front()) &&
-           std::all_of(part.begin(), part.end(),
-                       [&](char c) { return alnum(c) || c == '_' || c == '-' || c == '.'; });
+           std::all_of(part.begin(), part.end(), [&](char c) { return alnum(c) || c == '_' || c == '-' || c == '.'; });
 }
 
 bool part_covers(std::string_view pattern, std::string_view request) noexcept {

@@ -35,7 +35,8 @@ std::optional<Name> parse(std::string_view text) noexcept;
 
 /// Whether everything that `request` asks for lies within `pattern`.
 bool covers(const Name &pattern, const Name &request) noexcept;
-/// Whether `pattern` and `request` have a permission in common: a deny of booking:delete touches a request for booking:*.
+/// Whether `pattern` and `request` have a permission in common: a deny of booking:delete touches a request for
+/// booking:*.
 bool touches(const Name &pattern, const Name &request) noexcept;
 
 inline constexpr Instant never = std::numeric_limits<Instant>::max();      // an expiry that never comes

@@ -27,9 +27,11 @@ std::string text_of(const Value &value) {
 /// One request against one row after the other.
 class Evaluation : public expression::Context {
 public:
-    Evaluation(const Model &model, const std::vector<std::string> &request, Store &store) : model_(model), store_(store) {
+    Evaluation(const Model &model, const std::vector<std::string> &request, Store &store)
+        : model_(model), store_(store) {
         for (const std::string &part : request) {
-            const bool attributes = part.find_first_not_of(" \t\r\n") != std::string::npos && part[part.find_first_not_of(" \t\r\n")] == '{';
+            const bool attributes = part.find_first_not_of(" \t\r\n") != std::string::npos &&
+                                    part[part.find_first_not_of(" \t\r\n")] == '{';
             auto parsed = attributes ? expression::from_json(part) : std::nullopt;
             request_.push_back(parsed ? std::move(*parsed) : Value::of(part));
         }
@@ -53,7 +55,8 @@ public:
 
     Value call(const Node &node, std::vector<Value> arguments) override {
         if (const auto role = model_.roles.find(node.name); role != model_.roles.end()) {
-            const auto &above = groups(node.name, text_of(arguments[0]), role->second == 3 ? text_of(arguments[2]) : std::string());
+            const auto &above =
+                groups(node.name, text_of(arguments[0]), role->second == 3 ? text_of(arguments[2]) : std::string());
             return Value::of(std::find(above.begin(), above.end(), text_of(arguments[1])) != above.end());
         }
         if (node.name == "eval") return evaluate_rule(text_of(arguments[0]));
@@ -63,14 +66,16 @@ public:
         if (node.name == "keyMatch2") return Value::of(store_.regex_match(key, key_match2_regex(pattern)));
         if (node.name == "keyMatch3") return Value::of(store_.regex_match(key, key_match3_regex(pattern)));
         if (node.name == "keyMatch4") return Value::of(store_.regex_match(key, key_match4_regex(pattern)));
-        if (node.name == "keyMatch5") return Value::of(store_.regex_match(without_query(key), key_match5_regex(pattern)));
+        if (node.name == "keyMatch5")
+            return Value::of(store_.regex_match(without_query(key), key_match5_regex(pattern)));
         if (node.name == "regexMatch") return Value::of(store_.regex_match(key, pattern));
         if (node.name == "ipMatch") return Value::of(ip_match(key, pattern));
         if (node.name == "globMatch") return Value::of(glob_match(key, pattern));
         refuse("policy: there is no function " + node.name + "()");
     }
 
-    const std::vector<std::string> &groups(const std::string &ptype, const std::string &member, const std::string &domain) {
+    const std::vector<std::string> &groups(const std::string &ptype, const std::string &member,
+                                           const std::string &domain) {
         const auto key = std::make_tuple(ptype, member, domain);
         if (const auto found = groups_.find(key); found != groups_.end()) return found->second;
         return groups_.emplace(key, store_.groups(ptype, member, domain)).first->second;
@@ -105,12 +110,15 @@ bool mentions_row(const Node &node) {
     return std::any_of(node.children.begin(), node.children.end(), mentions_row);
 }
 
-bool is_column(const Node &node) { return node.kind == Node::Kind::path && node.path[0] == "p" && node.path.size() == 2; }
+bool is_column(const Node &node) {
+    return node.kind == Node::Kind::path && node.path[0] == "p" && node.path.size() == 2;
+}
 
 /// What a condition that must hold demands of the row's columns, if that can be said without the row.
 void add_constraints(const Node &node, Evaluation &evaluation, std::vector<Constraint> &out) {
     const auto add = [&](const Node &column, std::vector<std::string> any_of) {
-        if (const auto index = evaluation.model().policy_index(column.path[1])) out.push_back({*index, std::move(any_of)});
+        if (const auto index = evaluation.model().policy_index(column.path[1]))
+            out.push_back({*index, std::move(any_of)});
     };
     const auto text = [&](const Node &known) -> std::optional<std::string> {
         const Value value = expression::evaluate(known, evaluation);
@@ -125,8 +133,9 @@ void add_constraints(const Node &node, Evaluation &evaluation, std::vector<Const
             if (!is_column(column) || mentions_row(known)) continue;
             if (auto value = text(known)) add(column, {std::move(*value)});
         }
-    } else if (node.kind == Node::Kind::call && evaluation.model().roles.contains(node.name) && is_column(node.children[1]) &&
-               !mentions_row(node.children[0]) && (node.children.size() == 2 || !mentions_row(node.children[2]))) {
+    } else if (node.kind == Node::Kind::call && evaluation.model().roles.contains(node.name) &&
+               is_column(node.children[1]) && !mentions_row(node.children[0]) &&
+               (node.children.size() == 2 || !mentions_row(node.children[2]))) {
         const auto member = text(node.children[0]);
         const auto domain = node.children.size() == 3 ? text(node.children[2]) : std::optional<std::string>("");
         if (member && domain) add(node.children[1], evaluation.groups(node.name, *member, *domain));
@@ -173,7 +182,8 @@ RowEffect effect_of(const Model &model, const Columns &row) {
 long long priority_of(const std::string &text) {
     long long value = 0;
     const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
-    return read.ec == std::errc{} && read.ptr == text.data() + text.size() ? value : std::numeric_limits<long long>::max();
+    return read.ec == std::errc{} && read.ptr == text.data() + text.size() ? value
+                                                                           : std::numeric_limits<long long>::max();
 }
 
 /// Puts the rows into the order in which the first match decides.
@@ -181,31 +191,41 @@ void order(Evaluation &evaluation, const std::vector<std::string> &request, std:
     const Model &model = evaluation.model();
     if (model.combine == Combine::priority) {
         if (const auto column = model.policy_index("priority"))
-            std::stable_sort(rows.begin(), rows.end(), [&](const Columns &a, const Columns &b) { return priority_of(a[*column]) < priority_of(b[*column]); });
+            std::stable_sort(rows.begin(), rows.end(), [&](const Columns &a, const Columns &b) {
+                return priority_of(a[*column]) < priority_of(b[*column]);
+            });
         return;
     }
     const auto subject = model.policy_index("sub");
     const auto who = model.request_index("sub");
     if (!subject || !who || !model.roles.contains("g")) return;
     const auto in = model.request_index("dom");
-    const auto &above = evaluation.groups("g", request[*who], model.roles.at("g") == 3 && in ? request[*in] : std::string());
-    const auto distance = [&](const Columns &row) { return std::find(above.begin(), above.end(), row[*subject]) - above.begin(); };
-    std::stable_sort(rows.begin(), rows.end(), [&](const Columns &a, const Columns &b) { return distance(a) < distance(b); });
+    const auto &above =
+        evaluation.groups("g", request[*who], model.roles.at("g") == 3 && in ? request[*in] : std::string());
+    const auto distance = [&](const Columns &row) {
+        return std::find(above.begin(), above.end(), row[*subject]) - above.begin();
+    };
+    std::stable_sort(rows.begin(), rows.end(),
+                     [&](const Columns &a, const Columns &b) { return distance(a) < distance(b); });
 }
 
 } // namespace
 
 bool enforce(const Model &model, const std::vector<std::string> &request, Store &store) {
     if (request.size() != model.request.size())
-        refuse("the model's requests have " + std::to_string(model.request.size()) + " parts, this one has " + std::to_string(request.size()));
+        refuse("the model's requests have " + std::to_string(model.request.size()) + " parts, this one has " +
+               std::to_string(request.size()));
     Evaluation evaluation(model, request, store);
 
     // Without a column of the row in it, the matcher says the same for every row, and also where there is none.
-    const bool regardless = model.matcher.kind == Node::Kind::any_of &&
-                            std::any_of(model.matcher.children.begin(), model.matcher.children.end(),
-                                        [&](const Node &each) { return !mentions_row(each) && evaluation.holds(each); });
+    const bool regardless =
+        model.matcher.kind == Node::Kind::any_of &&
+        std::any_of(model.matcher.children.begin(), model.matcher.children.end(),
+                    [&](const Node &each) { return !mentions_row(each) && evaluation.holds(each); });
     const bool about_rows = mentions_row(model.matcher);
-    if (model.combine == Combine::allow_overrides && !model.policy_index("eft") && (regardless || (!about_rows && evaluation.holds(model.matcher)))) return true;
+    if (model.combine == Combine::allow_overrides && !model.policy_index("eft") &&
+        (regardless || (!about_rows && evaluation.holds(model.matcher))))
+        return true;
 
     std::vector<Columns> rows = candidates(evaluation, store, model.matcher);
     const bool first_decides = model.combine == Combine::priority || model.combine == Combine::subject_priority;

@@ -1,4 +1,5 @@
-// Policy models in Casbin's format (request, policy, role, effect and matcher definitions) and the decision over policy rows.
+// Policy models in Casbin's format (request, policy, role, effect and matcher definitions) and the decision over policy
+// rows.
 //
 // The cost of a decision does not grow with the number of rows: what the matcher demands by == or by a role function is
 // handed to the store, which fetches the rows that can match through an index; only those are looked at one by one.
@@ -17,16 +18,16 @@ namespace usher::policy {
 inline constexpr std::size_t max_columns = 6; // v0 to v5
 
 enum class Combine : std::uint8_t {
-    allow_overrides,  // some(where (p.eft == allow))
-    deny_overrides,   // !some(where (p.eft == deny))
-    allow_and_no_deny,// some(where (p.eft == allow)) && !some(where (p.eft == deny))
-    priority,         // priority(p.eft) || deny: the first row that matches decides
-    subject_priority, // subjectPriority(p.eft) || deny: the row nearest to the subject decides
+    allow_overrides,   // some(where (p.eft == allow))
+    deny_overrides,    // !some(where (p.eft == deny))
+    allow_and_no_deny, // some(where (p.eft == allow)) && !some(where (p.eft == deny))
+    priority,          // priority(p.eft) || deny: the first row that matches decides
+    subject_priority,  // subjectPriority(p.eft) || deny: the row nearest to the subject decides
 };
 
 struct Model {
-    std::vector<std::string> request;       // names of r: sub, obj, act …
-    std::vector<std::string> policy;        // names of p, in the order of v0 … v5
+    std::vector<std::string> request;         // names of r: sub, obj, act …
+    std::vector<std::string> policy;          // names of p, in the order of v0 … v5
     std::map<std::string, std::size_t> roles; // g, g2 … with their number of arguments
     Combine combine = Combine::allow_overrides;
     expression::Node matcher;
@@ -35,8 +36,8 @@ struct Model {
     [[nodiscard]] std::optional<std::size_t> policy_index(std::string_view name) const;
 };
 
-/// Reads a model: the text of a Casbin .conf file, or a JSON object {"r": "sub, obj, act", "p": …, "g": "_, _", "e": …, "m": …}.
-/// Throws 22023 saying what is wrong with it.
+/// Reads a model: the text of a Casbin .conf file, or a JSON object {"r": "sub, obj, act", "p": …, "g": "_, _", "e": …,
+/// "m": …}. Throws 22023 saying what is wrong with it.
 Model parse_model(std::string_view text);
 
 using Columns = std::array<std::string, max_columns>; // empty text for a missing value
@@ -53,8 +54,10 @@ public:
     virtual ~Store() = default;
     /// The p rows that meet all constraints, in the order in which they were added.
     virtual std::vector<Columns> rows(const std::vector<Constraint> &constraints) = 0;
-    /// `member` and all groups above it, nearest first, by the rows of `ptype` (g, g2 …) in the domain (empty: without one).
-    virtual std::vector<std::string> groups(std::string_view ptype, const std::string &member, const std::string &domain) = 0;
+    /// `member` and all groups above it, nearest first, by the rows of `ptype` (g, g2 …) in the domain (empty: without
+    /// one).
+    virtual std::vector<std::string> groups(std::string_view ptype, const std::string &member,
+                                            const std::string &domain) = 0;
     /// Does the regular expression match somewhere in the text?
     virtual bool regex_match(std::string_view text, const std::string &pattern) = 0;
 };

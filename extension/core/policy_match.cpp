@@ -10,7 +10,8 @@ namespace usher::policy {
 namespace {
 
 std::string replace_all(std::string text, std::string_view from, std::string_view to) {
-    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+        text.replace(at, from.size(), to);
     return text;
 }
 
@@ -20,7 +21,8 @@ template <class F> std::string replace_braces(std::string_view pattern, F &&expa
     while (!pattern.empty()) {
         const std::size_t open = pattern.find('{');
         const std::size_t close = open == std::string_view::npos ? open : pattern.find('}', open);
-        const bool named = close != std::string_view::npos && close > open + 1 && pattern.substr(open, close - open).find('/') == std::string_view::npos;
+        const bool named = close != std::string_view::npos && close > open + 1 &&
+                           pattern.substr(open, close - open).find('/') == std::string_view::npos;
         if (!named) {
             out += pattern.substr(0, open);
             if (open == std::string_view::npos) break;
@@ -71,7 +73,8 @@ std::string key_match2_regex(std::string_view pattern) {
     for (std::size_t at = 0; at < stars.size();) {
         if (stars[at] == ':' && at + 1 < stars.size() && stars[at + 1] != '/') {
             out += "[^/]+";
-            for (++at; at < stars.size() && stars[at] != '/'; ++at) {}
+            for (++at; at < stars.size() && stars[at] != '/'; ++at) {
+            }
         } else {
             out.push_back(stars[at++]);
         }
@@ -80,7 +83,8 @@ std::string key_match2_regex(std::string_view pattern) {
 }
 
 std::string key_match3_regex(std::string_view pattern) {
-    return whole(replace_braces(replace_all(std::string(pattern), "/*", "/.*"), [](std::string_view) { return std::string("[^/]+"); }));
+    return whole(replace_braces(replace_all(std::string(pattern), "/*", "/.*"),
+                                [](std::string_view) { return std::string("[^/]+"); }));
 }
 
 std::string key_match4_regex(std::string_view pattern) {
@@ -106,7 +110,8 @@ bool ip_match(std::string_view address, std::string_view network) {
     if (slash != std::string_view::npos) {
         const std::string_view digits = network.substr(slash + 1);
         const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-        if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() || length < 0 || length > wanted.bits) return false;
+        if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() || length < 0 || length > wanted.bits)
+            return false;
     }
     const auto full = static_cast<std::size_t>(length / 8);
     if (std::memcmp(given.bytes.data(), wanted.bytes.data(), full) != 0) return false;
@@ -116,7 +121,8 @@ bool ip_match(std::string_view address, std::string_view network) {
 
 namespace {
 
-/// One character of a pattern at `p`, a class in brackets included, against `c`. Advances `p`; nullptr result: malformed.
+/// One character of a pattern at `p`, a class in brackets included, against `c`. Advances `p`; nullptr result:
+/// malformed.
 bool match_class(std::string_view pattern, std::size_t &p, char c, bool &malformed) {
     bool negated = false;
     bool hit = false;

@@ -1,6 +1,6 @@
-// The matching functions of policy models: keyMatch 1 to 5, regexMatch, ipMatch, globMatch, with the meaning that Casbin gives
-// them. Those that are regular expressions there are turned into one here; matching it is the caller's, because the
-// standard library's matcher overflows the stack on hostile input.
+// The matching functions of policy models: keyMatch 1 to 5, regexMatch, ipMatch, globMatch, with the meaning that
+// Casbin gives them. Those that are regular expressions there are turned into one here; matching it is the caller's,
+// because the standard library's matcher overflows the stack on hostile input.
 #pragma once
 #include <string>
 #include <string_view>
@@ -22,7 +22,8 @@ std::string_view without_query(std::string_view key);
 /// An address against an address or a network in CIDR notation, IPv4 or IPv6. False when either is malformed.
 bool ip_match(std::string_view address, std::string_view network);
 
-/// Shell pattern over path segments: * and ? stop at "/", [a-z] and [^a-z], backslash quotes. False for a malformed pattern.
+/// Shell pattern over path segments: * and ? stop at "/", [a-z] and [^a-z], backslash quotes. False for a malformed
+/// pattern.
 bool glob_match(std::string_view text, std::string_view pattern);
 
 } // namespace usher::policy

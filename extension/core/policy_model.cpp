@@ -21,7 +21,8 @@ std::string_view trim(std::string_view text) {
 
 using Definitions = std::map<std::string, std::string>; // r, p, g, g2, e, m
 
-/// The .conf form. Section headings say nothing that the keys do not; a line that ends in a backslash goes on in the next.
+/// The .conf form. Section headings say nothing that the keys do not; a line that ends in a backslash goes on in the
+/// next.
 Definitions read_conf(std::string_view text) {
     Definitions out;
     std::string line;
@@ -38,7 +39,8 @@ Definitions read_conf(std::string_view text) {
         if (!whole.empty() && whole.front() != '#' && whole.front() != ';' && whole.front() != '[') {
             const std::size_t sign = whole.find('=');
             if (sign == std::string_view::npos) refuse("a line must have the form name = definition");
-            if (!out.emplace(std::string(trim(whole.substr(0, sign))), std::string(trim(whole.substr(sign + 1)))).second)
+            if (!out.emplace(std::string(trim(whole.substr(0, sign))), std::string(trim(whole.substr(sign + 1))))
+                     .second)
                 refuse("a definition stands twice");
         }
         line.clear();
@@ -65,12 +67,12 @@ std::vector<std::string> read_names(const Definitions &definitions, const char *
     while (true) {
         const std::size_t comma = rest.find(',');
         const std::string name(trim(rest.substr(0, comma)));
-        const bool good = !name.empty() && name.size() <= 63 &&
-                          std::all_of(name.begin(), name.end(), [](char c) {
-                              return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-                          });
+        const bool good = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        });
         if (!good) refuse(std::string("definition of ") + key + " must be names separated by commas");
-        if (*key != 'g' && std::find(names.begin(), names.end(), name) != names.end()) refuse(std::string("a name stands twice in ") + key);
+        if (*key != 'g' && std::find(names.begin(), names.end(), name) != names.end())
+            refuse(std::string("a name stands twice in ") + key);
         names.push_back(name);
         if (comma == std::string_view::npos) break;
         rest.remove_prefix(comma + 1);
@@ -94,9 +96,10 @@ Combine read_effect(const Definitions &definitions) {
 }
 
 const std::map<std::string, std::size_t> &functions() {
-    static const auto *const list = new std::map<std::string, std::size_t>{ // never destroyed
-        {"keyMatch", 2}, {"keyMatch2", 2}, {"keyMatch3", 2}, {"keyMatch4", 2}, {"keyMatch5", 2},
-        {"regexMatch", 2}, {"ipMatch", 2}, {"globMatch", 2}, {"eval", 1}};
+    static const auto *const list = new std::map<std::string, std::size_t>{
+        // never destroyed
+        {"keyMatch", 2},   {"keyMatch2", 2}, {"keyMatch3", 2}, {"keyMatch4", 2}, {"keyMatch5", 2},
+        {"regexMatch", 2}, {"ipMatch", 2},   {"globMatch", 2}, {"eval", 1}};
     return *list;
 }
 
@@ -111,9 +114,11 @@ void check(const Model &model, const expression::Node &node) {
     } else if (node.kind == Kind::call) {
         const auto role = model.roles.find(node.name);
         const auto function = functions().find(node.name);
-        if (role == model.roles.end() && function == functions().end()) refuse("the matcher calls " + node.name + "(), which does not exist");
+        if (role == model.roles.end() && function == functions().end())
+            refuse("the matcher calls " + node.name + "(), which does not exist");
         const std::size_t wanted = role != model.roles.end() ? role->second : function->second;
-        if (node.children.size() != wanted) refuse("the matcher calls " + node.name + "() with a wrong number of arguments");
+        if (node.children.size() != wanted)
+            refuse("the matcher calls " + node.name + "() with a wrong number of arguments");
     }
     for (const expression::Node &child : node.children) check(model, child);
 }

@@ -18,8 +18,10 @@ void roll(const Policy &policy, State &state, Instant now) {
     state.previous_count = windows == 1 ? state.count : 0;
     state.count = 0;
     // A fixed window starts with its first hit; sliding windows follow each other without a gap.
-    if (policy.algorithm == Algorithm::fixed_window || windows > 1) state.window_start = now;
-    else state.window_start += policy.period_us;
+    if (policy.algorithm == Algorithm::fixed_window || windows > 1)
+        state.window_start = now;
+    else
+        state.window_start += policy.period_us;
 }
 
 Decision fixed_window(const Policy &policy, State &state, Instant now, std::int64_t cost) {
@@ -37,7 +39,9 @@ Decision sliding_window(const Policy &policy, State &state, Instant now, std::in
     roll(policy, state, now);
     const std::int64_t age = std::clamp<std::int64_t>(now - state.window_start, 0, policy.period_us);
     const std::int64_t left = policy.period_us - age; // of the previous window, still within the period
-    const auto weight_of_previous = [&](std::int64_t us) { return divide_up(Wide(state.previous_count) * us, policy.period_us); };
+    const auto weight_of_previous = [&](std::int64_t us) {
+        return divide_up(Wide(state.previous_count) * us, policy.period_us);
+    };
     const std::int64_t used = state.count + weight_of_previous(left);
     Decision decision;
     decision.allowed = used + cost <= policy.max_hits;
@@ -45,11 +49,13 @@ Decision sliding_window(const Policy &policy, State &state, Instant now, std::in
         state.count += cost;
     } else {
         const std::int64_t room = policy.max_hits - cost - state.count; // for what the previous window may still weigh
-        if (room >= 0) { // enough of it leaves while this window lasts
-            const auto share = static_cast<std::int64_t>(Wide(room) * policy.period_us / std::max<std::int64_t>(1, state.previous_count));
+        if (room >= 0) {                                                // enough of it leaves while this window lasts
+            const auto share = static_cast<std::int64_t>(Wide(room) * policy.period_us /
+                                                         std::max<std::int64_t>(1, state.previous_count));
             decision.retry_after_us = std::max<std::int64_t>(1, left - share);
         } else { // this window becomes the previous one, and then enough of it must leave
-            const auto share = static_cast<std::int64_t>(Wide(policy.max_hits - cost) * policy.period_us / std::max<std::int64_t>(1, state.count));
+            const auto share = static_cast<std::int64_t>(Wide(policy.max_hits - cost) * policy.period_us /
+                                                         std::max<std::int64_t>(1, state.count));
             decision.retry_after_us = left + std::max<std::int64_t>(1, policy.period_us - share);
         }
     }
@@ -77,8 +83,8 @@ Decision token_bucket(const Policy &policy, State &state, Instant now, std::int6
     if (decision.allowed) state.count += price;
     const auto time_for = [&](std::int64_t amount) { return divide_up(Wide(amount) * policy.period_us, capacity); };
     if (!decision.allowed)
-        decision.retry_after_us =
-            std::max<std::int64_t>(1, state.window_start + time_for(static_cast<std::int64_t>(state.count + price - capacity)) - now);
+        decision.retry_after_us = std::max<std::int64_t>(
+            1, state.window_start + time_for(static_cast<std::int64_t>(state.count + price - capacity)) - now);
     decision.remaining = static_cast<std::int64_t>((capacity - state.count) / token);
     decision.reset_at = state.window_start + time_for(state.count);
     return decision;

@@ -1,10 +1,13 @@
 // Rate limit arithmetic: three algorithms over the state of one key.
 //
-// fixed_window    max_hits in each window; windows are aligned to the first hit. Cheap and exact per window, but two windows'
+// fixed_window    max_hits in each window; windows are aligned to the first hit. Cheap and exact per window, but two
+// windows'
 //                 worth may pass around a boundary.
-// sliding_window  the hits of the current window plus the share of the previous one that is still within the period. Smooth;
+// sliding_window  the hits of the current window plus the share of the previous one that is still within the period.
+// Smooth;
 //                 off by little when hits were bunched in the previous window.
-// token_bucket    max_hits tokens, refilled evenly over the period; a hit takes `cost` tokens. Bursts up to max_hits, then the
+// token_bucket    max_hits tokens, refilled evenly over the period; a hit takes `cost` tokens. Bursts up to max_hits,
+// then the
 //                 even rate.
 //
 // Refused hits are not counted. With block_for, a refusal also blocks the key for that long.
@@ -42,7 +45,8 @@ struct Decision {
     Instant reset_at = 0;            // when nothing of what was counted weighs any more
 };
 
-/// Decides about `cost` hits (1 to max_hits) at `now` and brings the state up to date. A clock that went back counts as stopped.
+/// Decides about `cost` hits (1 to max_hits) at `now` and brings the state up to date. A clock that went back counts as
+/// stopped.
 Decision hit(const Policy &policy, State &state, Instant now, std::int64_t cost);
 
 } // namespace usher::ratelimit

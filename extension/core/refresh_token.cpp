@@ -11,7 +11,8 @@ constexpr std::size_t id_bytes = 16, generation_bytes = 4, secret_bytes = 32;
 
 std::string big_endian(std::uint32_t number) {
     std::string bytes(generation_bytes, '\0');
-    for (std::size_t i = 0; i < generation_bytes; ++i) bytes[i] = static_cast<char>(number >> (8 * (generation_bytes - 1 - i)));
+    for (std::size_t i = 0; i < generation_bytes; ++i)
+        bytes[i] = static_cast<char>(number >> (8 * (generation_bytes - 1 - i)));
     return bytes;
 }
 } // namespace
@@ -48,12 +49,13 @@ RefreshToken successor(RefreshToken token, std::string_view rotation_key, std::u
     return token;
 }
 
-RefreshStanding standing_of(const RefreshToken &presented, std::uint32_t current_generation, std::string_view current_hash,
-                            std::string_view rotation_key) {
+RefreshStanding standing_of(const RefreshToken &presented, std::uint32_t current_generation,
+                            std::string_view current_hash, std::string_view rotation_key) {
     if (presented.generation > current_generation || current_generation - presented.generation > max_generations_back)
         return RefreshStanding::forged;
     const std::uint32_t back = current_generation - presented.generation;
-    if (!constant_time_equal(refresh_token_hash(successor(presented, rotation_key, back)), current_hash)) return RefreshStanding::forged;
+    if (!constant_time_equal(refresh_token_hash(successor(presented, rotation_key, back)), current_hash))
+        return RefreshStanding::forged;
     return back == 0 ? RefreshStanding::current : back == 1 ? RefreshStanding::parent : RefreshStanding::older;
 }
 

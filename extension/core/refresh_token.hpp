@@ -1,10 +1,11 @@
 // Refresh tokens: opaque to clients; inside are the session, the generation and 256 bits of secret.
 //
-// The first secret of a session is random. Each later one is HMAC-SHA256(rotation key of the session, secret before it and the
-// new generation), so that
+// The first secret of a session is random. Each later one is HMAC-SHA256(rotation key of the session, secret before it
+// and the new generation), so that
 //  - two refreshes with the same token have the same successor, and no token has to be stored to give it out twice;
 //  - whoever has the database alone has hashes and keys, but no token;
-//  - an old token proves itself: followed to the current generation it must give the current token. Only then is it reuse. A
+//  - an old token proves itself: followed to the current generation it must give the current token. Only then is it
+//  reuse. A
 //    forged token, made of a session id that somebody saw, must not end the session.
 #pragma once
 #include "core/types.hpp"
@@ -31,12 +32,13 @@ std::string refresh_token_hash(const RefreshToken &token);
 /// The token `steps` generations on.
 RefreshToken successor(RefreshToken token, std::string_view rotation_key, std::uint32_t steps);
 
-/// How many generations an old token is followed. One refresh a second reaches it after a day; what is older is simply not valid.
+/// How many generations an old token is followed. One refresh a second reaches it after a day; what is older is simply
+/// not valid.
 inline constexpr std::uint32_t max_generations_back = 100000;
 
 /// What a presented token is, by what the session's row says.
 enum class RefreshStanding { forged, current, parent, older };
-RefreshStanding standing_of(const RefreshToken &presented, std::uint32_t current_generation, std::string_view current_hash,
-                            std::string_view rotation_key);
+RefreshStanding standing_of(const RefreshToken &presented, std::uint32_t current_generation,
+                            std::string_view current_hash, std::string_view rotation_key);
 
 } // namespace usher

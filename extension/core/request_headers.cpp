@@ -9,14 +9,16 @@ bool is_token_character(char c) {
     return is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~' || c == '+' || c == '/';
 }
 bool is_lower_hex(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 bool is_all_zero(std::string_view text) { return text.find_first_not_of('0') == std::string_view::npos; }
 
 bool starts_with_scheme(std::string_view value, std::string_view scheme) {
     if (value.size() < scheme.size()) return false;
-    return std::equal(scheme.begin(), scheme.end(), value.begin(),
-                      [](char s, char v) { return s == (v >= 'A' && v <= 'Z' ? static_cast<char>(v - 'A' + 'a') : v); });
+    return std::equal(scheme.begin(), scheme.end(), value.begin(), [](char s, char v) {
+        return s == (v >= 'A' && v <= 'Z' ? static_cast<char>(v - 'A' + 'a') : v);
+    });
 }
 
 std::string_view trim(std::string_view text) {
@@ -30,7 +32,8 @@ Authorization parse_authorization(std::string_view value) {
     value = trim(value);
     if (value.empty()) return {};
     constexpr std::string_view scheme = "bearer";
-    if (!starts_with_scheme(value, scheme) || (value.size() > scheme.size() && is_token_character(value[scheme.size()])))
+    if (!starts_with_scheme(value, scheme) ||
+        (value.size() > scheme.size() && is_token_character(value[scheme.size()])))
         return {Credentials::other, {}};
     if (value.size() == scheme.size() || value[scheme.size()] != ' ') return {Credentials::malformed, {}};
     value.remove_prefix(std::min(value.find_first_not_of(' ', scheme.size()), value.size()));
@@ -43,16 +46,19 @@ Authorization parse_authorization(std::string_view value) {
 std::optional<std::string_view> trace_id(std::string_view value) {
     // version(2) - trace-id(32) - parent-id(16) - flags(2)
     if (value.size() < 55 || value[2] != '-' || value[35] != '-' || value[52] != '-') return std::nullopt;
-    const std::string_view version = value.substr(0, 2), id = value.substr(3, 32), parent = value.substr(36, 16), flags = value.substr(53, 2);
-    if (!is_lower_hex(version) || !is_lower_hex(id) || !is_lower_hex(parent) || !is_lower_hex(flags)) return std::nullopt;
+    const std::string_view version = value.substr(0, 2), id = value.substr(3, 32), parent = value.substr(36, 16),
+                           flags = value.substr(53, 2);
+    if (!is_lower_hex(version) || !is_lower_hex(id) || !is_lower_hex(parent) || !is_lower_hex(flags))
+        return std::nullopt;
     if (version == "ff" || is_all_zero(id) || is_all_zero(parent)) return std::nullopt;
     if (value.size() > 55 && (version == "00" || value[55] != '-')) return std::nullopt;
     return id;
 }
 
 bool is_correlation_id(std::string_view value) {
-    return !value.empty() && value.size() <= 128 &&
-           std::all_of(value.begin(), value.end(), [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+    return !value.empty() && value.size() <= 128 && std::all_of(value.begin(), value.end(), [](char c) {
+        return is_alphanumeric(c) || c == '.' || c == '_' || c == '-';
+    });
 }
 
 std::string clean_user_agent(std::string_view value) {

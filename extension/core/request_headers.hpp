@@ -29,8 +29,8 @@ bool is_correlation_id(std::string_view value);
 /// A User-Agent for log rows: at most 512 bytes, without control characters, cut between characters.
 std::string clean_user_agent(std::string_view value);
 
-/// Does a list of entity tags (If-Match, If-None-Match) contain `tag`, given with its quotes? "*" contains all. Weak tags count
-/// only for If-None-Match (RFC 9110 section 8.8.3.2).
+/// Does a list of entity tags (If-Match, If-None-Match) contain `tag`, given with its quotes? "*" contains all. Weak
+/// tags count only for If-None-Match (RFC 9110 section 8.8.3.2).
 bool contains_tag(std::string_view list, std::string_view tag, bool weak_counts);
 
 } // namespace usher::headers

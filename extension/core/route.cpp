@@ -48,7 +48,8 @@ std::optional<Template> parse_template(std::string_view text, std::string &error
             if (segment.back() != '}' || !is_parameter_name(segment.substr(1, segment.size() - 2)))
                 return refuse("a parameter must be a whole segment {name} of a-z, 0-9 and _");
             const std::string_view name = segment.substr(1, segment.size() - 2);
-            if (std::any_of(path.begin(), path.end(), [&](const Segment &s) { return s.is_parameter && s.text == name; }))
+            if (std::any_of(path.begin(), path.end(),
+                            [&](const Segment &s) { return s.is_parameter && s.text == name; }))
                 return refuse("the parameters of a path must differ");
             path.push_back({true, std::string(name)});
         } else {
@@ -70,7 +71,9 @@ bool is_route_method(std::string_view method) {
     return std::find(route_methods.begin(), route_methods.end(), method) != route_methods.end();
 }
 
-bool is_known_method(std::string_view method) { return is_route_method(method) || method == "HEAD" || method == "OPTIONS"; }
+bool is_known_method(std::string_view method) {
+    return is_route_method(method) || method == "HEAD" || method == "OPTIONS";
+}
 
 std::optional<std::string> percent_decode(std::string_view text) {
     std::string out;
@@ -117,8 +120,8 @@ void Table::add(std::string_view method, const Template &path, std::size_t route
 }
 
 // A tree: no node is looked at twice, so a request costs at most as many steps as the routes have segments.
-void Table::search(const Node &node, std::string_view method, const std::vector<std::string> &segments, std::size_t depth,
-                   Match &match) {
+void Table::search(const Node &node, std::string_view method, const std::vector<std::string> &segments,
+                   std::size_t depth, Match &match) {
     if (match.route) return;
     if (depth == segments.size()) {
         for (const auto &[name, route] : node.methods) match.allow.push_back(name);
@@ -136,7 +139,8 @@ Match Table::find(std::string_view method, const std::vector<std::string> &segme
     if (segments.size() > max_segments) return match;
     search(root_, method == "HEAD" ? "GET" : method, segments, 0, match);
     if (match.path_exists()) {
-        if (std::find(match.allow.begin(), match.allow.end(), "GET") != match.allow.end()) match.allow.emplace_back("HEAD");
+        if (std::find(match.allow.begin(), match.allow.end(), "GET") != match.allow.end())
+            match.allow.emplace_back("HEAD");
         match.allow.emplace_back("OPTIONS");
         std::sort(match.allow.begin(), match.allow.end());
         match.allow.erase(std::unique(match.allow.begin(), match.allow.end()), match.allow.end());
@@ -158,7 +162,8 @@ std::optional<std::vector<QueryParameter>> parse_query(std::string_view query) {
         if (part.empty()) continue;
         const std::size_t equals = std::min(part.find('='), part.size());
         auto name = percent_decode(std::string_view(part).substr(0, equals));
-        auto value = percent_decode(equals == part.size() ? std::string_view{} : std::string_view(part).substr(equals + 1));
+        auto value =
+            percent_decode(equals == part.size() ? std::string_view{} : std::string_view(part).substr(equals + 1));
         if (!name || name->empty() || !value || parameters.size() == max_parameters) return std::nullopt;
         parameters.push_back({std::move(*name), std::move(*value)});
     }

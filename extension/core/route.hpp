@@ -10,7 +10,7 @@
 
 namespace usher::route {
 
-inline constexpr std::size_t max_path = 2048;     // bytes of a path
+inline constexpr std::size_t max_path = 2048; // bytes of a path
 inline constexpr std::size_t max_segments = 32;
 
 struct Segment {
@@ -19,11 +19,12 @@ struct Segment {
 };
 using Template = std::vector<Segment>; // "/" has none
 
-/// Literal segments of unreserved characters and parameters {name}, which stand for one whole segment and differ from each other.
-/// Nothing, with the reason in `error`, when it is no template.
+/// Literal segments of unreserved characters and parameters {name}, which stand for one whole segment and differ from
+/// each other. Nothing, with the reason in `error`, when it is no template.
 std::optional<Template> parse_template(std::string_view text, std::string &error);
 
-/// The template without the parameters' names, "/bookings/{}/confirm": two routes of one method with the same shape collide.
+/// The template without the parameters' names, "/bookings/{}/confirm": two routes of one method with the same shape
+/// collide.
 std::string shape(const Template &path);
 
 /// The methods that routes can have. HEAD is answered by GET, OPTIONS by the table itself.
@@ -38,12 +39,13 @@ std::optional<std::string> percent_decode(std::string_view text);
 std::optional<std::vector<std::string>> split_path(std::string_view path);
 
 struct Match {
-    std::optional<std::size_t> route;  // nothing: no route has this path (allow is empty) or this method
-    std::vector<std::string> allow;    // methods of the path, sorted, for the Allow header
+    std::optional<std::size_t> route; // nothing: no route has this path (allow is empty) or this method
+    std::vector<std::string> allow;   // methods of the path, sorted, for the Allow header
     [[nodiscard]] bool path_exists() const { return !allow.empty(); }
 };
 
-/// Finds the route of a request. Literals win over parameters, segment by segment from the left, as long as the method fits.
+/// Finds the route of a request. Literals win over parameters, segment by segment from the left, as long as the method
+/// fits.
 class Table {
 public:
     /// The route number `route` (any number of the caller's) answers `method` on `path`.
@@ -56,8 +58,8 @@ private:
         std::unique_ptr<Node> parameter;
         std::map<std::string, std::size_t, std::less<>> methods;
     };
-    static void search(const Node &node, std::string_view method, const std::vector<std::string> &segments, std::size_t depth,
-                       Match &match);
+    static void search(const Node &node, std::string_view method, const std::vector<std::string> &segments,
+                       std::size_t depth, Match &match);
     Node root_;
 };
 

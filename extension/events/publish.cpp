@@ -16,10 +16,10 @@ constexpr std::size_t max_name = 100, max_key = 255;
 constinit pg::Statement insert_event{
     "INSERT INTO usher.events (id, event, payload, key, causation_id, depth, user_id, correlation_id)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
-constinit pg::Statement insert_deliveries{
-    "INSERT INTO usher.deliveries (event_id, consumer, event, key)"
-    " SELECT $1, c.consumer, $3, $4 FROM pg_catalog.unnest($2) AS c (consumer)"};
-constinit pg::Statement notify{"SELECT pg_catalog.pg_notify('usher_events', c.consumer) FROM pg_catalog.unnest($1) AS c (consumer)"};
+constinit pg::Statement insert_deliveries{"INSERT INTO usher.deliveries (event_id, consumer, event, key)"
+                                          " SELECT $1, c.consumer, $3, $4 FROM pg_catalog.unnest($2) AS c (consumer)"};
+constinit pg::Statement notify{
+    "SELECT pg_catalog.pg_notify('usher_events', c.consumer) FROM pg_catalog.unnest($1) AS c (consumer)"};
 constinit pg::Statement find_event{"SELECT e.event, e.payload, e.depth FROM usher.events e WHERE e.id = $1"};
 
 // The event whose handler runs now: the cause of whatever that handler publishes.
@@ -58,8 +58,8 @@ Uuid new_id() {
     return make_uuid_v7(pg::clock_time(), random);
 }
 
-// As the handler's owner and with a safe search_path, whoever publishes: a handler may write its feature's tables, which the
-// publisher may not. After an ERROR the rollback brings user and settings back.
+// As the handler's owner and with a safe search_path, whoever publishes: a handler may write its feature's tables,
+// which the publisher may not. After an ERROR the rollback brings user and settings back.
 void call_handler(const Subscription &subscription, Datum event, Datum payload) {
     pg::call([&] {
         Oid user;
@@ -67,7 +67,8 @@ void call_handler(const Subscription &subscription, Datum event, Datum payload) 
         GetUserIdAndSecContext(&user, &context);
         const int settings = NewGUCNestLevel();
         SetUserIdAndSecContext(subscription.owner, context | SECURITY_LOCAL_USERID_CHANGE);
-        set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+        set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                          false);
         FmgrInfo function;
         fmgr_info(subscription.handler, &function);
         LOCAL_FCINFO(arguments, 2);
@@ -82,15 +83,18 @@ void call_handler(const Subscription &subscription, Datum event, Datum payload) 
 
 Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::string_view> key) {
     if (!is_event_name(event))
-        throw Error(errc::invalid_argument, "event must be words of a-z, 0-9 and _ joined by dots, at most 100 characters");
+        throw Error(errc::invalid_argument,
+                    "event must be words of a-z, 0-9 and _ joined by dots, at most 100 characters");
     if (key && (key->empty() || key->size() > max_key))
         throw Error(errc::invalid_argument, "key must have 1 to 255 bytes");
     if (!pg::call([&] { return JB_ROOT_IS_OBJECT(DatumGetJsonbP(payload)) != 0; }))
         throw Error(errc::invalid_argument, "payload must be a JSON object");
     const int depth = running == nullptr ? 0 : running->depth + 1;
     if (depth > max_depth)
-        throw Error(errc::event_loop, "event handlers published events in a chain of more than " + std::to_string(max_depth),
-                    R"({"event": ")" + std::string(event) + R"("})", "A handler may publish only events that do not lead back to it.");
+        throw Error(errc::event_loop,
+                    "event handlers published events in a chain of more than " + std::to_string(max_depth),
+                    R"({"event": ")" + std::string(event) + R"("})",
+                    "A handler may publish only events that do not lead back to it.");
 
     const Frame frame{new_id(), depth};
     const request::Identity *const who = request::current();
@@ -100,8 +104,10 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
     std::vector<std::string> async;
     for (const Subscription &each : subscriptions()) {
         if (!each.matches(event)) continue;
-        if (!each.is_sync) async.push_back(each.consumer);
-        else if (OidIsValid(each.handler)) sync.push_back(each);
+        if (!each.is_sync)
+            async.push_back(each.consumer);
+        else if (OidIsValid(each.handler))
+            sync.push_back(each);
     }
     std::sort(async.begin(), async.end()); // one delivery, though several patterns of a consumer match
     async.erase(std::unique(async.begin(), async.end()), async.end());
@@ -126,7 +132,8 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
     return frame.id;
 }
 
-// Async subscriptions with a handler are served by the worker; without preload by whoever calls usher.run_event_handlers().
+// Async subscriptions with a handler are served by the worker; without preload by whoever calls
+// usher.run_event_handlers().
 constinit pg::Statement run_handlers{"SELECT usher.run_event_handlers(100)"};
 [[maybe_unused]] const bool registered = [] {
     operations::flush_regularly([] { run_handlers.run(); });
@@ -146,7 +153,8 @@ bool run_handler(const Uuid &event_id, std::string_view consumer) {
     if (rows.empty()) throw Error(errc::unknown_reference, "event does not exist");
     const pg::Row event = rows.front();
     for (const Subscription &each : subscriptions()) {
-        if (each.is_sync || each.consumer != consumer || !OidIsValid(each.handler) || !each.matches(event.text(0))) continue;
+        if (each.is_sync || each.consumer != consumer || !OidIsValid(each.handler) || !each.matches(event.text(0)))
+            continue;
         const Subscription subscription = each;
         const Frame frame{event_id, event.int4(2)};
         const Running now(frame);

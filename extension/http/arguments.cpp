@@ -11,7 +11,9 @@ bool is_timestamp(std::string_view text) {
     if (text.size() < 17 || text.size() > 40) return false;
     constexpr std::string_view shape = "dddd-dd-ddTdd:dd";
     for (std::size_t i = 0; i < shape.size(); ++i) {
-        const bool ok = shape[i] == 'd' ? is_digit(text[i]) : shape[i] == 'T' ? text[i] == 'T' || text[i] == 't' || text[i] == ' ' : text[i] == shape[i];
+        const bool ok = shape[i] == 'd'   ? is_digit(text[i])
+                        : shape[i] == 'T' ? text[i] == 'T' || text[i] == 't' || text[i] == ' '
+                                          : text[i] == shape[i];
         if (!ok) return false;
     }
     if (text.back() == 'Z' || text.back() == 'z') return true;
@@ -28,7 +30,8 @@ bool is_integer(std::string_view text, const Argument &argument) {
     return errno == 0 && value >= argument.min && value <= argument.max;
 }
 
-// A value from path, query or header: text. Says what it must be when it is not that; the type's input function has the last word.
+// A value from path, query or header: text. Says what it must be when it is not that; the type's input function has the
+// last word.
 const char *check_text(const std::string &text, Shape shape, const Argument &argument) {
     switch (shape) {
     case Shape::boolean: return text == "true" || text == "false" ? nullptr : "must be true or false";
@@ -57,9 +60,12 @@ const char *check_json(const json::Value &value, Shape shape, const Argument &ar
         return nullptr;
     }
     case Shape::number:
-        if (value.is(json::Kind::number)) text = value.raw();
-        else if (value.is_string()) text = value.as_string(); // exact decimals, for clients whose numbers are doubles
-        else return "must be a number";
+        if (value.is(json::Kind::number))
+            text = value.raw();
+        else if (value.is_string())
+            text = value.as_string(); // exact decimals, for clients whose numbers are doubles
+        else
+            return "must be a number";
         return nullptr;
     case Shape::string:
     case Shape::timestamp:
@@ -88,13 +94,16 @@ public:
         const Shape shape = argument.shape == Shape::array ? argument.element : argument.shape;
         if (const char *const wrong = check_text(text, shape, argument)) return fail(name, in, "invalid", wrong);
         if (Bound *const earlier = given(*place)) { // ?tag=a&tag=b makes an array
-            if (argument.shape != Shape::array || earlier->in != in) return fail(name, in, "repeated", "was given more than once");
+            if (argument.shape != Shape::array || earlier->in != in)
+                return fail(name, in, "repeated", "was given more than once");
             earlier->elements.emplace_back(text);
             return;
         }
         Bound fresh{*place, in, false, {}, {}};
-        if (argument.shape == Shape::array) fresh.elements.emplace_back(text);
-        else fresh.text = text;
+        if (argument.shape == Shape::array)
+            fresh.elements.emplace_back(text);
+        else
+            fresh.text = text;
         bound_.push_back(std::move(fresh));
     }
 
@@ -129,7 +138,8 @@ public:
         for (std::size_t i = 0; i < function_.arguments.size(); ++i) {
             const Argument &argument = function_.arguments[i];
             if (argument.has_default || given(i) != nullptr) continue;
-            const bool failed = std::any_of(errors_.begin(), errors_.end(), [&](const FieldError &e) { return e.field == argument.name; });
+            const bool failed = std::any_of(errors_.begin(), errors_.end(),
+                                            [&](const FieldError &e) { return e.field == argument.name; });
             if (!failed) fail(argument.name, in, "missing", "is required");
         }
     }
@@ -141,7 +151,8 @@ private:
         return std::nullopt;
     }
     Bound *given(std::size_t argument) {
-        const auto found = std::find_if(bound_.begin(), bound_.end(), [&](const Bound &b) { return b.argument == argument; });
+        const auto found =
+            std::find_if(bound_.begin(), bound_.end(), [&](const Bound &b) { return b.argument == argument; });
         return found == bound_.end() ? nullptr : &*found;
     }
     void fail(const std::string &name, std::string_view in, std::string_view code, std::string detail) {
@@ -162,12 +173,15 @@ bool collect(const Route &route, const Function &function, const Source &source,
     if (!source.idempotency_key.empty() && function.find("idempotency_key") != nullptr)
         collector.add_text("idempotency_key", "header", std::string(source.idempotency_key));
     if (source.if_match.size() > 2 && source.if_match.front() == '"' && function.find("expected_version") != nullptr)
-        collector.add_text("expected_version", "header", std::string(source.if_match.substr(1, source.if_match.size() - 2)));
+        collector.add_text("expected_version", "header",
+                           std::string(source.if_match.substr(1, source.if_match.size() - 2)));
     for (const route::QueryParameter &each : source.query) collector.add_text(each.name, "query", each.value);
     if (!source.body.empty()) {
         json::Document document;
-        if (!document.parse(source.body)) malformed = document.error();
-        else if (!document.root().is_object()) malformed = "the body must be a JSON object";
+        if (!document.parse(source.body))
+            malformed = document.error();
+        else if (!document.root().is_object())
+            malformed = "the body must be a JSON object";
         if (!malformed.empty()) return false;
         for (const json::Member member : document.root().members()) collector.add_json(member.key(), member.value);
     }
@@ -178,12 +192,13 @@ bool collect(const Route &route, const Function &function, const Source &source,
 
 namespace {
 Datum read_value(const Argument &argument, const Bound &bound) {
-    const Oid type = argument.shape == Shape::array ? argument.element_type
+    const Oid type = argument.shape == Shape::array    ? argument.element_type
                      : argument.shape == Shape::object ? static_cast<Oid>(JSONBOID)
                                                        : argument.type;
     Oid function, parameter;
     getTypeInputInfo(type, &function, &parameter);
-    if (argument.shape != Shape::array) return OidInputFunctionCall(function, const_cast<char *>(bound.text.c_str()), parameter, -1);
+    if (argument.shape != Shape::array)
+        return OidInputFunctionCall(function, const_cast<char *>(bound.text.c_str()), parameter, -1);
 
     const std::size_t count = bound.elements.size();
     auto *const values = static_cast<Datum *>(palloc0(sizeof(Datum) * (count + 1)));
@@ -198,7 +213,8 @@ Datum read_value(const Argument &argument, const Bound &bound) {
     char align;
     get_typlenbyvalalign(type, &length, &by_value, &align);
     int size = static_cast<int>(count), lower = 1;
-    return PointerGetDatum(construct_md_array(values, nulls, count == 0 ? 0 : 1, &size, &lower, type, length, by_value, align));
+    return PointerGetDatum(
+        construct_md_array(values, nulls, count == 0 ? 0 : 1, &size, &lower, type, length, by_value, align));
 }
 } // namespace
 

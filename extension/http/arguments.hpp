@@ -7,10 +7,10 @@
 namespace usher::http {
 
 struct Source {
-    const std::vector<std::string> &segments;            // of the path
+    const std::vector<std::string> &segments; // of the path
     const std::vector<route::QueryParameter> &query;
-    std::string_view body;                               // JSON text, or empty
-    std::string_view idempotency_key, if_match;          // headers, or empty
+    std::string_view body;                      // JSON text, or empty
+    std::string_view idempotency_key, if_match; // headers, or empty
 };
 
 /// A value as text, to be read by its type's input function.
@@ -22,9 +22,9 @@ struct Bound {
     std::vector<std::optional<std::string>> elements; // of an array
 };
 
-/// Finds the value of each argument by name: path, headers (Idempotency-Key, If-Match), query, body. Everything that can be said
-/// without the server is checked here and ends up in `errors`: what is missing, unknown, given twice or of the wrong kind.
-/// False with `malformed` set when the body is no JSON object.
+/// Finds the value of each argument by name: path, headers (Idempotency-Key, If-Match), query, body. Everything that
+/// can be said without the server is checked here and ends up in `errors`: what is missing, unknown, given twice or of
+/// the wrong kind. False with `malformed` set when the body is no JSON object.
 bool collect(const Route &route, const Function &function, const Source &source, std::vector<Bound> &bound,
              std::vector<FieldError> &errors, std::string &malformed);
 

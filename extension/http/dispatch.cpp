@@ -1,4 +1,5 @@
-// usher.http_request(): one request from its route to its answer, inside the transaction of the gateway's one statement.
+// usher.http_request(): one request from its route to its answer, inside the transaction of the gateway's one
+// statement.
 #include "access/access.hpp"
 #include "core/json.hpp"
 #include "core/request_headers.hpp"
@@ -42,11 +43,13 @@ Answer refuse(const Request &request, const Problem &problem) {
 }
 
 void log_fault(const Request &request, const char *sqlstate, const char *message) {
-    // The client gets the correlation id only. Control characters of a message cannot forge lines: the server indents them.
+    // The client gets the correlation id only. Control characters of a message cannot forge lines: the server indents
+    // them.
     const std::string method(request.method), id(request.correlation_id);
     pg::call([&] {
         ereport(LOG, errmsg("usher: a request failed: %s", message),
-                errdetail_log("SQLSTATE %s, method %s, correlation id %s.", sqlstate, method.c_str(), id.c_str()), errhidestmt(true));
+                errdetail_log("SQLSTATE %s, method %s, correlation id %s.", sqlstate, method.c_str(), id.c_str()),
+                errhidestmt(true));
     });
 }
 
@@ -61,9 +64,12 @@ std::string new_correlation_id() {
 
 void set_context(Request &request) {
     const std::string given = request.header("x-correlation-id"), parent = request.header("traceparent");
-    if (const auto id = headers::trace_id(parent)) request.correlation_id = *id;
-    else if (headers::is_correlation_id(given)) request.correlation_id = given;
-    else request.correlation_id = new_correlation_id();
+    if (const auto id = headers::trace_id(parent))
+        request.correlation_id = *id;
+    else if (headers::is_correlation_id(given))
+        request.correlation_id = given;
+    else
+        request.correlation_id = new_correlation_id();
     const std::string agent = headers::clean_user_agent(request.header("user-agent"));
     request::set_context({request.client_ip, agent, request.correlation_id});
 }
@@ -88,7 +94,8 @@ std::optional<Answer> admit(const Request &request, const Route &route) {
 
     switch (credentials.kind) {
     case headers::Credentials::malformed:
-        return challenge(request, problem(errc::malformed_request, "the Authorization header is malformed"), "invalid_request");
+        return challenge(request, problem(errc::malformed_request, "the Authorization header is malformed"),
+                         "invalid_request");
     case headers::Credentials::none:
     case headers::Credentials::other: return challenge(request, problem(errc::authentication_required), {});
     case headers::Credentials::bearer: break;
@@ -111,13 +118,15 @@ std::optional<Answer> admit(const Request &request, const Route &route) {
 std::optional<Answer> limit(const Request &request, const Route &route, Answer &headers) {
     if (route.rate_limit.empty()) return std::nullopt;
     const request::Identity *const who = request::current();
-    const std::string key = who != nullptr ? "user:" + to_string(who->user_id) : "address:" + limits::address_key(request.client_ip);
+    const std::string key =
+        who != nullptr ? "user:" + to_string(who->user_id) : "address:" + limits::address_key(request.client_ip);
     const limits::Outcome outcome = limits::hit(route.rate_limit, key);
     std::string name; // a structured field's string: nothing but visible ASCII
     for (const char c : route.rate_limit)
         if (c > ' ' && c < '\x7f' && c != '"' && c != '\\') name += c;
     const std::int64_t reset = std::max<std::int64_t>(0, (outcome.reset_at - pg::clock_time() + 999'999) / 1'000'000);
-    headers.add("RateLimit-Policy", '"' + name + "\";q=" + std::to_string(outcome.max_hits) + ";w=" + std::to_string(outcome.period_s));
+    headers.add("RateLimit-Policy",
+                '"' + name + "\";q=" + std::to_string(outcome.max_hits) + ";w=" + std::to_string(outcome.period_s));
     headers.add("RateLimit", '"' + name + "\";r=" + std::to_string(outcome.remaining) + ";t=" + std::to_string(reset));
     if (outcome.allowed) return std::nullopt;
     Problem refusal = problem(errc::rate_limited);
@@ -127,12 +136,12 @@ std::optional<Answer> limit(const Request &request, const Route &route, Answer &
 
 // --- the call --------------------------------------------------------------------------------------------------------
 
-struct Output { // palloc'd, plain
-    char *json = nullptr;      // the body
-    char *error = nullptr;     // the result's column "error"
-    char *version = nullptr;   // of a single row, for the ETag
+struct Output {              // palloc'd, plain
+    char *json = nullptr;    // the body
+    char *error = nullptr;   // the result's column "error"
+    char *version = nullptr; // of a single row, for the ETag
     std::int64_t retry_after = 0;
-    bool is_empty = false;     // no row, or NULL where a document was expected
+    bool is_empty = false; // no row, or NULL where a document was expected
 };
 
 std::int64_t as_seconds(Datum value, Oid type) {
@@ -162,14 +171,17 @@ void append_row(StringInfo out, HeapTuple row, TupleDesc columns, bool is_single
             if (is_null) continue;
             output.retry_after = as_seconds(value, column->atttypid);
         }
-        if (is_single && std::strcmp(name, "version") == 0 && !is_null && (column->atttypid == INT4OID || column->atttypid == INT8OID))
+        if (is_single && std::strcmp(name, "version") == 0 && !is_null &&
+            (column->atttypid == INT4OID || column->atttypid == INT8OID))
             output.version = psprintf(INT64_FORMAT, as_seconds(value, column->atttypid));
         if (!first) appendStringInfoChar(out, ',');
         first = false;
         escape_json(out, name);
         appendStringInfoChar(out, ':');
-        if (is_null) appendStringInfoString(out, "null");
-        else append_json(out, value, column->atttypid);
+        if (is_null)
+            appendStringInfoString(out, "null");
+        else
+            append_json(out, value, column->atttypid);
     }
     appendStringInfoChar(out, '}');
 }
@@ -179,8 +191,10 @@ void append_result(StringInfo out, const Function &function, const SPITupleTable
     const auto append_value = [&](HeapTuple row) {
         bool is_null;
         const Datum value = heap_getattr(row, 1, columns, &is_null);
-        if (is_null) appendStringInfoString(out, "null");
-        else append_json(out, value, TupleDescAttr(columns, 0)->atttypid);
+        if (is_null)
+            appendStringInfoString(out, "null");
+        else
+            append_json(out, value, TupleDescAttr(columns, 0)->atttypid);
         return is_null;
     };
     switch (function.result) {
@@ -199,8 +213,10 @@ void append_result(StringInfo out, const Function &function, const SPITupleTable
         appendStringInfoString(out, "{\"items\":[");
         for (std::uint64_t i = 0; i < table->numvals; ++i) {
             if (i > 0) appendStringInfoChar(out, ',');
-            if (function.is_named_column) append_row(out, table->vals[i], columns, false, output);
-            else append_value(table->vals[i]);
+            if (function.is_named_column)
+                append_row(out, table->vals[i], columns, false, output);
+            else
+                append_value(table->vals[i]);
         }
         appendStringInfoString(out, "]}");
         return;
@@ -253,7 +269,8 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
     return answer;
 }
 
-/// Binds the arguments and calls the function, in a subtransaction: whatever it raises takes back what it did, and no more.
+/// Binds the arguments and calls the function, in a subtransaction: whatever it raises takes back what it did, and no
+/// more.
 Answer call_function(const Request &request, Route &route, const std::vector<std::string> &segments) {
     const Function &function = route.function();
     if (!may_execute(function.oid)) {
@@ -273,7 +290,8 @@ Answer call_function(const Request &request, Route &route, const std::vector<std
     Problem invalid = problem(errc::invalid_arguments);
     std::string malformed;
     const std::string idempotency_key = request.header("idempotency-key"), if_match = request.header("if-match");
-    if (!collect(route, function, {segments, *query, has_body ? request.body : std::string_view{}, idempotency_key, if_match}, bound,
+    if (!collect(route, function,
+                 {segments, *query, has_body ? request.body : std::string_view{}, idempotency_key, if_match}, bound,
                  invalid.errors, malformed))
         return refuse(request, problem(errc::malformed_request, malformed));
     if (!invalid.errors.empty()) return refuse(request, invalid);
@@ -358,7 +376,8 @@ Answer answer_to(Request &request) {
     Answer answer;
     try {
         answer = handle(request);
-    } catch (const Error &e) { // of our own code before the call, such as a policy that does not exist; nothing is half done
+    } catch (
+        const Error &e) { // of our own code before the call, such as a policy that does not exist; nothing is half done
         const Problem made = problem_of(e.sqlstate(), e.what(), e.detail(), request::current() != nullptr);
         if (made.is_fault) log_fault(request, e.sqlstate().c_str(), e.what());
         answer = refuse(request, made);
@@ -387,7 +406,8 @@ using namespace usher;
 /// usher.http_request(method, path, query, headers, body, client_ip)
 USHER_FUNCTION(usher_http_request) {
     const pg::Args args(fcinfo);
-    if (GetDatabaseEncoding() != PG_UTF8) throw Error(errc::not_configured, "HTTP requests need a database with encoding UTF8");
+    if (GetDatabaseEncoding() != PG_UTF8)
+        throw Error(errc::not_configured, "HTTP requests need a database with encoding UTF8");
     http::Request request;
     request.method = args.text(0);
     request.path = args.text(1);
@@ -414,7 +434,8 @@ USHER_FUNCTION(usher_http_check_route) {
     for (const route::Segment &segment : *path) {
         if (!segment.is_parameter) continue;
         const http::Argument *const argument = function.find(segment.text);
-        if (argument == nullptr) throw Error(errc::invalid_argument, "the function has no argument \"" + segment.text + "\" for the path");
+        if (argument == nullptr)
+            throw Error(errc::invalid_argument, "the function has no argument \"" + segment.text + "\" for the path");
         if (argument->shape == http::Shape::object || argument->shape == http::Shape::array)
             throw Error(errc::invalid_argument, "argument \"" + segment.text + "\" cannot be part of a path");
     }

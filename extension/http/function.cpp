@@ -7,7 +7,9 @@ namespace usher::http {
 namespace {
 constexpr int max_arguments = 64; // a plan is known by the set of its arguments, one bit each
 
-[[noreturn]] void refuse(const std::string &why) { throw Error(errc::invalid_argument, "function cannot be routed: " + why); }
+[[noreturn]] void refuse(const std::string &why) {
+    throw Error(errc::invalid_argument, "function cannot be routed: " + why);
+}
 
 struct Raw { // what the catalog says, palloc'd
     char *name;
@@ -25,7 +27,8 @@ struct Raw { // what the catalog says, palloc'd
 Raw read_catalog(Oid function) {
     return pg::call([&] {
         const HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-        if (!HeapTupleIsValid(tuple)) ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function does not exist"));
+        if (!HeapTupleIsValid(tuple))
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function does not exist"));
         const auto *const proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
         Raw raw{};
         raw.name = quote_qualified_identifier(get_namespace_name(proc->pronamespace), NameStr(proc->proname));
@@ -94,14 +97,16 @@ Argument make_argument(const char *name, Oid type, bool has_default) {
         argument.element_type = info.element;
         argument.element = shape_of(look_up_type(info.element), argument.min, argument.max);
         if (argument.element == Shape::array || argument.element == Shape::object)
-            refuse("argument " + argument.name + " is an array of " + (argument.element == Shape::object ? "rows" : "arrays"));
+            refuse("argument " + argument.name + " is an array of " +
+                   (argument.element == Shape::object ? "rows" : "arrays"));
     }
     return argument;
 }
 } // namespace
 
 const Argument *Function::find(std::string_view argument) const {
-    const auto found = std::find_if(arguments.begin(), arguments.end(), [&](const Argument &a) { return a.name == argument; });
+    const auto found =
+        std::find_if(arguments.begin(), arguments.end(), [&](const Argument &a) { return a.name == argument; });
     return found == arguments.end() ? nullptr : &*found;
 }
 
@@ -131,13 +136,20 @@ Function describe(Oid oid) {
     if (raw.result == RECORDOID && !raw.is_composite) refuse("its result has no column names");
     if (outputs > 1 && has_unnamed_output) refuse("its result columns need names");
     function.is_named_column = outputs == 1 && !has_unnamed_output && raw.result != JSONBOID && raw.result != JSONOID;
-    if (raw.result == TRIGGEROID || raw.result == EVENT_TRIGGEROID || raw.result == INTERNALOID) refuse("its result is no data");
-    if (raw.result == VOIDOID) function.result = Result::nothing;
-    else if (raw.is_set) function.result = Result::rows;
-    else if (raw.is_composite || function.is_named_column) function.result = Result::row;
-    else if (raw.result == JSONBOID || raw.result == JSONOID) function.result = Result::document;
-    else function.result = Result::scalar;
-    function.is_named_column = function.is_named_column || raw.is_composite; // of sets: items are objects, not bare values
+    if (raw.result == TRIGGEROID || raw.result == EVENT_TRIGGEROID || raw.result == INTERNALOID)
+        refuse("its result is no data");
+    if (raw.result == VOIDOID)
+        function.result = Result::nothing;
+    else if (raw.is_set)
+        function.result = Result::rows;
+    else if (raw.is_composite || function.is_named_column)
+        function.result = Result::row;
+    else if (raw.result == JSONBOID || raw.result == JSONOID)
+        function.result = Result::document;
+    else
+        function.result = Result::scalar;
+    function.is_named_column =
+        function.is_named_column || raw.is_composite; // of sets: items are objects, not bare values
     return function;
 }
 

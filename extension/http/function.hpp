@@ -9,10 +9,10 @@ enum class Shape : std::uint8_t { boolean, integer, number, string, timestamp, j
 
 struct Argument {
     std::string name;
-    Oid type;          // as declared
+    Oid type; // as declared
     Shape shape;
-    Shape element;     // of an array
-    Oid element_type;  // of an array
+    Shape element;                 // of an array
+    Oid element_type;              // of an array
     std::int64_t min = 0, max = 0; // of an integer, or of an array's integers
     std::string type_name;         // for messages: "uuid", "timestamp with time zone"
     bool has_default;
@@ -31,8 +31,9 @@ struct Function {
     [[nodiscard]] const Argument *find(std::string_view argument) const;
 };
 
-/// Looks the function up. Throws 22023, with the reason, for functions that cannot be routed: procedures and aggregates, unnamed,
-/// VARIADIC or polymorphic arguments, more than 64 of them, results of type record without columns.
+/// Looks the function up. Throws 22023, with the reason, for functions that cannot be routed: procedures and
+/// aggregates, unnamed, VARIADIC or polymorphic arguments, more than 64 of them, results of type record without
+/// columns.
 Function describe(Oid function);
 
 } // namespace usher::http

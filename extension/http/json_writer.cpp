@@ -10,8 +10,10 @@ void append_output(StringInfo out, Datum value, Oid type, bool as_number) {
     const char *const text = OidOutputFunctionCall(function, value);
     // "NaN" and "Infinity" are no JSON numbers
     const bool is_finite = (text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] >= '0' && text[1] <= '9');
-    if (as_number && is_finite) appendStringInfoString(out, text);
-    else escape_json(out, text);
+    if (as_number && is_finite)
+        appendStringInfoString(out, text);
+    else
+        escape_json(out, text);
 }
 
 void append_time(StringInfo out, Datum value, Oid type) {
@@ -29,13 +31,17 @@ void append_interval(StringInfo out, const Interval *value) {
     escape_json(out, text);
 }
 
-void append_elements(StringInfo out, const Datum *values, const bool *nulls, Oid type, const int *sizes, int dimensions, int &at) {
+void append_elements(StringInfo out, const Datum *values, const bool *nulls, Oid type, const int *sizes, int dimensions,
+                     int &at) {
     appendStringInfoChar(out, '[');
     for (int i = 0; i < sizes[0]; ++i) {
         if (i > 0) appendStringInfoChar(out, ',');
-        if (dimensions > 1) append_elements(out, values, nulls, type, sizes + 1, dimensions - 1, at);
-        else if (nulls[at]) appendStringInfoString(out, "null"), ++at;
-        else append_json(out, values[at], type), ++at;
+        if (dimensions > 1)
+            append_elements(out, values, nulls, type, sizes + 1, dimensions - 1, at);
+        else if (nulls[at])
+            appendStringInfoString(out, "null"), ++at;
+        else
+            append_json(out, values[at], type), ++at;
     }
     appendStringInfoChar(out, ']');
 }
@@ -51,13 +57,16 @@ void append_array(StringInfo out, Datum value) {
     bool *nulls;
     int count, at = 0;
     deconstruct_array(array, type, length, by_value, align, &values, &nulls, &count);
-    if (count == 0) appendStringInfoString(out, "[]");
-    else append_elements(out, values, nulls, type, ARR_DIMS(array), ARR_NDIM(array), at);
+    if (count == 0)
+        appendStringInfoString(out, "[]");
+    else
+        append_elements(out, values, nulls, type, ARR_DIMS(array), ARR_NDIM(array), at);
 }
 
 void append_row(StringInfo out, Datum value) {
     const HeapTupleHeader header = DatumGetHeapTupleHeader(value);
-    const TupleDesc columns = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+    const TupleDesc columns =
+        lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
     HeapTupleData tuple;
     tuple.t_len = HeapTupleHeaderGetDatumLength(header);
     tuple.t_data = header;
@@ -72,8 +81,10 @@ void append_row(StringInfo out, Datum value) {
         appendStringInfoChar(out, ':');
         bool is_null;
         const Datum each = heap_getattr(&tuple, i + 1, columns, &is_null);
-        if (is_null) appendStringInfoString(out, "null");
-        else append_json(out, each, column->atttypid);
+        if (is_null)
+            appendStringInfoString(out, "null");
+        else
+            append_json(out, each, column->atttypid);
     }
     appendStringInfoChar(out, '}');
     ReleaseTupleDesc(columns);
@@ -105,9 +116,12 @@ void append_json(StringInfo out, Datum value, Oid declared) {
     }
     default: break;
     }
-    if (OidIsValid(get_element_type(type))) append_array(out, value);
-    else if (type_is_rowtype(type)) append_row(out, value);
-    else append_output(out, value, type, false);
+    if (OidIsValid(get_element_type(type)))
+        append_array(out, value);
+    else if (type_is_rowtype(type))
+        append_row(out, value);
+    else
+        append_output(out, value, type, false);
 }
 
 } // namespace usher::http

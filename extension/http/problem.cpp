@@ -54,7 +54,8 @@ Problem problem_of(std::string_view sqlstate, std::string_view message, std::str
         return made;
     }
     const bool is_own_class = !sqlstate.empty() && sqlstate.front() == 'U';
-    if (const ErrorCode *const code = find_error_sqlstate(sqlstate); code != nullptr && (is_own_class || sqlstate == "22023")) {
+    if (const ErrorCode *const code = find_error_sqlstate(sqlstate);
+        code != nullptr && (is_own_class || sqlstate == "22023")) {
         Problem made = problem(*code, code->http_status == 500 ? std::string() : std::string(message));
         made.extra = made.is_fault ? std::string() : json_object_or_empty(detail);
         return made;

@@ -7,16 +7,16 @@ namespace usher::http {
 namespace {
 constinit pg::Invalidation changes{"routes_inval"};
 
-// Routes of a feature that was dropped have no function; they do not exist until it is back. By the names in the catalog:
-// to_regprocedure() would fail where the owner of the extension may not use the function's schema.
-constinit pg::Statement load{
-    "SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, r.success_status, r.read_only, r.cache_control"
-    " FROM usher.routes r"
-    " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
-    " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
-    " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
-    " ORDER BY r.shape, r.method",
-    pg::Access::latest};
+// Routes of a feature that was dropped have no function; they do not exist until it is back. By the names in the
+// catalog: to_regprocedure() would fail where the owner of the extension may not use the function's schema.
+constinit pg::Statement load{"SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, "
+                             "r.success_status, r.read_only, r.cache_control"
+                             " FROM usher.routes r"
+                             " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
+                             " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
+                             " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
+                             " ORDER BY r.shape, r.method",
+                             pg::Access::latest};
 
 constexpr std::size_t max_plans = 16; // per route; each set of given arguments needs one
 
@@ -28,7 +28,9 @@ struct Cache {
 Cache *cache = nullptr; // never deleted: a backend ends without unwinding
 
 AccessRule access_rule(std::string_view name) {
-    return name == "public" ? AccessRule::open : name == "permission" ? AccessRule::permission : AccessRule::authenticated;
+    return name == "public"       ? AccessRule::open
+           : name == "permission" ? AccessRule::permission
+                                  : AccessRule::authenticated;
 }
 } // namespace
 
@@ -48,8 +50,8 @@ SPIPlanPtr Route::plan(std::uint64_t given) {
         return found->second.plan;
     }
     if (plans_.size() >= max_plans) {
-        const auto oldest = std::min_element(plans_.begin(), plans_.end(),
-                                             [](const auto &a, const auto &b) { return a.second.used < b.second.used; });
+        const auto oldest = std::min_element(
+            plans_.begin(), plans_.end(), [](const auto &a, const auto &b) { return a.second.used < b.second.used; });
         SPI_freeplan(oldest->second.plan);
         plans_.erase(oldest);
     }

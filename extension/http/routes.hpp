@@ -45,8 +45,8 @@ struct Routes {
     route::Table table;
 };
 
-/// What is committed now, and the transaction's own changes. Keep the pointer while a route is in use: a routed function may change
-/// the routes.
+/// What is committed now, and the transaction's own changes. Keep the pointer while a route is in use: a routed
+/// function may change the routes.
 std::shared_ptr<Routes> routes();
 
 } // namespace usher::http

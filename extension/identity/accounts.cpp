@@ -11,10 +11,11 @@
 namespace usher::identity {
 
 namespace {
-#define ACCOUNT_COLUMNS                                                                                                            \
-    "SELECT u.id, u.email::text, u.username::text, u.first_name::text, u.last_name::text, u.status,"                               \
-    " u.email_verified_at IS NOT NULL, c.password_hash, c.password_changed_at, coalesce(c.failed_login_attempts, 0),"               \
-    " coalesce(c.spent_slots, 0), c.last_failed_login_at, c.locked_until, coalesce(c.lockout_count, 0), c.last_lockout_at,"        \
+#define ACCOUNT_COLUMNS                                                                                                \
+    "SELECT u.id, u.email::text, u.username::text, u.first_name::text, u.last_name::text, u.status,"                   \
+    " u.email_verified_at IS NOT NULL, c.password_hash, c.password_changed_at, coalesce(c.failed_login_attempts, 0),"  \
+    " coalesce(c.spent_slots, 0), c.last_failed_login_at, c.locked_until, coalesce(c.lockout_count, 0), "              \
+    "c.last_lockout_at,"                                                                                               \
     " coalesce(c.reset_required, false) FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id "
 
 constinit pg::Statement find_by_id{ACCOUNT_COLUMNS "WHERE u.id = $1"};
@@ -23,7 +24,8 @@ constinit pg::Statement find_by_username{ACCOUNT_COLUMNS "WHERE lower(u.username
 #undef ACCOUNT_COLUMNS
 
 constinit pg::Statement client_address{"SELECT host(inet_client_addr())", pg::Access::read};
-constinit pg::Statement client_network{"SELECT network(set_masklen($1, CASE family($1) WHEN 4 THEN 32 ELSE 64 END))::text", pg::Access::read};
+constinit pg::Statement client_network{
+    "SELECT network(set_masklen($1, CASE family($1) WHEN 4 THEN 32 ELSE 64 END))::text", pg::Access::read};
 
 constinit pg::Statement publish_event{"SELECT usher.publish($1, $2, $3)"};
 constinit pg::Statement log_event{"SELECT usher.log_event($1, $2, $3, $4, $5, $6)"};
@@ -62,8 +64,10 @@ std::optional<Account> find_account(std::string_view identifier) {
 std::optional<Account> find_account(const Uuid &user_id) { return first_account(find_by_id.run({pg::uuid(user_id)})); }
 
 Account require_account(const Uuid &user_id) {
-    if (std::optional<Account> account = find_account(user_id); account && account->status != "erased") return *std::move(account);
-    throw Error(errc::unknown_reference, "user does not exist", json::Object().add("reference", "user").add("id", user_id).text());
+    if (std::optional<Account> account = find_account(user_id); account && account->status != "erased")
+        return *std::move(account);
+    throw Error(errc::unknown_reference, "user does not exist",
+                json::Object().add("reference", "user").add("id", user_id).text());
 }
 
 Origin request_origin() {
@@ -71,7 +75,8 @@ Origin request_origin() {
     Origin origin{std::string(context.client_ip), std::string(context.user_agent)};
     if (origin.address.empty()) origin.address = client_address.run().front().optional_text(0).value_or("");
     // A dual-stack socket writes IPv4 clients so; as IPv6 they would all be in one /64.
-    if (origin.address.starts_with("::ffff:") && origin.address.find('.') != std::string::npos) origin.address.erase(0, 7);
+    if (origin.address.starts_with("::ffff:") && origin.address.find('.') != std::string::npos)
+        origin.address.erase(0, 7);
     return origin;
 }
 
@@ -114,9 +119,13 @@ USHER_FUNCTION(usher_identity_check_account_fields) {
     const pg::Args args(fcinfo);
     const auto field = [&](int i) { return trim(args.optional_text(i).value_or("")); };
     const char *error = nullptr;
-    if (!args.is_null(0) && !is_valid_email(field(0))) error = "invalid_email";
-    else if (!field(1).empty() && !is_valid_username(field(1))) error = "invalid_username";
-    else if (!is_valid_name(field(2)) || !is_valid_name(field(3))) error = "invalid_name";
-    else if (!field(4).empty() && !is_valid_phone(field(4))) error = "invalid_phone";
+    if (!args.is_null(0) && !is_valid_email(field(0)))
+        error = "invalid_email";
+    else if (!field(1).empty() && !is_valid_username(field(1)))
+        error = "invalid_username";
+    else if (!is_valid_name(field(2)) || !is_valid_name(field(3)))
+        error = "invalid_name";
+    else if (!field(4).empty() && !is_valid_phone(field(4)))
+        error = "invalid_phone";
     return error == nullptr ? pg::null_result(fcinfo) : pg::result(pg::text(error));
 }

@@ -1,5 +1,5 @@
-// What registration, login, sessions and one-time tokens share: accounts, where a request came from, and what is told about it.
-// All of it runs in C++ frames, inside functions that run as the owner of the extension.
+// What registration, login, sessions and one-time tokens share: accounts, where a request came from, and what is told
+// about it. All of it runs in C++ frames, inside functions that run as the owner of the extension.
 #pragma once
 #include "core/lockout.hpp"
 #include "core/types.hpp"

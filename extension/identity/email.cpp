@@ -14,27 +14,29 @@
 namespace usher::identity {
 
 namespace {
-constinit pg::Statement count_recent{
-    "SELECT count(*) FROM usher.one_time_tokens WHERE user_id = $1 AND purpose = $2 AND created_at > clock_timestamp() - interval '1 hour'"};
+constinit pg::Statement count_recent{"SELECT count(*) FROM usher.one_time_tokens WHERE user_id = $1 AND purpose = $2 "
+                                     "AND created_at > clock_timestamp() - interval '1 hour'"};
 constinit pg::Statement mark_verified{
-    "UPDATE usher.users SET email_verified_at = clock_timestamp(), status = CASE status WHEN 'pending' THEN 'active' ELSE status END"
+    "UPDATE usher.users SET email_verified_at = clock_timestamp(), status = CASE status WHEN 'pending' THEN 'active' "
+    "ELSE status END"
     " WHERE id = $1 AND lower(email::text) = lower($2) AND status IN ('pending', 'active')"};
-constinit pg::Statement change_address{
-    "UPDATE usher.users SET email = $2, email_verified_at = clock_timestamp(), status = CASE status WHEN 'pending' THEN 'active' ELSE status END"
-    " WHERE id = $1 AND status IN ('pending', 'active')"};
+constinit pg::Statement change_address{"UPDATE usher.users SET email = $2, email_verified_at = clock_timestamp(), "
+                                       "status = CASE status WHEN 'pending' THEN 'active' ELSE status END"
+                                       " WHERE id = $1 AND status IN ('pending', 'active')"};
 constinit pg::Statement find_address{"SELECT FROM usher.users WHERE lower(email::text) = lower($1)"};
 
 constexpr std::int64_t least_request_us = 20000;
 
-/// Makes a request last at least 20 ms whatever it found, so that the clock does not tell who has an account. What is done for
-/// an account takes about one.
+/// Makes a request last at least 20 ms whatever it found, so that the clock does not tell who has an account. What is
+/// done for an account takes about one.
 class ConstantTime {
 public:
     void wait() const {
         const std::int64_t left = least_request_us - (pg::clock_time() - start_);
         if (left <= 0) return;
         pg::call([&] {
-            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(left / 1000 + 1), PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(left / 1000 + 1),
+                            PG_WAIT_EXTENSION);
             CHECK_FOR_INTERRUPTS();
         });
     }
@@ -50,12 +52,14 @@ bool may_be_mailed(const Uuid &user_id, const char *purpose) {
 /// For the forms that anybody may fill in: an event, if there is somebody to mail.
 void request_token(std::string_view email, const char *purpose, std::string_view event, bool only_unverified) {
     const ConstantTime time;
-    const std::optional<Account> account = email.find('@') == std::string_view::npos ? std::nullopt : find_account(email);
+    const std::optional<Account> account =
+        email.find('@') == std::string_view::npos ? std::nullopt : find_account(email);
     const bool eligible = account && account->may_log_in() && !(only_unverified && account->email_verified);
     const bool limited = eligible && !may_be_mailed(account->id, purpose);
     if (eligible && !limited) issue_one_time_token(account->id, purpose, account->email, event);
     const std::string data = json::Object().add("mailed", eligible && !limited).add("limited", limited).text();
-    record({event, data, "info", eligible && !limited ? "success" : "failure"}, account ? std::optional(account->id) : std::nullopt);
+    record({event, data, "info", eligible && !limited ? "success" : "failure"},
+           account ? std::optional(account->id) : std::nullopt);
     time.wait();
 }
 
@@ -64,16 +68,23 @@ const char *accept_address(const OneTimeToken &token) {
     if (token.purpose == purpose::email_change) {
         const std::optional<Account> before = find_account(token.user_id);
         if (!before || !before->may_log_in()) return "invalid_token";
-        const pg::Refusal refusal = pg::attempt([&] { change_address.run({pg::uuid(token.user_id), pg::text(token.email)}); });
+        const pg::Refusal refusal = pg::attempt([&] {
+            change_address.run({pg::uuid(token.user_id), pg::text(token.email)});
+        });
         if (refusal && refusal.sqlstate() == "23505") return "email_taken";
         if (refusal) throw Error(refusal.sqlstate(), "could not change the e-mail address");
-        const std::string payload = json::Object().add("user_id", token.user_id).add("email", token.email).add("former_email", before->email).text();
+        const std::string payload = json::Object()
+                                        .add("user_id", token.user_id)
+                                        .add("email", token.email)
+                                        .add("former_email", before->email)
+                                        .text();
         publish("user.email_changed", payload, token.user_id);
         record({"user.email_changed", "{}", "notice"}, token.user_id);
         return nullptr;
     }
     if (mark_verified.run({pg::uuid(token.user_id), pg::text(token.email)}).processed() == 0) return "invalid_token";
-    publish("user.email_verified", json::Object().add("user_id", token.user_id).add("email", token.email).text(), token.user_id);
+    publish("user.email_verified", json::Object().add("user_id", token.user_id).add("email", token.email).text(),
+            token.user_id);
     record({"user.email_verified"}, token.user_id);
     return nullptr;
 }
@@ -82,7 +93,8 @@ std::string create_token(const Uuid &user_id, const char *purpose, std::string_v
     access::require("user:manage", &user_id);
     const Account account = require_account(user_id);
     if (!account.may_log_in())
-        throw Error(errc::unknown_reference, "user is not active", json::Object().add("reference", "user").add("id", user_id).text());
+        throw Error(errc::unknown_reference, "user is not active",
+                    json::Object().add("reference", "user").add("id", user_id).text());
     std::string token = issue_one_time_token(user_id, purpose, account.email);
     record({audit_type, "{}", "notice"}, user_id);
     return token;
@@ -103,29 +115,30 @@ USHER_FUNCTION(usher_identity_request_password_reset) {
 /// usher.request_email_verification(email)
 USHER_FUNCTION(usher_identity_request_email_verification) {
     const pg::Args args(fcinfo);
-    identity::request_token(args.text(0), identity::purpose::email_verification, "user.email_verification_requested", true);
+    identity::request_token(args.text(0), identity::purpose::email_verification, "user.email_verification_requested",
+                            true);
     return pg::null_result(fcinfo);
 }
 
 /// usher.create_password_reset(user_id)
 USHER_FUNCTION(usher_identity_create_password_reset) {
-    const std::string token =
-        identity::create_token(pg::Args(fcinfo).uuid(0), identity::purpose::password_reset, "user.password_reset_created");
+    const std::string token = identity::create_token(pg::Args(fcinfo).uuid(0), identity::purpose::password_reset,
+                                                     "user.password_reset_created");
     return pg::result(pg::text(token));
 }
 
 /// usher.create_email_verification(user_id)
 USHER_FUNCTION(usher_identity_create_email_verification) {
-    const std::string token =
-        identity::create_token(pg::Args(fcinfo).uuid(0), identity::purpose::email_verification, "user.email_verification_created");
+    const std::string token = identity::create_token(pg::Args(fcinfo).uuid(0), identity::purpose::email_verification,
+                                                     "user.email_verification_created");
     return pg::result(pg::text(token));
 }
 
 /// usher.verify_email(token)
 USHER_FUNCTION(usher_identity_verify_email) {
     const pg::Args args(fcinfo);
-    const identity::OneTimeToken token =
-        identity::use_one_time_token(args.text(0), {identity::purpose::email_verification, identity::purpose::email_change});
+    const identity::OneTimeToken token = identity::use_one_time_token(
+        args.text(0), {identity::purpose::email_verification, identity::purpose::email_change});
     const char *const error = token.error != nullptr ? token.error : identity::accept_address(token);
     pg::RowBuilder row(fcinfo);
     if (error != nullptr) return row.set("error", pg::text(error)).finish();
@@ -147,7 +160,8 @@ USHER_FUNCTION(usher_identity_request_email_change) {
     // A taken address gets no token, and its owner no mail; the caller cannot tell.
     const bool taken = !identity::find_address.run({pg::text(new_email)}).empty();
     if (!taken && identity::may_be_mailed(account.id, identity::purpose::email_change))
-        identity::issue_one_time_token(account.id, identity::purpose::email_change, new_email, "user.email_change_requested");
+        identity::issue_one_time_token(account.id, identity::purpose::email_change, new_email,
+                                       "user.email_change_requested");
     identity::record({"user.email_change_requested"}, account.id);
     time.wait();
     return pg::null_result(fcinfo);

@@ -8,13 +8,14 @@
 namespace usher::identity {
 
 namespace {
-constinit pg::Statement look{"SELECT failed_login_attempts, spent_slots, locked_until, reset_required FROM usher.credentials WHERE user_id = $1"};
+constinit pg::Statement look{"SELECT failed_login_attempts, spent_slots, locked_until, reset_required FROM "
+                             "usher.credentials WHERE user_id = $1"};
 
 constexpr int parallel_slots = 62; // as many bits as spent_slots has to spare
 constexpr long poll_ms = 5;
 
-// The lock of a slot. Advisory locks that SQL can take have 1 or 2 in the last field: these cannot be taken, seen as theirs
-// or released by anybody else.
+// The lock of a slot. Advisory locks that SQL can take have 1 or 2 in the last field: these cannot be taken, seen as
+// theirs or released by anybody else.
 LOCKTAG slot_lock(const Uuid &subject, int slot) {
     constexpr std::uint16_t lock_class = 0x7500;
     std::uint32_t high, low;
@@ -92,8 +93,8 @@ void GuessSlot::look_again() {
     state_.reset_required = row.boolean(3);
 }
 
-// Entering comes first and reading the row second: a failure that has left the shared counter by then is committed, so the row
-// shows it. At worst it is seen twice, and the next look puts that right.
+// Entering comes first and reading the row second: a failure that has left the shared counter by then is committed, so
+// the row shows it. At worst it is seen twice, and the next look puts that right.
 Admission GuessSlot::enter_shared() {
     shared_guesses::Unseen others;
     if (!shared_guesses::enter(subject_, others)) return Admission::busy;

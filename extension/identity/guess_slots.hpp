@@ -1,5 +1,5 @@
-// Guess slots: the right to have one password evaluated. identity/guesses.hpp says why and how. With the library preloaded they
-// are counters in shared memory, else locks of the server's lock table.
+// Guess slots: the right to have one password evaluated. identity/guesses.hpp says why and how. With the library
+// preloaded they are counters in shared memory, else locks of the server's lock table.
 #pragma once
 #include "identity/accounts.hpp"
 

@@ -14,42 +14,50 @@ namespace usher::identity {
 
 namespace {
 constexpr const char *unknown_user = "unknown_user", *wrong_password = "wrong_password", *no_password = "no_password",
-                     *account_inactive = "account_inactive", *account_locked = "account_locked", *network_locked = "network_locked",
-                     *reset_required = "reset_required", *busy = "busy";
+                     *account_inactive = "account_inactive", *account_locked = "account_locked",
+                     *network_locked = "network_locked", *reset_required = "reset_required", *busy = "busy";
 
-constinit pg::Statement lock_account{
-    "SELECT failed_login_attempts, spent_slots, last_failed_login_at, locked_until, lockout_count, last_lockout_at, reset_required"
-    " FROM usher.credentials WHERE user_id = $1 FOR NO KEY UPDATE"};
-constinit pg::Statement save_account{
-    "UPDATE usher.credentials SET failed_login_attempts = $2, spent_slots = $3, last_failed_login_at = $4, locked_until = $5,"
-    " lockout_count = $6, last_lockout_at = $7, reset_required = $8, updated_at = clock_timestamp() WHERE user_id = $1"};
+constinit pg::Statement lock_account{"SELECT failed_login_attempts, spent_slots, last_failed_login_at, locked_until, "
+                                     "lockout_count, last_lockout_at, reset_required"
+                                     " FROM usher.credentials WHERE user_id = $1 FOR NO KEY UPDATE"};
+constinit pg::Statement save_account{"UPDATE usher.credentials SET failed_login_attempts = $2, spent_slots = $3, "
+                                     "last_failed_login_at = $4, locked_until = $5,"
+                                     " lockout_count = $6, last_lockout_at = $7, reset_required = $8, updated_at = "
+                                     "clock_timestamp() WHERE user_id = $1"};
 // SKIP LOCKED: whoever holds the row counts a failure after this success, or forgets the same failures.
 constinit pg::Statement clear_account{
-    "UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, locked_until = NULL, updated_at = clock_timestamp()"
+    "UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, locked_until = NULL, updated_at = "
+    "clock_timestamp()"
     " WHERE user_id IN (SELECT c.user_id FROM usher.credentials c WHERE c.user_id = $1"
     " AND (c.failed_login_attempts > 0 OR c.spent_slots <> 0) FOR NO KEY UPDATE SKIP LOCKED)"};
-constinit pg::Statement open_account{
-    "UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, locked_until = NULL, reset_required = false,"
-    " updated_at = clock_timestamp() WHERE user_id = $1"};
+constinit pg::Statement open_account{"UPDATE usher.credentials SET failed_login_attempts = 0, spent_slots = 0, "
+                                     "locked_until = NULL, reset_required = false,"
+                                     " updated_at = clock_timestamp() WHERE user_id = $1"};
 
-#define NETWORK_COLUMNS "SELECT failed_login_attempts, last_failed_login_at, locked_until, lockout_count, last_lockout_at, last_name_hash FROM usher.network_failures WHERE network = $1::cidr"
+#define NETWORK_COLUMNS                                                                                                \
+    "SELECT failed_login_attempts, last_failed_login_at, locked_until, lockout_count, last_lockout_at, "               \
+    "last_name_hash FROM usher.network_failures WHERE network = $1::cidr"
 constinit pg::Statement find_network{NETWORK_COLUMNS};
 constinit pg::Statement lock_network{NETWORK_COLUMNS " FOR NO KEY UPDATE"};
 #undef NETWORK_COLUMNS
-constinit pg::Statement add_network{"INSERT INTO usher.network_failures (network) VALUES ($1::cidr) ON CONFLICT DO NOTHING"};
-constinit pg::Statement save_network{
-    "UPDATE usher.network_failures SET failed_login_attempts = $2, last_failed_login_at = $3, locked_until = $4, lockout_count = $5,"
-    " last_lockout_at = $6, last_name_hash = $7 WHERE network = $1::cidr"};
+constinit pg::Statement add_network{
+    "INSERT INTO usher.network_failures (network) VALUES ($1::cidr) ON CONFLICT DO NOTHING"};
+constinit pg::Statement save_network{"UPDATE usher.network_failures SET failed_login_attempts = $2, "
+                                     "last_failed_login_at = $3, locked_until = $4, lockout_count = $5,"
+                                     " last_lockout_at = $6, last_name_hash = $7 WHERE network = $1::cidr"};
 constinit pg::Statement clear_network{
     "UPDATE usher.network_failures SET failed_login_attempts = 0, locked_until = NULL, last_name_hash = NULL"
-    " WHERE network IN (SELECT n.network FROM usher.network_failures n WHERE n.network = $1::cidr AND n.failed_login_attempts > 0"
+    " WHERE network IN (SELECT n.network FROM usher.network_failures n WHERE n.network = $1::cidr AND "
+    "n.failed_login_attempts > 0"
     " FOR NO KEY UPDATE SKIP LOCKED)"};
 
-constinit pg::Statement add_attempt{
-    "INSERT INTO usher.login_attempts AS a (email, user_id, client_ip, user_agent, success, failure_reason, retry_after)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING to_jsonb(a)::text"};
+constinit pg::Statement add_attempt{"INSERT INTO usher.login_attempts AS a (email, user_id, client_ip, user_agent, "
+                                    "success, failure_reason, retry_after)"
+                                    " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING to_jsonb(a)::text"};
 
-pg::Param instant_or_null(Instant instant) { return instant == 0 ? pg::null(TIMESTAMPTZOID) : pg::timestamptz(instant); }
+pg::Param instant_or_null(Instant instant) {
+    return instant == 0 ? pg::null(TIMESTAMPTZOID) : pg::timestamptz(instant);
+}
 
 LockoutState network_state(const pg::Row &row) {
     LockoutState state;
@@ -70,11 +78,9 @@ void tell_lock(const Uuid &user_id, const LockoutState &state) {
     record({"user.locked", data, "warning"}, user_id);
 }
 
-// As many bits as failures: the slots that are left must be those that the threshold leaves, also when a failure had no slot of
-// its own because it was counted in shared memory.
-std::uint64_t spend_one(std::uint64_t spent, std::uint64_t bit) {
-    return bit != 0 ? spent | bit : spent | (spent + 1);
-}
+// As many bits as failures: the slots that are left must be those that the threshold leaves, also when a failure had no
+// slot of its own because it was counted in shared memory.
+std::uint64_t spend_one(std::uint64_t spent, std::uint64_t bit) { return bit != 0 ? spent | bit : spent | (spent + 1); }
 
 void count_account_failure(const Uuid &user_id, std::uint64_t bit, std::int32_t count, Instant now) {
     const pg::Rows rows = lock_account.run({pg::uuid(user_id)});
@@ -94,8 +100,9 @@ void count_account_failure(const Uuid &user_id, std::uint64_t bit, std::int32_t 
         spent = spend_one(spent, bit);
     }
     save_account.run({pg::uuid(user_id), pg::int4(state.failures), pg::int8(static_cast<std::int64_t>(spent)),
-                      instant_or_null(state.last_failure), instant_or_null(state.locked_until), pg::int4(state.lockout_count),
-                      instant_or_null(state.last_lock), pg::boolean(state.reset_required)});
+                      instant_or_null(state.last_failure), instant_or_null(state.locked_until),
+                      pg::int4(state.lockout_count), instant_or_null(state.last_lock),
+                      pg::boolean(state.reset_required)});
     if (state.locked_until != locked_before) tell_lock(user_id, state);
 }
 
@@ -106,8 +113,9 @@ void count_network_failure(const std::string &network, std::string_view name) {
     const pg::Rows rows = lock_network.run({pg::text(network)});
     if (rows.empty() || rows.front().optional_text(5) == name_hash) return;
     const LockoutState state = after_failure(network_state(rows.front()), network_rules(), pg::clock_time());
-    save_network.run({pg::text(network), pg::int4(state.failures), instant_or_null(state.last_failure), instant_or_null(state.locked_until),
-                      pg::int4(state.lockout_count), instant_or_null(state.last_lock), pg::bytea(name_hash)});
+    save_network.run({pg::text(network), pg::int4(state.failures), instant_or_null(state.last_failure),
+                      instant_or_null(state.locked_until), pg::int4(state.lockout_count),
+                      instant_or_null(state.last_lock), pg::bytea(name_hash)});
 }
 
 // The same name in other letters is the same name.
@@ -131,7 +139,8 @@ Verdict refuse_unseen(const std::optional<Account> &account, const std::string &
     if (!account) return {unknown_user};
     if (!account->may_log_in()) return {account_inactive};
     if (account->password_hash.empty()) return {no_password};
-    const LockoutState state = shared_guesses::with_unseen(account->lockout, shared_guesses::look(account->id), account_rules());
+    const LockoutState state =
+        shared_guesses::with_unseen(account->lockout, shared_guesses::look(account->id), account_rules());
     if (state.reset_required) return {reset_required, -1};
     if (refuses(state, now)) return {account_locked, retry_after(state, now)};
     return {};
@@ -139,17 +148,23 @@ Verdict refuse_unseen(const std::optional<Account> &account, const std::string &
 } // namespace
 
 bool Verdict::is_busy() const { return refusal == busy; }
-bool Verdict::is_lock() const { return refusal == account_locked || refusal == network_locked || refusal == reset_required; }
+bool Verdict::is_lock() const {
+    return refusal == account_locked || refusal == network_locked || refusal == reset_required;
+}
 
-Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password, const Origin &origin) {
+Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password,
+                       const Origin &origin) {
     const std::string network = network_of(origin);
     const std::string subject = folded(name);
     Verdict verdict = refuse_unseen(account, network);
-    const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive || verdict.refusal == no_password;
+    const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive ||
+                        verdict.refusal == no_password;
 
     std::optional<GuessSlot> chosen;
-    if (verdict.is_right()) chosen.emplace(*account);
-    else chosen.emplace(subject);
+    if (verdict.is_right())
+        chosen.emplace(*account);
+    else
+        chosen.emplace(subject);
     GuessSlot &slot = *chosen;
     if (counts) {
         switch (slot.enter()) {
@@ -169,7 +184,8 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
             return {busy, 1};
         }
         // Whatever is wrong, one evaluation is done: the clock tells nothing.
-        check = check_password(password, verdict.is_right() ? std::string_view(account->password_hash) : std::string_view());
+        check = check_password(password,
+                               verdict.is_right() ? std::string_view(account->password_hash) : std::string_view());
     }
     if (verdict.is_right() && check.matches) {
         slot.leave();
@@ -193,7 +209,8 @@ void forget_failures(const Account &account, const Origin &origin) {
     if (const std::string network = network_of(origin); !network.empty()) clear_network.run({pg::text(network)});
 }
 
-void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin, const Verdict &verdict) {
+void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin,
+                    const Verdict &verdict) {
     const std::string recorded = account ? std::string(trim(name)) : recordable_name(trim(name));
     const std::optional<Uuid> user = account ? std::optional(account->id) : std::nullopt;
     const pg::Rows rows = add_attempt.run(
@@ -215,7 +232,9 @@ std::int64_t public_retry_after(const Verdict &verdict) {
     return verdict.is_lock() && guc::reveal_lockout && verdict.retry_after > 0 ? verdict.retry_after : 0;
 }
 
-void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure) { count_account_failure(user_id, 0, count, last_failure); }
+void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure) {
+    count_account_failure(user_id, 0, count, last_failure);
+}
 
 void unlock(const Uuid &user_id) {
     open_account.run({pg::uuid(user_id)});

@@ -1,18 +1,20 @@
 // Guessing a password: who may try, and what a wrong try costs. Used wherever a password is asked for.
 //
-// The rules (docs/identity.md): the 5th consecutive failure locks for 30 s, each later one doubles it; while locked nothing is evaluated
-// or counted; parallel guesses get no more tries than guesses one after the other; logins of one user do not wait for each other.
+// The rules (docs/identity.md): the 5th consecutive failure locks for 30 s, each later one doubles it; while locked
+// nothing is evaluated or counted; parallel guesses get no more tries than guesses one after the other; logins of one
+// user do not wait for each other.
 //
 // A row lock would be exact but would make logins wait: it lasts until the caller's commit, and hashing takes tens of
-// milliseconds. So each account has as many guess slots as the threshold allows. To have a password evaluated one takes a free slot:
-// a lock in the server's lock table, which all backends see at once, in a class of its own that no SQL can take. A right password gives
-// the slot back at once, so any number of right logins pass, a few at a time, whatever else their transactions do. A wrong one keeps
-// it until the end of the transaction, and marks it as spent in the account's row, so that the slot is gone for good at the
-// very moment when its lock is. Slots that are taken or spent never exceed the threshold: neither can evaluated wrong guesses. When all
-// slots are spent the account is locked; after the lock there is one slot only.
+// milliseconds. So each account has as many guess slots as the threshold allows. To have a password evaluated one takes
+// a free slot: a lock in the server's lock table, which all backends see at once, in a class of its own that no SQL can
+// take. A right password gives the slot back at once, so any number of right logins pass, a few at a time, whatever
+// else their transactions do. A wrong one keeps it until the end of the transaction, and marks it as spent in the
+// account's row, so that the slot is gone for good at the very moment when its lock is. Slots that are taken or spent
+// never exceed the threshold: neither can evaluated wrong guesses. When all slots are spent the account is locked;
+// after the lock there is one slot only.
 //
-// That needs no preload, but what a transaction counts is gone when it is rolled back. With the library preloaded the slots are
-// counters in shared memory instead (identity/shared_guesses.hpp), by the same rules, and failures survive.
+// That needs no preload, but what a transaction counts is gone when it is rolled back. With the library preloaded the
+// slots are counters in shared memory instead (identity/shared_guesses.hpp), by the same rules, and failures survive.
 #pragma once
 #include "identity/accounts.hpp"
 
@@ -28,14 +30,17 @@ struct Verdict {
     [[nodiscard]] bool is_lock() const;
 };
 
-/// Evaluates one password for an account, or for none (the same work), and counts a failure. `name` is what the caller typed.
-Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password, const Origin &origin);
+/// Evaluates one password for an account, or for none (the same work), and counts a failure. `name` is what the caller
+/// typed.
+Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password,
+                       const Origin &origin);
 
 /// After a success: forgets failures of the account and of the network. Does not wait for others who do the same.
 void forget_failures(const Account &account, const Origin &origin);
 
 /// Keeps the trace of an attempt: a row of login_attempts.
-void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin, const Verdict &verdict);
+void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin,
+                    const Verdict &verdict);
 
 /// The result code for the caller: invalid_credentials, busy, or account_locked when usher.reveal_lockout is on.
 const char *public_error(const Verdict &verdict);

@@ -72,9 +72,11 @@ bool wait_for_turn() {
             return entered;
         }
         const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-        const bool too_late = left <= 0 || pg::call([&] {
-            return ConditionVariableTimedSleep(&gate->turn_free, std::min(left, 1000L), PG_WAIT_EXTENSION) && left <= 1000L;
-        });
+        const bool too_late =
+            left <= 0 || pg::call([&] {
+                return ConditionVariableTimedSleep(&gate->turn_free, std::min(left, 1000L), PG_WAIT_EXTENSION) &&
+                       left <= 1000L;
+            });
         if (!too_late) continue;
         pg::call([] { ConditionVariableCancelSleep(); });
         return false;

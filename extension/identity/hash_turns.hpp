@@ -1,5 +1,6 @@
-// Admission control of password hashing: a hash costs tens of milliseconds and megabytes on purpose, so only so many run at once
-// over all backends (usher.max_concurrent_hashes). Without preload there is nothing to count in, and everybody is let in.
+// Admission control of password hashing: a hash costs tens of milliseconds and megabytes on purpose, so only so many
+// run at once over all backends (usher.max_concurrent_hashes). Without preload there is nothing to count in, and
+// everybody is let in.
 #pragma once
 
 namespace usher::identity {

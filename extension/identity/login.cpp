@@ -13,26 +13,30 @@
 namespace usher::identity {
 
 namespace {
-// Hashing took a while: is the account still what it was? KEY SHARE holds off a change of password or of status, which takes the
-// rows FOR UPDATE and then ends all sessions that it sees, until this one is committed. Logins do not hold off each other.
-constinit pg::Statement hold_account{
-    "SELECT FROM usher.users u JOIN usher.credentials c ON c.user_id = u.id"
-    " WHERE u.id = $1 AND u.status IN ('active', 'pending') AND c.password_changed_at IS NOT DISTINCT FROM $2 FOR KEY SHARE"};
+// Hashing took a while: is the account still what it was? KEY SHARE holds off a change of password or of status, which
+// takes the rows FOR UPDATE and then ends all sessions that it sees, until this one is committed. Logins do not hold
+// off each other.
+constinit pg::Statement hold_account{"SELECT FROM usher.users u JOIN usher.credentials c ON c.user_id = u.id"
+                                     " WHERE u.id = $1 AND u.status IN ('active', 'pending') AND c.password_changed_at "
+                                     "IS NOT DISTINCT FROM $2 FOR KEY SHARE"};
 // Neither of these waits: somebody else who logs in at the same time does the same.
 constinit pg::Statement renew_hash{
     "UPDATE usher.credentials SET password_hash = $3, updated_at = clock_timestamp() WHERE user_id IN (SELECT c.user_id"
     " FROM usher.credentials c WHERE c.user_id = $1 AND c.password_hash = $2 FOR NO KEY UPDATE SKIP LOCKED)"};
-constinit pg::Statement note_login{
-    "UPDATE usher.users SET last_login_at = clock_timestamp() WHERE id IN (SELECT u.id FROM usher.users u WHERE u.id = $1"
-    " FOR NO KEY UPDATE SKIP LOCKED)"};
+constinit pg::Statement note_login{"UPDATE usher.users SET last_login_at = clock_timestamp() WHERE id IN (SELECT u.id "
+                                   "FROM usher.users u WHERE u.id = $1"
+                                   " FOR NO KEY UPDATE SKIP LOCKED)"};
 
-void record_login(const std::optional<Account> &account, const Verdict &verdict, const std::optional<Uuid> &session_id) {
+void record_login(const std::optional<Account> &account, const Verdict &verdict,
+                  const std::optional<Uuid> &session_id) {
     json::Object data;
     if (session_id) data.add("session_id", *session_id);
     if (!verdict.is_right()) data.add("reason", verdict.refusal);
     const std::string text = data.text();
-    if (verdict.is_right()) record({"login.succeeded", text}, account->id);
-    else record({"login.failed", text, "warning", "failure"}, account ? std::optional(account->id) : std::nullopt);
+    if (verdict.is_right())
+        record({"login.succeeded", text}, account->id);
+    else
+        record({"login.failed", text, "warning", "failure"}, account ? std::optional(account->id) : std::nullopt);
 }
 } // namespace
 
@@ -51,7 +55,8 @@ USHER_FUNCTION(usher_identity_login) {
 
     identity::Verdict verdict = identity::evaluate_guess(account, name, password, origin);
     if (verdict.is_right()) {
-        if (identity::hold_account.run({pg::uuid(account->id), pg::timestamptz_or_null(account->password_changed_at)}).empty())
+        if (identity::hold_account.run({pg::uuid(account->id), pg::timestamptz_or_null(account->password_changed_at)})
+                .empty())
             verdict.refusal = "account_inactive";
         else if (guc::require_verified_email && !account->email_verified)
             verdict.refusal = "email_not_verified";
@@ -74,7 +79,8 @@ USHER_FUNCTION(usher_identity_login) {
         identity::renew_hash.run({pg::uuid(account->id), pg::text(account->password_hash), pg::text(hash)});
     }
     const identity::NewSession session = identity::start_session(account->id, device, origin, {"pwd"});
-    const identity::IssuedToken token = identity::issue_access_token(account->id, session.id, access::roles_of(account->id));
+    const identity::IssuedToken token =
+        identity::issue_access_token(account->id, session.id, access::roles_of(account->id));
     identity::note_login.run({pg::uuid(account->id)});
     identity::record_attempt(name, account, origin, verdict);
     identity::record_login(account, verdict, session.id);

@@ -14,13 +14,14 @@ constexpr std::int64_t second = 1000000;
 // Two requests at the same time: the second waits here, then ends the token of the first.
 constinit pg::Statement lock_user{"SELECT FROM usher.users WHERE id = $1 FOR NO KEY UPDATE"};
 constinit pg::Statement end_open{"SELECT usher._end_one_time_tokens($1, $2)"};
-constinit pg::Statement add_token{
-    "INSERT INTO usher.one_time_tokens (user_id, purpose, token_hash, email, event_id, client_ip, user_agent, expires_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+constinit pg::Statement add_token{"INSERT INTO usher.one_time_tokens (user_id, purpose, token_hash, email, event_id, "
+                                  "client_ip, user_agent, expires_at)"
+                                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
 constinit pg::Statement event_payload{
     "SELECT jsonb_build_object('user_id', $1, 'email', $2, 'token', $3, 'expires_at', $4)::text", pg::Access::read};
 constinit pg::Statement use{
-    "UPDATE usher.one_time_tokens SET used_at = clock_timestamp() WHERE token_hash = $1 AND purpose = ANY ($2) AND used_at IS NULL"
+    "UPDATE usher.one_time_tokens SET used_at = clock_timestamp() WHERE token_hash = $1 AND purpose = ANY ($2) AND "
+    "used_at IS NULL"
     " AND ended_at IS NULL AND expires_at > clock_timestamp() RETURNING user_id, email::text, purpose::text, event_id"};
 constinit pg::Statement find{
     "SELECT user_id, email::text, purpose::text, used_at IS NULL AND ended_at IS NULL, expires_at > clock_timestamp()"
@@ -38,7 +39,8 @@ OneTimeToken refuse(const char *error) {
 }
 } // namespace
 
-std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::string_view email, std::string_view event) {
+std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::string_view email,
+                                 std::string_view event) {
     lock_user.run({pg::uuid(user_id)});
     end_one_time_tokens(user_id, purpose);
     std::string token = random_token();
@@ -46,7 +48,8 @@ std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::
     const Instant expires_at = pg::clock_time() + lifetime_s(purpose) * second;
     std::optional<Uuid> event_id;
     if (!event.empty()) {
-        const pg::Rows payload = event_payload.run({pg::uuid(user_id), pg::text(email), pg::text(token), pg::timestamptz(expires_at)});
+        const pg::Rows payload =
+            event_payload.run({pg::uuid(user_id), pg::text(email), pg::text(token), pg::timestamptz(expires_at)});
         event_id = publish(event, payload.front().string(0), user_id);
     }
     const Origin origin = request_origin();
@@ -80,6 +83,8 @@ OneTimeToken use_one_time_token(std::string_view token, const std::vector<std::s
     return {nullptr, row.uuid(0), row.string(1), row.string(2)};
 }
 
-void end_one_time_tokens(const Uuid &user_id, const char *purpose) { end_open.run({pg::uuid(user_id), pg::text(purpose)}); }
+void end_one_time_tokens(const Uuid &user_id, const char *purpose) {
+    end_open.run({pg::uuid(user_id), pg::text(purpose)});
+}
 
 } // namespace usher::identity

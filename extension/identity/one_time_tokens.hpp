@@ -7,12 +7,14 @@ namespace usher::identity {
 
 /// Purposes, as in usher.one_time_tokens.
 namespace purpose {
-inline constexpr const char *email_verification = "email_verification", *password_reset = "password_reset", *email_change = "email_change";
+inline constexpr const char *email_verification = "email_verification", *password_reset = "password_reset",
+                            *email_change = "email_change";
 }
 
-/// Makes a token for `email` and ends the open one of the same purpose. With an event name, publishes that event with the token
-/// for whoever sends mail.
-std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::string_view email, std::string_view event = {});
+/// Makes a token for `email` and ends the open one of the same purpose. With an event name, publishes that event with
+/// the token for whoever sends mail.
+std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::string_view email,
+                                 std::string_view event = {});
 
 /// Sends the token of a first verification to a new or unverified account.
 void send_email_verification(const Account &account);

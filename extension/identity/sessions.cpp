@@ -16,12 +16,14 @@ constexpr std::int64_t second = 1000000;
 constexpr std::size_t max_device = 16384;
 
 constinit pg::Statement add_session{
-    "INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, device, fingerprint, client_ip, user_agent,"
+    "INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, device, fingerprint, client_ip, "
+    "user_agent,"
     " authentication_methods, created_at, last_activity_at, expires_at, absolute_expires_at)"
     " VALUES ($1, $2, $3, $4, $5, left($5 ->> 'fingerprint', 255), $6, $7, $8, $9, $9, $10, $11)"};
 constinit pg::Statement end_oldest{
     "UPDATE usher.sessions SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = 'session_limit'"
-    " WHERE id IN (SELECT s.id FROM usher.sessions s WHERE s.user_id = $1 AND s.status = 'active' AND s.expires_at > clock_timestamp()"
+    " WHERE id IN (SELECT s.id FROM usher.sessions s WHERE s.user_id = $1 AND s.status = 'active' AND s.expires_at > "
+    "clock_timestamp()"
     " ORDER BY s.last_activity_at DESC, s.id DESC OFFSET $2)"};
 constinit pg::Statement end_all{
     "UPDATE usher.sessions SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = $3"
@@ -32,17 +34,21 @@ constinit pg::Statement expire{"UPDATE usher.sessions SET status = 'expired' WHE
 constinit pg::Statement skip{"UPDATE usher.sessions SET generation_step = 2, parent_token_hash = NULL WHERE id = $1"};
 
 constinit pg::Statement lock_session{
-    "SELECT s.user_id, s.status, s.generation, s.generation_step, s.refresh_token_hash, s.parent_token_hash, s.rotation_key,"
+    "SELECT s.user_id, s.status, s.generation, s.generation_step, s.refresh_token_hash, s.parent_token_hash, "
+    "s.rotation_key,"
     " s.refreshed_at, s.expires_at, s.absolute_expires_at, u.status IN ('active', 'pending')"
     " FROM usher.sessions s JOIN usher.users u ON u.id = s.user_id WHERE s.id = $1 FOR NO KEY UPDATE OF s"};
 // None of these columns is indexed and status is not among them: the row is updated in place and no cache is disturbed.
-constinit pg::Statement rotate{
-    "UPDATE usher.sessions SET generation = $2, generation_step = 1, refresh_token_hash = $3, parent_token_hash = $4, refreshed_at = $5,"
-    " last_activity_at = $5, expires_at = $6, client_ip = coalesce($7, client_ip), user_agent = coalesce($8, user_agent) WHERE id = $1"};
+constinit pg::Statement rotate{"UPDATE usher.sessions SET generation = $2, generation_step = 1, refresh_token_hash = "
+                               "$3, parent_token_hash = $4, refreshed_at = $5,"
+                               " last_activity_at = $5, expires_at = $6, client_ip = coalesce($7, client_ip), "
+                               "user_agent = coalesce($8, user_agent) WHERE id = $1"};
 
 pg::Param text_or_null(const std::string &text) { return text.empty() ? pg::null(TEXTOID) : pg::text(text); }
 
-Instant idle_end(Instant now, Instant absolute_end) { return std::min(absolute_end, now + guc::session_idle_timeout * second); }
+Instant idle_end(Instant now, Instant absolute_end) {
+    return std::min(absolute_end, now + guc::session_idle_timeout * second);
+}
 
 struct Refreshed {
     const char *error = nullptr;
@@ -94,15 +100,18 @@ Refreshed refresh(std::string_view text, const Origin &origin) {
     if (standing == RefreshStanding::current) {
         refreshed.token = successor(*token, rotation_key, step);
         const std::string parent_hash(row.text(4)), new_hash = refresh_token_hash(refreshed.token);
-        rotate.run({pg::uuid(token->session_id), pg::int4(static_cast<std::int32_t>(refreshed.token.generation)), pg::bytea(new_hash),
-                    step == 1 ? pg::bytea(parent_hash) : pg::null(BYTEAOID), pg::timestamptz(now),
-                    pg::timestamptz(idle_end(now, row.time(9))), pg::inet_or_null(origin.address), text_or_null(origin.agent)});
+        rotate.run({pg::uuid(token->session_id), pg::int4(static_cast<std::int32_t>(refreshed.token.generation)),
+                    pg::bytea(new_hash), step == 1 ? pg::bytea(parent_hash) : pg::null(BYTEAOID), pg::timestamptz(now),
+                    pg::timestamptz(idle_end(now, row.time(9))), pg::inet_or_null(origin.address),
+                    text_or_null(origin.agent)});
     } else {
         // parent_token_hash is NULL after a skipped generation: then nothing is the parent.
         const bool is_parent = standing == RefreshStanding::parent && !row.is_null(5);
         const auto mode = guc::refresh_reuse();
-        const bool in_grace = mode == guc::RefreshReuse::grace && now - row.optional_time(7).value_or(0) <= guc::refresh_grace * second;
-        if (!is_parent || !(in_grace || mode == guc::RefreshReuse::lenient)) return end_for_reuse(user_id, *token, generation);
+        const bool in_grace =
+            mode == guc::RefreshReuse::grace && now - row.optional_time(7).value_or(0) <= guc::refresh_grace * second;
+        if (!is_parent || !(in_grace || mode == guc::RefreshReuse::lenient))
+            return end_for_reuse(user_id, *token, generation);
         refreshed.token = successor(*token, rotation_key, 1);
     }
     const std::string data = json::Object()
@@ -118,19 +127,22 @@ Refreshed refresh(std::string_view text, const Origin &origin) {
 void require_device(std::string_view device) {
     json::Document document;
     if (device.size() > max_device || !document.parse(device) || !document.root().is_object())
-        throw Error(errc::invalid_argument, "device must be a JSON object of at most 16 KiB", json::Object().add("argument", "device").text());
+        throw Error(errc::invalid_argument, "device must be a JSON object of at most 16 KiB",
+                    json::Object().add("argument", "device").text());
 }
 
-NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin, const std::vector<std::string> &methods) {
+NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin,
+                         const std::vector<std::string> &methods) {
     if (guc::max_sessions_per_user > 0) end_oldest.run({pg::uuid(user_id), pg::int8(guc::max_sessions_per_user - 1)});
     RefreshToken token;
     token.session_id = new_uuid();
     token.secret = random_bytes(32);
     const std::string rotation_key = random_bytes(32), hash = refresh_token_hash(token);
     const Instant now = pg::clock_time(), absolute_end = now + guc::session_absolute_timeout * second;
-    add_session.run({pg::uuid(token.session_id), pg::uuid(user_id), pg::bytea(hash), pg::bytea(rotation_key), pg::jsonb(device),
-                     pg::inet_or_null(origin.address), text_or_null(origin.agent), pg::text_array(methods), pg::timestamptz(now),
-                     pg::timestamptz(idle_end(now, absolute_end)), pg::timestamptz(absolute_end)});
+    add_session.run({pg::uuid(token.session_id), pg::uuid(user_id), pg::bytea(hash), pg::bytea(rotation_key),
+                     pg::jsonb(device), pg::inet_or_null(origin.address), text_or_null(origin.agent),
+                     pg::text_array(methods), pg::timestamptz(now), pg::timestamptz(idle_end(now, absolute_end)),
+                     pg::timestamptz(absolute_end)});
     return {token.session_id, format_refresh_token(token)};
 }
 
@@ -151,8 +163,8 @@ USHER_FUNCTION(usher_identity_refresh_session) {
     const identity::Refreshed refreshed = identity::refresh(args.text(0), origin);
     pg::RowBuilder row(fcinfo);
     if (refreshed.error != nullptr) return row.set("error", pg::text(refreshed.error)).finish();
-    const identity::IssuedToken access =
-        identity::issue_access_token(refreshed.user_id, refreshed.token.session_id, access::roles_of(refreshed.user_id));
+    const identity::IssuedToken access = identity::issue_access_token(refreshed.user_id, refreshed.token.session_id,
+                                                                      access::roles_of(refreshed.user_id));
     const std::string next = format_refresh_token(refreshed.token);
     row.set("user_id", pg::uuid(refreshed.user_id));
     row.set("session_id", pg::uuid(refreshed.token.session_id));

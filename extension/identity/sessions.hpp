@@ -12,7 +12,8 @@ struct NewSession {
 
 /// Starts a session of a user who has proved who he is with `methods` (RFC 8176). `device`: a JSON object, checked by
 /// require_device(). Ends the oldest sessions above usher.max_sessions_per_user.
-NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin, const std::vector<std::string> &methods);
+NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin,
+                         const std::vector<std::string> &methods);
 
 /// Throws 22023 unless the text is a JSON object of at most 16 KiB.
 void require_device(std::string_view device);

@@ -61,7 +61,8 @@ std::int32_t own_failures(const Key &key) {
     return count;
 }
 
-// --- a backend that is terminated while it evaluates runs no destructor ------------------------------------------------
+// --- a backend that is terminated while it evaluates runs no destructor
+// ------------------------------------------------
 
 constinit bool evaluating_now = false;
 constinit Key evaluated{};
@@ -81,7 +82,8 @@ Unseen unseen_of(const Entry &entry, std::int32_t own) {
     return {entry.evaluating, std::max(entry.open - own, 0) + entry.rolled_back, entry.last_failure};
 }
 
-// --- writing down what was rolled back ----------------------------------------------------------------------------------
+// --- writing down what was rolled back
+// ----------------------------------------------------------------------------------
 
 void flush() {
     constexpr std::size_t batch_size = 64;

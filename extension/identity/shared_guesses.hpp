@@ -1,9 +1,9 @@
-// What tables cannot show yet, kept in shared memory when the library is preloaded: guesses that are being evaluated, and failures
-// whose transaction is open or was rolled back. With it, counting is exact and survives ROLLBACK.
+// What tables cannot show yet, kept in shared memory when the library is preloaded: guesses that are being evaluated,
+// and failures whose transaction is open or was rolled back. With it, counting is exact and survives ROLLBACK.
 //
-// The failures of an account are those of its row that this transaction sees, plus those of open transactions of others, plus
-// those that were rolled back and not written yet; the background worker writes the latter within usher.flush_interval. A crash
-// of the server forgets them, nothing else does.
+// The failures of an account are those of its row that this transaction sees, plus those of open transactions of
+// others, plus those that were rolled back and not written yet; the background worker writes the latter within
+// usher.flush_interval. A crash of the server forgets them, nothing else does.
 #pragma once
 #include "core/lockout.hpp"
 #include "core/types.hpp"
@@ -18,7 +18,8 @@ struct Unseen {
     Instant last_failure = 0;
 };
 
-/// Is there room to count in? Without it (no preload, or the map is full) the guess slots of the lock table do the work.
+/// Is there room to count in? Without it (no preload, or the map is full) the guess slots of the lock table do the
+/// work.
 bool enter(const Uuid &subject, Unseen &others); // one more evaluating; `others` without this one
 /// The guess that entered is over, without a failure.
 void leave(const Uuid &subject) noexcept;

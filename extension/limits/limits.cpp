@@ -12,18 +12,20 @@ namespace usher::limits {
 
 namespace {
 constinit pg::Invalidation changes{"rate_limits_inval"};
-constinit pg::Statement load{"SELECT p.policy, p.algorithm, p.max_hits, p.period, p.block_for FROM usher.rate_limit_policies p",
-                             pg::Access::latest};
+constinit pg::Statement load{
+    "SELECT p.policy, p.algorithm, p.max_hits, p.period, p.block_for FROM usher.rate_limit_policies p",
+    pg::Access::latest};
 
 // One row lock orders the hits of a key. The row is made first if need be, so that there is one to lock.
 constinit pg::Statement lock_record{
     "SELECT r.window_start, r.request_count, r.previous_count, r.blocked_until, r.algorithm, r.limit_value"
     " FROM usher.rate_limit_records r WHERE r.key_hash = $1 FOR UPDATE"};
-constinit pg::Statement make_record{
-    "INSERT INTO usher.rate_limit_records (key_hash, policy, algorithm, window_start, window_end, request_count, limit_value)"
-    " VALUES ($1, $2, $3, $4, $4, 0, $5) ON CONFLICT (key_hash) DO NOTHING"};
+constinit pg::Statement make_record{"INSERT INTO usher.rate_limit_records (key_hash, policy, algorithm, window_start, "
+                                    "window_end, request_count, limit_value)"
+                                    " VALUES ($1, $2, $3, $4, $4, 0, $5) ON CONFLICT (key_hash) DO NOTHING"};
 constinit pg::Statement write_record{
-    "UPDATE usher.rate_limit_records SET algorithm = $2, window_start = $3, window_end = $4, request_count = $5, previous_count = $6,"
+    "UPDATE usher.rate_limit_records SET algorithm = $2, window_start = $3, window_end = $4, request_count = $5, "
+    "previous_count = $6,"
     " limit_value = $7, blocked_until = $8, refused_count = refused_count + $9, updated_at = $10 WHERE key_hash = $1"};
 constinit pg::Statement delete_record{"DELETE FROM usher.rate_limit_records WHERE key_hash = $1"};
 
@@ -47,7 +49,8 @@ const NamedPolicy &find_policy(std::string_view name) {
             for (std::size_t i = 0; i < rows.size(); ++i) {
                 const pg::Row row = rows[i];
                 NamedPolicy policy{row.string(1), {}};
-                policy.rule.algorithm = ratelimit::parse_algorithm(policy.algorithm).value_or(ratelimit::Algorithm::fixed_window);
+                policy.rule.algorithm =
+                    ratelimit::parse_algorithm(policy.algorithm).value_or(ratelimit::Algorithm::fixed_window);
                 policy.rule.max_hits = row.int4(2);
                 policy.rule.period_us = row.interval_us(3);
                 policy.rule.block_for_us = row.is_null(4) ? 0 : row.interval_us(4);
@@ -84,10 +87,12 @@ Outcome hit(std::string_view policy_name, std::string_view key, std::int64_t cos
     const pg::AsOwner owner;
     pg::Rows rows = lock_record.run({pg::text(hash)});
     if (rows.empty()) {
-        make_record.run({pg::text(hash), pg::text(policy_name), pg::text(policy.algorithm), pg::timestamptz(pg::clock_time()),
-                         pg::int4(static_cast<std::int32_t>(policy.rule.max_hits))});
+        make_record.run({pg::text(hash), pg::text(policy_name), pg::text(policy.algorithm),
+                         pg::timestamptz(pg::clock_time()), pg::int4(static_cast<std::int32_t>(policy.rule.max_hits))});
         rows = lock_record.run({pg::text(hash)});
-        if (rows.empty()) throw Error("40001", "a rate limit record was removed at the same time"); // by maintenance; the caller may retry
+        if (rows.empty())
+            throw Error("40001",
+                        "a rate limit record was removed at the same time"); // by maintenance; the caller may retry
     }
     const pg::Row record = rows.front();
     ratelimit::State state;
@@ -100,10 +105,12 @@ Outcome hit(std::string_view policy_name, std::string_view key, std::int64_t cos
 
     const Instant now = pg::clock_time(); // after the wait for the lock
     const ratelimit::Decision decision = ratelimit::hit(policy.rule, state, now, cost);
-    const std::optional<Instant> blocked_until = state.blocked_until > now ? std::optional(state.blocked_until) : std::nullopt;
-    write_record.run({pg::text(hash), pg::text(policy.algorithm), pg::timestamptz(state.window_start), pg::timestamptz(decision.reset_at),
-                      pg::int8(state.count), pg::int8(state.previous_count), pg::int4(static_cast<std::int32_t>(policy.rule.max_hits)),
-                      pg::timestamptz_or_null(blocked_until), pg::int8(decision.allowed ? 0 : 1), pg::timestamptz(now)});
+    const std::optional<Instant> blocked_until =
+        state.blocked_until > now ? std::optional(state.blocked_until) : std::nullopt;
+    write_record.run({pg::text(hash), pg::text(policy.algorithm), pg::timestamptz(state.window_start),
+                      pg::timestamptz(decision.reset_at), pg::int8(state.count), pg::int8(state.previous_count),
+                      pg::int4(static_cast<std::int32_t>(policy.rule.max_hits)), pg::timestamptz_or_null(blocked_until),
+                      pg::int8(decision.allowed ? 0 : 1), pg::timestamptz(now)});
 
     Outcome outcome;
     outcome.allowed = decision.allowed;
@@ -122,7 +129,8 @@ std::string address_key(std::string_view address) {
         const Datum value = DirectFunctionCall1(inet_in, CStringGetDatum(written.c_str()));
         const inet *const parsed = DatumGetInetPP(value);
         if (ip_family(parsed) == PGSQL_AF_INET) return TextDatumGetCString(DirectFunctionCall1(network_host, value));
-        const Datum network = DirectFunctionCall1(network_network, DirectFunctionCall2(inet_set_masklen, value, Int32GetDatum(64)));
+        const Datum network =
+            DirectFunctionCall1(network_network, DirectFunctionCall2(inet_set_masklen, value, Int32GetDatum(64)));
         return TextDatumGetCString(DirectFunctionCall1(network_show, network));
     });
     return key;
@@ -137,10 +145,11 @@ USHER_FUNCTION(usher_limits_hit) {
     const pg::Args args(fcinfo);
     const limits::Outcome outcome = limits::hit(args.text(0), args.text(1), args.int4(2));
     pg::RowBuilder row(fcinfo);
-    row.set("allowed", pg::boolean(outcome.allowed)).set("remaining", pg::int4(static_cast<std::int32_t>(outcome.remaining)));
+    row.set("allowed", pg::boolean(outcome.allowed))
+        .set("remaining", pg::int4(static_cast<std::int32_t>(outcome.remaining)));
     if (!outcome.allowed)
-        row.set("retry_after", pg::int4(static_cast<std::int32_t>(
-                                   std::min<std::int64_t>(outcome.retry_after_s, std::numeric_limits<std::int32_t>::max()))));
+        row.set("retry_after", pg::int4(static_cast<std::int32_t>(std::min<std::int64_t>(
+                                   outcome.retry_after_s, std::numeric_limits<std::int32_t>::max()))));
     row.set("reset_at", pg::timestamptz(outcome.reset_at));
     return row.finish();
 }

@@ -20,7 +20,8 @@ USHER_FUNCTION(usher_raise_error) {
     const ErrorCode *const code = find_error_code(name);
     if (code == nullptr || code->sqlstate.empty())
         throw Error(errc::invalid_argument, "there is no error code \"" + std::string(name) + "\" that can be raised");
-    throw Error(*code, std::string(args.text(1)), args.optional_output(2).value_or(""), std::string(args.optional_text(3).value_or("")));
+    throw Error(*code, std::string(args.text(1)), args.optional_output(2).value_or(""),
+                std::string(args.optional_text(3).value_or("")));
 }
 
 USHER_FUNCTION(usher_uuid_v7) {
@@ -33,6 +34,7 @@ USHER_FUNCTION(usher_uuid_v7) {
 USHER_FUNCTION(usher_is_restoring) { return BoolGetDatum(pg::is_restoring()); }
 
 USHER_FUNCTION(usher_installing_extension) {
-    const char *const name = pg::call([] { return creating_extension ? get_extension_name(CurrentExtensionObject) : nullptr; });
+    const char *const name =
+        pg::call([] { return creating_extension ? get_extension_name(CurrentExtensionObject) : nullptr; });
     return name == nullptr ? pg::null_result(fcinfo) : pg::result(pg::text(name));
 }

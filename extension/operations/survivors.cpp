@@ -73,7 +73,8 @@ void write_batch() {
             return batch.size() < batch_size;
         });
     });
-    for (const Waiting &waiting : batch) write_again.run({pg::text(waiting.table), pg::jsonb({waiting.row, waiting.size})});
+    for (const Waiting &waiting : batch)
+        write_again.run({pg::text(waiting.table), pg::jsonb({waiting.row, waiting.size})});
     queue.locked([&](auto &map) {
         for (const Waiting &waiting : batch) map.remove(waiting.key);
     });

@@ -32,7 +32,9 @@ void run_job(const char *activity, void (*job)()) {
         job();
     });
     pg::call([&] {
-        if (refusal) ereport(LOG, errcode(refusal.error->sqlerrcode), errmsg("usher: %s failed: %s", activity, refusal.error->message));
+        if (refusal)
+            ereport(LOG, errcode(refusal.error->sqlerrcode),
+                    errmsg("usher: %s failed: %s", activity, refusal.error->message));
         PopActiveSnapshot();
         CommitTransactionCommand();
         pgstat_report_stat(true);
@@ -44,7 +46,8 @@ void keep_up() {
     TimestampTz next_maintenance = 0;
     while (!ShutdownRequestPending) {
         pg::call([] {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, guc::flush_interval, PG_WAIT_EXTENSION);
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, guc::flush_interval,
+                            PG_WAIT_EXTENSION);
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
             if (ConfigReloadPending) {
@@ -55,7 +58,8 @@ void keep_up() {
         if (flush_count > 0) run_job("flushing counters", run_flushes);
         const TimestampTz now = GetCurrentTimestamp();
         if (now < next_maintenance) continue;
-        next_maintenance = TimestampTzPlusMilliseconds(now, static_cast<std::int64_t>(guc::maintenance_interval) * 1000);
+        next_maintenance =
+            TimestampTzPlusMilliseconds(now, static_cast<std::int64_t>(guc::maintenance_interval) * 1000);
         run_job("maintenance", [] { run_maintenance.run(); });
     }
     if (flush_count > 0) run_job("flushing counters", run_flushes); // a clean stop forgets nothing
@@ -72,7 +76,8 @@ void usher_worker_main(Datum index) {
     char *names = pstrdup(guc::worker_databases);
     List *databases = NIL;
     if (!SplitIdentifierString(names, ',', &databases) || DatumGetInt32(index) >= list_length(databases)) proc_exit(0);
-    BackgroundWorkerInitializeConnection(static_cast<const char *>(list_nth(databases, DatumGetInt32(index))), nullptr, 0);
+    BackgroundWorkerInitializeConnection(static_cast<const char *>(list_nth(databases, DatumGetInt32(index))), nullptr,
+                                         0);
     pg::entry([] { keep_up(); });
     proc_exit(0);
 }

@@ -78,7 +78,9 @@ std::optional<std::string_view> Args::optional_text(int i) const {
 }
 std::optional<Uuid> Args::optional_uuid(int i) const { return is_null(i) ? std::nullopt : std::optional(uuid(i)); }
 std::optional<Instant> Args::optional_time(int i) const { return is_null(i) ? std::nullopt : std::optional(time(i)); }
-std::optional<std::string> Args::optional_output(int i) const { return is_null(i) ? std::nullopt : std::optional(output(i)); }
+std::optional<std::string> Args::optional_output(int i) const {
+    return is_null(i) ? std::nullopt : std::optional(output(i));
+}
 std::optional<std::int64_t> Args::optional_interval_us(int i) const {
     return is_null(i) ? std::nullopt : std::optional(interval_us(i));
 }
@@ -92,7 +94,8 @@ std::string Args::name(int i) const {
         char *modes;
         get_func_arg_info(tuple, &types, &names, &modes);
         ReleaseSysCache(tuple);
-        return names != nullptr && i < fcinfo_->nargs ? names[i] : nullptr; // input arguments come first in our functions
+        return names != nullptr && i < fcinfo_->nargs ? names[i]
+                                                      : nullptr; // input arguments come first in our functions
     });
     return found != nullptr && *found != '\0' ? std::string(found) : "argument " + std::to_string(i + 1);
 }

@@ -17,7 +17,9 @@ void Invalidation::on_relcache_change(Datum, Oid relation) noexcept {
 void Invalidation::enroll() {
     static constinit bool registered = false; // one slot of the server's few, shared by all caches
     if (!registered) {
-        call([] { CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0); });
+        call([] {
+            CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0);
+        });
         registered = true;
     }
     next_ = first;
@@ -25,7 +27,8 @@ void Invalidation::enroll() {
     enrolled_ = true;
 }
 
-// The look-up itself may deliver messages that clear relation_ again: then the generation has moved, which is what matters.
+// The look-up itself may deliver messages that clear relation_ again: then the generation has moved, which is what
+// matters.
 void Invalidation::resolve() {
     relation_ = core_relation(table_);
     if (!OidIsValid(relation_)) throw Error("55000", std::string("table \"usher.") + table_ + "\" does not exist");
@@ -33,8 +36,8 @@ void Invalidation::resolve() {
 
 std::uint64_t Invalidation::generation() {
     if (!enrolled_) enroll();
-    // Once per statement of the client is enough, and a check per row should cost nothing. Statements inside functions take
-    // messages in by themselves when they lock their tables.
+    // Once per statement of the client is enough, and a check per row should cost nothing. Statements inside functions
+    // take messages in by themselves when they lock their tables.
     static constinit TimestampTz accepted_at = 0;
     if (const TimestampTz statement = GetCurrentStatementStartTimestamp(); statement != accepted_at) {
         call([] { AcceptInvalidationMessages(); });
@@ -50,12 +53,16 @@ std::uint64_t Invalidation::generation() {
 USHER_FUNCTION(usher_cache_invalidate) {
     return usher::pg::call([&]() -> Datum {
         if (!CALLED_AS_TRIGGER(fcinfo))
-            ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("function must be called as a trigger"));
-        const auto *const data = reinterpret_cast<TriggerData *>(fcinfo->context);
-        if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) || data->tg_trigger->tgnargs != 1)
             ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("trigger \"%s\" must fire after each statement, with the name of the cache table as its argument",
-                           data->tg_trigger->tgname));
+                    errmsg("function must be called as a trigger"));
+        const auto *const data = reinterpret_cast<TriggerData *>(fcinfo->context);
+        if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) ||
+            data->tg_trigger->tgnargs != 1)
+            ereport(
+                ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg(
+                    "trigger \"%s\" must fire after each statement, with the name of the cache table as its argument",
+                    data->tg_trigger->tgname));
         const Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
         const Oid relation = get_relname_relid(data->tg_trigger->tgargs[0], schema);
         if (OidIsValid(relation)) CacheInvalidateRelcacheByRelid(relation);

@@ -1,8 +1,8 @@
 // Noticing that data behind a backend-local cache has changed, in any backend, on standbys too.
 //
-// Each cache has an empty table `usher.<cache>_inval`. Statement triggers on the tables that the cache is read from call
-// usher._invalidate_cache('<cache>_inval'), which announces a relcache invalidation of that table. PostgreSQL delivers it with
-// the commit (not at all after a rollback), to every backend and, through WAL, to every standby.
+// Each cache has an empty table `usher.<cache>_inval`. Statement triggers on the tables that the cache is read from
+// call usher._invalidate_cache('<cache>_inval'), which announces a relcache invalidation of that table. PostgreSQL
+// delivers it with the commit (not at all after a rollback), to every backend and, through WAL, to every standby.
 #pragma once
 #include "pg/spi.hpp"
 

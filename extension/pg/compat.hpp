@@ -22,7 +22,9 @@ namespace usher::pg {
 
 #if PG_VERSION_NUM < 160000
 /// The check itself exists since 16 under this name.
-inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) { return pg_namespace_ownercheck(namespace_oid, role); }
+inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
+    return pg_namespace_ownercheck(namespace_oid, role);
+}
 inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
     ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
 }

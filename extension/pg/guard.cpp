@@ -22,16 +22,24 @@ template <std::size_t N> static void keep(char (&to)[N], std::string_view from) 
     to[n] = '\0';
 }
 void capture(Failure &out) noexcept {
-    try { throw; }
-    catch (const PgError &e) { out.edata = e.edata; }
-    catch (const Error &e) {
+    try {
+        throw;
+    } catch (const PgError &e) {
+        out.edata = e.edata;
+    } catch (const Error &e) {
         const auto s = e.sqlstate();
         out.sqlstate = MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
-        keep(out.message, e.what()); keep(out.detail, e.detail()); keep(out.hint, e.hint());
+        keep(out.message, e.what());
+        keep(out.detail, e.detail());
+        keep(out.hint, e.hint());
+    } catch (const std::bad_alloc &) {
+        out.sqlstate = ERRCODE_OUT_OF_MEMORY;
+        keep(out.message, "out of memory");
+    } catch (const std::exception &e) {
+        keep(out.message, e.what());
+    } catch (...) {
+        keep(out.message, "unrecognized C++ exception");
     }
-    catch (const std::bad_alloc &) { out.sqlstate = ERRCODE_OUT_OF_MEMORY; keep(out.message, "out of memory"); }
-    catch (const std::exception &e) { keep(out.message, e.what()); }
-    catch (...) { keep(out.message, "unrecognized C++ exception"); }
 }
 void raise(const Failure &f) {
     if (f.edata) ReThrowError(f.edata); // SQLSTATE, detail, hint and context all kept

@@ -1,15 +1,17 @@
 // The only place where a PostgreSQL ERROR and a C++ exception meet.
 //
 // Two kinds of frame. A plain frame owns only trivially destructible locals and may call the server directly: an ERROR
-// may jump over it. A C++ frame owns objects with destructors and calls the server through pg::call only, which turns an
-// ERROR into a PgError exception. Everything that the server calls goes through pg::entry, which turns any exception back
-// into an ERROR once no C++ object is alive. The lambda given to pg::call owns nothing: an ERROR skips its locals.
+// may jump over it. A C++ frame owns objects with destructors and calls the server through pg::call only, which turns
+// an ERROR into a PgError exception. Everything that the server calls goes through pg::entry, which turns any exception
+// back into an ERROR once no C++ object is alive. The lambda given to pg::call owns nothing: an ERROR skips its locals.
 #pragma once
 #include "core/error.hpp" // usher::Error: sqlstate(), what(), detail(), hint(); includes no server header
 #include "pg/pg.hpp"      // standard headers, then every server header inside one extern "C"
 namespace usher::pg {
 
-struct PgError { ErrorData *edata; }; // an ERROR on its way up
+struct PgError {
+    ErrorData *edata;
+}; // an ERROR on its way up
 
 struct Failure { // what outlives an exception: plain bytes
     ErrorData *edata = nullptr;
@@ -23,7 +25,11 @@ void capture(Failure &out) noexcept;             // call inside catch (...)
 class HandlerScope { // puts the server's error handler back, on return and on throw
 public:
     ~HandlerScope() { restore(); }
-    void restore() const noexcept { PG_exception_stack = stack_; error_context_stack = context_; }
+    void restore() const noexcept {
+        PG_exception_stack = stack_;
+        error_context_stack = context_;
+    }
+
 private:
     sigjmp_buf *stack_ = PG_exception_stack;
     ErrorContextCallback *context_ = error_context_stack;
@@ -49,18 +55,29 @@ template <class F> [[gnu::noinline]] auto call(F &&f) -> std::invoke_result_t<F 
 template <class F> auto entry(F &&f) -> std::invoke_result_t<F &> {
     const MemoryContext cxt = CurrentMemoryContext;
     Failure failure;
-    try { return f(); } catch (...) { capture(failure); }
+    try {
+        return f();
+    } catch (...) {
+        capture(failure);
+    }
     MemoryContextSwitchTo(cxt); // the exception object is gone: now we may jump
     raise(failure);
 }
 
 /// Lets a cancel or a shutdown request through; call it in long loops.
-inline void poll() { if (unlikely(InterruptPending)) call([] { ProcessInterrupts(); }); }
+inline void poll() {
+    if (unlikely(InterruptPending)) call([] { ProcessInterrupts(); });
+}
 } // namespace usher::pg
 
 /// Defines the C symbol `name` of an SQL function; the braces that follow are its body, with `fcinfo` in scope.
-#define USHER_FUNCTION(name)                                                                        \
-    extern "C" { PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); PG_FUNCTION_INFO_V1(name); }              \
-    static Datum name##_body(FunctionCallInfo fcinfo);                                              \
-    Datum name(PG_FUNCTION_ARGS) { return usher::pg::entry([fcinfo] { return name##_body(fcinfo); }); } \
+#define USHER_FUNCTION(name)                                                                                           \
+    extern "C" {                                                                                                       \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
+    PG_FUNCTION_INFO_V1(name);                                                                                         \
+    }                                                                                                                  \
+    static Datum name##_body(FunctionCallInfo fcinfo);                                                                 \
+    Datum name(PG_FUNCTION_ARGS) {                                                                                     \
+        return usher::pg::entry([fcinfo] { return name##_body(fcinfo); });                                             \
+    }                                                                                                                  \
     static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

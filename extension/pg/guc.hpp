@@ -62,8 +62,8 @@ enum class RefreshReuse : int { strict, grace, lenient };
 #define INT(variable, ...) extern int variable;
 #define BOOL(variable, ...) extern bool variable;
 #define STRING(variable, ...) extern char *variable;
-#define ENUM(variable, name, initial, type, description)                                                                          \
-    extern int variable##_value;                                                                                                  \
+#define ENUM(variable, name, initial, type, description)                                                               \
+    extern int variable##_value;                                                                                       \
     inline type variable() { return static_cast<type>(variable##_value); }
 USHER_INT_SETTINGS(INT)
 USHER_BOOL_SETTINGS(BOOL)

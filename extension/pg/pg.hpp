@@ -24,8 +24,8 @@
 extern "C" {
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/detoast.h"
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/parallel.h"
@@ -45,8 +45,8 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
-#include "common/unicode_norm.h"
 #include "common/shortest_dec.h"
+#include "common/unicode_norm.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"

@@ -4,8 +4,9 @@
 
 namespace usher::pg {
 
-/// Moves whenever a function, type or schema of this database changes, in any backend. Never 0. Whoever keeps Oids of functions
-/// found by name looks them up again when it has moved. Take in pending messages first (Invalidation::generation() does).
+/// Moves whenever a function, type or schema of this database changes, in any backend. Never 0. Whoever keeps Oids of
+/// functions found by name looks them up again when it has moved. Take in pending messages first
+/// (Invalidation::generation() does).
 std::uint64_t procedures_generation();
 
 } // namespace usher::pg

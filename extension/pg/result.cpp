@@ -51,7 +51,8 @@ void RowSet::add(std::span<const Param> columns) {
         auto *const values = static_cast<Datum *>(palloc(sizeof(Datum) * columns.size()));
         auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * columns.size()));
         for (std::size_t i = 0; i < columns.size(); ++i) {
-            if (!same_type(TupleDescAttr(desc, i)->atttypid, columns[i].type)) elog(ERROR, "wrong type for result column %zu", i + 1);
+            if (!same_type(TupleDescAttr(desc, i)->atttypid, columns[i].type))
+                elog(ERROR, "wrong type for result column %zu", i + 1);
             nulls[i] = columns[i].kind == Param::Kind::null;
             values[i] = to_datum(columns[i]);
         }

@@ -39,8 +39,8 @@ private:
     SharedMapBase *next_;
 };
 
-/// A hash table in shared memory behind one lock. Entry is plain data whose first member is `Key key`; a new entry is zero but
-/// for the key. Make it a namespace-scope object: it must be known before the server asks for memory.
+/// A hash table in shared memory behind one lock. Entry is plain data whose first member is `Key key`; a new entry is
+/// zero but for the key. Make it a namespace-scope object: it must be known before the server asks for memory.
 ///
 ///     pg::SharedMap<Key, Entry> attempts{"usher attempts", 65536};
 ///     attempts.locked([&](auto &map) { if (Entry *e = map.find_or_add(key)) ++e->count; });
@@ -72,7 +72,9 @@ public:
         /// visit(Entry &) returns false to stop. It may remove the entry it is given.
         template <class F> void for_each(F &&visit) {
             map_.SharedMapBase::for_each(
-                [](void *entry, void *f) { return (*static_cast<std::remove_reference_t<F> *>(f))(*static_cast<Entry *>(entry)); },
+                [](void *entry, void *f) {
+                    return (*static_cast<std::remove_reference_t<F> *>(f))(*static_cast<Entry *>(entry));
+                },
                 &visit);
         }
 

@@ -9,7 +9,8 @@ struct SnapshotScope { // a plain frame's helper: an ERROR lets the resource own
     void push_latest() {
         if (!IsInParallelMode())
             PushActiveSnapshot(GetLatestSnapshot());
-        else if (!IsParallelWorker()) // the leader of a parallel query may not call GetLatestSnapshot; this one is as late,
+        else if (!IsParallelWorker()) // the leader of a parallel query may not call GetLatestSnapshot; this one is as
+                                      // late,
             PushActiveSnapshot(GetCatalogSnapshot(InvalidOid)); // because it is taken anew for what has no syscache
         else
             return; // in a worker the snapshot of the leader's query must do
@@ -110,8 +111,9 @@ struct SchemaInfo {
 
 SchemaInfo look_up_schema() {
     const HeapTuple tuple = SearchSysCache1(NAMESPACENAME, CStringGetDatum("usher"));
-    if (!HeapTupleIsValid(tuple)) ereport(ERROR, errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("schema \"usher\" does not exist"),
-                                          errhint("Install the extension with CREATE EXTENSION usher CASCADE."));
+    if (!HeapTupleIsValid(tuple))
+        ereport(ERROR, errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("schema \"usher\" does not exist"),
+                errhint("Install the extension with CREATE EXTENSION usher CASCADE."));
     const auto *const form = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(tuple));
     const SchemaInfo info{form->oid, form->nspowner};
     ReleaseSysCache(tuple);
@@ -138,8 +140,8 @@ AsOwner::AsOwner() {
 
 bool is_restoring() {
     if (guc::restoring || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA) return true;
-    // What pg_dump writes at the top of every dump, and pg_restore sends, and nobody else sets together. Only for who could
-    // switch the triggers off as well.
+    // What pg_dump writes at the top of every dump, and pg_restore sends, and nobody else sets together. Only for who
+    // could switch the triggers off as well.
     if (check_function_bodies) return false;
     return call([] {
         return std::strcmp(GetConfigOption("row_security", false, false), "off") == 0 &&

@@ -10,7 +10,9 @@ public:
     Row(const Datum *values, const bool *nulls, int columns) : values_(values), nulls_(nulls), columns_(columns) {}
     [[nodiscard]] bool is_null(int column) const;
     [[nodiscard]] Datum datum(int column) const; // throws when NULL, like every reader below
-    [[nodiscard]] std::string_view text(int column) const { return text_of(datum(column)); } // text, varchar, bytea; valid as long as the result
+    [[nodiscard]] std::string_view text(int column) const {
+        return text_of(datum(column));
+    } // text, varchar, bytea; valid as long as the result
     [[nodiscard]] std::string string(int column) const { return std::string(text(column)); }
     [[nodiscard]] Uuid uuid(int column) const { return uuid_of(datum(column)); }
     [[nodiscard]] Instant time(int column) const { return instant_of(datum(column)); }
@@ -76,8 +78,8 @@ private:
     Access access_;
 };
 
-/// Becomes the owner of the core schema while it lives, so that internal tables can be read and written from functions that
-/// run as their caller. The user comes back when it is destroyed, and on abort of the (sub)transaction.
+/// Becomes the owner of the core schema while it lives, so that internal tables can be read and written from functions
+/// that run as their caller. The user comes back when it is destroyed, and on abort of the (sub)transaction.
 class AsOwner {
 public:
     AsOwner();
@@ -97,9 +99,9 @@ Oid core_owner();
 /// Oid of a table or index in the core schema, InvalidOid when there is none.
 Oid core_relation(const char *name);
 
-/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (told by the settings that
-/// pg_dump and pg_restore make, or by usher.restoring) or a replication worker applies changes (session_replication_role =
-/// replica).
+/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (told by the
+/// settings that pg_dump and pg_restore make, or by usher.restoring) or a replication worker applies changes
+/// (session_replication_role = replica).
 bool is_restoring();
 
 } // namespace usher::pg

@@ -9,10 +9,10 @@ const char *copy_text(const char *text) { return text == nullptr ? nullptr : pst
 ErrorData *copy_error(const ErrorData *from) {
     auto *const copy = static_cast<ErrorData *>(palloc(sizeof(ErrorData)));
     *copy = *from;
-    for (char *ErrorData::*field : {&ErrorData::message, &ErrorData::detail, &ErrorData::detail_log, &ErrorData::hint,
-                                    &ErrorData::context, &ErrorData::backtrace, &ErrorData::schema_name, &ErrorData::table_name,
-                                    &ErrorData::column_name, &ErrorData::datatype_name, &ErrorData::constraint_name,
-                                    &ErrorData::internalquery})
+    for (char *ErrorData::*field :
+         {&ErrorData::message, &ErrorData::detail, &ErrorData::detail_log, &ErrorData::hint, &ErrorData::context,
+          &ErrorData::backtrace, &ErrorData::schema_name, &ErrorData::table_name, &ErrorData::column_name,
+          &ErrorData::datatype_name, &ErrorData::constraint_name, &ErrorData::internalquery})
         copy->*field = const_cast<char *>(copy_text(from->*field));
     copy->assoc_context = CurrentMemoryContext;
     return copy;
@@ -31,7 +31,8 @@ ErrorData *make_error(const Failure &failure) {
 }
 
 bool ends_the_call(const ErrorData *error) {
-    return error->sqlerrcode == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+    return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+           ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 } // namespace
 

@@ -23,8 +23,8 @@ void release_subtransaction(const Outer &outer);
 Refusal roll_back_subtransaction(const Outer &outer, const Failure &failure);
 } // namespace detail
 
-/// Runs f in an internal subtransaction. An ERROR (or exception) rolls back what f did and is returned. A query cancel, a
-/// shutdown and errors that end the session are not for the caller to survive: they go on as they came.
+/// Runs f in an internal subtransaction. An ERROR (or exception) rolls back what f did and is returned. A query cancel,
+/// a shutdown and errors that end the session are not for the caller to survive: they go on as they came.
 template <class F> Refusal attempt(F &&f) {
     const detail::Outer outer = detail::begin_subtransaction();
     Failure failure;

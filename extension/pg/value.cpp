@@ -33,9 +33,7 @@ Instant instant_of(Datum timestamptz_value) {
     return value + epoch_shift;
 }
 
-TimestampTz timestamp_of(Instant value) {
-    return TIMESTAMP_NOT_FINITE(value) ? value : value - epoch_shift;
-}
+TimestampTz timestamp_of(Instant value) { return TIMESTAMP_NOT_FINITE(value) ? value : value - epoch_shift; }
 
 Param timestamptz(Instant value) { return datum(TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(value))); }
 
@@ -54,9 +52,7 @@ Datum to_datum(const Param &param) {
             return PointerGetDatum(value);
         }
         return param.value;
-    case Param::Kind::text:
-        pg_verifymbstr(bytes, static_cast<int>(param.size), false);
-        [[fallthrough]];
+    case Param::Kind::text: pg_verifymbstr(bytes, static_cast<int>(param.size), false); [[fallthrough]];
     case Param::Kind::bytea: return PointerGetDatum(cstring_to_text_with_len(bytes, static_cast<int>(param.size)));
     case Param::Kind::uuid: {
         auto *const copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));

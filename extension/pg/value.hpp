@@ -31,7 +31,9 @@ inline Param text(std::string_view value) {
 inline Param bytea(std::string_view value) {
     return {.type = BYTEAOID, .kind = Param::Kind::bytea, .data = value.data(), .size = value.size()};
 }
-inline Param uuid(const Uuid &value) { return {.type = UUIDOID, .kind = Param::Kind::uuid, .data = value.bytes.data()}; }
+inline Param uuid(const Uuid &value) {
+    return {.type = UUIDOID, .kind = Param::Kind::uuid, .data = value.bytes.data()};
+}
 /// Through the type's input function: jsonb, inet, interval … An invalid text is an ERROR of that type.
 inline Param input(Oid type, std::string_view value) {
     return {.type = type, .kind = Param::Kind::input, .data = value.data(), .size = value.size()};
@@ -55,7 +57,9 @@ inline Param inet_or_null(std::string_view value) { return value.empty() ? null(
 inline Param uuid_or_null(const std::optional<Uuid> &value) { return value ? uuid(*value) : null(UUIDOID); }
 /// For a pointer into something longer lived.
 inline Param uuid_or_null(const Uuid *value) { return value ? uuid(*value) : null(UUIDOID); }
-inline Param timestamptz_or_null(const std::optional<Instant> &value) { return value ? timestamptz(*value) : null(TIMESTAMPTZOID); }
+inline Param timestamptz_or_null(const std::optional<Instant> &value) {
+    return value ? timestamptz(*value) : null(TIMESTAMPTZOID);
+}
 
 /// Makes the Datum in the current memory context. Plain frame: may raise an ERROR.
 Datum to_datum(const Param &param);

@@ -47,7 +47,8 @@ void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
     switch (event) {
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_ABORT:
-        for (TransactionState *state = first; state != nullptr; state = state->next_) state->roll_back(InvalidSubTransactionId);
+        for (TransactionState *state = first; state != nullptr; state = state->next_)
+            state->roll_back(InvalidSubTransactionId);
         break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PARALLEL_COMMIT:
@@ -63,13 +64,15 @@ void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
     }
 }
 
-void TransactionState::at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) noexcept {
+void TransactionState::at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+                                             void *) noexcept {
     if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB) return;
     for (TransactionState *state = first; state != nullptr; state = state->next_) {
         if (event == SUBXACT_EVENT_ABORT_SUB) {
             state->roll_back(mine);
         } else {
-            for (Entry *entry = state->top_; entry != nullptr && entry->level == mine; entry = entry->outer) entry->level = parent;
+            for (Entry *entry = state->top_; entry != nullptr && entry->level == mine; entry = entry->outer)
+                entry->level = parent;
         }
     }
 }

@@ -16,16 +16,18 @@ protected:
         SubTransactionId level;
     };
     using EndHook = void (*)(const Entry *entry) noexcept;
-    /// `on_abort` sees each entry whose (sub)transaction is rolled back, newest first; `on_commit` those left when the transaction
-    /// has committed and others can see it. Both may touch memory only.
-    constexpr explicit TransactionState(EndHook on_abort, EndHook on_commit = nullptr) : on_abort_(on_abort), on_commit_(on_commit) {}
+    /// `on_abort` sees each entry whose (sub)transaction is rolled back, newest first; `on_commit` those left when the
+    /// transaction has committed and others can see it. Both may touch memory only.
+    constexpr explicit TransactionState(EndHook on_abort, EndHook on_commit = nullptr)
+        : on_abort_(on_abort), on_commit_(on_commit) {}
     Entry *top() const { return top_; }
     /// Room for an entry of `size` bytes on top of the stack, tagged with the current subtransaction.
     Entry *push(std::size_t size);
 
 private:
     static void at_transaction_end(XactEvent event, void *) noexcept;
-    static void at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *) noexcept;
+    static void at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+                                      void *) noexcept;
     void roll_back(SubTransactionId level);
     void settle(EndHook hook);
     EndHook on_abort_, on_commit_;
@@ -49,8 +51,8 @@ public:
     void set(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
 };
 
-/// Values of T that were set aside in this transaction. `on_abort` is called for each one whose (sub)transaction is rolled back;
-/// it may touch memory only. After a commit they are forgotten.
+/// Values of T that were set aside in this transaction. `on_abort` is called for each one whose (sub)transaction is
+/// rolled back; it may touch memory only. After a commit they are forgotten.
 template <class T, void (*on_abort)(const T &) noexcept> class OnAbort : TransactionState {
     static_assert(std::is_trivially_copyable_v<T>);
     struct Node : Entry {
@@ -58,12 +60,14 @@ template <class T, void (*on_abort)(const T &) noexcept> class OnAbort : Transac
     };
 
 public:
-    constexpr OnAbort() : TransactionState([](const Entry *entry) noexcept { on_abort(static_cast<const Node *>(entry)->value); }) {}
+    constexpr OnAbort()
+        : TransactionState([](const Entry *entry) noexcept { on_abort(static_cast<const Node *>(entry)->value); }) {}
     void add(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
 };
 
-/// Values of T that have to be settled when the transaction ends: `on_end` is called for each one, with whether it committed. A
-/// prepared transaction counts as rolled back: what becomes of it is not known here. It may touch memory only.
+/// Values of T that have to be settled when the transaction ends: `on_end` is called for each one, with whether it
+/// committed. A prepared transaction counts as rolled back: what becomes of it is not known here. It may touch memory
+/// only.
 template <class T, void (*on_end)(const T &, bool committed) noexcept> class OnEnd : TransactionState {
     static_assert(std::is_trivially_copyable_v<T>);
     struct Node : Entry {
@@ -73,11 +77,13 @@ template <class T, void (*on_end)(const T &, bool committed) noexcept> class OnE
 public:
     constexpr OnEnd()
         : TransactionState([](const Entry *entry) noexcept { on_end(static_cast<const Node *>(entry)->value, false); },
-                           [](const Entry *entry) noexcept { on_end(static_cast<const Node *>(entry)->value, true); }) {}
+                           [](const Entry *entry) noexcept { on_end(static_cast<const Node *>(entry)->value, true); }) {
+    }
     void add(const T &value) { static_cast<Node *>(push(sizeof(Node)))->value = value; }
     /// Calls visit(value) for each value that waits for the end.
     template <class F> void for_each(F &&visit) const {
-        for (const Entry *entry = top(); entry != nullptr; entry = entry->outer) visit(static_cast<const Node *>(entry)->value);
+        for (const Entry *entry = top(); entry != nullptr; entry = entry->outer)
+            visit(static_cast<const Node *>(entry)->value);
     }
 };
 

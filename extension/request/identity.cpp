@@ -41,8 +41,8 @@ bool is_lost() { return identity.get() != nullptr && current() == nullptr; }
 
 const Identity &require() {
     if (const Identity *const who = current()) return *who;
-    throw Error(errc::authentication_required, "no valid identity",
-                {}, "Call usher.authenticate() with an access token in this transaction.");
+    throw Error(errc::authentication_required, "no valid identity", {},
+                "Call usher.authenticate() with an access token in this transaction.");
 }
 
 void forget() {

@@ -1,5 +1,5 @@
-// Who is asking. The identity lives in backend memory, is set by a verified access token only, belongs to the transaction,
-// and is checked again for expiry and revocation at every statement. No setting and no SQL can forge it.
+// Who is asking. The identity lives in backend memory, is set by a verified access token only, belongs to the
+// transaction, and is checked again for expiry and revocation at every statement. No setting and no SQL can forge it.
 #pragma once
 #include "core/types.hpp"
 #include <optional>
@@ -21,8 +21,8 @@ struct Identity {
 
 /// The identity of this transaction; nullptr when there is none, when it has expired, or when its session was revoked.
 const Identity *current();
-/// An identity was set in this transaction, but it has expired or was revoked. Such a transaction is nobody's: it must not
-/// fall back to what the database role may do.
+/// An identity was set in this transaction, but it has expired or was revoked. Such a transaction is nobody's: it must
+/// not fall back to what the database role may do.
 bool is_lost();
 /// As current(), but throws 28000 when there is none.
 const Identity &require();
@@ -31,8 +31,9 @@ const Identity &require();
 /// throwing when the token is not good; empty on success.
 std::string authenticate(std::string_view access_token);
 
-/// Makes the rest of the transaction nobody's, until the next authenticate(): an HTTP request without a token is neither who
-/// the transaction was before, nor trusted because of the database role that the gateway connects as. is_lost() is true then.
+/// Makes the rest of the transaction nobody's, until the next authenticate(): an HTTP request without a token is
+/// neither who the transaction was before, nor trusted because of the database role that the gateway connects as.
+/// is_lost() is true then.
 void forget();
 
 /// Where the request came from. It is a description for audit rows and limits, never identity.

@@ -1,5 +1,5 @@
-// Test functions for the C++ boundary (extension/pg): each provokes one trap. Built into a library of its own, with its own
-// copy of extension/pg, so that nothing of it is in the product. test/t/010_boundary.pl calls them.
+// Test functions for the C++ boundary (extension/pg): each provokes one trap. Built into a library of its own, with its
+// own copy of extension/pg, so that nothing of it is in the product. test/t/010_boundary.pl calls them.
 #include "core/error.hpp"
 #include "pg/args.hpp"
 #include "pg/result.hpp"
@@ -38,7 +38,8 @@ USHER_FUNCTION(boundary_throw) {
     if (kind == "standard") throw std::runtime_error("runtime error");
     if (kind == "foreign") throw 42;
     if (kind == "memory") return integer(static_cast<int>(std::string(std::size_t{1} << 46, 'x').size()));
-    if (kind == "long") throw Error("22023", std::string(1 << 20, 'm'), std::string(1 << 20, 'd'), std::string(1 << 20, 'h'));
+    if (kind == "long")
+        throw Error("22023", std::string(1 << 20, 'm'), std::string(1 << 20, 'd'), std::string(1 << 20, 'h'));
     return integer(0);
 }
 
@@ -51,8 +52,8 @@ USHER_FUNCTION(boundary_ereport) {
             if (depth > 0) return go(depth - 1);
             pg::call([] {
                 if (live > 0)
-                    ereport(ERROR, errcode(ERRCODE_DIVISION_BY_ZERO), errmsg("from the server"), errdetail("The detail."),
-                            errhint("The hint."));
+                    ereport(ERROR, errcode(ERRCODE_DIVISION_BY_ZERO), errmsg("from the server"),
+                            errdetail("The detail."), errhint("The hint."));
             });
         }
     };
@@ -80,7 +81,8 @@ USHER_FUNCTION(boundary_initialise) {
     return integer(attempts);
 }
 
-/// Goes on after an ERROR by an internal subtransaction: returns the SQLSTATE and message of the statement, or 'committed'.
+/// Goes on after an ERROR by an internal subtransaction: returns the SQLSTATE and message of the statement, or
+/// 'committed'.
 USHER_FUNCTION(boundary_attempt) {
     const Counted counted;
     const std::string sql(pg::Args(fcinfo).text(0));

@@ -101,9 +101,9 @@ TEST(PermissionDecision, EndsAtTheInstantOfExpiry) {
 }
 
 TEST(PermissionDecision, ReportsTheLongestLivedRuleOfTheStep) {
-    const Decision d = decide({rule("a:b", Effect::allow, {}, Source::role, now + 5),
-                               rule("a:*", Effect::allow, {}, Source::role, now + 9)},
-                              "a:b");
+    const Decision d = decide(
+        {rule("a:b", Effect::allow, {}, Source::role, now + 5), rule("a:*", Effect::allow, {}, Source::role, now + 9)},
+        "a:b");
     EXPECT_EQ(d.expires_at, now + 9);
 }
 
@@ -136,8 +136,8 @@ TEST(PermissionWindows, NeedNoClockWithoutExpiry) {
 // The windows answer must be the decision's answer, whatever the rules: compared over generated rule sets.
 TEST(PermissionWindows, AgreeWithDecide) {
     const std::array<const char *, 6> names{"a:b", "a:c", "a:*", "d:b", "d:*", "*:*"};
-    const std::array<std::optional<std::string>, 4> scopes{
-        std::nullopt, "north", "south", "0190b1c2-0000-7000-8000-00000000000a"};
+    const std::array<std::optional<std::string>, 4> scopes{std::nullopt, "north", "south",
+                                                           "0190b1c2-0000-7000-8000-00000000000a"};
     const std::array<Instant, 3> ends{never, now, now + 1};
     std::uint32_t state = 20240817; // a fixed seed: the run is the same each time
     const auto pick = [&](std::size_t n) {

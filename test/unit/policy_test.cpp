@@ -31,7 +31,8 @@ struct MemoryStore : Store {
         std::vector<std::string> out{member};
         for (std::size_t i = 0; i < out.size(); ++i)
             for (const auto &row : g)
-                if (row[0] == out[i] && (row.size() > 2 ? row[2] : "") == domain && std::find(out.begin(), out.end(), row[1]) == out.end())
+                if (row[0] == out[i] && (row.size() > 2 ? row[2] : "") == domain &&
+                    std::find(out.begin(), out.end(), row[1]) == out.end())
                     out.push_back(row[1]);
         return out;
     }
@@ -40,10 +41,12 @@ struct MemoryStore : Store {
     }
 };
 
-Model acl(const std::string &matcher = "r.sub == p.sub && r.obj == p.obj && r.act == p.act", const std::string &effect = "some(where (p.eft == allow))",
-          const std::string &policy = "sub, obj, act", const std::string &roles = "g = _, _") {
-    return parse_model("[request_definition]\nr = sub, obj, act\n[policy_definition]\np = " + policy + "\n[role_definition]\n" + roles +
-                       "\n[policy_effect]\ne = " + effect + "\n[matchers]\nm = " + matcher + "\n");
+Model acl(const std::string &matcher = "r.sub == p.sub && r.obj == p.obj && r.act == p.act",
+          const std::string &effect = "some(where (p.eft == allow))", const std::string &policy = "sub, obj, act",
+          const std::string &roles = "g = _, _") {
+    return parse_model("[request_definition]\nr = sub, obj, act\n[policy_definition]\np = " + policy +
+                       "\n[role_definition]\n" + roles + "\n[policy_effect]\ne = " + effect +
+                       "\n[matchers]\nm = " + matcher + "\n");
 }
 
 TEST(PolicyAcl, AllowsWhatARowSays) {
@@ -71,7 +74,8 @@ TEST(PolicyAcl, SuperuserNeedsNoRow) {
 TEST(PolicyAcl, WithoutUsersOrResources) {
     MemoryStore store;
     store.p = {{"data1", "read"}};
-    const Model model = parse_model(R"json({"r": "obj, act", "p": "obj, act", "e": "some(where (p.eft == allow))", "m": "r.obj == p.obj && r.act == p.act"})json");
+    const Model model = parse_model(
+        R"json({"r": "obj, act", "p": "obj, act", "e": "some(where (p.eft == allow))", "m": "r.obj == p.obj && r.act == p.act"})json");
     EXPECT_TRUE(enforce(model, {"data1", "read"}, store));
     EXPECT_FALSE(enforce(model, {"data2", "read"}, store));
 }
@@ -90,7 +94,8 @@ TEST(PolicyRbac, ResourceRoles) {
     MemoryStore store;
     store.p = {{"alice", "data_group", "write"}};
     store.g = {{"data1", "data_group"}};
-    const Model model = acl("g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act", "some(where (p.eft == allow))", "sub, obj, act", "g = _, _\ng2 = _, _");
+    const Model model = acl("g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act", "some(where (p.eft == allow))",
+                            "sub, obj, act", "g = _, _\ng2 = _, _");
     EXPECT_TRUE(enforce(model, {"alice", "data1", "write"}, store));
     EXPECT_FALSE(enforce(model, {"alice", "data2", "write"}, store));
 }
@@ -99,8 +104,9 @@ TEST(PolicyRbac, RolesHoldInTheirDomain) {
     MemoryStore store;
     store.p = {{"admin", "tenant1", "data1", "read"}, {"admin", "tenant2", "data2", "read"}};
     store.g = {{"alice", "admin", "tenant1"}};
-    const Model model = parse_model("r = sub, dom, obj, act\np = sub, dom, obj, act\ng = _, _, _\ne = some(where (p.eft == allow))\n"
-                                    "m = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act");
+    const Model model =
+        parse_model("r = sub, dom, obj, act\np = sub, dom, obj, act\ng = _, _, _\ne = some(where (p.eft == allow))\n"
+                    "m = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act");
     EXPECT_TRUE(enforce(model, {"alice", "tenant1", "data1", "read"}, store));
     EXPECT_FALSE(enforce(model, {"alice", "tenant2", "data2", "read"}, store));
 }
@@ -110,7 +116,8 @@ TEST(PolicyEffect, DenyOverrides) {
     store.p = {{"admin", "data1", "read", "allow"}, {"alice", "data1", "read", "deny"}};
     store.g = {{"alice", "admin"}, {"bob", "admin"}};
     const char *const matcher = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act";
-    const Model both = acl(matcher, "some(where (p.eft == allow)) && !some(where (p.eft == deny))", "sub, obj, act, eft");
+    const Model both =
+        acl(matcher, "some(where (p.eft == allow)) && !some(where (p.eft == deny))", "sub, obj, act, eft");
     EXPECT_FALSE(enforce(both, {"alice", "data1", "read"}, store));
     EXPECT_TRUE(enforce(both, {"bob", "data1", "read"}, store));
     EXPECT_FALSE(enforce(both, {"bob", "data2", "read"}, store));
@@ -123,7 +130,8 @@ TEST(PolicyEffect, PriorityTakesTheFirstMatch) {
     MemoryStore store;
     store.p = {{"20", "alice", "data1", "read", "deny"}, {"3", "admin", "data1", "read", "allow"}};
     store.g = {{"alice", "admin"}};
-    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "priority(p.eft) || deny", "priority, sub, obj, act, eft");
+    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "priority(p.eft) || deny",
+                            "priority, sub, obj, act, eft");
     EXPECT_TRUE(enforce(model, {"alice", "data1", "read"}, store));
     store.p[1][0] = "30";
     EXPECT_FALSE(enforce(model, {"alice", "data1", "read"}, store));
@@ -133,7 +141,8 @@ TEST(PolicyEffect, SubjectPriorityTakesTheNearest) {
     MemoryStore store;
     store.p = {{"admin", "data1", "read", "deny"}, {"alice", "data1", "read", "allow"}};
     store.g = {{"alice", "admin"}};
-    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "subjectPriority(p.eft) || deny", "sub, obj, act, eft");
+    const Model model = acl("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "subjectPriority(p.eft) || deny",
+                            "sub, obj, act, eft");
     EXPECT_TRUE(enforce(model, {"alice", "data1", "read"}, store));
     EXPECT_FALSE(enforce(model, {"admin", "data1", "read"}, store));
 }
@@ -161,7 +170,8 @@ TEST(PolicyAttributes, OfSubjectAndObject) {
 TEST(PolicyAttributes, RulesInRows) {
     MemoryStore store;
     store.p = {{"r.sub.Age > 18 && r.sub.Age < 60", "/data1", "read"}};
-    const Model model = acl("eval(p.sub_rule) && r.obj == p.obj && r.act == p.act", "some(where (p.eft == allow))", "sub_rule, obj, act");
+    const Model model = acl("eval(p.sub_rule) && r.obj == p.obj && r.act == p.act", "some(where (p.eft == allow))",
+                            "sub_rule, obj, act");
     EXPECT_TRUE(enforce(model, {R"({"Age": 30})", "/data1", "read"}, store));
     EXPECT_FALSE(enforce(model, {R"({"Age": 70})", "/data1", "read"}, store));
     EXPECT_FALSE(enforce(model, {R"({"Name": "x"})", "/data1", "read"}, store));
@@ -215,7 +225,9 @@ TEST(PolicyMatch, KeyMatch) {
 }
 
 TEST(PolicyMatch, KeyMatchAsExpressions) {
-    const auto matches = [](const std::string &key, const std::string &regex) { return std::regex_search(key, std::regex(regex)); };
+    const auto matches = [](const std::string &key, const std::string &regex) {
+        return std::regex_search(key, std::regex(regex));
+    };
     EXPECT_TRUE(matches("/proxy/myid/res/res2", key_match2_regex("/proxy/:id/*")));
     EXPECT_FALSE(matches("/proxy/", key_match2_regex("/proxy/:id/*")));
     EXPECT_TRUE(matches("/resource1", key_match2_regex("/:resource")));
@@ -237,7 +249,8 @@ TEST(PolicyMatch, IpMatch) {
     EXPECT_TRUE(ip_match("2001:db8::1", "2001:db8::/32"));
     EXPECT_FALSE(ip_match("2001:db9::1", "2001:db8::/32"));
     EXPECT_TRUE(ip_match("1.2.3.4", "0.0.0.0/0"));
-    for (const char *bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0", "::/129", "x"}) EXPECT_FALSE(ip_match("10.0.0.0", bad)) << bad;
+    for (const char *bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0", "::/129", "x"})
+        EXPECT_FALSE(ip_match("10.0.0.0", bad)) << bad;
 }
 
 TEST(PolicyMatch, GlobMatch) {

@@ -98,7 +98,8 @@ TEST(Block, RefusesForItsTimeAndOnlyThen) {
     State state;
     EXPECT_TRUE(hit(rule, state, start, 1).allowed);
     EXPECT_EQ(hit(rule, state, start, 1).retry_after_us, 30 * second);
-    EXPECT_EQ(hit(rule, state, start + 10 * second, 1).retry_after_us, 20 * second); // trying again does not lengthen it
+    EXPECT_EQ(hit(rule, state, start + 10 * second, 1).retry_after_us,
+              20 * second); // trying again does not lengthen it
     EXPECT_TRUE(hit(rule, state, start + 30 * second, 1).allowed);
 }
 
@@ -123,7 +124,8 @@ TEST(RateLimit, LargestPoliciesDoNotOverflow) {
     }
 }
 
-// Whatever happens: never more than two windows' worth in any period (fixed), and a refused caller who waits as told gets through.
+// Whatever happens: never more than two windows' worth in any period (fixed), and a refused caller who waits as told
+// gets through.
 TEST(RateLimit, WaitingAsToldIsEnough) {
     std::mt19937 random(42);
     for (const Algorithm algorithm : {Algorithm::fixed_window, Algorithm::sliding_window, Algorithm::token_bucket}) {
@@ -139,7 +141,8 @@ TEST(RateLimit, WaitingAsToldIsEnough) {
             if (decision.allowed) continue;
             ASSERT_GT(decision.retry_after_us, 0);
             State later = state;
-            ASSERT_TRUE(hit(rule, later, now + decision.retry_after_us, cost).allowed) << static_cast<int>(algorithm) << " at " << i;
+            ASSERT_TRUE(hit(rule, later, now + decision.retry_after_us, cost).allowed)
+                << static_cast<int>(algorithm) << " at " << i;
         }
     }
 }

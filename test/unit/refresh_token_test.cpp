@@ -1,5 +1,5 @@
-#include "core/refresh_token.hpp"
 #include "core/digest.hpp"
+#include "core/refresh_token.hpp"
 #include <gtest/gtest.h>
 
 namespace usher {
@@ -36,11 +36,13 @@ TEST(RefreshToken, RefusesWhatItDidNotWrite) {
 
 TEST(RefreshToken, SuccessorIsAlwaysTheSame) {
     EXPECT_EQ(format_refresh_token(successor(sample(), key, 1)), format_refresh_token(successor(sample(), key, 1)));
-    EXPECT_NE(format_refresh_token(successor(sample(), key, 1)), format_refresh_token(successor(sample(), std::string(32, 'x'), 1)));
+    EXPECT_NE(format_refresh_token(successor(sample(), key, 1)),
+              format_refresh_token(successor(sample(), std::string(32, 'x'), 1)));
 }
 
 TEST(RefreshToken, TwoStepsAreOneAfterTheOther) {
-    EXPECT_EQ(format_refresh_token(successor(sample(), key, 2)), format_refresh_token(successor(successor(sample(), key, 1), key, 1)));
+    EXPECT_EQ(format_refresh_token(successor(sample(), key, 2)),
+              format_refresh_token(successor(successor(sample(), key, 1), key, 1)));
     EXPECT_EQ(successor(sample(), key, 2).generation, 9U);
 }
 

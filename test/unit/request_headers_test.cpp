@@ -7,7 +7,8 @@ TEST(Authorization, Kinds) {
     EXPECT_EQ(parse_authorization("").kind, Credentials::none);
     EXPECT_EQ(parse_authorization("Basic YTpi").kind, Credentials::other);
     EXPECT_EQ(parse_authorization("Bearertoken").kind, Credentials::other);
-    for (const char *text : {"Bearer", "Bearer ", "Bearer a b", "Bearer \xc3\xa9", "Bearer =", "Bearer a=b", "Bearer a,b", "Bearer\ta"})
+    for (const char *text :
+         {"Bearer", "Bearer ", "Bearer a b", "Bearer \xc3\xa9", "Bearer =", "Bearer a=b", "Bearer a,b", "Bearer\ta"})
         EXPECT_EQ(parse_authorization(text).kind, Credentials::malformed) << text;
     for (const char *text : {"Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER   a.b-c_d~e+f/g=="}) {
         EXPECT_EQ(parse_authorization(text).kind, Credentials::bearer) << text;
