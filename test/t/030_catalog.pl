@@ -58,10 +58,9 @@ my %rules = (
         q{SELECT c.conname FROM pg_constraint c
           JOIN relation a ON a.relation_oid = c.conrelid LEFT JOIN relation b ON b.relation_oid = c.confrelid
           WHERE c.contype = 'f' AND a.extension IS DISTINCT FROM b.extension},
-    # Services are deactivated, not deleted, so nothing looks up who refers to one.
     'every foreign key has an index on its columns' =>
         q{SELECT c.conrelid::regclass || '.' || c.conname FROM pg_constraint c JOIN relation a ON a.relation_oid = c.conrelid
-          WHERE c.contype = 'f' AND c.confrelid <> to_regclass('wash.services') AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid
+          WHERE c.contype = 'f' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid
               AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)},
     # Not dumped: what triggers make anew from tables that are, and the empty tables that carry cache invalidation.
     'every table is dumped, except derived ones' =>
