@@ -55,7 +55,7 @@ is(http($gateway, 'GET', '/echo')->{status}, 200, 'the connection to the databas
 # --- the database goes away and comes back
 problem_is(http($gateway, 'POST', '/terminate'), 503, 'unavailable', 'a backend that dies within a request');
 is(http($gateway, 'GET', '/echo')->{status}, 200, 'the next request has a new connection');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'usher-gateway'");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'usher-gateway'"); # waits until they are gone
 is(http($gateway, 'POST', '/echo')->{status}, 200, 'connections that died while idle are noticed before they are used');
 $node->stop('fast');
 $answer = http($gateway, 'GET', '/echo');
