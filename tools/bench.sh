@@ -6,6 +6,7 @@ dir=$BUILD/bench
 mkdir -p "$dir"
 sh "$SRC/tools/build.sh" all > "$dir/build.log" 2>&1 && sh "$SRC/tools/build.sh" install DESTDIR="$dir/root" >> "$dir/build.log" 2>&1 ||
     { tail -n 40 "$dir/build.log" >&2; exit 1; }
+sh "$SRC/tools/node.sh" # some of the alternatives are npm packages
 trap 'cluster_stop "$dir"; rm -rf "$dir/data" "$dir/root"' EXIT
 trap 'exit 130' INT TERM
 cluster_init "$dir"
@@ -24,5 +25,5 @@ max_wal_size = 8GB
 checkpoint_timeout = 1h
 END
 rm -f "$dir/results.md"
-BENCH_PSQL=$BINDIR/psql BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
+BENCH_PSQL=$BINDIR/psql USHER_NODE=$BUILD/node/node_modules BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
     perl "$SRC/bench/bench.pl" --out "$dir/results.md" "$@"

@@ -46,6 +46,11 @@ need() {
     rm -f "$log"
 }
 
+# need_node: Node.js and npm, Debian's unless there are others.
+need_node() {
+    command -v node > /dev/null && command -v npm > /dev/null || need nodejs npm
+}
+
 # as_user COMMAND...: as the unprivileged user. setpriv execs, so that a pid is the program's own and signals reach it.
 # A stray PGHOST and the like would send the tests to somebody's server.
 as_user() {

@@ -146,7 +146,7 @@ run_tap() { # FOLDER FROM TO [NAME...]
     # shellcheck disable=SC2086
     (cd "$SRC/test" && env TESTDIR="$folder" TEMP_CONFIG="$T/test.conf" PATH="$BINDIR:$PATH" \
         PG_REGRESS="$REGRESS_PROGRAMS/regress/pg_regress" \
-        USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
+        USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
         perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$REGRESS_PROGRAMS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
     if [ -f "$folder/counts" ]; then
         read -r good bad < "$folder/counts"
@@ -156,8 +156,15 @@ run_tap() { # FOLDER FROM TO [NAME...]
         count 0 1
     fi
 }
-test_tap() { build boundary; run_tap tap 0 499 "$@"; }
-test_gateway() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway 500 599 "$@"; }
+node_packages() {
+    if ! sh "$SRC/tools/node.sh"; then
+        count 0 1
+        finish
+        exit 1
+    fi
+}
+test_tap() { build boundary; node_packages; run_tap tap 0 499 "$@"; }
+test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway 500 599 "$@"; }
 test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap readme 600 699 "$@"; }
 
 # --- which parts -----------------------------------------------------------------------------------------------------
