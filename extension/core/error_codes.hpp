@@ -30,6 +30,7 @@ struct ErrorCode {
     X(hold_expired,             "UB007", 409, "The hold of a pending booking has run out.") \
     X(not_on_slot_grid,         "UB008", 422, "No slot of the service begins at this time.") \
     X(location_in_use,          "UB009", 409, "The location has bookings that are still to come.") \
+    X(daily_limit,              "UB010", 409, "The customer has as many bookings on this local day as the service allows.") \
     X(illegal_transition,       "US001", 409, "The status machine has no such transition from the current status.") \
     X(not_allowed,              "US002", 403, "The transition exists, but this actor may not make it now.") \
     X(stale_version,            "US003", 412, "Somebody changed the row since the caller read it.") \

@@ -51,7 +51,7 @@ DECLARE
     booking jsonb := '{
         "booking:create": "Book", "booking:read": "See all bookings", "booking:confirm": "Confirm bookings", "booking:start": "Start bookings",
         "booking:complete": "Complete bookings", "booking:cancel": "Cancel bookings of others", "booking:reschedule": "Move bookings of others",
-        "booking:manage": "Change bookings in any way", "service:manage": "Change the services on offer",
+        "booking:overbook": "Book beyond the capacity of a location", "booking:manage": "Change bookings in any way", "service:manage": "Change the services on offer",
         "location:manage": "Change locations and opening hours", "staff:manage": "Change staff and their hours"}';
 BEGIN
     RETURN CASE name
