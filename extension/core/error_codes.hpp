@@ -37,6 +37,7 @@ struct ErrorCode {
     X(idempotency_mismatch,     "US004", 422, "The idempotency key was used before with other arguments.") \
     X(unknown_reference,        "US005", 404, "A row that the call refers to does not exist or is not active.") \
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
+    X(deletion_refused,         "US008", 409, "Rows of this table are deactivated, not deleted.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \

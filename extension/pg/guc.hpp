@@ -27,6 +27,8 @@ namespace usher::guc {
     INT(refresh_grace,           "refresh_grace",           10, 0, 300, GUC_UNIT_S,            "How long the parent refresh token gets the same successor again in grace mode.") \
     INT(access_cache_size,       "access_cache_size",       8192, 64, 1048576, GUC_UNIT_KB,    "Memory in each backend for what users may do; the users asked about longest ago make room.") \
     INT(audit_max_value,         "audit_max_value",         8192, 1, 65536, GUC_UNIT_KB,        "Largest value that an audit row keeps; of larger ones it notes the size only.") \
+    INT(audit_retention,         "audit_retention",         0, 0, 36500, 0,                    "Days after which whole months of the audit log are archived and dropped; 0 keeps them for ever.") \
+    INT(rate_limit_retention,    "rate_limit_retention",    7, 0, 3650, 0,                     "Days for which a key that was refused stays in rate_limit_records after it weighs nothing any more.") \
     INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
     INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
     INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \
@@ -41,6 +43,8 @@ namespace usher::guc {
     BOOL(require_verified_email, "require_verified_email",  true,  "Log in only accounts whose e-mail address is verified.") \
     BOOL(reveal_lockout,         "reveal_lockout",          false, "Tell the caller of login that the account is locked, and for how long.") \
     BOOL(notify_events,          "notify_events",           false, "Publishing also sends NOTIFY usher_events with the consumer's name; commits then wait for each other.") \
+    BOOL(audit_chain,            "audit_chain",             true,  "Seal the audit log: blocks of its rows get digests that usher.verify_audit_chain() checks.") \
+    BOOL(audit_reads,            "audit_reads",             false, "Write an audit row for each read of personal data through the functions of usher.") \
     BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
 
 // STRING(variable, "name", default, context, "description")
@@ -48,6 +52,7 @@ namespace usher::guc {
     STRING(token_issuer,         "token_issuer",            "usher", PGC_SUSET,                "The iss claim of our access tokens.") \
     STRING(token_audience,       "token_audience",          "usher", PGC_SUSET,                "The aud claim of our access tokens.") \
     STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
+    STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
 
 // ENUM(variable, "name", default, options, "description"); the options stand in guc.cpp
