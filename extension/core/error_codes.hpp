@@ -44,19 +44,26 @@ struct ErrorCode {
     X(account_locked,           "",      423, "Too many wrong passwords: the account or the network is locked for retry_after seconds (only with usher.reveal_lockout).") \
     X(busy,                     "",      503, "The server is busy with other passwords: try again after the time in retry_after.") \
     X(conflict,                 "",      409, "The request collides with what is stored.") \
+    X(csrf_token_invalid,      "",      403, "A request with cookies that changes something needs the X-CSRF-Token that came with them.") \
     X(email_not_verified,       "",      403, "The password is right, but the e-mail address is not verified yet.") \
     X(email_taken,              "",      409, "Another account has this e-mail address.") \
+    X(idempotency_in_progress, "",      409, "A request with the same idempotency key is being answered: try again after the time in retry_after.") \
+    X(idempotency_key_required,"",      400, "The route wants an Idempotency-Key header.") \
     X(identity_taken,           "",      409, "The outside account belongs to another user.") \
     X(internal_error,           "",      500, "Something went wrong on our side; the correlation id leads to the server's log.") \
     X(invalid_arguments,        "",      422, "Arguments are missing, unknown, repeated or of the wrong kind; errors names each.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
+    X(invalid_client,          "",      401, "The client did not prove who it is (OAuth 2.0).") \
     X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
     X(invalid_email,            "",      422, "This is not an e-mail address.") \
+    X(invalid_grant,           "",      400, "The grant is malformed, expired or revoked (OAuth 2.0).") \
     X(invalid_metadata,         "",      422, "The metadata is not a JSON object of at most 64 KiB.") \
     X(invalid_name,             "",      422, "A name has more than 100 characters, or control characters.") \
     X(invalid_phone,            "",      422, "This is not a telephone number of at most 20 characters.") \
     X(invalid_profile,          "",      422, "The profile or the preferences are not a JSON object of at most 64 KiB.") \
     X(invalid_refresh_token,    "",      401, "The refresh token is malformed or not known.") \
+    X(invalid_request,         "",      400, "The request lacks a parameter, repeats one, or carries two kinds of credentials.") \
+    X(invalid_scope,           "",      400, "The scope is not known, or more than the client may have (OAuth 2.0).") \
     X(invalid_signature,        "",      401, "The signature of the token does not match.") \
     X(invalid_token,            "",      401, "The token is missing or malformed.") \
     X(invalid_username,         "",      422, "A username has 1 to 50 characters without white space and @.") \
@@ -71,6 +78,7 @@ struct ErrorCode {
     X(password_too_common,      "",      422, "The password is one of the first that anybody would guess.") \
     X(password_too_long,        "",      422, "The password has more than 1,024 bytes.") \
     X(password_too_short,       "",      422, "The password has too few characters.") \
+    X(precondition_required,   "",      428, "The route wants If-Match with the ETag of what was read.") \
     X(provider_taken,           "",      409, "The user has another account at this provider.") \
     X(refresh_token_reused,     "",      401, "The refresh token was used before: its session has been ended.") \
     X(session_expired,          "",      401, "The session has expired.") \
@@ -81,6 +89,7 @@ struct ErrorCode {
     X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
     X(unavailable,              "",      503, "The service is busy or restarting: try again.") \
     X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
+    X(unsupported_grant_type,  "",      400, "The grant type is not one that the token endpoint knows (OAuth 2.0).") \
     X(unsupported_media_type,   "",      415, "The body must be application/json.") \
     X(username_taken,           "",      409, "Another account has this username.") \
     X(wrong_algorithm,          "",      401, "The token names another algorithm than that of the key.") \

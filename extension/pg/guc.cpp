@@ -25,6 +25,8 @@ constexpr config_enum_entry RefreshReuse_options[] = {{"strict", value(RefreshRe
                                                       {"grace", value(RefreshReuse::grace), false},
                                                       {"lenient", value(RefreshReuse::lenient), false},
                                                       {nullptr, 0, false}};
+constexpr config_enum_entry CookieSameSite_options[] = {
+    {"lax", value(CookieSameSite::lax), false}, {"strict", value(CookieSameSite::strict), false}, {nullptr, 0, false}};
 } // namespace
 
 void define_settings() {

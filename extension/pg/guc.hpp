@@ -35,6 +35,7 @@ namespace usher::guc {
     INT(one_time_tokens_per_hour,"one_time_tokens_per_hour",5, 1, 100, 0,                       "Tokens of one purpose that one account can have mailed within an hour.") \
     INT(identity_retention,      "identity_retention",      90, 1, 3650, 0,                     "Days for which ended sessions, used tokens and login attempts are kept.") \
     INT(events_retention,        "events_retention",        30, 1, 3650, 0,                     "Days for which events are kept that every consumer has completed.") \
+    INT(idempotency_retention,   "idempotency_retention",   24, 1, 720, 0,                     "Hours for which the answer to a request with an Idempotency-Key is kept.") \
     INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
     INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().")
 
@@ -45,12 +46,14 @@ namespace usher::guc {
     BOOL(notify_events,          "notify_events",           false, "Publishing also sends NOTIFY usher_events with the consumer's name; commits then wait for each other.") \
     BOOL(audit_chain,            "audit_chain",             true,  "Seal the audit log: blocks of its rows get digests that usher.verify_audit_chain() checks.") \
     BOOL(audit_reads,            "audit_reads",             false, "Write an audit row for each read of personal data through the functions of usher.") \
+    BOOL(legacy_rate_limit_headers,"legacy_rate_limit_headers",false,"Send RateLimit-Limit, -Remaining and -Reset (drafts up to 06) as well.") \
     BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
 
 // STRING(variable, "name", default, context, "description")
 #define USHER_STRING_SETTINGS(STRING) \
     STRING(token_issuer,         "token_issuer",            "usher", PGC_SUSET,                "The iss claim of our access tokens.") \
     STRING(token_audience,       "token_audience",          "usher", PGC_SUSET,                "The aud claim of our access tokens.") \
+    STRING(public_url,           "public_url",              "http://localhost:8080", PGC_SUSET, "Where clients reach the gateway: the base of the URLs in the OAuth metadata, without a slash at its end.") \
     STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
@@ -58,11 +61,13 @@ namespace usher::guc {
 // ENUM(variable, "name", default, options, "description"); the options stand in guc.cpp
 #define USHER_ENUM_SETTINGS(ENUM) \
     ENUM(password_algorithm,     "password_algorithm",      argon2id, PasswordAlgorithm,       "How new passwords are hashed: argon2id or bcrypt.") \
+    ENUM(cookie_same_site,       "cookie_same_site",        lax,      CookieSameSite,          "SameSite of the session cookies that browsers get: lax or strict.") \
     ENUM(refresh_reuse,          "refresh_reuse",           grace,    RefreshReuse,            "What the reuse of a refresh token does: strict, grace or lenient.")
 // clang-format on
 
 enum class PasswordAlgorithm : int { argon2id, bcrypt };
 enum class RefreshReuse : int { strict, grace, lenient };
+enum class CookieSameSite : int { lax, strict };
 
 #define INT(variable, ...) extern int variable;
 #define BOOL(variable, ...) extern bool variable;
