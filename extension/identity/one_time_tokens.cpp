@@ -23,9 +23,9 @@ constinit pg::Statement use{
     "UPDATE usher.one_time_tokens SET used_at = clock_timestamp() WHERE token_hash = $1 AND purpose = ANY ($2) AND "
     "used_at IS NULL"
     " AND ended_at IS NULL AND expires_at > clock_timestamp() RETURNING user_id, email::text, purpose::text, event_id"};
-constinit pg::Statement find{
-    "SELECT user_id, email::text, purpose::text, used_at IS NULL AND ended_at IS NULL, expires_at > clock_timestamp()"
-    " FROM usher.one_time_tokens WHERE token_hash = $1 AND purpose = ANY ($2)"};
+constinit pg::Statement find{"SELECT user_id, email::text, purpose::text, used_at IS NULL AND ended_at IS NULL, "
+                             "expires_at > clock_timestamp(), event_id"
+                             " FROM usher.one_time_tokens WHERE token_hash = $1 AND purpose = ANY ($2)"};
 constinit pg::Statement cut_event{"UPDATE usher.events SET payload = payload - 'token' WHERE id = $1"};
 
 std::int64_t lifetime_s(const char *purpose) {
@@ -68,7 +68,7 @@ OneTimeToken find_one_time_token(std::string_view token, const std::vector<std::
     const pg::Rows rows = find.run({pg::bytea(hash), pg::text_array(purposes)});
     if (rows.empty() || !rows.front().boolean(3)) return refuse("invalid_token");
     if (!rows.front().boolean(4)) return refuse("token_expired");
-    return {nullptr, rows.front().uuid(0), rows.front().string(1), rows.front().string(2)};
+    return {nullptr, rows.front().uuid(0), rows.front().string(1), rows.front().string(2), !rows.front().is_null(5)};
 }
 
 OneTimeToken use_one_time_token(std::string_view token, const std::vector<std::string> &purposes) {
@@ -80,7 +80,7 @@ OneTimeToken use_one_time_token(std::string_view token, const std::vector<std::s
     }
     const pg::Row row = rows.front();
     if (const std::optional<Uuid> event_id = row.optional_uuid(3)) cut_event.run({pg::uuid(*event_id)});
-    return {nullptr, row.uuid(0), row.string(1), row.string(2)};
+    return {nullptr, row.uuid(0), row.string(1), row.string(2), !row.is_null(3)};
 }
 
 void end_one_time_tokens(const Uuid &user_id, const char *purpose) {

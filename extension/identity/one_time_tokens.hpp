@@ -23,6 +23,7 @@ struct OneTimeToken {
     const char *error = nullptr; // invalid_token, token_expired
     Uuid user_id;
     std::string email, purpose;
+    bool mailed = false; // it went to that address in an event, so whoever has it reads that mail
 };
 
 /// What the token stands for, without using it up.

@@ -75,9 +75,13 @@ SELECT status, revoked_reason FROM usher.sessions WHERE id = :'s1';
 SELECT token AS reset FROM usher.create_password_reset(:'ann') \gset
 SELECT usher.set_password(:'ann', 'set by somebody else');
 SELECT error FROM usher.reset_password(:'reset', 'a new and better one');
--- a reset proves the address as well
+-- a reset by a mailed token proves the address as well, one by a token that was handed out does not
 SELECT token AS reset FROM usher.create_password_reset(:'bob') \gset
 SELECT error FROM usher.reset_password(:'reset', 'a new and better one');
+SELECT status, email_verified_at IS NOT NULL AS verified FROM usher.users WHERE id = :'bob';
+SELECT usher.request_password_reset('robert@tokens.example');
+SELECT pg_temp.mailed('user.password_reset_requested') AS reset \gset
+SELECT error FROM usher.reset_password(:'reset', 'a newer and better one');
 SELECT status, email_verified_at IS NOT NULL AS verified FROM usher.users WHERE id = :'bob';
 SELECT usher.create_password_reset('00000000-0000-0000-0000-000000000000');
 -- deactivated: like unknown
