@@ -38,6 +38,7 @@ struct ErrorCode {
     X(unknown_reference,        "US005", 404, "A row that the call refers to does not exist or is not active.") \
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
     X(deletion_refused,         "US008", 409, "Rows of this table are deactivated, not deleted.") \
+    X(master_key_unavailable,   "US101", 500, "The file of the master key is missing or not usable, or holds another key than the one that a secret was sealed under.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
@@ -89,6 +90,7 @@ struct ErrorCode {
     X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
     X(unavailable,              "",      503, "The service is busy or restarting: try again.") \
     X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
+    X(unknown_subject,          "",      401, "The token is from a trusted issuer, but its subject is not linked to any user.") \
     X(unsupported_grant_type,  "",      400, "The grant type is not one that the token endpoint knows (OAuth 2.0).") \
     X(unsupported_media_type,   "",      415, "The body must be application/json.") \
     X(username_taken,           "",      409, "Another account has this username.") \

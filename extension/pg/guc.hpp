@@ -54,6 +54,8 @@ namespace usher::guc {
     STRING(token_issuer,         "token_issuer",            "usher", PGC_SUSET,                "The iss claim of our access tokens.") \
     STRING(token_audience,       "token_audience",          "usher", PGC_SUSET,                "The aud claim of our access tokens.") \
     STRING(public_url,           "public_url",              "http://localhost:8080", PGC_SUSET, "Where clients reach the gateway: the base of the URLs in the OAuth metadata, without a slash at its end.") \
+    STRING(master_key_file,      "master_key_file",         "", PGC_SIGHUP,                    "File of the master key, 256 random bits, under which signing keys and other secrets are stored.") \
+    STRING(former_master_key_file,"former_master_key_file", "", PGC_SIGHUP,                    "File of the master key before, until usher.wrap_secrets() has run.") \
     STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
