@@ -20,6 +20,7 @@ struct ErrorCode {
     X(already_exists,           "23505", 409, "A row with this unique value exists already.") \
     X(authentication_required,  "28000", 401, "No valid identity: the access token is missing, malformed, expired or revoked.") \
     X(not_permitted,            "42501", 403, "The identity lacks the permission.") \
+    X(too_many_hashes,          "53400", 503, "As many passwords as usher.max_concurrent_hashes are being hashed already: try again.") \
     X(not_configured,           "55000", 500, "Something that must be set up by an administrator is missing.") \
     X(slot_taken,               "UB001", 409, "The staff member or the customer has another booking at this time.") \
     X(capacity_full,            "UB002", 409, "The location has no place left at this time.") \
@@ -39,6 +40,8 @@ struct ErrorCode {
     X(rate_limited,             "US006", 429, "Too many requests: try again after the time in retry_after.") \
     X(deletion_refused,         "US008", 409, "Rows of this table are deactivated, not deleted.") \
     X(master_key_unavailable,   "US101", 500, "The file of the master key is missing or not usable, or holds another key than the one that a secret was sealed under.") \
+    X(insufficient_user_authentication, "US102", 401, "The session was opened with less than is asked for: verify a second factor first (RFC 9470).") \
+    X(session_required,         "US103", 403, "Only the user himself may do this, in a session: an API key may not.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
@@ -55,6 +58,7 @@ struct ErrorCode {
     X(invalid_arguments,        "",      422, "Arguments are missing, unknown, repeated or of the wrong kind; errors names each.") \
     X(invalid_claims,           "",      401, "A claim of the token is missing or of the wrong kind.") \
     X(invalid_client,          "",      401, "The client did not prove who it is (OAuth 2.0).") \
+    X(invalid_code,             "",      401, "The code is wrong, was used before, or is no longer good.") \
     X(invalid_credentials,      "",      401, "Unknown account, wrong password, or an account that may not log in now.") \
     X(invalid_email,            "",      422, "This is not an e-mail address.") \
     X(invalid_grant,           "",      400, "The grant is malformed, expired or revoked (OAuth 2.0).") \
@@ -71,6 +75,7 @@ struct ErrorCode {
     X(invalid_value,            "",      400, "A value does not fit.") \
     X(malformed_request,        "",      400, "The request cannot be understood: its path, query, headers or JSON is malformed.") \
     X(method_not_allowed,       "",      405, "The path exists, but not for this method; Allow lists those it has.") \
+    X(no_second_factor,         "",      409, "The account has no second factor.") \
     X(not_found,                "",      404, "There is nothing at this path.") \
     X(not_implemented,          "",      501, "The method is not known.") \
     X(password_invalid,         "",      422, "The password is not valid text.") \
@@ -82,12 +87,14 @@ struct ErrorCode {
     X(precondition_required,   "",      428, "The route wants If-Match with the ETag of what was read.") \
     X(provider_taken,           "",      409, "The user has another account at this provider.") \
     X(refresh_token_reused,     "",      401, "The refresh token was used before: its session has been ended.") \
+    X(second_factor_required,   "",      401, "The password is right; login_second_factor() with the challenge and a code comes next.") \
     X(session_expired,          "",      401, "The session has expired.") \
     X(session_revoked,          "",      401, "The session has ended.") \
     X(timeout,                  "",      504, "The request took too long and was stopped.") \
     X(token_expired,            "",      401, "The token has expired.") \
     X(token_not_yet_valid,      "",      401, "The token is not valid yet.") \
     X(token_revoked,            "",      401, "The session of the token has ended, or its user is deactivated.") \
+    X(too_many_factors,         "",      409, "The account has as many second factors or API keys as it may have.") \
     X(unavailable,              "",      503, "The service is busy or restarting: try again.") \
     X(unknown_key,              "",      401, "The token names a key that is not known, or no longer.") \
     X(unknown_subject,          "",      401, "The token is from a trusted issuer, but its subject is not linked to any user.") \

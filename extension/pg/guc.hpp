@@ -14,7 +14,7 @@ namespace usher::guc {
     INT(bcrypt_rounds,           "bcrypt_rounds",           12, 10, 15, 0,                     "Binary logarithm of the rounds of bcrypt.") \
     INT(max_concurrent_hashes,   "max_concurrent_hashes",   0, 0, 1024, 0,                     "Password hashes computed at once over all backends; 0 means the number of cores. Needs preload.") \
     INT(hash_wait,               "hash_wait",               5000, 0, 60000, GUC_UNIT_MS,       "How long to wait for a turn to hash before the answer is busy.") \
-    INT(password_min_length,     "password_min_length",     15, 8, 128, 0,                     "Fewest characters of a password (NIST SP 800-63B).") \
+    INT(password_min_length,     "password_min_length",     15, 1, 128, 0,                     "Fewest characters of a password (NIST SP 800-63B); below 8 is a finding of check_configuration().") \
     INT(password_history,        "password_history",        0, 0, 24, 0,                       "How many former passwords may not be used again.") \
     INT(lockout_threshold,       "lockout_threshold",       5, 1, 100, 0,                      "Consecutive failures that lock an account.") \
     INT(network_lockout_threshold,"network_lockout_threshold",5, 1, 10000, 0,                   "Consecutive failures with changing names that lock a network.") \
@@ -32,6 +32,9 @@ namespace usher::guc {
     INT(clock_skew,              "clock_skew",              0, 0, 60, GUC_UNIT_S,              "Leeway for exp and nbf of tokens.") \
     INT(email_token_ttl,         "email_token_ttl",         86400, 60, 2592000, GUC_UNIT_S,    "Life of an e-mail verification token.") \
     INT(reset_token_ttl,         "reset_token_ttl",         3600, 60, 86400, GUC_UNIT_S,       "Life of a password reset token.") \
+    INT(one_time_code_ttl,       "one_time_code_ttl",       600, 60, 3600, GUC_UNIT_S,        "Life of a six-digit code sent by mail.") \
+    INT(second_factor_ttl,       "second_factor_ttl",       300, 30, 3600, GUC_UNIT_S,        "How long after the right password login_second_factor() may follow.") \
+    INT(totp_window,             "totp_window",             1, 0, 10, 0,                       "Time steps of 30 s before and after the present one whose TOTP codes are accepted.") \
     INT(one_time_tokens_per_hour,"one_time_tokens_per_hour",5, 1, 100, 0,                       "Tokens of one purpose that one account can have mailed within an hour.") \
     INT(identity_retention,      "identity_retention",      90, 1, 3650, 0,                     "Days for which ended sessions, used tokens and login attempts are kept.") \
     INT(events_retention,        "events_retention",        30, 1, 3650, 0,                     "Days for which events are kept that every consumer has completed.") \
@@ -56,6 +59,7 @@ namespace usher::guc {
     STRING(public_url,           "public_url",              "http://localhost:8080", PGC_SUSET, "Where clients reach the gateway: the base of the URLs in the OAuth metadata, without a slash at its end.") \
     STRING(master_key_file,      "master_key_file",         "", PGC_SIGHUP,                    "File of the master key, 256 random bits, under which signing keys and other secrets are stored.") \
     STRING(former_master_key_file,"former_master_key_file", "", PGC_SIGHUP,                    "File of the master key before, until usher.wrap_secrets() has run.") \
+    STRING(totp_issuer,          "totp_issuer",             "usher", PGC_SUSET,                "The name of this service in authenticator applications.") \
     STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
