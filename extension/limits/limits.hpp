@@ -16,9 +16,11 @@ struct Outcome {
     std::int64_t period_s = 0;      // of the policy, at least 1
 };
 
-/// Counts a hit of a key under a policy, if it is allowed. Holds the row of the key until the end of the transaction.
-/// Throws 55000 for an unknown policy, 22023 for a cost below 1 or above max_hits.
-Outcome hit(std::string_view policy, std::string_view key, std::int64_t cost = 1);
+/// Counts a hit of a key under a policy, if it is allowed. With the library preloaded the hit stays whatever becomes of
+/// the transaction; without, it holds the row of the key until the end of the transaction. `tier`: by default that of
+/// the identity. Throws 55000 for an unknown policy, 22023 for a cost below 1 or above max_hits.
+Outcome hit(std::string_view policy, std::string_view key, std::int64_t cost = 1,
+            std::optional<std::string_view> tier = std::nullopt);
 
 /// The key of an address: itself for IPv4, its /64 for IPv6, where one customer has 2^64 of them. Empty gives
 /// "unknown".

@@ -22,6 +22,14 @@ BEGIN
     GET DIAGNOSTICS affected = ROW_COUNT;
     RETURN NEXT;
 
+    task := 'rate_limits_flushed';
+    affected := usher._flush_rate_limits();
+    RETURN NEXT;
+
+    task := 'rate_limits_removed';
+    affected := usher._maintain_rate_limits(max_rows);
+    RETURN NEXT;
+
     task := 'audit_partitions_made';
     affected := usher._maintain_audit_partitions();
     RETURN NEXT;

@@ -45,7 +45,7 @@ BEGIN ATOMIC
       add_policy remove_policy enforce define_model drop_model
       define_machine attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
       define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes'),
-    ('function', '{application,gateway,auditor,admin}', 'list_roles list_policies list_rate_limits'),
+    ('function', '{application,gateway,auditor,admin}', 'list_roles list_policies list_rate_limits rate_limit_hash'),
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
      'uuid_v7 raise_error error_codes publish log_event hit_rate_limit rate_limit_key http_request openapi
@@ -79,7 +79,7 @@ BEGIN ATOMIC
      'users(email,username,display_name) user_permissions policy_rules policy_models database_roles status_history
       audit_logs login_attempts consents identities(id,user_id,provider,provider_user_id,created_at,last_used_at)
       sessions(id,user_id,status,revoked_reason,revoked_at,client_ip,user_agent,assurance_level,authentication_methods,created_at,last_activity_at,expires_at,absolute_expires_at)
-      subscriptions deliveries');
+      subscriptions deliveries rate_limit_policies rate_limit_records rate_limit_attacks');
 END;
 REVOKE ALL ON FUNCTION usher._access_list() FROM PUBLIC;
 COMMENT ON FUNCTION usher._access_list() IS 'What each access level may call and read in core: kind, levels and names, with columns in parentheses.';

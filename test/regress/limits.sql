@@ -27,11 +27,67 @@ SELECT h.allowed FROM usher.hit_rate_limit('regress.fixed', repeat('k', 1000000)
 RESET SESSION AUTHORIZATION;
 
 -- Nothing of a key is stored but its hash
+SELECT usher._flush_rate_limits() > 0 AS flushed;
+SELECT usher._flush_rate_limits() AS again;
 SELECT count(*), bool_and(key_hash ~ '^[0-9a-f]{64}$') FROM usher.rate_limit_records WHERE policy LIKE 'regress.%';
-SELECT policy, refused_count FROM usher.rate_limit_attacks WHERE policy LIKE 'regress.%' ORDER BY policy, refused_count;
--- Time passes
+SELECT policy, refused_count, is_blocked FROM usher.rate_limit_attacks WHERE policy LIKE 'regress.%' ORDER BY policy, refused_count;
+SELECT count(*) FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('regress.block', 'x');
+-- Time passes. What is in the table counts when shared memory knows nothing of a key (any more), as after a restart.
+SELECT usher._forget_rate_limit('regress.fixed');
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'somebody') AS h;
+SELECT usher._flush_rate_limits(), usher._forget_rate_limit('regress.fixed');
 UPDATE usher.rate_limit_records SET window_start = window_start - interval '2 hours' WHERE policy = 'regress.fixed';
 SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'somebody') AS h;
+-- A hit is counted though its transaction rolls back
+BEGIN;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'roller') AS h;
+SAVEPOINT s;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'roller') AS h;
+ROLLBACK TO s;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'roller') AS h;
+ROLLBACK;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'roller') AS h;
+-- in a transaction that may not write, too
+BEGIN READ ONLY;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.fixed', 'reader') AS h;
+COMMIT;
+-- Tiers: by name, and of the user who is signed in
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => '{"PREMIUM": 5, "VIP": 1000000}');
+SELECT p.tier, h.allowed, h.remaining
+FROM (VALUES (NULL), ('FREE'), ('PREMIUM'), ('VIP')) AS p (tier), LATERAL usher.hit_rate_limit('regress.tiers', coalesce(p.tier, '-'), tier => p.tier) AS h;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.tiers', 'FREE', 3) AS h;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.tiers', 'PREMIUM', 3, 'PREMIUM') AS h;
+SELECT user_id AS premium FROM usher.register_user('limits@regress.example', 'correct horse battery') \gset
+UPDATE usher.users SET status = 'active', email_verified_at = now() WHERE id = :'premium';
+SELECT usher.set_user_tier(:'premium', 'PREMIUM');
+SELECT usher.issue_token(:'premium') AS token \gset
+BEGIN;
+SELECT usher.authenticate(:'token') IS NOT NULL AS signed_in;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.tiers', 'user') AS h;
+COMMIT;
+SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.tiers', 'user') AS h;
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => '{"PREMIUM": 0}');
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => '{"bad tier": 1}');
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => '{"PREMIUM": "5"}');
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => '[]');
+SELECT usher.define_rate_limit('regress.tiers', 'fixed_window', 2, '1 hour', tiers => NULL);
+SELECT tiers FROM usher.list_rate_limits() WHERE policy = 'regress.tiers';
+SELECT usher.drop_rate_limit('regress.tiers');
+
+-- Upkeep removes what weighs nothing: refused keys later than others
+SELECT usher.define_rate_limit('regress.old', 'fixed_window', 1, '1 hour');
+SELECT h.allowed FROM (VALUES ('quiet'), ('loud'), ('loud'), ('now')) AS k (key), LATERAL usher.hit_rate_limit('regress.old', k.key) AS h;
+SELECT usher._flush_rate_limits(), usher._forget_rate_limit('regress.old');
+UPDATE usher.rate_limit_records SET window_start = now() - interval '2 days', window_end = now() - interval '2 days' + interval '1 hour',
+    updated_at = now() - interval '2 days' WHERE policy = 'regress.old' AND key_hash <> usher.rate_limit_hash('regress.old', 'now');
+SELECT usher._maintain_rate_limits(10000) > 0 AS some;
+SELECT k.key, r.refused_count FROM (VALUES ('quiet'), ('loud'), ('now')) AS k (key)
+    JOIN usher.rate_limit_records r ON r.key_hash = usher.rate_limit_hash('regress.old', k.key) ORDER BY k.key;
+UPDATE usher.rate_limit_records SET updated_at = now() - interval '8 days' WHERE key_hash = usher.rate_limit_hash('regress.old', 'loud');
+SELECT usher._maintain_rate_limits(10000);
+SELECT k.key FROM (VALUES ('quiet'), ('loud'), ('now')) AS k (key) JOIN usher.rate_limit_records r ON r.key_hash = usher.rate_limit_hash('regress.old', k.key);
+SELECT usher.drop_rate_limit('regress.old');
+
 -- A changed policy counts at once; another algorithm starts afresh
 SELECT usher.define_rate_limit('regress.sliding', 'sliding_window', 5, '1 hour');
 SELECT h.allowed, h.remaining FROM usher.hit_rate_limit('regress.sliding', 'somebody') AS h;
