@@ -1,0 +1,38 @@
+#include "core/api_key.hpp"
+#include "core/encoding.hpp"
+#include "core/random.hpp"
+#include <algorithm>
+
+namespace usher {
+
+namespace {
+constexpr std::string_view mark = "uak_";
+constexpr std::size_t prefix_bytes = 6, prefix_length = 12, secret_length = 43;
+constexpr std::size_t key_length = mark.size() + prefix_length + 1 + secret_length;
+
+bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+bool is_base64url(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+} // namespace
+
+ApiKey make_api_key() {
+    ApiKey key;
+    key.prefix = hex_encode(random_bytes(prefix_bytes));
+    key.text = std::string(mark) + key.prefix + '_' + random_token();
+    return key;
+}
+
+bool looks_like_api_key(std::string_view text) noexcept { return text.starts_with(mark); }
+
+std::optional<std::string_view> api_key_prefix(std::string_view text) noexcept {
+    if (text.size() != key_length || !looks_like_api_key(text)) return std::nullopt;
+    const std::string_view prefix = text.substr(mark.size(), prefix_length);
+    const std::string_view secret = text.substr(key_length - secret_length);
+    if (!std::all_of(prefix.begin(), prefix.end(), is_hex) || text[mark.size() + prefix_length] != '_' ||
+        !std::all_of(secret.begin(), secret.end(), is_base64url))
+        return std::nullopt;
+    return prefix;
+}
+
+} // namespace usher
