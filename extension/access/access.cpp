@@ -27,11 +27,13 @@ const permission::Windows *windows_of(const Uuid &user, std::string_view permiss
 } // namespace
 
 bool has_permission(const Uuid &user, std::string_view permission, std::optional<std::string_view> scope) {
+    if (!request::key_allows(user, permission)) return false;
     const permission::Windows *const windows = windows_of(user, permission);
     return windows != nullptr && open(scope ? windows->at(*scope) : windows->everywhere());
 }
 
 bool has_permission_somewhere(const Uuid &user, std::string_view permission) {
+    if (!request::key_allows(user, permission)) return false;
     const permission::Windows *const windows = windows_of(user, permission);
     return windows != nullptr && windows->open_somewhere(pg::clock_time());
 }

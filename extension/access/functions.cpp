@@ -21,6 +21,7 @@ struct CallSite {
 const permission::Windows *current_windows(FunctionCallInfo fcinfo) {
     const request::Identity *const who = request::current();
     if (who == nullptr) return nullptr;
+    if (who->is_api_key && !request::key_allows(who->user_id, pg::Args(fcinfo).text(0))) return nullptr;
     const std::uint64_t stamp = access::cache_stamp();
     auto *site = static_cast<CallSite *>(fcinfo->flinfo->fn_extra);
     if (site != nullptr && site->stamp == stamp && site->user == who->user_id) return site->windows;
@@ -70,6 +71,8 @@ USHER_FUNCTION(usher_access_has_role) {
     const pg::Args args(fcinfo);
     const request::Identity *const who = request::current();
     if (who == nullptr || args.is_null(0)) return BoolGetDatum(false);
+    // A role is more than the permissions that a key was given.
+    if (!request::stands_for_whole(who->user_id)) return BoolGetDatum(false);
     return BoolGetDatum(access::has_role(who->user_id, args.text(0), args.optional_text(1)));
 }
 
@@ -91,7 +94,8 @@ USHER_FUNCTION(usher_access_can_manage) {
     std::optional<Uuid> actor = args.optional_uuid(1);
     if (!actor)
         if (const request::Identity *const who = request::current()) actor = who->user_id;
-    return BoolGetDatum(actor && access::can_manage(*actor, args.uuid(0)));
+    return BoolGetDatum(actor && request::key_allows(*actor, "user:manage") &&
+                        access::can_manage(*actor, args.uuid(0)));
 }
 
 USHER_FUNCTION(usher_access_require_permission) {
@@ -109,7 +113,7 @@ USHER_FUNCTION(usher_access_decide) {
         if (const request::Identity *const who = request::current()) user = who->user_id;
     permission::Decision decision;
     const auto name = args.is_null(1) ? std::nullopt : permission::parse(args.text(1));
-    if (user && name) {
+    if (user && name && request::key_allows(*user, args.text(1))) {
         access::cache_stamp();
         decision = access::cached(*user).rules.decide(*name, args.optional_text(2), pg::clock_time());
     }

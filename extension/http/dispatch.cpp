@@ -139,6 +139,7 @@ std::optional<Answer> limit(const Request &request, const Route &route, Answer &
 struct Output {              // palloc'd, plain
     char *json = nullptr;    // the body
     char *error = nullptr;   // the result's column "error"
+    char *details = nullptr; // beside an error: the columns that are not NULL, as an object
     char *version = nullptr; // of a single row, for the ETag
     std::int64_t retry_after = 0;
     bool is_empty = false; // no row, or NULL where a document was expected
@@ -186,6 +187,27 @@ void append_row(StringInfo out, HeapTuple row, TupleDesc columns, bool is_single
     appendStringInfoChar(out, '}');
 }
 
+/// What a row says beside its `error`, a challenge for instance, as an object; nullptr when it says nothing.
+char *details_of(HeapTuple row, TupleDesc columns) {
+    StringInfoData out;
+    initStringInfo(&out);
+    for (int i = 0; i < columns->natts; ++i) {
+        const Form_pg_attribute column = TupleDescAttr(columns, i);
+        const char *const name = NameStr(column->attname);
+        if (column->attisdropped || std::strcmp(name, "error") == 0 || std::strcmp(name, "retry_after") == 0) continue;
+        bool is_null;
+        const Datum value = heap_getattr(row, i + 1, columns, &is_null);
+        if (is_null) continue;
+        appendStringInfoChar(&out, out.len == 0 ? '{' : ',');
+        escape_json(&out, name);
+        appendStringInfoChar(&out, ':');
+        append_json(&out, value, column->atttypid);
+    }
+    if (out.len == 0) return nullptr;
+    appendStringInfoChar(&out, '}');
+    return out.data;
+}
+
 void append_result(StringInfo out, const Function &function, const SPITupleTable *table, Output &output) {
     const TupleDesc columns = table->tupdesc;
     const auto append_value = [&](HeapTuple row) {
@@ -207,7 +229,9 @@ void append_result(StringInfo out, const Function &function, const SPITupleTable
         return;
     case Result::row:
         output.is_empty = table->numvals == 0;
-        if (!output.is_empty) append_row(out, table->vals[0], columns, true, output);
+        if (output.is_empty) return;
+        append_row(out, table->vals[0], columns, true, output);
+        if (output.error != nullptr) output.details = details_of(table->vals[0], columns);
         return;
     case Result::rows:
         appendStringInfoString(out, "{\"items\":[");
@@ -249,7 +273,8 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
         const ErrorCode *const code = find_error_code(output.error);
         Problem refusal = problem(code == nullptr ? errc::conflict : *code);
         refusal.code = output.error;
-        refusal.retry_after = output.retry_after;
+        refusal.retry_after = output.retry_after == 0 && refusal.code == errc::busy.name ? 1 : output.retry_after;
+        if (output.details != nullptr) refusal.extra = output.details;
         if (refusal.status == 401) return challenge(request, refusal, {});
         return refuse(request, refusal);
     }
@@ -326,6 +351,8 @@ Answer call_function(const Request &request, Route &route, const std::vector<std
     const Problem made = problem_of(sqlstate, message, refusal.error->detail == nullptr ? "" : refusal.error->detail,
                                     request::current() != nullptr);
     if (made.is_fault) log_fault(request, sqlstate.c_str(), std::string(message).c_str());
+    // RFC 9470: the token is good, but the session must be raised first.
+    if (made.code == errc::insufficient_user_authentication.name) return challenge(request, made, made.code);
     if (made.status == 401) return challenge(request, made, {});
     return refuse(request, made);
 }

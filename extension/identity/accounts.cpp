@@ -16,7 +16,8 @@ namespace {
     " u.email_verified_at IS NOT NULL, c.password_hash, c.password_changed_at, coalesce(c.failed_login_attempts, 0),"  \
     " coalesce(c.spent_slots, 0), c.last_failed_login_at, c.locked_until, coalesce(c.lockout_count, 0), "              \
     "c.last_lockout_at,"                                                                                               \
-    " coalesce(c.reset_required, false) FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id "
+    " coalesce(c.reset_required, false), EXISTS (SELECT FROM usher.second_factors f WHERE f.user_id = u.id AND "       \
+    "f.confirmed_at IS NOT NULL) FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id "
 
 constinit pg::Statement find_by_id{ACCOUNT_COLUMNS "WHERE u.id = $1"};
 constinit pg::Statement find_by_email{ACCOUNT_COLUMNS "WHERE lower(u.email::text) = lower($1)"};
@@ -50,6 +51,7 @@ std::optional<Account> first_account(const pg::Rows &rows) {
     account.lockout.lockout_count = row.int4(13);
     account.lockout.last_lock = row.optional_time(14).value_or(0);
     account.lockout.reset_required = row.boolean(15);
+    account.has_second_factor = row.boolean(16);
     return account;
 }
 } // namespace

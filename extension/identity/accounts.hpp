@@ -17,6 +17,7 @@ struct Account {
     std::optional<Instant> password_changed_at; // changes with the password, not when its hash is renewed
     LockoutState lockout;
     std::uint64_t spent_slots = 0;
+    bool has_second_factor = false; // a confirmed one
     [[nodiscard]] bool may_log_in() const { return status == "active" || status == "pending"; }
 };
 

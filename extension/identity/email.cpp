@@ -1,7 +1,9 @@
 // Proving e-mail addresses: verification, reset requests, change of address.
+#include "identity/email.hpp"
 #include "access/access.hpp"
 #include "core/account.hpp"
 #include "core/json_object.hpp"
+#include "identity/constant_time.hpp"
 #include "identity/guesses.hpp"
 #include "identity/one_time_tokens.hpp"
 #include "pg/args.hpp"
@@ -24,26 +26,6 @@ constinit pg::Statement change_address{"UPDATE usher.users SET email = $2, email
                                        "status = CASE status WHEN 'pending' THEN 'active' ELSE status END"
                                        " WHERE id = $1 AND status IN ('pending', 'active')"};
 constinit pg::Statement find_address{"SELECT FROM usher.users WHERE lower(email::text) = lower($1)"};
-
-constexpr std::int64_t least_request_us = 20000;
-
-/// Makes a request last at least 20 ms whatever it found, so that the clock does not tell who has an account. What is
-/// done for an account takes about one.
-class ConstantTime {
-public:
-    void wait() const {
-        const std::int64_t left = least_request_us - (pg::clock_time() - start_);
-        if (left <= 0) return;
-        pg::call([&] {
-            (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(left / 1000 + 1),
-                            PG_WAIT_EXTENSION);
-            CHECK_FOR_INTERRUPTS();
-        });
-    }
-
-private:
-    Instant start_ = pg::clock_time();
-};
 
 bool may_be_mailed(const Uuid &user_id, const char *purpose) {
     return count_recent.run({pg::uuid(user_id), pg::text(purpose)}).front().int8(0) < guc::one_time_tokens_per_hour;
@@ -82,11 +64,7 @@ const char *accept_address(const OneTimeToken &token) {
         record({"user.email_changed", "{}", "notice"}, token.user_id);
         return nullptr;
     }
-    if (mark_verified.run({pg::uuid(token.user_id), pg::text(token.email)}).processed() == 0) return "invalid_token";
-    publish("user.email_verified", json::Object().add("user_id", token.user_id).add("email", token.email).text(),
-            token.user_id);
-    record({"user.email_verified"}, token.user_id);
-    return nullptr;
+    return verify_address(token.user_id, token.email) ? nullptr : "invalid_token";
 }
 
 std::string create_token(const Uuid &user_id, const char *purpose, std::string_view audit_type) {
@@ -100,6 +78,13 @@ std::string create_token(const Uuid &user_id, const char *purpose, std::string_v
     return token;
 }
 } // namespace
+
+bool verify_address(const Uuid &user_id, std::string_view email) {
+    if (mark_verified.run({pg::uuid(user_id), pg::text(email)}).processed() == 0) return false;
+    publish("user.email_verified", json::Object().add("user_id", user_id).add("email", email).text(), user_id);
+    record({"user.email_verified"}, user_id);
+    return true;
+}
 
 } // namespace usher::identity
 
@@ -149,7 +134,7 @@ USHER_FUNCTION(usher_identity_verify_email) {
 USHER_FUNCTION(usher_identity_request_email_change) {
     const pg::Args args(fcinfo);
     const std::string_view new_email = trim(args.text(0)), password = args.text(1);
-    const identity::Account account = identity::require_account(request::require().user_id);
+    const identity::Account account = identity::require_account(request::require_person().user_id);
     if (!is_valid_email(new_email)) return pg::result(pg::text("invalid_email"));
     const identity::Origin origin = identity::request_origin();
     const identity::Verdict verdict = identity::evaluate_guess(account, account.email, password, origin);

@@ -6,6 +6,7 @@
 #include "identity/hash_turns.hpp"
 #include "identity/passwords.hpp"
 #include "identity/shared_guesses.hpp"
+#include "identity/shared_networks.hpp"
 #include "operations/survivors.hpp"
 #include "pg/guc.hpp"
 #include "pg/spi.hpp"
@@ -54,6 +55,9 @@ constinit pg::Statement clear_network{
 constinit pg::Statement add_attempt{"INSERT INTO usher.login_attempts AS a (email, user_id, client_ip, user_agent, "
                                     "success, failure_reason, retry_after)"
                                     " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING to_jsonb(a)::text"};
+
+constinit pg::Statement count_code_tries{
+    "UPDATE usher.one_time_codes SET wrong_tries = wrong_tries + $2 WHERE id = $1"};
 
 pg::Param instant_or_null(Instant instant) {
     return instant == 0 ? pg::null(TIMESTAMPTZOID) : pg::timestamptz(instant);
@@ -106,16 +110,29 @@ void count_account_failure(const Uuid &user_id, std::uint64_t bit, std::int32_t 
     if (state.locked_until != locked_before) tell_lock(user_id, state);
 }
 
-void count_network_failure(const std::string &network, std::string_view name) {
-    if (network.empty()) return;
-    const std::string name_hash = sha256_bytes(name);
+LockoutState with_unseen_network(LockoutState state, const std::string &network) {
+    return shared_guesses::with_unseen(state, shared_networks::look(network), network_rules());
+}
+
+void write_network_failures(const std::string &network, std::int32_t count, const std::string &name_hash) {
     add_network.run({pg::text(network)});
     const pg::Rows rows = lock_network.run({pg::text(network)});
-    if (rows.empty() || rows.front().optional_text(5) == name_hash) return;
-    const LockoutState state = after_failure(network_state(rows.front()), network_rules(), pg::clock_time());
+    if (rows.empty()) return;
+    LockoutState state = network_state(rows.front());
+    for (std::int32_t i = 0; i < count; ++i) state = after_failure(state, network_rules(), pg::clock_time());
     save_network.run({pg::text(network), pg::int4(state.failures), instant_or_null(state.last_failure),
                       instant_or_null(state.locked_until), pg::int4(state.lockout_count),
                       instant_or_null(state.last_lock), pg::bytea(name_hash)});
+}
+
+void count_network_failure(const std::string &network, std::string_view name) {
+    if (network.empty()) return;
+    const std::string name_hash = sha256_bytes(name);
+    const pg::Rows rows = find_network.run({pg::text(network)});
+    if (!rows.empty() && rows.front().optional_text(5) == name_hash) return;
+    // Counted in shared memory first: that stays, whatever becomes of the row.
+    if (!shared_networks::fail(network, name_hash)) return;
+    write_network_failures(network, 1, name_hash);
 }
 
 // The same name in other letters is the same name.
@@ -127,18 +144,17 @@ std::string folded(std::string_view name) {
 }
 
 /// Why the password will not be looked at whatever it is; nullptr when it will.
-Verdict refuse_unseen(const std::optional<Account> &account, const std::string &network) {
+Verdict refuse_unseen(const std::optional<Account> &account, const std::string &network, bool by_password) {
     const Instant now = pg::clock_time();
     if (!network.empty()) {
         const pg::Rows rows = find_network.run({pg::text(network)});
-        if (!rows.empty()) {
-            const LockoutState state = network_state(rows.front());
-            if (refuses(state, now)) return {network_locked, retry_after(state, now)};
-        }
+        const LockoutState state =
+            with_unseen_network(rows.empty() ? LockoutState{} : network_state(rows.front()), network);
+        if (refuses(state, now)) return {network_locked, retry_after(state, now)};
     }
     if (!account) return {unknown_user};
     if (!account->may_log_in()) return {account_inactive};
-    if (account->password_hash.empty()) return {no_password};
+    if (by_password && account->password_hash.empty()) return {no_password};
     const LockoutState state =
         shared_guesses::with_unseen(account->lockout, shared_guesses::look(account->id), account_rules());
     if (state.reset_required) return {reset_required, -1};
@@ -152,11 +168,21 @@ bool Verdict::is_lock() const {
     return refusal == account_locked || refusal == network_locked || refusal == reset_required;
 }
 
-Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password,
-                       const Origin &origin) {
+namespace {
+enum class Reply { is_right, is_wrong, no_turn };
+
+/// How a guess is evaluated.
+struct Question {
+    const char *wrong;                   // failure_reason of a wrong answer
+    bool by_password;                    // an account without a password cannot be guessed then
+    std::function<Reply(bool real)> ask; // real: false when the answer is no anyway, and only the work counts
+};
+
+Verdict judge(const std::optional<Account> &account, std::string_view name, const Origin &origin,
+              const Question &question) {
     const std::string network = network_of(origin);
     const std::string subject = folded(name);
-    Verdict verdict = refuse_unseen(account, network);
+    Verdict verdict = refuse_unseen(account, network, question.by_password);
     const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive ||
                         verdict.refusal == no_password;
 
@@ -176,24 +202,17 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
         }
         }
     }
-    PasswordCheck check;
-    {
-        const HashTurn turn;
-        if (!turn) {
-            slot.leave();
-            return {busy, 1};
-        }
-        // Whatever is wrong, one evaluation is done: the clock tells nothing.
-        check = check_password(password,
-                               verdict.is_right() ? std::string_view(account->password_hash) : std::string_view());
-    }
-    if (verdict.is_right() && check.matches) {
+    const Reply reply = question.ask(verdict.is_right());
+    if (reply == Reply::no_turn) {
         slot.leave();
-        verdict.needs_rehash = check.needs_rehash;
+        return {busy, 1};
+    }
+    if (verdict.is_right() && reply == Reply::is_right) {
+        slot.leave();
         return verdict;
     }
     if (verdict.is_right()) {
-        verdict.refusal = wrong_password;
+        verdict.refusal = question.wrong;
         slot.spend();
         count_account_failure(account->id, slot.bit(), 1, pg::clock_time());
     } else {
@@ -202,11 +221,55 @@ Verdict evaluate_guess(const std::optional<Account> &account, std::string_view n
     if (counts && !verdict.is_lock()) count_network_failure(network, subject);
     return verdict;
 }
+} // namespace
+
+Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password,
+                       const Origin &origin) {
+    bool needs_rehash = false;
+    const auto ask = [&](bool real) {
+        const HashTurn turn;
+        if (!turn) return Reply::no_turn;
+        // Whatever is wrong, one evaluation is done: the clock tells nothing.
+        const PasswordCheck check =
+            check_password(password, real ? std::string_view(account->password_hash) : std::string_view());
+        needs_rehash = check.needs_rehash;
+        return check.matches ? Reply::is_right : Reply::is_wrong;
+    };
+    Verdict verdict = judge(account, name, origin, {wrong_password, true, ask});
+    verdict.needs_rehash = verdict.is_right() && needs_rehash;
+    return verdict;
+}
+
+Verdict evaluate_code(const Account &account, const Origin &origin, const char *wrong,
+                      const std::function<bool()> &is_right) {
+    const auto ask = [&](bool real) { return real && is_right() ? Reply::is_right : Reply::is_wrong; };
+    return judge(account, account.email, origin, {wrong, false, ask});
+}
+
+void count_network_guess(const Origin &origin, std::string_view name) {
+    count_network_failure(network_of(origin), folded(name));
+}
+
+bool is_network_locked(const Origin &origin) {
+    const std::string network = network_of(origin);
+    if (network.empty()) return false;
+    const pg::Rows rows = find_network.run({pg::text(network)});
+    const LockoutState state =
+        with_unseen_network(rows.empty() ? LockoutState{} : network_state(rows.front()), network);
+    return refuses(state, pg::clock_time());
+}
+
+void count_network_failures(const std::string &network, std::int32_t count, const std::string &last_name_hash) {
+    write_network_failures(network, count, last_name_hash);
+}
 
 void forget_failures(const Account &account, const Origin &origin) {
     clear_account.run({pg::uuid(account.id)});
     shared_guesses::forget(account.id);
-    if (const std::string network = network_of(origin); !network.empty()) clear_network.run({pg::text(network)});
+    if (const std::string network = network_of(origin); !network.empty()) {
+        clear_network.run({pg::text(network)});
+        shared_networks::forget(network);
+    }
 }
 
 void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin,
@@ -232,8 +295,9 @@ std::int64_t public_retry_after(const Verdict &verdict) {
     return verdict.is_lock() && guc::reveal_lockout && verdict.retry_after > 0 ? verdict.retry_after : 0;
 }
 
-void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure) {
-    count_account_failure(user_id, 0, count, last_failure);
+void count_failures(const Uuid &subject, std::int32_t count, Instant last_failure) {
+    count_account_failure(subject, 0, count, last_failure);
+    count_code_tries.run({pg::uuid(subject), pg::int4(count)});
 }
 
 void unlock(const Uuid &user_id) {

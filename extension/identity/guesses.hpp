@@ -17,6 +17,7 @@
 // slots are counters in shared memory instead (identity/shared_guesses.hpp), by the same rules, and failures survive.
 #pragma once
 #include "identity/accounts.hpp"
+#include <functional>
 
 namespace usher::identity {
 
@@ -35,6 +36,16 @@ struct Verdict {
 Verdict evaluate_guess(const std::optional<Account> &account, std::string_view name, std::string_view password,
                        const Origin &origin);
 
+/// As evaluate_guess() for what comes after the password: the same counters, locks and slots. `is_right` is called at
+/// most once, and not at all while the account is locked; `wrong` is the failure_reason when it says no.
+Verdict evaluate_code(const Account &account, const Origin &origin, const char *wrong,
+                      const std::function<bool()> &is_right);
+
+/// Counts a failure of the network alone, for codes that have a limit of their own.
+void count_network_guess(const Origin &origin, std::string_view name);
+/// Is the network locked?
+bool is_network_locked(const Origin &origin);
+
 /// After a success: forgets failures of the account and of the network. Does not wait for others who do the same.
 void forget_failures(const Account &account, const Origin &origin);
 
@@ -47,8 +58,12 @@ const char *public_error(const Verdict &verdict);
 /// retry_after for the caller, 0 when it is not told.
 std::int64_t public_retry_after(const Verdict &verdict);
 
-/// Adds failures to the row of an account that were counted elsewhere; returns at once when there is no such account.
-void count_failures(const Uuid &user_id, std::int32_t count, Instant last_failure);
+/// Adds failures that were counted elsewhere to the row of an account or of a one-time code; nothing when there is
+/// none.
+void count_failures(const Uuid &subject, std::int32_t count, Instant last_failure);
+
+/// Writes failures of a network that were rolled back.
+void count_network_failures(const std::string &network, std::int32_t count, const std::string &last_name_hash);
 
 /// Ends the lockout of an account.
 void unlock(const Uuid &user_id);

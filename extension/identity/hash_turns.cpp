@@ -18,7 +18,7 @@ struct Gate {
 constexpr Key the_gate{0};
 pg::SharedMap<Key, Gate> gates{"usher password hashes", 1};
 
-constinit int held = 0; // turns of this backend: more than one only if a hash function calls another
+constinit int held = 0; // 1 while this backend has a turn
 
 int limit() {
     if (guc::max_concurrent_hashes > 0) return guc::max_concurrent_hashes;
@@ -84,10 +84,11 @@ bool wait_for_turn() {
 }
 } // namespace
 
-HashTurn::HashTurn() : admitted_(!pg::is_preloaded() || wait_for_turn()) {}
+// Who has a turn and needs another one inside, computes one hash after the other: to wait would be to wait for himself.
+HashTurn::HashTurn() : counted_(pg::is_preloaded() && held == 0) { admitted_ = !counted_ || wait_for_turn(); }
 
 HashTurn::~HashTurn() {
-    if (!admitted_ || held == 0) return;
+    if (!admitted_ || !counted_ || held == 0) return;
     --held;
     leave(1);
 }

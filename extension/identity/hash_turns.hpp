@@ -5,7 +5,7 @@
 
 namespace usher::identity {
 
-/// The right to compute one hash, held while the object lives.
+/// The right to compute hashes, one at a time, held while the object lives.
 ///
 ///     const HashTurn turn;             // waits at most usher.hash_wait; a query cancel ends the waiting
 ///     if (!turn) return busy;
@@ -18,7 +18,8 @@ public:
     explicit operator bool() const { return admitted_; }
 
 private:
-    bool admitted_;
+    bool counted_;
+    bool admitted_ = false;
 };
 
 /// How many hashes are being computed now, in all databases.

@@ -1,6 +1,7 @@
 #include "identity/passwords.hpp"
 
 #include "core/utf8.hpp"
+#include "identity/hash_turns.hpp"
 #include "pg/args.hpp"
 #include "pg/guc.hpp"
 #include "pg/result.hpp"
@@ -113,10 +114,19 @@ void require_importable_hash(std::string_view hash) {
 
 using namespace usher;
 
+namespace {
+[[noreturn]] void refuse_hash() {
+    throw Error(errc::too_many_hashes, "too many passwords are being hashed at this moment", {},
+                "Try again, or raise usher.max_concurrent_hashes or usher.hash_wait.");
+}
+} // namespace
+
 /// usher.hash_password(password)
 USHER_FUNCTION(usher_identity_hash_password) {
     const pg::Args args(fcinfo);
     if (args.text(0).empty()) throw Error(errc::invalid_argument, "password must not be empty");
+    const identity::HashTurn turn;
+    if (!turn) refuse_hash();
     return pg::result(pg::text(identity::hash_new_password(args.text(0))));
 }
 
@@ -125,6 +135,8 @@ USHER_FUNCTION(usher_identity_verify_password) {
     const pg::Args args(fcinfo);
     if (!args.is_null(1)) identity::require_importable_hash(args.text(1));
     const bool known = !args.is_null(0) && !args.is_null(1);
+    const identity::HashTurn turn;
+    if (!turn) refuse_hash();
     // Null costs as much as a wrong password.
     return pg::result(pg::boolean(
         identity::check_password(args.optional_text(0).value_or(""), args.optional_text(1).value_or("")).matches &&

@@ -18,8 +18,8 @@ constexpr std::size_t max_device = 16384;
 constinit pg::Statement add_session{
     "INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, device, fingerprint, client_ip, "
     "user_agent,"
-    " authentication_methods, created_at, last_activity_at, expires_at, absolute_expires_at)"
-    " VALUES ($1, $2, $3, $4, $5, left($5 ->> 'fingerprint', 255), $6, $7, $8, $9, $9, $10, $11)"};
+    " authentication_methods, assurance_level, created_at, last_activity_at, expires_at, absolute_expires_at)"
+    " VALUES ($1, $2, $3, $4, $5, left($5 ->> 'fingerprint', 255), $6, $7, $8, $9, $10, $10, $11, $12)"};
 constinit pg::Statement end_oldest{
     "UPDATE usher.sessions SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = 'session_limit'"
     " WHERE id IN (SELECT s.id FROM usher.sessions s WHERE s.user_id = $1 AND s.status = 'active' AND s.expires_at > "
@@ -31,12 +31,17 @@ constinit pg::Statement end_all{
 constinit pg::Statement end_one{
     "UPDATE usher.sessions SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = $2 WHERE id = $1"};
 constinit pg::Statement expire{"UPDATE usher.sessions SET status = 'expired' WHERE id = $1"};
+constinit pg::Statement raise_level{
+    "UPDATE usher.sessions SET assurance_level = 2, generation_step = 2, parent_token_hash = NULL,"
+    " authentication_methods = authentication_methods || ARRAY(SELECT m FROM unnest('{otp,mfa}'::text[]) m"
+    " WHERE m <> ALL (authentication_methods)) WHERE id = $1 RETURNING array_to_string(authentication_methods, ' ')"};
 constinit pg::Statement skip{"UPDATE usher.sessions SET generation_step = 2, parent_token_hash = NULL WHERE id = $1"};
 
 constinit pg::Statement lock_session{
     "SELECT s.user_id, s.status, s.generation, s.generation_step, s.refresh_token_hash, s.parent_token_hash, "
     "s.rotation_key,"
-    " s.refreshed_at, s.expires_at, s.absolute_expires_at, u.status IN ('active', 'pending')"
+    " s.refreshed_at, s.expires_at, s.absolute_expires_at, u.status IN ('active', 'pending'), s.assurance_level::int4,"
+    " array_to_string(s.authentication_methods, ' ')"
     " FROM usher.sessions s JOIN usher.users u ON u.id = s.user_id WHERE s.id = $1 FOR NO KEY UPDATE OF s"};
 // None of these columns is indexed and status is not among them: the row is updated in place and no cache is disturbed.
 constinit pg::Statement rotate{"UPDATE usher.sessions SET generation = $2, generation_step = 1, refresh_token_hash = "
@@ -54,7 +59,18 @@ struct Refreshed {
     const char *error = nullptr;
     Uuid user_id;
     RefreshToken token;
+    Proof proof;
 };
+
+std::vector<std::string> words(std::string_view text) {
+    std::vector<std::string> found;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        found.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return found;
+}
 
 Refreshed refuse(const char *error) {
     Refreshed refused;
@@ -97,6 +113,7 @@ Refreshed refresh(std::string_view text, const Origin &origin) {
 
     Refreshed refreshed;
     refreshed.user_id = user_id;
+    refreshed.proof = {row.int4(11), words(row.text(12))};
     if (standing == RefreshStanding::current) {
         refreshed.token = successor(*token, rotation_key, step);
         const std::string parent_hash(row.text(4)), new_hash = refresh_token_hash(refreshed.token);
@@ -131,8 +148,7 @@ void require_device(std::string_view device) {
                     json::Object().add("argument", "device").text());
 }
 
-NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin,
-                         const std::vector<std::string> &methods) {
+NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin, const Proof &proof) {
     if (guc::max_sessions_per_user > 0) end_oldest.run({pg::uuid(user_id), pg::int8(guc::max_sessions_per_user - 1)});
     RefreshToken token;
     token.session_id = new_uuid();
@@ -141,13 +157,17 @@ NewSession start_session(const Uuid &user_id, std::string_view device, const Ori
     const Instant now = pg::clock_time(), absolute_end = now + guc::session_absolute_timeout * second;
     add_session.run({pg::uuid(token.session_id), pg::uuid(user_id), pg::bytea(hash), pg::bytea(rotation_key),
                      pg::jsonb(device), pg::inet_or_null(origin.address), text_or_null(origin.agent),
-                     pg::text_array(methods), pg::timestamptz(now), pg::timestamptz(idle_end(now, absolute_end)),
-                     pg::timestamptz(absolute_end)});
+                     pg::text_array(proof.methods), pg::int4(proof.level), pg::timestamptz(now),
+                     pg::timestamptz(idle_end(now, absolute_end)), pg::timestamptz(absolute_end)});
     return {token.session_id, format_refresh_token(token)};
 }
 
 void revoke_sessions(const Uuid &user_id, const std::optional<Uuid> &except, std::string_view reason) {
     end_all.run({pg::uuid(user_id), pg::uuid_or_null(except), pg::text(reason)});
+}
+
+Proof raise_session(const Uuid &session_id) {
+    return {2, words(raise_level.run({pg::uuid(session_id)}).front().text(0))};
 }
 
 void skip_generation(const Uuid &session_id) { skip.run({pg::uuid(session_id)}); }
@@ -163,8 +183,8 @@ USHER_FUNCTION(usher_identity_refresh_session) {
     const identity::Refreshed refreshed = identity::refresh(args.text(0), origin);
     pg::RowBuilder row(fcinfo);
     if (refreshed.error != nullptr) return row.set("error", pg::text(refreshed.error)).finish();
-    const identity::IssuedToken access = identity::issue_access_token(refreshed.user_id, refreshed.token.session_id,
-                                                                      access::roles_of(refreshed.user_id));
+    const identity::IssuedToken access = identity::issue_access_token(
+        refreshed.user_id, refreshed.token.session_id, access::roles_of(refreshed.user_id), {}, 0, &refreshed.proof);
     const std::string next = format_refresh_token(refreshed.token);
     row.set("user_id", pg::uuid(refreshed.user_id));
     row.set("session_id", pg::uuid(refreshed.token.session_id));

@@ -1,6 +1,7 @@
 // Sessions: one row per login. Refreshing rotates the token inside the row; revoking ends it for everybody at once.
 #pragma once
 #include "identity/accounts.hpp"
+#include "identity/tokens.hpp"
 #include <vector>
 
 namespace usher::identity {
@@ -10,16 +11,18 @@ struct NewSession {
     std::string refresh_token;
 };
 
-/// Starts a session of a user who has proved who he is with `methods` (RFC 8176). `device`: a JSON object, checked by
-/// require_device(). Ends the oldest sessions above usher.max_sessions_per_user.
-NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin,
-                         const std::vector<std::string> &methods);
+/// Starts a session of a user who has proved who he is. `device`: a JSON object, checked by require_device(). Ends the
+/// oldest sessions above usher.max_sessions_per_user.
+NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin, const Proof &proof);
 
 /// Throws 22023 unless the text is a JSON object of at most 16 KiB.
 void require_device(std::string_view device);
 
 /// Revokes all active sessions of a user but one.
 void revoke_sessions(const Uuid &user_id, const std::optional<Uuid> &except, std::string_view reason);
+
+/// A second factor was verified in the session. Its next refresh skips a generation. What the session is worth then.
+Proof raise_session(const Uuid &session_id);
 
 /// After a change of privileges: no refresh token of before is the parent of the next one.
 void skip_generation(const Uuid &session_id);

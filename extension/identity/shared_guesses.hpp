@@ -25,6 +25,8 @@ bool enter(const Uuid &subject, Unseen &others); // one more evaluating; `others
 void leave(const Uuid &subject) noexcept;
 /// The guess that entered has failed; the failure stays whatever becomes of the transaction.
 void fail(const Uuid &subject);
+/// A failure without a guess slot, of a subject that whoever counts has locked; nothing without preload.
+void count(const Uuid &subject);
 /// What others are doing, without entering.
 Unseen look(const Uuid &subject);
 /// A success or an unlock forgets what was rolled back.

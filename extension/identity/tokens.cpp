@@ -12,7 +12,7 @@ namespace usher::identity {
 namespace {
 
 constexpr std::int64_t second = 1000000;
-constexpr std::string_view reserved[] = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "roles"};
+constexpr std::string_view reserved[] = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "roles", "amr", "acr"};
 
 std::string_view setting(const char *value) { return value == nullptr ? std::string_view() : value; }
 
@@ -34,6 +34,17 @@ void append_member(std::string &claims, std::string_view name, std::int64_t numb
     claims += name;
     claims += "\":";
     claims += std::to_string(number);
+}
+
+void append_member(std::string &claims, std::string_view name, const std::vector<std::string> &texts) {
+    claims += ",\"";
+    claims += name;
+    claims += "\":[";
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        if (i > 0) claims += ',';
+        json::append_string(claims, texts[i]);
+    }
+    claims += ']';
 }
 
 void append_extra(std::string &claims, std::string_view extra) {
@@ -102,7 +113,7 @@ bool read_ids(const JwtToken &token, VerifiedToken &out) {
 
 IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
                                const std::vector<std::string> &roles, std::string_view extra_claims,
-                               std::int64_t ttl_us) {
+                               std::int64_t ttl_us, const Proof *proof) {
     const std::int64_t ttl_s = ttl_us == 0 ? guc::access_token_ttl : ttl_us / second;
     if (ttl_s < 1 || ttl_s > max_token_ttl_s)
         throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
@@ -120,12 +131,11 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
     append_member(claims, "exp", now_s + ttl_s);
     append_member(claims, "jti", issued.jti);
     if (session_id) append_member(claims, "sid", to_string(*session_id));
-    claims += ",\"roles\":[";
-    for (std::size_t i = 0; i < roles.size(); ++i) {
-        if (i > 0) claims += ',';
-        json::append_string(claims, roles[i]);
+    append_member(claims, "roles", roles);
+    if (proof != nullptr) {
+        append_member(claims, "amr", proof->methods);
+        append_member(claims, "acr", "aal" + std::to_string(proof->level));
     }
-    claims += ']';
     append_extra(claims, extra_claims);
     claims += '}';
     const SigningKey &key = current_signing_key();

@@ -18,13 +18,19 @@ struct IssuedToken {
     std::int64_t expires_in_s = 0; // what login returns as expires_in
 };
 
+/// How the user of a session has proved who he is: the claims amr (RFC 8176) and acr ("aal1", "aal2").
+struct Proof {
+    std::int32_t level = 1;
+    std::vector<std::string> methods;
+};
+
 /// Signs an access token (typ at+jwt) with the current key of the default algorithm, which is made if there is none.
-/// `extra_claims`: JSON object or empty; may not contain iss, sub, aud, exp, iat, nbf, jti, sid or roles (22023).
-/// `ttl_us` 0: usher.access_token_ttl. `session_id` absent: no sid, the token stands by itself until it expires.
-/// C++ frame: errors of the server arrive as pg::PgError.
+/// `extra_claims`: JSON object or empty; may not contain iss, sub, aud, exp, iat, nbf, jti, sid, roles, amr or acr
+/// (22023). `ttl_us` 0: usher.access_token_ttl. `session_id` absent: no sid, the token stands by itself until it
+/// expires. C++ frame: errors of the server arrive as pg::PgError.
 IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
                                const std::vector<std::string> &roles, std::string_view extra_claims = {},
-                               std::int64_t ttl_us = 0);
+                               std::int64_t ttl_us = 0, const Proof *proof = nullptr);
 
 struct CheckedToken {
     const char *error = nullptr;    // result code: invalid_token, token_expired, …; nullptr: the rest is valid

@@ -159,7 +159,7 @@ USHER_FUNCTION(usher_identity_register_user) {
 USHER_FUNCTION(usher_identity_change_password) {
     const pg::Args args(fcinfo);
     const std::string_view current = args.text(0), wanted = args.text(1);
-    const request::Identity &me = request::require();
+    const request::Identity &me = request::require_person();
     const std::optional<Uuid> session = me.has_session ? std::optional(me.session_id) : std::nullopt;
     const identity::Account account = identity::require_account(me.user_id);
     const identity::Origin origin = identity::request_origin();

@@ -1,5 +1,9 @@
 #include "request/identity.hpp"
+#include "core/api_key.hpp"
 #include "core/error.hpp"
+#include "core/json.hpp"
+#include "core/permission.hpp"
+#include "identity/api_keys.hpp"
 #include "identity/tokens.hpp"
 #include "pg/args.hpp"
 #include "pg/cache.hpp"
@@ -12,17 +16,48 @@ namespace {
 constinit pg::TransactionLocal<Identity> identity;
 constinit pg::Invalidation session_changes{"sessions_inval"};
 
-constinit pg::Statement find_session{"SELECT s.status = 'active' AND s.expires_at > pg_catalog.statement_timestamp()"
+constinit pg::Statement find_session{"SELECT s.status = 'active' AND s.expires_at > pg_catalog.statement_timestamp(),"
+                                     " s.assurance_level::pg_catalog.int4"
                                      " FROM usher.sessions s WHERE s.id = $1 AND s.user_id = $2",
                                      pg::Access::latest};
 constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id = $1", pg::Access::latest};
 
 // What is committed now counts, also under REPEATABLE READ: a thief's long transaction ends when the session does.
-bool is_alive(const Identity &who) {
+bool is_alive(Identity &who) {
+    if (who.is_api_key) return identity::is_api_key_alive(who.api_key_id);
     const pg::AsOwner owner;
-    const pg::Rows rows = who.has_session ? find_session.run({pg::uuid(who.session_id), pg::uuid(who.user_id)})
-                                          : find_user.run({pg::uuid(who.user_id)});
-    return !rows.empty() && rows.front().boolean(0);
+    if (!who.has_session) {
+        const pg::Rows users = find_user.run({pg::uuid(who.user_id)});
+        return !users.empty() && users.front().boolean(0);
+    }
+    const pg::Rows sessions = find_session.run({pg::uuid(who.session_id), pg::uuid(who.user_id)});
+    if (sessions.empty() || !sessions.front().boolean(0)) return false;
+    who.session_level = sessions.front().int4(1);
+    return true;
+}
+
+std::string authenticate_api_key(std::string_view text) {
+    const std::uint64_t checked = session_changes.generation(); // before the look, as below
+    const identity::CheckedApiKey key = identity::check_api_key(text);
+    if (key.error != nullptr) return key.error;
+    Identity who;
+    who.user_id = key.user_id;
+    who.is_api_key = true;
+    who.api_key_id = key.id;
+    who.key_permissions = pg::keep_for_transaction(key.permissions);
+    who.expires_at = key.expires_at;
+    who.claims = pg::keep_for_transaction(key.claims);
+    who.checked = checked;
+    identity.set(who);
+    return {};
+}
+
+/// The level that a token was issued with: its acr claim, "aal1" or "aal2".
+std::int32_t level_of_claims(std::string_view claims) {
+    json::Document document;
+    if (!document.parse(claims)) return 1;
+    const auto acr = document.root().find("acr");
+    return acr && acr->equals("aal2") ? 2 : 1;
 }
 } // namespace
 
@@ -45,6 +80,36 @@ const Identity &require() {
                 "Call usher.authenticate() with an access token in this transaction.");
 }
 
+const Identity &require_person() {
+    const Identity &who = require();
+    if (who.is_api_key)
+        throw Error(errc::session_required, "an API key cannot do this", {},
+                    "Log in as the user, or use an access token of a session.");
+    return who;
+}
+
+bool key_allows(const Uuid &user_id, std::string_view name) {
+    const Identity *const who = current();
+    if (who == nullptr || !who->is_api_key || who->user_id != user_id) return true;
+    const auto asked = permission::parse(name);
+    if (!asked) return false;
+    for (std::string_view left = who->key_permissions; !left.empty();) {
+        const std::size_t end = std::min(left.find(' '), left.size());
+        const auto given = permission::parse(left.substr(0, end));
+        if (given && permission::covers(*given, *asked)) return true;
+        left.remove_prefix(std::min(end + 1, left.size()));
+    }
+    return false;
+}
+
+bool stands_for_whole(const Uuid &user_id) { return key_allows(user_id, "*:*"); }
+
+std::int32_t assurance_level() {
+    const Identity *const who = current();
+    if (who == nullptr) return 0;
+    return who->has_session ? std::min(who->session_level, level_of_claims(who->claims)) : 1;
+}
+
 void forget() {
     Identity nobody{};
     nobody.revoked = true;
@@ -52,6 +117,7 @@ void forget() {
 }
 
 std::string authenticate(std::string_view access_token) {
+    if (looks_like_api_key(access_token)) return authenticate_api_key(access_token);
     const identity::CheckedToken token = identity::check_token(access_token);
     if (!token.ok()) return token.error;
     Identity who;
@@ -94,3 +160,28 @@ USHER_FUNCTION(usher_request_current_claims) {
     const request::Identity *const who = request::current();
     return who == nullptr ? pg::null_result(fcinfo) : pg::result(pg::jsonb(who->claims));
 }
+
+USHER_FUNCTION(usher_request_current_api_key_id) {
+    const request::Identity *const who = request::current();
+    return who == nullptr || !who->is_api_key ? pg::null_result(fcinfo) : pg::result(pg::uuid(who->api_key_id));
+}
+
+USHER_FUNCTION(usher_request_current_assurance_level) {
+    const std::int32_t level = request::assurance_level();
+    return level == 0 ? pg::null_result(fcinfo) : pg::result(pg::int4(level));
+}
+
+/// usher.require_assurance_level(level)
+USHER_FUNCTION(usher_request_require_assurance_level) {
+    const std::int32_t wanted = pg::Args(fcinfo).int4(0);
+    if (wanted < 1 || wanted > 2) throw Error(errc::invalid_argument, "level must be 1 or 2");
+    (void)request::require();
+    if (request::assurance_level() < wanted)
+        throw Error(errc::insufficient_user_authentication, "a second factor is required",
+                    R"({"acr_values": "aal)" + std::to_string(wanted) + "\"}",
+                    "Call usher.verify_second_factor() and use the access token that it returns.");
+    return pg::null_result(fcinfo);
+}
+
+/// usher._require_person()
+USHER_FUNCTION(usher_request_require_person) { return pg::result(pg::uuid(request::require_person().user_id)); }

@@ -13,6 +13,10 @@ struct Identity {
     Uuid user_id;
     bool has_session = false; // tokens of issue_token() may stand for a user without a session
     Uuid session_id;
+    std::int32_t session_level = 1; // what the session's row says; see assurance_level()
+    bool is_api_key = false;        // a machine with an API key of the user
+    Uuid api_key_id;
+    std::string_view key_permissions; // what the key may do, separated by spaces
     Instant expires_at = 0;
     std::string_view claims;   // the token's claims, JSON text
     std::uint64_t checked = 0; // generation of the sessions cache at the last check
@@ -27,8 +31,21 @@ bool is_lost();
 /// As current(), but throws 28000 when there is none.
 const Identity &require();
 
-/// Verifies the token and makes its user the identity of this transaction. Returns an error code (errc name) instead of
-/// throwing when the token is not good; empty on success.
+/// As require(), but throws US103 for an API key: for what only the user himself may do, whatever his machines may.
+const Identity &require_person();
+
+/// May the current identity use this permission of the user, if the user has it? No for an API key that was not given
+/// it; else yes. Every answer about permissions of a user asks this first.
+bool key_allows(const Uuid &user_id, std::string_view permission);
+/// Does the current identity stand for the whole user? Not an API key, unless it was given *:*.
+bool stands_for_whole(const Uuid &user_id);
+
+/// Authenticator assurance level of the current identity: 1, or 2 after a second factor. A token never counts for more
+/// than it was issued with, nor for more than its session has now. 0 without identity.
+std::int32_t assurance_level();
+
+/// Verifies the token or API key and makes its user the identity of this transaction. Returns an error code (errc name)
+/// instead of throwing when the token is not good; empty on success.
 std::string authenticate(std::string_view access_token);
 
 /// Makes the rest of the transaction nobody's, until the next authenticate(): an HTTP request without a token is

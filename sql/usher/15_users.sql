@@ -114,7 +114,7 @@ COMMENT ON TABLE usher.login_attempts IS 'Every login attempt, good or bad.';
 COMMENT ON COLUMN usher.login_attempts.email IS
     'The name that was given: e-mail address or username. "?" when it is neither of an account nor shaped like an e-mail address: people type passwords there.';
 COMMENT ON COLUMN usher.login_attempts.failure_reason IS
-    'unknown_user, wrong_password, no_password, account_locked, network_locked, reset_required, account_inactive, email_not_verified, busy.';
+    'unknown_user, wrong_password, no_password, account_locked, network_locked, reset_required, account_inactive, email_not_verified, busy; second_factor_required (the password was right), wrong_code, code_reused.';
 SELECT pg_catalog.pg_extension_config_dump('usher.login_attempts', '');
 
 CREATE TABLE usher.identities (

@@ -44,7 +44,7 @@ SELECT pg_catalog.pg_extension_config_dump('usher.sessions', '');
 -- The cache of live sessions (extension/request/identity.cpp) watches this table. New sessions and refreshes do not disturb it.
 CREATE TABLE usher.sessions_inval ();
 COMMENT ON TABLE usher.sessions_inval IS 'Always empty: carries the invalidation of cached sessions to all backends and standbys.';
-CREATE TRIGGER sessions_invalidate AFTER UPDATE OF id, user_id, status OR DELETE OR TRUNCATE ON usher.sessions
+CREATE TRIGGER sessions_invalidate AFTER UPDATE OF id, user_id, status, assurance_level OR DELETE OR TRUNCATE ON usher.sessions
     FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
 ALTER TABLE usher.sessions ENABLE ALWAYS TRIGGER sessions_invalidate;
 CREATE TRIGGER users_invalidate_sessions AFTER UPDATE OF id, status OR DELETE OR TRUNCATE ON usher.users

@@ -5,7 +5,7 @@ CREATE FUNCTION usher.authenticate(access_token text) RETURNS uuid
     AS 'MODULE_PATHNAME', 'usher_request_authenticate';
 REVOKE ALL ON FUNCTION usher.authenticate(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.authenticate(text) IS
-    'Verifies an access token and makes its user the identity of this transaction; returns the user''s id. Raises 28000 when the token is malformed, expired or revoked, with the code in DETAIL. Ends with the transaction and with ROLLBACK TO.';
+    'Verifies an access token or an API key and makes its user the identity of this transaction; returns the user''s id. Raises 28000 when it is malformed, expired or revoked, with the code in DETAIL. Ends with the transaction and with ROLLBACK TO.';
 
 CREATE FUNCTION usher.current_user_id() RETURNS uuid
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -27,6 +27,33 @@ CREATE FUNCTION usher.current_claims() RETURNS jsonb
 REVOKE ALL ON FUNCTION usher.current_claims() FROM PUBLIC;
 COMMENT ON FUNCTION usher.current_claims() IS
     'All claims of the access token of this transaction; NULL without identity. For decisions use usher.has_permission(): it reads tables, not claims.';
+
+CREATE FUNCTION usher.current_api_key_id() RETURNS uuid
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_request_current_api_key_id';
+REVOKE ALL ON FUNCTION usher.current_api_key_id() FROM PUBLIC;
+COMMENT ON FUNCTION usher.current_api_key_id() IS
+    'The API key by which somebody acts in this transaction; NULL without identity or when it came from an access token.';
+
+CREATE FUNCTION usher.current_assurance_level() RETURNS integer
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_request_current_assurance_level';
+REVOKE ALL ON FUNCTION usher.current_assurance_level() FROM PUBLIC;
+COMMENT ON FUNCTION usher.current_assurance_level() IS
+    'How well the current user has proved who he is: 1, or 2 after a second factor (NIST SP 800-63B). For policies: USING (usher.current_assurance_level() >= 2). What the access token was issued with, or less when the session counts for less by now. 1 for API keys; NULL without identity.';
+
+CREATE FUNCTION usher.require_assurance_level(level integer) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_request_require_assurance_level';
+REVOKE ALL ON FUNCTION usher.require_assurance_level(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.require_assurance_level(integer) IS
+    'Raises US102 unless current_assurance_level() is at least this (1 or 2), 28000 without identity. Over HTTP: 401 with error="insufficient_user_authentication" (RFC 9470).';
+
+CREATE FUNCTION usher._require_person() RETURNS uuid
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_request_require_person';
+REVOKE ALL ON FUNCTION usher._require_person() FROM PUBLIC;
+COMMENT ON FUNCTION usher._require_person() IS 'The current user, for what an API key must not do: 28000 without identity, US103 for an API key.';
 
 CREATE FUNCTION usher.set_request_context(client_ip inet DEFAULT NULL, user_agent text DEFAULT NULL, correlation_id text DEFAULT NULL)
     RETURNS void

@@ -12,12 +12,12 @@ COMMENT ON FUNCTION usher.register_user(text, text, text, text, text, text, json
     'Makes an account, gives it usher.default_role, publishes user.registered, and user.email_verification_requested with the token to mail. error: email_taken, username_taken, invalid_email, invalid_username, invalid_name, invalid_phone, invalid_metadata, or why the password is refused.';
 
 CREATE FUNCTION usher.login(identifier text, password text, device jsonb DEFAULT '{}', OUT error text, OUT user_id uuid, OUT session_id uuid,
-    OUT access_token text, OUT token_type text, OUT expires_in integer, OUT refresh_token text, OUT retry_after integer)
+    OUT access_token text, OUT token_type text, OUT expires_in integer, OUT refresh_token text, OUT retry_after integer, OUT challenge text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_identity_login';
 REVOKE ALL ON FUNCTION usher.login(text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.login(text, text, jsonb) IS
-    'Checks e-mail address or username and password, and starts a session. error: invalid_credentials whatever is wrong with them; email_not_verified only after the right password; busy. Commit after a refusal too, so that it counts. device describes the client and may hold a "fingerprint".';
+    'Checks e-mail address or username and password, and starts a session. error: invalid_credentials whatever is wrong with them; email_not_verified only after the right password; second_factor_required, with a challenge for login_second_factor(); busy. Commit after a refusal too, so that it counts. device describes the client and may hold a "fingerprint".';
 
 CREATE FUNCTION usher.refresh_session(OUT error text, OUT user_id uuid, OUT session_id uuid, OUT access_token text, OUT token_type text,
     OUT expires_in integer, INOUT refresh_token text, OUT retry_after integer)

@@ -7,6 +7,9 @@ DECLARE
     me constant uuid := usher.current_user_id();
 BEGIN
     IF coalesce(_own_or_managed.user_id, me) = me THEN
+        IF usher.current_api_key_id() IS NOT NULL THEN -- the account itself is not what a machine's key is for
+            PERFORM usher.require_permission('user:manage');
+        END IF;
         RETURN me;
     END IF;
     IF _own_or_managed.user_id IS NULL THEN
@@ -18,7 +21,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION usher._own_or_managed(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._own_or_managed(uuid) IS
-    'The user that a call is about: the current one when NULL; another one only for those who may manage him (42501).';
+    'The user that a call is about: the current one when NULL; another one only for those who may manage him (42501). An API key needs user:manage in both cases.';
 
 CREATE FUNCTION usher._raise_unknown_user(user_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -72,9 +75,12 @@ BEGIN
           AND t.purpose = coalesce(_end_one_time_tokens.purpose, t.purpose)
         RETURNING t.event_id)
     UPDATE usher.events e SET payload = e.payload - 'token' FROM ended WHERE e.id = ended.event_id;
+    IF _end_one_time_tokens.purpose IS NULL THEN
+        PERFORM usher._end_one_time_codes(_end_one_time_tokens.user_id);
+    END IF;
 END $$;
 REVOKE ALL ON FUNCTION usher._end_one_time_tokens(uuid, text) FROM PUBLIC;
-COMMENT ON FUNCTION usher._end_one_time_tokens(uuid, text) IS 'Ends the open one-time tokens of a user and cuts them out of their events.';
+COMMENT ON FUNCTION usher._end_one_time_tokens(uuid, text) IS 'Ends the open one-time tokens of a user, of one purpose or all and then codes too, and cuts them out of their events.';
 
 CREATE FUNCTION usher._follow_user_email() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -82,6 +88,7 @@ AS $$
 BEGIN
     PERFORM usher._end_one_time_tokens(NEW.id, 'password_reset');
     PERFORM usher._end_one_time_tokens(NEW.id, 'email_verification');
+    PERFORM usher._end_one_time_codes(NEW.id);
     RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION usher._follow_user_email() FROM PUBLIC;
@@ -165,7 +172,7 @@ DECLARE
     owner uuid;
 BEGIN
     SELECT s.user_id INTO owner FROM usher.sessions s WHERE s.id = revoke_session.session_id;
-    IF owner IS NULL OR owner IS DISTINCT FROM usher.current_user_id() THEN
+    IF owner IS NULL OR owner IS DISTINCT FROM usher.current_user_id() OR usher.current_api_key_id() IS NOT NULL THEN
         IF usher.current_user_id() IS NULL OR usher.has_permission('user:manage') THEN
             PERFORM usher.require_permission('user:manage', owner);
         ELSE
@@ -328,7 +335,7 @@ AS $$
 DECLARE
     me usher.user_details;
 BEGIN
-    me := usher._user_details(usher._own_or_managed(NULL));
+    me := usher._user_details(coalesce(usher.current_user_id(), usher._own_or_managed(NULL))); -- the latter only to raise
     user_id := me.user_id;
     email := me.email;
     email_verified := me.email_verified;

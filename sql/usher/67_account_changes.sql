@@ -165,6 +165,11 @@ BEGIN
     DELETE FROM usher.password_history h WHERE h.user_id = target;
     DELETE FROM usher.identities i WHERE i.user_id = target;
     DELETE FROM usher.one_time_tokens t WHERE t.user_id = target;
+    DELETE FROM usher.one_time_codes c WHERE c.user_id = target;
+    DELETE FROM usher.login_challenges c WHERE c.user_id = target;
+    DELETE FROM usher.second_factors f WHERE f.user_id = target;
+    DELETE FROM usher.recovery_codes r WHERE r.user_id = target;
+    DELETE FROM usher.api_keys k WHERE k.user_id = target;
     DELETE FROM usher.sessions s WHERE s.user_id = target;
     DELETE FROM usher.user_roles r WHERE r.user_id = target;
     DELETE FROM usher.user_permissions p WHERE p.user_id = target;
@@ -173,7 +178,7 @@ BEGIN
     -- That there was consent, and to what, stays provable; from where is personal.
     UPDATE usher.consents c SET client_ip = NULL, user_agent = NULL, evidence = '{}', withdrawn_at = coalesce(c.withdrawn_at, now())
     WHERE c.user_id = target;
-    UPDATE usher.events e SET payload = e.payload - '{email,name,token}'::text[] WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
+    UPDATE usher.events e SET payload = e.payload - '{email,name,token,code}'::text[] WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
 END $$;
 REVOKE ALL ON FUNCTION usher.erase_user(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.erase_user(uuid) IS
@@ -193,10 +198,14 @@ BEGIN
         'roles', coalesce((SELECT jsonb_agg(jsonb_build_object('role', r.name, 'scope', ur.scope, 'assigned_at', ur.assigned_at,
                                                                'expires_at', ur.expires_at) ORDER BY ur.assigned_at, r.name)
                            FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id WHERE ur.user_id = target), '[]'),
-        'identities', coalesce((SELECT jsonb_agg(to_jsonb(i) - 'user_id' ORDER BY i.created_at) FROM usher.identities i WHERE i.user_id = target), '[]'),
+        'identities', coalesce((SELECT jsonb_agg(to_jsonb(i) - '{user_id,access_token,refresh_token}'::text[] ORDER BY i.created_at) FROM usher.identities i WHERE i.user_id = target), '[]'),
         'sessions', coalesce((SELECT jsonb_agg(to_jsonb(s) - '{user_id,refresh_token_hash,parent_token_hash,rotation_key,generation,generation_step}'::text[]
                                                ORDER BY s.created_at)
                               FROM usher.sessions s WHERE s.user_id = target), '[]'),
+        'second_factors', coalesce((SELECT jsonb_agg(to_jsonb(f) - '{user_id,secret,last_used_step}'::text[] ORDER BY f.created_at)
+                                    FROM usher.second_factors f WHERE f.user_id = target), '[]'),
+        'api_keys', coalesce((SELECT jsonb_agg(to_jsonb(k) - '{user_id,key_hash}'::text[] ORDER BY k.created_at)
+                              FROM usher.api_keys k WHERE k.user_id = target), '[]'),
         'consents', coalesce((SELECT jsonb_agg(to_jsonb(c) - 'user_id' ORDER BY c.given_at) FROM usher.consents c WHERE c.user_id = target), '[]'),
         'login_attempts', coalesce((SELECT jsonb_agg(to_jsonb(a) - '{user_id,retry_after}'::text[] ORDER BY a.attempted_at)
                                     FROM usher.login_attempts a WHERE a.user_id = target), '[]'),
@@ -383,6 +392,31 @@ BEGIN
     task := 'one_time_tokens_removed';
     DELETE FROM usher.one_time_tokens t
     WHERE t.id IN (SELECT x.id FROM usher.one_time_tokens x WHERE x.expires_at < now() - kept ORDER BY x.expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'one_time_codes_ended';
+    WITH ended AS (
+        UPDATE usher.one_time_codes c SET ended_at = now()
+        WHERE c.id IN (SELECT x.id FROM usher.one_time_codes x WHERE x.used_at IS NULL AND x.ended_at IS NULL AND x.expires_at <= now()
+                       ORDER BY x.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
+        RETURNING c.event_id), cut AS (
+        UPDATE usher.events e SET payload = e.payload - 'code' FROM ended WHERE e.id = ended.event_id)
+    SELECT count(*) INTO affected FROM ended;
+    RETURN NEXT;
+    task := 'one_time_codes_removed';
+    DELETE FROM usher.one_time_codes c
+    WHERE c.id IN (SELECT x.id FROM usher.one_time_codes x WHERE x.expires_at < now() - kept ORDER BY x.expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'login_challenges_removed';
+    DELETE FROM usher.login_challenges c
+    WHERE c.id IN (SELECT x.id FROM usher.login_challenges x WHERE x.expires_at < now() ORDER BY x.expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+    task := 'pending_second_factors_removed';
+    DELETE FROM usher.second_factors f
+    WHERE f.id IN (SELECT x.id FROM usher.second_factors x WHERE x.confirmed_at IS NULL AND x.created_at < now() - interval '1 day'
+                   LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS affected = ROW_COUNT;
     RETURN NEXT;
     task := 'login_attempts_removed';

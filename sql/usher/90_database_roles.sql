@@ -27,7 +27,8 @@ BEGIN ATOMIC
     VALUES
     -- Who is asking, and what they may: safe for everybody who can connect as an application.
     ('function', '{application,gateway,admin}'::text[],
-     'authenticate set_request_context current_user_id current_session_id current_claims verify_token jwks
+     'authenticate set_request_context current_user_id current_session_id current_api_key_id current_claims
+      current_assurance_level require_assurance_level verify_token jwks
       has_permission has_permission_somewhere has_role user_has_permission user_has_role can_manage require_permission
       check_access explain_access list_permissions list_user_roles'),
     -- Accounts and sessions. What touches somebody else's account checks the permission of the identity itself.
@@ -36,6 +37,9 @@ BEGIN ATOMIC
       verify_email request_email_verification request_email_change request_password_reset reset_password change_password
       get_me get_user find_user list_users update_profile set_user_tier export_user user_reference user_references lock_user_reference
       set_password unlock_user deactivate_user reactivate_user delete_user restore_user erase_user
+      enroll_totp confirm_totp verify_second_factor login_second_factor regenerate_recovery_codes remove_second_factor
+      reset_second_factors list_second_factors create_api_key list_api_keys revoke_api_key
+      request_login_code login_with_code request_verification_code verify_email_code
       link_identity unlink_identity list_identities record_consent withdraw_consent list_consents'),
     ('function', '{application,gateway,auditor,admin}', 'list_login_attempts'),
     -- Administration, guarded in the same way.
