@@ -16,6 +16,23 @@ constexpr std::size_t max_name = 100, max_key = 255;
 constinit pg::Statement insert_event{
     "INSERT INTO usher.events (id, event, payload, key, causation_id, depth, user_id, correlation_id)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+// A second one with the same dedupe key waits for the end of the transaction that has the first.
+constinit pg::Statement insert_once{
+    "INSERT INTO usher.events (id, event, payload, key, causation_id, depth, user_id, correlation_id, dedupe_key)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    " ON CONFLICT (event, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING"};
+constinit pg::Statement find_duplicate{
+    "SELECT e.id FROM usher.events e WHERE e.event OPERATOR(pg_catalog.=) $1 AND e.dedupe_key OPERATOR(pg_catalog.=) $2"
+    " FOR NO KEY UPDATE"};
+// The deliveries are locked first: nobody may claim one while the payload changes.
+constinit pg::Statement lock_deliveries{
+    "SELECT d.attempts FROM usher.deliveries d WHERE d.event_id OPERATOR(pg_catalog.=) $1"
+    " ORDER BY d.consumer FOR UPDATE"};
+constinit pg::Statement replace_payload{
+    "UPDATE usher.events SET payload = $2, created_at = pg_catalog.clock_timestamp(), user_id = $3, correlation_id = $4"
+    " WHERE id OPERATOR(pg_catalog.=) $1"};
+constinit pg::Statement release_dedupe_key{
+    "UPDATE usher.events SET dedupe_key = NULL WHERE id OPERATOR(pg_catalog.=) $1"};
 constinit pg::Statement insert_deliveries{"INSERT INTO usher.deliveries (event_id, consumer, event, key)"
                                           " SELECT $1, c.consumer, $3, $4 FROM pg_catalog.unnest($2) AS c (consumer)"};
 constinit pg::Statement notify{
@@ -81,12 +98,43 @@ void call_handler(const Subscription &subscription, Datum event, Datum payload) 
     });
 }
 
-Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::string_view> key) {
+/// What makes an event unique, and what happens to the second one.
+struct Dedupe {
+    std::string_view key;
+    bool replaces = false;
+};
+
+/// Writes the event unless there is one with the same dedupe key that takes its place; that one's id then.
+std::optional<Uuid> insert_unless_known(std::span<const pg::Param> columns, const Dedupe &dedupe) {
+    std::vector<pg::Param> params(columns.begin(), columns.end());
+    const pg::Param event = params[1], payload = params[2], user = params[6], correlation = params[7];
+    params.push_back(pg::text(dedupe.key));
+    for (;;) {
+        if (insert_once.run(params).processed() > 0) return std::nullopt;
+        const pg::Rows found = find_duplicate.run({event, pg::text(dedupe.key)});
+        if (found.empty()) continue; // retired just now
+        const Uuid id = found.front().uuid(0);
+        if (!dedupe.replaces) return id;
+        const pg::Rows deliveries = lock_deliveries.run({pg::uuid(id)});
+        bool waits = !deliveries.empty();
+        for (std::size_t i = 0; i < deliveries.size(); ++i) waits = waits && deliveries[i].int4(0) == 0;
+        if (waits) {
+            replace_payload.run({pg::uuid(id), payload, user, correlation});
+            return id;
+        }
+        release_dedupe_key.run({pg::uuid(id)}); // somebody has seen it: the new one is another event
+    }
+}
+
+Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::string_view> key,
+                   const std::optional<Dedupe> &dedupe = std::nullopt) {
     if (!is_event_name(event))
         throw Error(errc::invalid_argument,
                     "event must be words of a-z, 0-9 and _ joined by dots, at most 100 characters");
     if (key && (key->empty() || key->size() > max_key))
         throw Error(errc::invalid_argument, "key must have 1 to 255 bytes");
+    if (dedupe && (dedupe->key.empty() || dedupe->key.size() > max_key))
+        throw Error(errc::invalid_argument, "dedupe_key must have 1 to 255 bytes");
     if (!pg::call([&] { return JB_ROOT_IS_OBJECT(DatumGetJsonbP(payload)) != 0; }))
         throw Error(errc::invalid_argument, "payload must be a JSON object");
     const int depth = running == nullptr ? 0 : running->depth + 1;
@@ -115,10 +163,18 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
     {
         const pg::AsOwner owner;
         const pg::Param key_param = pg::text_or_null(key);
-        insert_event.run({pg::uuid(frame.id), pg::text(event), pg::datum(JSONBOID, payload), key_param,
-                          pg::uuid_or_null(running == nullptr ? nullptr : &running->id), pg::int4(depth),
-                          pg::uuid_or_null(who == nullptr ? nullptr : &who->user_id),
-                          correlation_id.empty() ? pg::null(TEXTOID) : pg::text(correlation_id)});
+        const std::array<pg::Param, 8> columns{pg::uuid(frame.id),
+                                               pg::text(event),
+                                               pg::datum(JSONBOID, payload),
+                                               key_param,
+                                               pg::uuid_or_null(running == nullptr ? nullptr : &running->id),
+                                               pg::int4(depth),
+                                               pg::uuid_or_null(who == nullptr ? nullptr : &who->user_id),
+                                               correlation_id.empty() ? pg::null(TEXTOID) : pg::text(correlation_id)};
+        if (!dedupe)
+            insert_event.run(columns);
+        else if (const std::optional<Uuid> known = insert_unless_known(columns, *dedupe))
+            return *known;
         if (!async.empty()) {
             insert_deliveries.run({pg::uuid(frame.id), pg::text_array(async), pg::text(event), key_param});
             if (guc::notify_events) notify.run({pg::text_array(async)});
@@ -168,12 +224,19 @@ bool run_handler(const Uuid &event_id, std::string_view consumer) {
 
 using namespace usher;
 
-/// usher.publish(event, payload, key)
+/// usher.publish(event, payload, key, dedupe_key, dedupe)
 USHER_FUNCTION(usher_events_publish) {
     const pg::Args args(fcinfo);
     const std::string_view event = args.text(0);
     if (args.is_null(1)) args.refuse_null(1);
-    return pg::result(pg::uuid(events::publish_jsonb(event, PG_GETARG_DATUM(1), args.optional_text(2))));
+    std::optional<events::Dedupe> dedupe;
+    if (const std::optional<std::string_view> key = args.optional_text(3)) {
+        const std::string_view mode = args.text(4);
+        if (mode != "ignore" && mode != "replace")
+            throw Error(errc::invalid_argument, "dedupe must be ignore or replace");
+        dedupe = {*key, mode == "replace"};
+    }
+    return pg::result(pg::uuid(events::publish_jsonb(event, PG_GETARG_DATUM(1), args.optional_text(2), dedupe)));
 }
 
 /// usher._run_event_handler(event_id, consumer)

@@ -14,10 +14,6 @@ constinit int flush_count = 0;
 constinit pg::Statement find_extension{"SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'usher'"};
 constinit pg::Statement run_maintenance{"SELECT count(*) FROM usher.run_maintenance()"};
 
-void run_flushes() {
-    for (int i = 0; i < flush_count; ++i) flushes[i]();
-}
-
 // One job in one transaction. An ERROR takes back the job, is logged, and the worker goes on.
 void run_job(const char *activity, void (*job)()) {
     pg::call([&] {
@@ -42,6 +38,11 @@ void run_job(const char *activity, void (*job)()) {
     });
 }
 
+// Each in a transaction of its own: one feature's trouble is not the others'.
+void run_flushes() {
+    for (int i = 0; i < flush_count; ++i) run_job("flushing counters", flushes[i]);
+}
+
 void keep_up() {
     TimestampTz next_maintenance = 0;
     while (!ShutdownRequestPending) {
@@ -55,14 +56,14 @@ void keep_up() {
                 ProcessConfigFile(PGC_SIGHUP);
             }
         });
-        if (flush_count > 0) run_job("flushing counters", run_flushes);
+        run_flushes();
         const TimestampTz now = GetCurrentTimestamp();
         if (now < next_maintenance) continue;
         next_maintenance =
             TimestampTzPlusMilliseconds(now, static_cast<std::int64_t>(guc::maintenance_interval) * 1000);
         run_job("maintenance", [] { run_maintenance.run(); });
     }
-    if (flush_count > 0) run_job("flushing counters", run_flushes); // a clean stop forgets nothing
+    run_flushes(); // a clean stop forgets nothing
 }
 } // namespace
 

@@ -5,6 +5,7 @@ CREATE TABLE usher.events (
     event text NOT NULL CHECK (event <> '' AND octet_length(event) <= 100),
     payload jsonb NOT NULL CHECK (jsonb_typeof(payload) = 'object'),
     key text CHECK (octet_length(key) BETWEEN 1 AND 255),
+    dedupe_key text CHECK (octet_length(dedupe_key) BETWEEN 1 AND 255),
     causation_id uuid,
     depth integer NOT NULL DEFAULT 0 CHECK (depth >= 0),
     user_id uuid,
@@ -12,10 +13,12 @@ CREATE TABLE usher.events (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX events_event_idx ON usher.events (event, id);
+CREATE UNIQUE INDEX events_dedupe_key_idx ON usher.events (event, dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX events_created_at_idx ON usher.events (created_at);
 COMMENT ON TABLE usher.events IS
     'Every event, written by the transaction that made it true. One-time tokens travel to the mailer in payloads, so nobody but the owner of the extension reads it.';
 COMMENT ON COLUMN usher.events.key IS 'Async consumers get events with the same key one after the other, in order.';
+COMMENT ON COLUMN usher.events.dedupe_key IS 'At most one event of a name has it: publishing again is ignored, or replaces what nobody has claimed yet.';
 COMMENT ON COLUMN usher.events.causation_id IS 'The event whose handler published this one.';
 COMMENT ON COLUMN usher.events.depth IS 'Length of the chain of causes; bounded, so that handlers cannot run in a circle.';
 COMMENT ON COLUMN usher.events.user_id IS 'The identity of the publishing transaction.';
@@ -74,12 +77,13 @@ CREATE TRIGGER subscriptions_invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUN
     FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('events_inval');
 ALTER TABLE usher.subscriptions ENABLE ALWAYS TRIGGER subscriptions_invalidate;
 
-CREATE FUNCTION usher.publish(event text, payload jsonb DEFAULT '{}', key text DEFAULT NULL) RETURNS uuid
+CREATE FUNCTION usher.publish(event text, payload jsonb DEFAULT '{}', key text DEFAULT NULL, dedupe_key text DEFAULT NULL,
+                              dedupe text DEFAULT 'ignore') RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'usher_events_publish';
-REVOKE ALL ON FUNCTION usher.publish(text, jsonb, text) FROM PUBLIC;
-COMMENT ON FUNCTION usher.publish(text, jsonb, text) IS
-    'Publishes an event in this transaction and returns its id. Sync subscribers run before it returns, in order, each as the owner of its handler; what they raise goes to the publisher. Async consumers claim it after the commit. Raises US501 when handlers publish in a circle.';
+REVOKE ALL ON FUNCTION usher.publish(text, jsonb, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.publish(text, jsonb, text, text, text) IS
+    'Publishes an event in this transaction and returns its id. Sync subscribers run before it returns, in order, each as the owner of its handler; what they raise goes to the publisher. Async consumers claim it after the commit, those with the same key one after the other. With a dedupe_key that an event of this name has already, dedupe decides: ignore returns that one and does nothing; replace gives it the new payload while no consumer has claimed it, else publishes anew. Raises US501 when handlers publish in a circle.';
 
 CREATE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
                                 max_attempts integer DEFAULT 25) RETURNS void

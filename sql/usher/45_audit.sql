@@ -90,42 +90,6 @@ REVOKE ALL ON FUNCTION usher._prepare_audit_partition(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._prepare_audit_partition(regclass) IS 'Gives a partition of the audit log its indexes and its protection.';
 SELECT usher._prepare_audit_partition('usher.audit_logs_default');
 
-CREATE FUNCTION usher._maintain_audit_partitions(months_ahead integer DEFAULT 3) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET timezone = 'UTC'
-AS $$
-DECLARE
-    month timestamptz := date_trunc('month', clock_timestamp());
-    until timestamptz;
-    name text;
-    made integer := 0;
-BEGIN
-    PERFORM pg_advisory_xact_lock('usher.audit_logs'::regclass::oid::integer, 1);
-    FOR ahead IN 0 .. months_ahead LOOP
-        until := month + interval '1 month';
-        name := 'audit_logs_' || to_char(month, 'YYYY_MM');
-        IF to_regclass('usher.' || name) IS NULL THEN
-            EXECUTE format('CREATE TABLE usher.%I (LIKE usher.audit_logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
-            -- Rows of a month that has begun lie in the default partition: they move, or ATTACH would refuse. Nobody else may
-            -- add one meanwhile. Writers wait before they choose a partition: one that waited for the lock of the default
-            -- partition would go on with its choice, which is wrong by then.
-            LOCK TABLE usher.audit_logs IN ACCESS EXCLUSIVE MODE;
-            EXECUTE format('WITH moved AS (DELETE FROM usher.audit_logs_default WHERE created_at >= $1 AND created_at < $2 RETURNING *) '
-                           'INSERT INTO usher.%I SELECT * FROM moved', name) USING month, until;
-            EXECUTE format('ALTER TABLE usher.audit_logs ATTACH PARTITION usher.%I FOR VALUES FROM (%L) TO (%L)', name, month, until);
-            PERFORM usher._prepare_audit_partition(format('usher.%I', name)::regclass);
-            made := made + 1;
-        END IF;
-        month := until;
-    END LOOP;
-    RETURN made;
-END
-$$;
-REVOKE ALL ON FUNCTION usher._maintain_audit_partitions(integer) FROM PUBLIC;
-COMMENT ON FUNCTION usher._maintain_audit_partitions(integer) IS
-    'Makes the partitions of this month and of those ahead, moving rows that waited in the default partition; returns how many. Called by usher.run_maintenance().';
-
 CREATE FUNCTION usher.log_event(
     event_type text,
     data jsonb DEFAULT '{}',
@@ -141,3 +105,11 @@ CREATE FUNCTION usher.log_event(
 REVOKE ALL ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text) IS
     'Writes an event of the application into the audit log, with actor, session, address and correlation id of this transaction; returns its id.';
+
+CREATE FUNCTION usher.log_read(resource_type text, resource_id text DEFAULT NULL, data jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_audit_log_read';
+REVOKE ALL ON FUNCTION usher.log_read(text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.log_read(text, text, jsonb) IS
+    'Writes data.read into the audit log, also in a transaction that is read only; does nothing unless usher.audit_reads is on, nor on a standby. get_user(), find_user(), list_users(), export_user() and the questions to the audit log call it; an application calls it in its own functions that hand out personal data.';

@@ -107,6 +107,8 @@ BEGIN
     IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
         PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
     END IF;
+    PERFORM usher.log_read('audit_log', NULL, jsonb_strip_nulls(jsonb_build_object('actor_id', actor_id, 'event_type', event_type,
+        'resource_type', resource_type, 'resource_id', resource_id, 'correlation_id', correlation_id, 'since', since, 'until', until)));
     -- Only the conditions that are asked for: each finds its index.
     RETURN QUERY EXECUTE concat_ws(' AND ', 'SELECT * FROM usher.audit_logs l WHERE true',
             CASE WHEN actor_id IS NOT NULL THEN 'l.actor_id = $1' END,
@@ -145,6 +147,7 @@ BEGIN
     END IF;
     wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
     kind := usher._audit_resource(relation);
+    PERFORM usher.log_read(kind, wanted, '{"question": "row_history"}');
     RETURN QUERY
         SELECT l.id, l.created_at, l.action, l.actor_id, l.actor_name, l.old_values, l.new_values, l.correlation_id, l.transaction_id
         FROM usher.audit_logs l
@@ -177,6 +180,7 @@ BEGIN
     END IF;
     key := usher._audit_key(relation, key);
     wanted := usher._audit_resource_id(relation, key);
+    PERFORM usher.log_read(kind, wanted, '{"question": "row_as_of"}');
 
     SELECT l.id, l.new_values INTO start_id, whole FROM usher.audit_logs l
         WHERE l.resource_type = kind AND l.source = 'trigger' AND l.created_at <= instant

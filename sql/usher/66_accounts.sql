@@ -292,7 +292,7 @@ REVOKE ALL ON FUNCTION usher._user_details(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._user_details(uuid) IS 'Reads a user without asking who wants to know.';
 
 CREATE FUNCTION usher.get_user(user_id uuid) RETURNS usher.user_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     found_user usher.user_details;
@@ -301,6 +301,7 @@ BEGIN
     IF found_user.user_id IS NULL THEN
         PERFORM usher._raise_unknown_user(get_user.user_id);
     END IF;
+    PERFORM usher.log_read('user', found_user.user_id::text);
     RETURN found_user;
 END $$;
 REVOKE ALL ON FUNCTION usher.get_user(uuid) FROM PUBLIC;
@@ -308,7 +309,7 @@ COMMENT ON FUNCTION usher.get_user(uuid) IS
     'The current user, or one that he may manage, with roles. locked_until is infinity when only a reset opens the account. Unknown: US005.';
 
 CREATE FUNCTION usher.find_user(identifier text) RETURNS usher.user_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     found_id uuid;
@@ -321,6 +322,7 @@ BEGIN
     ELSE
         SELECT u.id INTO found_id FROM usher.users u WHERE lower(u.username::text) = lower(btrim(identifier));
     END IF;
+    PERFORM usher.log_read('user', found_id::text);
     RETURN usher._user_details(found_id);
 END $$;
 REVOKE ALL ON FUNCTION usher.find_user(text) FROM PUBLIC;
@@ -365,13 +367,14 @@ COMMENT ON FUNCTION usher.get_me() IS
 
 CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text DEFAULT NULL, after_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
     RETURNS TABLE (user_id uuid, email text, username text, name text, status text, tier text, role text, last_login_at timestamptz, created_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM usher.require_permission('user:manage');
     IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
         PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
     END IF;
+    PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(jsonb_build_object('status', only_status, 'tier', only_tier, 'after_id', after_id, 'max_rows', max_rows)));
     RETURN QUERY
     SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, usher._primary_role(u.id), u.last_login_at, u.created_at
     FROM usher.users u

@@ -191,6 +191,7 @@ DECLARE
     target constant uuid := usher._own_or_managed(export_user.user_id);
     document jsonb;
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"export": true}');
     SELECT jsonb_build_object(
         'user', to_jsonb(u) - 'metadata' || jsonb_build_object('metadata', u.metadata),
         'password', (SELECT jsonb_build_object('is_set', c.password_hash IS NOT NULL, 'changed_at', c.password_changed_at)

@@ -25,14 +25,28 @@ BEGIN
     END IF;
     FOR installed IN SELECT i.extension, i.schema FROM usher._installed() i LOOP
         IF to_regprocedure(format('%I._run_maintenance(integer)', installed.schema)) IS NOT NULL THEN
-            RETURN QUERY EXECUTE format('SELECT m.task, m.affected FROM %I._run_maintenance($1) AS m', installed.schema)
-                USING run_maintenance.max_rows;
+            BEGIN
+                RETURN QUERY EXECUTE format('SELECT m.task, m.affected FROM %I._run_maintenance($1) AS m', installed.schema)
+                    USING run_maintenance.max_rows;
+            EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+                RAISE WARNING 'upkeep of % failed: % (%)', installed.extension, SQLERRM, SQLSTATE;
+                task := installed.extension || '_failed';
+                affected := NULL;
+                RETURN NEXT;
+            END;
         END IF;
     END LOOP;
+    -- Last, since it may lock the audit log: the lock is kept until the commit.
+    task := 'audit_partitions_made';
+    affected := usher._maintain_audit_partitions();
+    RETURN NEXT;
+    task := 'audit_partitions_retired';
+    affected := usher._retire_audit_partitions();
+    RETURN NEXT;
 END $$;
 REVOKE ALL ON FUNCTION usher.run_maintenance(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.run_maintenance(integer) IS
-    'Upkeep of all usher extensions in one call, at most max_rows rows of each kind: expired sessions and tokens, old attempts and events, partitions, holds. For the background worker or any scheduler; safe to call at any time.';
+    'Upkeep of all usher extensions in one call, at most max_rows rows of each kind: expired sessions and tokens, old attempts, limits and events, holds, and the months of the audit log. An extension whose part fails is told by a warning and a row <extension>_failed; the others go on. For the background worker or any scheduler; safe to call at any time.';
 
 CREATE FUNCTION usher._write_survivor(table_name text, data jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE

@@ -1,5 +1,28 @@
 -- Core's own part of upkeep, health and checks.
 
+CREATE FUNCTION usher._remove_expired_grants(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutoff CONSTANT timestamptz := now() - make_interval(days => current_setting('usher.identity_retention')::integer);
+    relation text;
+    removed bigint;
+    total bigint := 0;
+BEGIN
+    -- They stopped working at the instant of expiry; this only tidies up what a review need not see any more.
+    FOREACH relation IN ARRAY ARRAY['user_permissions', 'user_roles', 'role_permissions'] LOOP
+        EXECUTE format('DELETE FROM usher.%1$I g WHERE g.ctid IN (SELECT o.ctid FROM usher.%1$I o WHERE o.expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)', relation)
+            USING cutoff, max_rows;
+        GET DIAGNOSTICS removed = ROW_COUNT;
+        total := total + removed;
+    END LOOP;
+    RETURN total;
+END $$;
+REVOKE ALL ON FUNCTION usher._remove_expired_grants(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._remove_expired_grants(integer) IS
+    'Removes grants of roles and permissions that expired more than usher.identity_retention days ago; returns how many.';
+
 CREATE FUNCTION usher._run_maintenance(max_rows integer) RETURNS TABLE (task text, affected bigint)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -30,12 +53,16 @@ BEGIN
     affected := usher._maintain_rate_limits(max_rows);
     RETURN NEXT;
 
-    task := 'audit_partitions_made';
-    affected := usher._maintain_audit_partitions();
+    task := 'expired_grants_removed';
+    affected := usher._remove_expired_grants(max_rows);
+    RETURN NEXT;
+
+    task := 'audit_rows_removed';
+    affected := usher._remove_old_audit_rows(max_rows);
     RETURN NEXT;
 
     task := 'audit_rows_sealed';
-    affected := usher._seal_audit_log(max_rows);
+    affected := CASE WHEN current_setting('usher.audit_chain')::boolean THEN usher._seal_audit_log(max_rows) ELSE 0 END;
     RETURN NEXT;
 END $$;
 REVOKE ALL ON FUNCTION usher._run_maintenance(integer) FROM PUBLIC;

@@ -47,15 +47,16 @@ BEGIN ATOMIC
      'create_role update_role drop_role add_role_parent remove_role_parent add_role_management remove_role_management
       grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
       add_policy remove_policy enforce define_model drop_model
-      define_machine attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
+      define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
       define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes'),
     ('function', '{application,gateway,auditor,admin}', 'list_roles list_policies list_rate_limits rate_limit_hash'),
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
-     'uuid_v7 raise_error error_codes publish log_event hit_rate_limit rate_limit_key http_request openapi
-      machine_statuses machine_diagram allowed_transitions history set_updated_at'),
+     'uuid_v7 raise_error error_codes publish log_event log_read hit_rate_limit rate_limit_key http_request openapi
+      machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete restore_row'),
     ('function', '{application,admin}',
-     'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at'),
+     'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at
+      enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
     -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
     ('function', '{admin}',
      'create_password_reset create_email_verification issue_token import_password_hash rotate_signing_key list_signing_keys
@@ -66,11 +67,11 @@ BEGIN ATOMIC
     ('function', '{admin}', 'run_maintenance'),
     -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
     ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
-    ('function', '{admin}', 'enable_audit disable_audit'),
+    ('function', '{admin}', 'enable_audit disable_audit enable_entity'),
     -- Called by triggers that other functions make.
     ('function', '{admin}', 'check_transition record_transition audit_change'),
     -- Called by functions that run with the caller's own rights.
-    ('function', '{application,gateway,admin}', '_check_attachment _machine_trigger_name _updated_at_trigger_name'),
+    ('function', '{application,gateway,admin}', '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition'),
     -- For the owner of the extension alone: they run with the caller's own rights.
     ('function', '{}', 'grant_access revoke_access'),
 

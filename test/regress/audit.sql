@@ -282,6 +282,70 @@ INSERT INTO ledger.child (id) VALUES (22);
 SELECT usher._seal_audit_log() AS not_beyond_open_transactions;
 COMMIT;
 
+-- Months older than usher.audit_retention are archived and dropped; their seals stay as links of the chain
+CREATE TABLE ledger.archived (month text, rows bigint);
+CREATE FUNCTION ledger.archive(part regclass, since timestamptz, until timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM %s', part) INTO n;
+    IF n > 1 THEN RAISE EXCEPTION 'the tape is full'; END IF;
+    INSERT INTO ledger.archived VALUES (to_char(since AT TIME ZONE 'UTC', 'YYYY-MM'), n);
+END $$;
+SELECT usher._make_audit_partition('2001-02-01 00:00+00'), usher._make_audit_partition('2001-03-01 00:00+00'), usher._make_audit_partition('2001-03-01 00:00+00') AS again;
+INSERT INTO usher.audit_logs (id, created_at, event_type, action) VALUES
+    (usher._first_id_at('2001-02-10 00:00+00'), '2001-02-10 00:00+00', 'old.thing', 'thing'),
+    (usher._first_id_at('2001-03-10 00:00+00'), '2001-03-10 00:00+00', 'old.thing', 'thing'),
+    (usher._first_id_at('2001-03-11 00:00+00'), '2001-03-11 00:00+00', 'old.thing', 'thing');
+SELECT usher._retire_audit_partitions() AS kept_for_ever;
+SET usher.audit_retention = 400;
+SET usher.audit_archive_function = 'ledger.no_such';
+SELECT usher._retire_audit_partitions();
+SET usher.audit_archive_function = 'ledger.archive';
+SELECT usher._retire_audit_partitions();
+SELECT * FROM ledger.archived;
+SELECT usher._retire_audit_partitions() AS archive_failed;
+RESET usher.audit_archive_function;
+SELECT task, affected FROM usher.run_maintenance() WHERE task LIKE 'audit_partitions%';
+SELECT usher._retire_audit_partitions() AS nothing_left;
+SELECT count(*) FROM usher.audit_logs WHERE event_type = 'old.thing';
+INSERT INTO usher.audit_logs (id, created_at, event_type, action) VALUES (usher._first_id_at('2001-02-12 00:00+00'), '2001-02-12 00:00+00', 'old.thing', 'thing');
+SELECT affected AS of_no_month FROM usher.run_maintenance() WHERE task = 'audit_rows_removed';
+RESET usher.audit_retention;
+-- A retired block cannot be checked any more, but its place in the chain can
+SELECT pg_sleep(1.1);
+SELECT usher._seal_audit_log() > 0 AS sealed;
+UPDATE usher.audit_seals SET retired_at = now() WHERE seq = 1;
+DELETE FROM usher.audit_logs WHERE id < (SELECT until_id FROM usher.audit_seals WHERE seq = 1);
+SELECT bool_and(is_intact) AS all_intact FROM usher.verify_audit_chain();
+-- The chain can be turned off
+SELECT pg_sleep(1.1);
+SET usher.audit_chain = off;
+SELECT affected FROM usher.run_maintenance() WHERE task = 'audit_rows_sealed';
+RESET usher.audit_chain;
+
+-- Reads are logged when that is wanted, in read-only transactions as well
+SELECT usher.log_read('thing', '1');
+SET usher.audit_reads = on;
+BEGIN READ ONLY;
+SELECT usher.log_read('report', 'turnover', '{"year": 2025}');
+SELECT count(*) FROM usher.search_audit(correlation_id => 'order-42');
+INSERT INTO ledger.archived VALUES ('still read only', 0);
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT usher.log_read('report', 'turnover', '{"year": 2025}');
+SELECT count(*) <= 1 AS listed FROM usher.list_users(max_rows => 1);
+COMMIT;
+SELECT user_id AS read_user FROM usher.register_user('read@regress.example', 'correct horse battery') \gset
+SELECT count(*) FROM usher.get_user(:'read_user');
+SELECT count(*) FROM usher.find_user('read@regress.example');
+SELECT count(*) FROM usher.export_user(:'read_user');
+SELECT action FROM usher.row_history('ledger.items', '99');
+SELECT usher.row_as_of('ledger.moments', '1', now()) IS NULL AS row_as_of;
+RESET usher.audit_reads;
+SELECT event_type, resource_type, replace(resource_id, :'read_user', 'the user') AS resource_id, event_data
+    FROM usher.audit_logs WHERE action = 'read' AND event_data IS DISTINCT FROM '{}' OR action = 'read' AND resource_id = :'read_user' ORDER BY id;
+SELECT usher.log_read(NULL);
+
 -- The trigger used by hand
 CREATE TRIGGER wrong BEFORE INSERT ON ledger.secrets FOR EACH ROW EXECUTE FUNCTION usher.audit_change();
 INSERT INTO ledger.secrets VALUES (1);

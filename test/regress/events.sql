@@ -181,8 +181,31 @@ SELECT * FROM usher.list_parked_events();
 SELECT usher._run_event_handler('00000000-0000-0000-0000-000000000000', 'c');
 RESET SESSION AUTHORIZATION;
 
+-- A dedupe key: the second event is ignored, or replaces what nobody has claimed yet
+SELECT usher.subscribe('regress.once', 'once', mode => 'async');
+SELECT usher.publish('regress.once', '{"n": 1}', 'dk', 'order-1') AS first_id \gset
+SELECT usher.publish('regress.once', '{"n": 2}', 'dk', 'order-1') = :'first_id' AS same,
+       usher.publish('regress.once', '{"n": 3}', 'dk', 'order-2') = :'first_id' AS same_other,
+       usher.publish('regress.once_more', '{"n": 4}', 'dk', 'order-1') = :'first_id' AS same_event;
+SELECT usher.publish('regress.once', '{"n": 5}', 'dk', 'order-1', 'replace') = :'first_id' AS same;
+SELECT payload FROM usher.events WHERE event = 'regress.once' ORDER BY id;
+SELECT payload, attempt FROM usher.claim_events('once');
+SELECT usher.publish('regress.once', '{"n": 6}', 'dk', 'order-1', 'replace') = :'first_id' AS same;
+SELECT payload, dedupe_key FROM usher.events WHERE event = 'regress.once' ORDER BY id;
+SELECT usher.complete_event('once', :'first_id');
+SELECT usher.publish('regress.once', '{"n": 7}', 'dk', 'order-1') = (SELECT id FROM usher.events WHERE event = 'regress.once' AND dedupe_key = 'order-1') AS ignored;
+SELECT count(*) FROM usher.events WHERE event = 'regress.once';
+SELECT usher.publish('regress.once', '{}', NULL, '');
+SELECT usher.publish('regress.once', '{}', NULL, 'x', 'merge');
+SELECT usher.publish('regress.once', '{}', NULL, 'x', NULL);
+SELECT usher.unsubscribe('regress.once', 'once');
+-- What every consumer has completed is removed after usher.events_retention days; what waits or is parked stays
+UPDATE usher.events SET created_at = now() - interval '31 days' WHERE event LIKE 'regress.on%';
+SELECT affected FROM usher.run_maintenance() WHERE task = 'events_removed';
+SELECT event, payload FROM usher.events WHERE event LIKE 'regress.on%' ORDER BY id;
+
 SELECT usher.revoke_access('regress_events_app');
-DELETE FROM usher.deliveries WHERE consumer IN ('worker', 'picky');
+DELETE FROM usher.deliveries WHERE consumer IN ('worker', 'picky', 'once');
 DELETE FROM usher.events WHERE event LIKE 'regress%';
 DROP SCHEMA regress_events CASCADE;
 DROP ROLE regress_events_app, regress_events_owner;

@@ -155,8 +155,23 @@ SELECT usher.detach_machine('shop.moods');
 UPDATE shop.moods SET mood = 'open' RETURNING mood;
 SELECT * FROM usher.history('shop.moods', :'one');
 
+-- Presets: each is sound, has a diagram, and works on a table
+SELECT p.preset, usher.apply_machine_preset(p.preset, 'regress_' || p.preset) AS version, (SELECT count(*) FROM usher.validate_machine('regress_' || p.preset)) AS findings
+    FROM (VALUES ('post'), ('order'), ('work_order'), ('payment')) AS p (preset);
+SELECT usher.machine_diagram('regress_work_order');
+SELECT usher.apply_machine_preset('invoice');
+SELECT usher.machine_preset('invoice'), usher.machine_preset('post') ->> 'initial' AS initial;
+CREATE TABLE shop.tickets (id uuid PRIMARY KEY DEFAULT usher.uuid_v7(), status text NOT NULL DEFAULT 'submitted', reason text);
+SELECT usher.attach_machine('regress_work_order', 'shop.tickets', 'status', '{"reason_column": "reason", "event_prefix": "work_order"}');
+INSERT INTO shop.tickets (id) VALUES (:'one');
+UPDATE shop.tickets SET status = 'in_progress';
+UPDATE shop.tickets SET status = 'cancelled';
+UPDATE shop.tickets SET status = 'cancelled', reason = 'no longer needed';
+UPDATE shop.tickets SET status = 'scheduled';
+SELECT to_status, action, reason_code FROM usher.history('shop.tickets', :'one');
+
 SET client_min_messages = error;
-DELETE FROM usher.machines WHERE name = 'shop_order';
+DELETE FROM usher.machines WHERE name = 'shop_order' OR name LIKE 'regress\_%';
 UPDATE shop.orders SET status = 'open' WHERE id = :'one';
 DROP SCHEMA shop CASCADE;
 SELECT usher.revoke_access('regress_machines_clerk');
