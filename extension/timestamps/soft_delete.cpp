@@ -171,6 +171,12 @@ USHER_FUNCTION(usher_timestamps_purge_deleted) {
                                 : quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), table);
     });
     if (name == nullptr) throw Error(errc::invalid_argument, "relation does not exist");
+    if (pg::call([&] {
+            return get_attnum(relation, "is_active") == InvalidAttrNumber ||
+                   get_attnum(relation, "deleted_at") == InvalidAttrNumber;
+        }))
+        throw Error(errc::invalid_argument, std::string("relation ") + name + " has no soft delete", "",
+                    "Set it up with usher.enable_soft_delete().");
     const Purging purging(relation);
     const std::string query =
         std::string("DELETE FROM ") + name + " t WHERE (t.tableoid, t.ctid) IN (SELECT d.tableoid, d.ctid FROM " +

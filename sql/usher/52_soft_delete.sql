@@ -125,9 +125,14 @@ CREATE FUNCTION usher.restore_row(relation regclass, key jsonb) RETURNS boolean
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    condition CONSTANT text := usher._row_condition(relation, key);
     restored bigint;
 BEGIN
-    EXECUTE format('UPDATE %s t SET is_active = true WHERE %s AND NOT t.is_active', relation, usher._row_condition(relation, key));
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no soft delete', relation), jsonb_build_object('relation', relation::text),
+            'Set it up with usher.enable_soft_delete().');
+    END IF;
+    EXECUTE format('UPDATE %s t SET is_active = true WHERE %s AND NOT t.is_active', relation, condition);
     GET DIAGNOSTICS restored = ROW_COUNT;
     RETURN restored > 0;
 END

@@ -328,7 +328,7 @@ SELECT usher.log_read('thing', '1');
 SET usher.audit_reads = on;
 BEGIN READ ONLY;
 SELECT usher.log_read('report', 'turnover', '{"year": 2025}');
-SELECT count(*) FROM usher.search_audit(correlation_id => 'order-42');
+SELECT count(*) > 0 AS found FROM usher.search_audit(correlation_id => 'order-42');
 INSERT INTO ledger.archived VALUES ('still read only', 0);
 ROLLBACK;
 BEGIN READ ONLY;
