@@ -195,15 +195,17 @@ JwtError JwtToken::check_claims(const JwtRules &rules) const {
         const auto issuer = claims.find("iss");
         if (!issuer || !issuer->equals(rules.issuer)) return JwtError::wrong_issuer;
     }
-    if (!rules.audience.empty()) {
-        const auto audience = claims.find("aud");
-        bool found = audience && audience->equals(rules.audience);
-        if (audience && audience->is_array())
-            for (const json::Member element : audience->members())
-                found = found || element.value.equals(rules.audience);
-        if (!found) return JwtError::wrong_audience;
-    }
+    if (!rules.audience.empty() && !has_audience(rules.audience)) return JwtError::wrong_audience;
     return JwtError::none;
+}
+
+bool JwtToken::has_audience(std::string_view audience) const {
+    const auto meant = claims_.root().find("aud");
+    if (!meant) return false;
+    if (meant->is_array())
+        for (const json::Member element : meant->members())
+            if (element.value.equals(audience)) return true;
+    return meant->equals(audience);
 }
 
 JwtError check_times(std::optional<std::int64_t> expires_us, std::optional<std::int64_t> not_before_us,

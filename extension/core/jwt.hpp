@@ -124,6 +124,12 @@ public:
     const std::string &payload() const noexcept { return payload_; }
     json::Value claims() const noexcept { return claims_.root(); }
 
+    /// Compares typ without case and without "application/"; not trustworthy before verify().
+    bool type_matches(std::string_view wanted) const noexcept;
+
+    /// Is `aud` that string, or an array that contains it?
+    bool has_audience(std::string_view audience) const;
+
     /// exp in microseconds since the Unix epoch; nothing when the token has none.
     std::optional<std::int64_t> expires_us() const noexcept { return expires_us_; }
     std::optional<std::int64_t> not_before_us() const noexcept { return not_before_us_; }
@@ -133,7 +139,6 @@ private:
     JwtError read_header();
     JwtError read_claims();
     JwtError check_claims(const JwtRules &rules) const;
-    bool type_matches(std::string_view wanted) const noexcept;
 
     std::string_view signed_part_;
     std::string header_, payload_, signature_;

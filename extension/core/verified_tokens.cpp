@@ -25,6 +25,8 @@ VerifiedToken &VerifiedTokens::insert(const SipHash &hash) {
     place->hash = hash;
     place->used = ++clock_;
     place->token.parsed.clear();
+    place->token.provider.clear();
+    place->token.subject.clear();
     place->token.session_id.reset();
     return place->token;
 }

@@ -17,8 +17,9 @@ namespace usher {
 struct VerifiedToken {
     std::string claims; // JSON text
     std::string jti;
-    std::string parsed; // claims in the server's binary form, once somebody has asked for it
-    Uuid user_id{};
+    std::string parsed;            // claims in the server's binary form, once somebody has asked for it
+    std::string provider, subject; // of a token from outside: who it is about is looked up at every use
+    Uuid user_id{};                // of one of our own
     std::optional<Uuid> session_id;
     std::optional<std::int64_t> expires_us, not_before_us;
 };

@@ -1,35 +1,169 @@
 #include "identity/jsonb.hpp"
 
+#include <algorithm>
+#include <charconv>
+#include <deque>
+
 #include "pg/subxact.hpp"
 
 namespace usher::identity {
 
 namespace {
 
+static_assert(sizeof(JEntry) == sizeof(std::uint32_t));
+
+/// Writes the format of utils/jsonb.h: a container is its header, the entries (of an object: those of all keys, then
+/// those of all values) and the bytes that the entries tell the lengths of. Numbers and containers are aligned, and the
+/// padding counts as theirs. Every JB_OFFSET_STRIDE-th entry tells where its bytes end instead of how many they are.
+class JsonbWriter {
+public:
+    explicit JsonbWriter(std::string &out) : out_(out), start_(out.size()) {}
+
+    void write(json::Value object) {
+        append_word(0); // the size, known at the end
+        container(object);
+        if (out_.size() - start_ > JENTRY_OFFLENMASK) throw Error("54000", "claims are too large");
+        SET_VARSIZE(out_.data() + start_, out_.size() - start_);
+    }
+
+private:
+    struct Pair {
+        std::string_view key;
+        json::Value value;
+    };
+
+    void append_word(std::uint32_t word) { out_.append(reinterpret_cast<const char *>(&word), sizeof word); }
+    void set_word(std::size_t at, std::uint32_t word) { std::memcpy(out_.data() + at, &word, sizeof word); }
+    void align() { out_.resize(start_ + INTALIGN(out_.size() - start_)); }
+
+    void container(json::Value value) {
+        if (value.is_object())
+            object(value);
+        else
+            array(value);
+    }
+
+    /// Entry `index` of the container whose entries begin at `entries` and whose bytes begin at `data`: what has been
+    /// written since `from`.
+    void set_entry(std::size_t entries, std::size_t data, std::size_t index, JEntry kind, std::size_t from) {
+        const bool is_offset = index % JB_OFFSET_STRIDE == 0;
+        const std::size_t length = out_.size() - (is_offset ? data : from);
+        set_word(entries + index * sizeof(JEntry),
+                 kind | (is_offset ? JENTRY_HAS_OFF : 0) | static_cast<std::uint32_t>(length));
+    }
+
+    void array(json::Value value) {
+        const std::size_t count = value.size();
+        append_word(static_cast<std::uint32_t>(count) | JB_FARRAY);
+        const std::size_t entries = out_.size(), data = entries + count * sizeof(JEntry);
+        out_.resize(data);
+        std::size_t index = 0;
+        for (const json::Member element : value.members()) {
+            const std::size_t from = out_.size();
+            const JEntry kind = any(element.value);
+            set_entry(entries, data, index++, kind, from);
+        }
+    }
+
+    void object(json::Value value) {
+        const std::size_t count = value.size();
+        append_word(static_cast<std::uint32_t>(count) | JB_FOBJECT);
+        const std::size_t entries = out_.size(), data = entries + 2 * count * sizeof(JEntry);
+        out_.resize(data);
+        std::vector<Pair> pairs;
+        std::deque<std::string> unescaped; // keys that stand with escapes in the text
+        sorted_pairs(value, pairs, unescaped);
+        std::size_t index = 0;
+        for (const Pair &pair : pairs) {
+            const std::size_t from = out_.size();
+            out_ += pair.key;
+            set_entry(entries, data, index++, JENTRY_ISSTRING, from);
+        }
+        for (const Pair &pair : pairs) {
+            const std::size_t from = out_.size();
+            const JEntry kind = any(pair.value);
+            set_entry(entries, data, index++, kind, from);
+        }
+    }
+
+    /// In the order of jsonb: by length, then by bytes. Duplicates were refused by the parser.
+    static void sorted_pairs(json::Value object, std::vector<Pair> &pairs, std::deque<std::string> &unescaped) {
+        pairs.reserve(object.size());
+        std::string buffer;
+        for (const json::Member member : object.members()) {
+            std::string_view key = member.key_view(buffer);
+            if (key.data() == buffer.data()) key = unescaped.emplace_back(buffer);
+            pairs.push_back({key, member.value});
+        }
+        std::sort(pairs.begin(), pairs.end(), [](const Pair &a, const Pair &b) {
+            return a.key.size() != b.key.size() ? a.key.size() < b.key.size() : a.key < b.key;
+        });
+    }
+
+    JEntry any(json::Value value) {
+        switch (value.kind()) {
+        case json::Kind::null: return JENTRY_ISNULL;
+        case json::Kind::boolean: return value.as_bool().value_or(false) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE;
+        case json::Kind::number: return number(value.raw());
+        case json::Kind::string: out_ += value.view(buffer_); return JENTRY_ISSTRING;
+        case json::Kind::array:
+        case json::Kind::object: break;
+        }
+        align();
+        container(value);
+        return JENTRY_ISCONTAINER;
+    }
+
+    JEntry number(std::string_view text) {
+        std::int64_t whole = 0;
+        const auto read = std::from_chars(text.data(), text.data() + text.size(), whole);
+        const bool is_whole = read.ec == std::errc{} && read.ptr == text.data() + text.size();
+        const struct varlena *const made = pg::call([&] {
+            if (is_whole) return reinterpret_cast<const struct varlena *>(int64_to_numeric(whole));
+            return reinterpret_cast<const struct varlena *>(
+                DatumGetPointer(DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(text.data(), text.size())),
+                                                    ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+        });
+        align();
+        out_.append(reinterpret_cast<const char *>(made), VARSIZE_ANY(made));
+        return JENTRY_ISNUMERIC;
+    }
+
+    std::string &out_;
+    const std::size_t start_;
+    std::string buffer_;
+};
+
 /// Plain frame.
-Datum parse(std::string_view json) {
-    char *text = pnstrdup(json.data(), json.size());
-    if (GetDatabaseEncoding() != PG_UTF8) text = pg_any_to_server(text, static_cast<int>(json.size()), PG_UTF8);
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+Datum parse_converted(std::string_view json) {
+    char *const text = pnstrdup(json.data(), json.size());
+    return DirectFunctionCall1(jsonb_in,
+                               CStringGetDatum(pg_any_to_server(text, static_cast<int>(json.size()), PG_UTF8)));
 }
 
 } // namespace
 
-std::optional<Datum> jsonb_of_claims(std::string_view json) {
-    if (GetDatabaseEncoding() == PG_UTF8) return pg::call([&] { return parse(json); });
+bool write_jsonb(std::string &out, json::Value object) {
+    if (GetDatabaseEncoding() == PG_UTF8) {
+        JsonbWriter(out).write(object);
+        return true;
+    }
     // Other encodings lack characters, and the conversion says so with an ERROR.
     const MemoryContext target = CurrentMemoryContext;
+    const std::string_view json = object.raw();
     Datum result = 0;
     const pg::Refusal refused = pg::attempt([&] {
         result = pg::call([&] {
             const MemoryContext inside = MemoryContextSwitchTo(target);
-            const Datum value = parse(json);
+            const Datum value = parse_converted(json);
             MemoryContextSwitchTo(inside);
             return value;
         });
     });
-    if (refused) return std::nullopt;
-    return result;
+    if (refused) return false;
+    const void *const bytes = DatumGetPointer(result);
+    out.append(static_cast<const char *>(bytes), VARSIZE(bytes));
+    return true;
 }
 
 std::string json_of_argument(Datum jsonb) {

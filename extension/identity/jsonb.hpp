@@ -1,12 +1,13 @@
 // Claims as jsonb, also where the database is not in UTF-8.
 #pragma once
+#include "core/json.hpp"
 #include "pg/value.hpp"
 
 namespace usher::identity {
 
-/// Makes a jsonb of JSON text that core/json has accepted, in the current memory context. Nothing when the database's
-/// encoding lacks one of its characters.
-std::optional<Datum> jsonb_of_claims(std::string_view json);
+/// Appends the binary form of a JSON object that core/json has accepted, without parsing it a second time: the datum is
+/// a pointer to the first of the bytes. False when the database's encoding lacks one of its characters.
+bool write_jsonb(std::string &out, json::Value object);
 
 /// A jsonb argument as JSON text in UTF-8.
 std::string json_of_argument(Datum jsonb);

@@ -56,8 +56,9 @@ JwtAlgorithm algorithm_argument(const pg::Args &args, int i) {
     return *algorithm;
 }
 
-/// The token is parsed into the same memory again and again.
-constinit JwtToken *parsed_token = nullptr; // never destroyed
+/// The token is parsed into the same memory again and again, and so are its claims made. Never destroyed.
+constinit JwtToken *parsed_token = nullptr;
+constinit std::string *claims_bytes = nullptr;
 
 } // namespace
 
@@ -80,7 +81,10 @@ USHER_FUNCTION(usher_identity_verify_jwt) {
     const pg::Args args(fcinfo);
     const JwtAlgorithm algorithm = identity::algorithm_argument(args, 2);
     const JwtKey &key = identity::kept_key(algorithm, args.text(1));
-    if (identity::parsed_token == nullptr) identity::parsed_token = new JwtToken;
+    if (identity::parsed_token == nullptr) {
+        identity::claims_bytes = new std::string;
+        identity::parsed_token = new JwtToken;
+    }
     JwtToken &token = *identity::parsed_token;
     const JwtRules rules{args.optional_text(3).value_or(""),
                          args.optional_text(4).value_or(""),
@@ -90,8 +94,10 @@ USHER_FUNCTION(usher_identity_verify_jwt) {
                          false};
     JwtError error = args.is_null(0) ? JwtError::malformed : token.parse_into(args.text(0));
     if (error == JwtError::none) error = token.verify(key, rules);
-    std::optional<Datum> claims;
-    if (error == JwtError::none && !(claims = identity::jsonb_of_claims(token.payload())))
-        error = JwtError::invalid_claims;
-    return identity::claims_or_error(fcinfo, claims, result_code(error));
+    if (error != JwtError::none) return identity::claims_or_error(fcinfo, std::nullopt, result_code(error));
+    std::string &claims = *identity::claims_bytes;
+    claims.clear();
+    if (!identity::write_jsonb(claims, token.claims()))
+        return identity::claims_or_error(fcinfo, std::nullopt, result_code(JwtError::invalid_claims));
+    return identity::claims_or_error(fcinfo, PointerGetDatum(claims.data()), {});
 }

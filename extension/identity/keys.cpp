@@ -1,8 +1,12 @@
 #include "identity/keys.hpp"
 
 #include "access/access.hpp"
+#include "audit/audit.hpp"
+#include "core/digest.hpp"
 #include "core/encoding.hpp"
+#include "core/json_object.hpp"
 #include "core/random.hpp"
+#include "identity/master_key.hpp"
 #include "pg/args.hpp"
 #include "pg/cache.hpp"
 #include "pg/result.hpp"
@@ -14,11 +18,12 @@ namespace {
 
 constinit pg::Invalidation key_changes{"signing_keys_inval"};
 
-constinit pg::Statement read_keys{"SELECT k.kid, k.algorithm, k.private_key, k.activates_at, k.retires_at"
-                                  "  FROM usher.signing_keys k"
-                                  " WHERE k.retires_at IS NULL OR k.retires_at > pg_catalog.statement_timestamp()"
-                                  " ORDER BY k.activates_at DESC, k.kid",
-                                  pg::Access::latest};
+constinit pg::Statement read_keys{
+    "SELECT k.kid, k.algorithm, k.private_key, k.activates_at, k.retires_at, k.public_jwk::pg_catalog.text"
+    "  FROM usher.signing_keys k"
+    " WHERE k.retires_at IS NULL OR k.retires_at > pg_catalog.statement_timestamp()"
+    " ORDER BY k.activates_at DESC, k.kid",
+    pg::Access::latest};
 constinit pg::Statement lock_keys{"LOCK TABLE usher.signing_keys IN SHARE ROW EXCLUSIVE MODE"};
 constinit pg::Statement insert_key{
     "INSERT INTO usher.signing_keys (kid, algorithm, private_key, public_jwk, activates_at)"
@@ -42,19 +47,21 @@ struct KeyCache {
 constinit KeyCache *cache = nullptr;
 
 SigningKey key_of_row(const pg::Row &row) {
-    const std::string kid = row.string(0);
+    SigningKey key;
+    key.kid = row.string(0);
     const auto algorithm = parse_jwt_algorithm(row.text(1));
-    if (!algorithm) throw Error(errc::not_configured, "signing key \"" + kid + "\" has an unknown algorithm");
-    try {
-        SigningKey key{
-            kid, JwtKey::import_private(*algorithm, row.text(2)), row.time(3), std::numeric_limits<Instant>::max(), {}};
-        if (!row.is_null(4)) key.retires_at = row.time(4);
-        key.public_jwk = key.key.public_jwk(kid);
-        return key;
-    } catch (const Error &) {
-        throw Error(errc::not_configured, "signing key \"" + kid + "\" cannot be read", {},
-                    "Delete it, or replace it with usher.rotate_signing_key().");
-    }
+    if (!algorithm) throw Error(errc::not_configured, "signing key \"" + key.kid + "\" has an unknown algorithm");
+    key.algorithm = *algorithm;
+    key.set_stored(row.string(2));
+    key.activates_at = row.time(3);
+    if (!row.is_null(4)) key.retires_at = row.time(4);
+    if (!is_hmac(key.algorithm)) key.public_jwk = row.optional_text(5).value_or("");
+    return key;
+}
+
+[[noreturn]] void refuse_damaged(const std::string &kid) {
+    throw Error(errc::not_configured, "signing key \"" + kid + "\" cannot be read", {},
+                "Delete it, or replace it with usher.rotate_signing_key().");
 }
 
 KeyCache &loaded() {
@@ -88,14 +95,42 @@ std::string name_key(const JwtKey &key) {
 std::string insert_new_key(JwtAlgorithm algorithm, Instant activates_at) {
     const JwtKey key = JwtKey::generate(algorithm);
     const std::string kid = name_key(key);
-    const std::string secret = key.export_private();
+    std::string secret = key.export_private();
+    const std::string stored = store_secret(secret, sealing_context(kid));
+    wipe(secret);
     const std::string jwk = key.public_jwk(kid);
-    insert_key.run({pg::text(kid), pg::text(to_string(algorithm)), pg::text(secret),
+    insert_key.run({pg::text(kid), pg::text(to_string(algorithm)), pg::text(stored),
                     jwk.empty() ? pg::null(JSONBOID) : pg::jsonb(jwk), pg::timestamptz(activates_at)});
     return kid;
 }
 
 } // namespace
+
+std::string sealing_context(std::string_view kid) { return "signing_key:" + std::string(kid); }
+
+const JwtKey &SigningKey::for_signing() const {
+    if (signing_) return *signing_;
+    std::string secret = open_secret(stored_, sealing_context(kid));
+    try {
+        signing_ = JwtKey::import_private(algorithm, secret);
+    } catch (const Error &) {
+        wipe(secret);
+        refuse_damaged(kid);
+    }
+    wipe(secret);
+    return *signing_;
+}
+
+const JwtKey &SigningKey::for_verifying() const {
+    if (public_jwk.empty()) return for_signing();
+    if (verifying_) return *verifying_;
+    try {
+        verifying_ = JwtKey::from_jwk(public_jwk, algorithm);
+    } catch (const Error &) {
+        refuse_damaged(kid);
+    }
+    return *verifying_;
+}
 
 const std::vector<SigningKey> &signing_keys() { return loaded().keys; }
 
@@ -125,7 +160,7 @@ std::string rotate_signing_key(std::optional<JwtAlgorithm> algorithm, Instant ac
     lock_keys.run();
     if (!algorithm) {
         const SigningKey *const key = current(loaded().keys, pg::clock_time());
-        algorithm = key != nullptr ? key->key.algorithm() : JwtAlgorithm::es256;
+        algorithm = key != nullptr ? key->algorithm : JwtAlgorithm::es256;
     }
     // Not now(): of two rotations in one transaction the second one is to win.
     if (activates_at == 0) activates_at = pg::clock_time();
@@ -152,7 +187,16 @@ USHER_FUNCTION(usher_identity_rotate_signing_key) {
     const std::int64_t wait = args.optional_interval_us(1).value_or(0);
     constexpr std::int64_t max_wait = std::int64_t{30} * 86400 * 1000000;
     if (wait < 0 || wait > max_wait) throw Error(errc::invalid_argument, "activates_in must be between 0 and 30 days");
-    return pg::result(pg::text(identity::rotate_signing_key(algorithm, wait == 0 ? 0 : pg::transaction_time() + wait)));
+    const std::string kid = identity::rotate_signing_key(algorithm, wait == 0 ? 0 : pg::transaction_time() + wait);
+    const std::string data = json::Object().add("activates_in", wait / 1000000).text();
+    audit::Event event;
+    event.event_type = "signing_key.rotated";
+    event.data = data;
+    event.severity = "notice";
+    event.resource_type = "signing_key";
+    event.resource_id = kid;
+    audit::log_event(event);
+    return pg::result(pg::text(kid));
 }
 
 /// usher.jwks()

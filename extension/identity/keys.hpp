@@ -12,13 +12,31 @@
 
 namespace usher::identity {
 
-struct SigningKey {
+/// A row of usher.signing_keys. Its key material is read when it is first needed: to verify, the public part is enough,
+/// so a standby without the master key's file verifies what the primary signs.
+class SigningKey {
+public:
     std::string kid;
-    JwtKey key;
+    JwtAlgorithm algorithm{};
     Instant activates_at = 0;
     Instant retires_at = std::numeric_limits<Instant>::max();
     std::string public_jwk; // empty for HMAC keys
+
+    /// Throws US101 when the secret is sealed and cannot be opened, 55000 when the key is damaged.
+    const JwtKey &for_signing() const;
+    /// The same for HMAC keys; 55000 when the public key is damaged.
+    const JwtKey &for_verifying() const;
+
+    /// `private_key` as it stands in the table.
+    void set_stored(std::string private_key) { stored_ = std::move(private_key); }
+
+private:
+    std::string stored_;
+    mutable std::optional<JwtKey> signing_, verifying_;
 };
+
+/// What the secret of a key is sealed for (identity/master_key.hpp).
+std::string sealing_context(std::string_view kid);
 
 /// The longest life of a token, and how much longer than that a replaced key still verifies.
 inline constexpr std::int64_t max_token_ttl_s = 86400;

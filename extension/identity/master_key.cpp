@@ -111,6 +111,11 @@ USHER_FUNCTION(usher_identity_rewrap) {
     return pg::result(pg::text(again));
 }
 
+/// usher._needs_wrapping(stored)
+USHER_FUNCTION(usher_identity_needs_wrapping) {
+    return pg::result(pg::boolean(identity::needs_wrapping(pg::Args(fcinfo).text(0))));
+}
+
 /// usher._master_key_problem(): what is wrong with the key files; NULL when nothing is.
 USHER_FUNCTION(usher_identity_master_key_problem) {
     try {

@@ -2,6 +2,7 @@
 #pragma once
 #include <string_view>
 
+#include "core/jwt.hpp"
 #include "core/verified_tokens.hpp"
 
 namespace usher::identity {
@@ -9,6 +10,7 @@ namespace usher::identity {
 struct CachedToken {
     const char *error = nullptr;    // result code
     VerifiedToken *token = nullptr; // when there is no error; good until the next look_up_token()
+    JwtToken *parsed = nullptr;     // when it was verified just now: its claims need not be parsed again
 };
 
 /// As check_token(), with the place that the token has in the cache.

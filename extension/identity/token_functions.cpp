@@ -1,4 +1,6 @@
 // issue_token and verify_token: our own access tokens, seen from SQL.
+#include "core/jwt.hpp" // first: the server has a type of the name text
+
 #include "access/access.hpp"
 #include "identity/jsonb.hpp"
 #include "identity/token_cache.hpp"
@@ -35,17 +37,31 @@ USHER_FUNCTION(usher_identity_issue_token) {
     return pg::result(pg::text(issued.token));
 }
 
+namespace {
+
+/// Makes the claims' jsonb, from the index of a token that was just verified, or anew from the text.
+bool write_claims(const identity::CachedToken &found) {
+    std::string &out = found.token->parsed;
+    if (found.parsed != nullptr) return identity::write_jsonb(out, found.parsed->claims());
+    json::Document document;
+    return document.parse(found.token->claims, {JwtToken::max_bytes, 16}) &&
+           identity::write_jsonb(out, document.root());
+}
+
+} // namespace
+
 /// usher.verify_token(token) -> claims, error
 USHER_FUNCTION(usher_identity_verify_token) {
     const pg::Args args(fcinfo);
     const identity::CachedToken found = identity::look_up_token(args.optional_text(0).value_or(""));
     if (found.token == nullptr) return identity::claims_or_error(fcinfo, std::nullopt, found.error);
-    std::string &parsed = found.token->parsed;
-    if (parsed.empty()) {
-        const std::optional<Datum> made = identity::jsonb_of_claims(found.token->claims);
-        if (!made) return identity::claims_or_error(fcinfo, std::nullopt, "invalid_claims");
-        const void *const bytes = DatumGetPointer(*made);
-        parsed.assign(static_cast<const char *>(bytes), VARSIZE(bytes));
+    VerifiedToken &token = *found.token;
+    if (!token.provider.empty()) {
+        const auto linked = identity::find_linked_user(token.provider, token.subject);
+        if (!linked) return identity::claims_or_error(fcinfo, std::nullopt, errc::unknown_subject.name);
+        if (!linked->is_active) return identity::claims_or_error(fcinfo, std::nullopt, errc::token_revoked.name);
     }
-    return identity::claims_or_error(fcinfo, PointerGetDatum(parsed.data()), {});
+    if (token.parsed.empty() && !write_claims(found))
+        return identity::claims_or_error(fcinfo, std::nullopt, errc::invalid_claims.name);
+    return identity::claims_or_error(fcinfo, PointerGetDatum(token.parsed.data()), {});
 }

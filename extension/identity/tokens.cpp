@@ -2,10 +2,11 @@
 
 #include "core/random.hpp"
 #include "core/verified_tokens.hpp"
+#include "identity/issuers.hpp"
 #include "identity/keys.hpp"
 #include "identity/token_cache.hpp"
 #include "pg/guc.hpp"
-#include "pg/value.hpp"
+#include "pg/spi.hpp"
 
 namespace usher::identity {
 
@@ -70,7 +71,7 @@ void append_extra(std::string &claims, std::string_view extra) {
 struct Verified {
     VerifiedTokens tokens;
     JwtToken token; // memory used again and again
-    std::uint64_t keys = 0;
+    std::uint64_t keys = 0, issuers = 0;
     std::string issuer, audience;
     VerifiedToken single; // the last one that was too large for the cache
 };
@@ -80,34 +81,81 @@ constinit Verified *verified = nullptr; // never destroyed
 /// Forgets everything when what it was verified with has changed.
 Verified &current_cache() {
     if (verified == nullptr) verified = new Verified;
-    const std::uint64_t keys = signing_keys_generation();
+    const std::uint64_t keys = signing_keys_generation(), issuers = issuers_generation();
     const std::string_view issuer = setting(guc::token_issuer), audience = setting(guc::token_audience);
-    if (verified->keys != keys || verified->issuer != issuer || verified->audience != audience) {
+    if (verified->keys != keys || verified->issuers != issuers || verified->issuer != issuer ||
+        verified->audience != audience) {
         verified->tokens.clear();
         verified->issuer = issuer;
         verified->audience = audience;
         verified->keys = keys;
+        verified->issuers = issuers;
     }
     return *verified;
 }
 
 const char *code_of(JwtError error) { return error == JwtError::none ? nullptr : result_code(error).data(); }
 
-/// sub must be a user's id, sid (if any) a session's.
-bool read_ids(const JwtToken &token, VerifiedToken &out) {
-    const auto sub = token.claims().find("sub");
-    const auto user = sub ? parse_uuid(sub->as_string()) : std::nullopt;
-    if (!user) return false;
-    out.user_id = *user;
-    out.session_id.reset();
-    if (const auto sid = token.claims().find("sid")) {
-        out.session_id = parse_uuid(sid->as_string());
-        if (!out.session_id) return false;
+/// What is to be remembered of a token beside its claims.
+struct Findings {
+    Uuid user_id{};
+    std::optional<Uuid> session_id;
+    std::string_view provider; // of the issuer's row
+    std::string subject, jti;
+    std::int64_t believed_until = std::numeric_limits<std::int64_t>::max(); // the token's own end may come before
+};
+
+/// One of our own: sub must be a user's id, sid (if any) a session's.
+const char *check_own(JwtToken &token, const Verified &cache, Instant now, Findings &out) {
+    const SigningKey *const key = find_signing_key(token.kid(), now);
+    if (key == nullptr) return "unknown_key";
+    const JwtRules rules{cache.issuer, cache.audience, "at+jwt", now, guc::clock_skew, true};
+    if (const JwtError error = token.verify(key->for_verifying(), rules); error != JwtError::none)
+        return code_of(error);
+    std::string buffer;
+    bool has_subject = false;
+    for (const json::Member member : token.claims().members()) {
+        if (member.has_key("sub")) {
+            const auto user = parse_uuid(member.value.view(buffer));
+            if (!user) return code_of(JwtError::invalid_claims);
+            out.user_id = *user;
+            has_subject = true;
+        } else if (member.has_key("sid")) {
+            out.session_id = parse_uuid(member.value.view(buffer));
+            if (!out.session_id) return code_of(JwtError::invalid_claims);
+        } else if (member.has_key("jti")) {
+            out.jti = member.value.view(buffer);
+        }
     }
-    const auto jti = token.claims().find("jti");
-    out.jti = jti ? jti->as_string() : std::string();
-    return true;
+    out.believed_until = key->retires_at; // after it the key is no longer to be believed
+    return has_subject ? nullptr : code_of(JwtError::invalid_claims);
 }
+
+/// From outside: sub is anything that an identity can hold. A sid is the issuer's own affair, and none of our sessions.
+const char *check_outside(JwtToken &token, const Issuer &issuer, Instant now, Findings &out) {
+    constexpr std::size_t max_subject = 1020; // 255 characters
+    if (const char *const error = verify_outside_token(token, issuer, now)) return error;
+    const auto subject = token.claims().find("sub"), jti = token.claims().find("jti");
+    if (!subject || subject->raw().size() <= 2 || subject->raw().size() > max_subject)
+        return code_of(JwtError::invalid_claims);
+    out.provider = issuer.provider;
+    out.subject = subject->as_string();
+    if (jti) out.jti = jti->as_string();
+    return nullptr;
+}
+
+/// The outside issuer that a token claims to be from.
+const Issuer *outside_issuer(const JwtToken &token, std::string_view own_issuer) {
+    const auto claimed = token.claims().find("iss");
+    std::string buffer;
+    return !claimed || claimed->equals(own_issuer) ? nullptr : find_issuer(claimed->view(buffer));
+}
+
+constinit pg::Statement find_link{"SELECT u.id, u.is_active FROM usher.identities i JOIN usher.users u"
+                                  " ON u.id OPERATOR(pg_catalog.=) i.user_id"
+                                  " WHERE i.provider::pg_catalog.text OPERATOR(pg_catalog.=) $1"
+                                  " AND i.provider_user_id::pg_catalog.text OPERATOR(pg_catalog.=) $2",
+                                  pg::Access::latest};
 
 } // namespace
 
@@ -139,7 +187,7 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
     append_extra(claims, extra_claims);
     claims += '}';
     const SigningKey &key = current_signing_key();
-    issued.token = sign_jwt(claims, key.key, "at+jwt", key.kid);
+    issued.token = sign_jwt(claims, key.for_signing(), "at+jwt", key.kid);
     return issued;
 }
 
@@ -154,23 +202,23 @@ CachedToken look_up_token(std::string_view text) {
     }
     JwtToken &token = cache.token;
     if (const JwtError error = token.parse_into(text); error != JwtError::none) return {code_of(error), nullptr};
-    const SigningKey *const key = find_signing_key(token.kid(), now);
-    if (key == nullptr) return {"unknown_key", nullptr};
-    const JwtRules rules{cache.issuer, cache.audience, "at+jwt", now, guc::clock_skew, true};
-    if (const JwtError error = token.verify(key->key, rules); error != JwtError::none) return {code_of(error), nullptr};
-    VerifiedToken ids;
-    if (!read_ids(token, ids)) return {code_of(JwtError::invalid_claims), nullptr};
+    Findings findings;
+    const Issuer *const issuer = outside_issuer(token, cache.issuer);
+    const char *const error =
+        issuer != nullptr ? check_outside(token, *issuer, now, findings) : check_own(token, cache, now, findings);
+    if (error != nullptr) return {error, nullptr};
     VerifiedToken &place =
         token.payload().size() <= VerifiedTokens::max_claims ? cache.tokens.insert(hash) : cache.single;
     place.claims = token.payload();
-    place.jti = ids.jti;
-    place.user_id = ids.user_id;
-    place.session_id = ids.session_id;
-    // The key's end bounds the token's: after it the token is no longer to be believed.
-    place.expires_us = std::min(*token.expires_us(), key->retires_at);
+    place.jti = findings.jti;
+    place.provider = findings.provider;
+    place.subject = findings.subject;
+    place.user_id = findings.user_id;
+    place.session_id = findings.session_id;
+    place.expires_us = std::min(*token.expires_us(), findings.believed_until);
     place.not_before_us = token.not_before_us();
     place.parsed.clear();
-    return {nullptr, &place};
+    return {nullptr, &place, &token};
 }
 
 CheckedToken check_token(std::string_view text) {
@@ -183,7 +231,16 @@ CheckedToken check_token(std::string_view text) {
     checked.session_id = found.token->session_id;
     checked.expires_at = *found.token->expires_us;
     checked.jti = found.token->jti;
+    checked.provider = found.token->provider;
+    checked.subject = found.token->subject;
     return checked;
+}
+
+std::optional<LinkedUser> find_linked_user(std::string_view provider, std::string_view subject) {
+    const pg::AsOwner owner;
+    const pg::Rows rows = find_link.run({pg::text(provider), pg::text(subject)});
+    if (rows.empty()) return std::nullopt;
+    return LinkedUser{rows.front().uuid(0), rows.front().boolean(1)};
 }
 
 } // namespace usher::identity

@@ -35,16 +35,25 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
 struct CheckedToken {
     const char *error = nullptr;    // result code: invalid_token, token_expired, …; nullptr: the rest is valid
     std::string_view claims;        // JSON text of the payload; lives until the next check_token in this backend
-    Uuid user_id{};                 // sub
-    std::optional<Uuid> session_id; // sid
+    Uuid user_id{};                 // sub, of one of our own tokens
+    std::optional<Uuid> session_id; // sid, of one of our own tokens
     Instant expires_at = 0;
     std::string_view jti;
+    /// Of a token from outside: whose it is says usher.identities. Empty for our own. Live as long as claims.
+    std::string_view provider, subject;
     bool ok() const { return error == nullptr; }
 };
 
-/// Checks form, signature, type, iss, aud and times of one of our access tokens. Reads keys through the cache, writes
-/// nothing (works on a hot standby) and never throws for a bad token. Whether the session still lives is NOT checked
-/// here: that is request::authenticate's part, at every statement.
+/// Checks form, signature, type, iss, aud and times of one of our access tokens, or of an outside issuer's. Reads keys
+/// through the cache, writes nothing (works on a hot standby) and never throws for a bad token. Whether the session
+/// still lives is NOT checked here: that is request::authenticate's part, at every statement.
 CheckedToken check_token(std::string_view token);
+
+/// The user whom an outside account belongs to (usher.identities); nothing when it is not linked.
+struct LinkedUser {
+    Uuid id;
+    bool is_active;
+};
+std::optional<LinkedUser> find_linked_user(std::string_view provider, std::string_view subject);
 
 } // namespace usher::identity

@@ -25,6 +25,10 @@ constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u
 // What is committed now counts, also under REPEATABLE READ: a thief's long transaction ends when the session does.
 bool is_alive(Identity &who) {
     if (who.is_api_key) return identity::is_api_key_alive(who.api_key_id);
+    if (!who.provider.empty()) {
+        const auto linked = identity::find_linked_user(who.provider, who.subject);
+        return linked && linked->is_active && linked->id == who.user_id;
+    }
     const pg::AsOwner owner;
     if (!who.has_session) {
         const pg::Rows users = find_user.run({pg::uuid(who.user_id)});
@@ -127,6 +131,13 @@ std::string authenticate(std::string_view access_token) {
     who.expires_at = token.expires_at;
     who.checked = session_changes.generation(); // before the look: a change in between is looked at again
     who.claims = pg::keep_for_transaction(token.claims);
+    if (!token.provider.empty()) {
+        who.provider = pg::keep_for_transaction(token.provider);
+        who.subject = pg::keep_for_transaction(token.subject);
+        const auto linked = identity::find_linked_user(who.provider, who.subject);
+        if (!linked) return "unknown_subject";
+        who.user_id = linked->id;
+    }
     if (!is_alive(who)) return "token_revoked";
     identity.set(who);
     return {};

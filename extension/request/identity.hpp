@@ -20,7 +20,9 @@ struct Identity {
     Instant expires_at = 0;
     std::string_view claims;   // the token's claims, JSON text
     std::uint64_t checked = 0; // generation of the sessions cache at the last check
-    bool revoked = false;      // the last check said so; stays for the rest of the transaction
+    /// Of a token from outside: the identity that makes it this user's, looked at again at every check. Else empty.
+    std::string_view provider, subject;
+    bool revoked = false; // the last check said so; stays for the rest of the transaction
 };
 
 /// The identity of this transaction; nullptr when there is none, when it has expired, or when its session was revoked.

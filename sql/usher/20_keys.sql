@@ -14,7 +14,7 @@ REVOKE ALL ON TABLE usher.signing_keys FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('usher.signing_keys', '');
 COMMENT ON TABLE usher.signing_keys IS
     'Keys that sign access tokens. The youngest active one signs; all verify until they retire. Holds secrets: no role but the owner may read it.';
-COMMENT ON COLUMN usher.signing_keys.private_key IS 'PKCS#8 PEM, or for HMAC the secret in base64url.';
+COMMENT ON COLUMN usher.signing_keys.private_key IS 'PKCS#8 PEM, or for HMAC the secret in base64url; with usher.master_key_file sealed under that key.';
 COMMENT ON COLUMN usher.signing_keys.public_jwk IS 'What usher.jwks() publishes; NULL for HMAC keys, which have no public part.';
 
 CREATE TABLE usher.signing_keys_inval ();

@@ -50,6 +50,10 @@ ALTER TABLE usher.sessions ENABLE ALWAYS TRIGGER sessions_invalidate;
 CREATE TRIGGER users_invalidate_sessions AFTER UPDATE OF id, status OR DELETE OR TRUNCATE ON usher.users
     FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
 ALTER TABLE usher.users ENABLE ALWAYS TRIGGER users_invalidate_sessions;
+-- Tokens from outside stand for whoever their subject is linked to.
+CREATE TRIGGER identities_invalidate_sessions AFTER UPDATE OF user_id, provider, provider_user_id OR DELETE OR TRUNCATE ON usher.identities
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
+ALTER TABLE usher.identities ENABLE ALWAYS TRIGGER identities_invalidate_sessions;
 
 CREATE TABLE usher.one_time_tokens (
     id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,

@@ -61,6 +61,13 @@ BEGIN
     affected := usher._remove_old_audit_rows(max_rows);
     RETURN NEXT;
 
+    -- A key retires an hour after the last token that it signed has expired at the latest.
+    task := 'signing_keys_removed';
+    DELETE FROM usher.signing_keys k
+    WHERE k.kid IN (SELECT x.kid FROM usher.signing_keys x WHERE x.retires_at < now() LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+
     task := 'audit_rows_sealed';
     affected := CASE WHEN current_setting('usher.audit_chain')::boolean THEN usher._seal_audit_log(max_rows) ELSE 0 END;
     RETURN NEXT;
@@ -140,6 +147,19 @@ BEGIN
         JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc p ON p.oid = d.objid
         WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+    IF current_setting('usher.master_key_file') = '' THEN
+        RETURN QUERY VALUES ('secrets are stored as they are', 'notice',
+            'Set usher.master_key_file and call usher.wrap_secrets(): whoever reads a backup then holds no signing keys.');
+    ELSIF current_setting('usher.master_key_file') NOT LIKE '/%'
+        OR starts_with(current_setting('usher.master_key_file'), current_setting('data_directory') || '/') THEN
+        RETURN QUERY VALUES ('the master key lies in the data directory', 'warning',
+            'Move the file of usher.master_key_file elsewhere: a base backup holds it together with what is sealed under it.');
+    END IF;
+    IF usher._master_key_problem() IS NOT NULL THEN
+        RETURN QUERY VALUES (usher._master_key_problem(), 'critical', 'Put the file right: until then nothing can be signed with the keys sealed under it.');
+    ELSIF EXISTS (SELECT FROM usher.signing_keys k WHERE usher._needs_wrapping(k.private_key)) THEN
+        RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning', 'SELECT * FROM usher.wrap_secrets();');
+    END IF;
     -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
     RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema), 'warning',
             format('The extension %s was installed later: SELECT usher.grant_access(%L, %L);', i.extension, r.role_name, r.level)

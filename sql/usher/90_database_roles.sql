@@ -48,7 +48,8 @@ BEGIN ATOMIC
       grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
       add_policy remove_policy enforce define_model drop_model
       define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
-      define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes'),
+      define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes
+      add_token_issuer update_token_issuer remove_token_issuer list_token_issuers'),
     ('function', '{application,gateway,auditor,admin}', 'list_roles list_policies list_rate_limits rate_limit_hash'),
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
@@ -59,7 +60,7 @@ BEGIN ATOMIC
       enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
     -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
     ('function', '{admin}',
-     'create_password_reset create_email_verification issue_token import_password_hash rotate_signing_key list_signing_keys
+     'create_password_reset create_email_verification issue_token import_password_hash rotate_signing_key list_signing_keys wrap_secrets
       claim_events complete_event fail_event run_event_handlers'),
     -- Upkeep.
     ('function', '{gateway,admin}', 'health metrics'),
