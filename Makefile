@@ -100,7 +100,7 @@ UNIT_OBJS   = $(CORE:%.cpp=$(BUILD)/unit/%.o) $(UNIT_TESTS:%=$(BUILD)/unit/test/
 
 .PHONY: unit unit-build fuzz fuzz-build
 unit: unit-build
-	$(BUILD)/unit/usher_unit_test $(UNIT_OPTS)
+	USHER_SOURCE='$(here)' $(BUILD)/unit/usher_unit_test $(UNIT_OPTS)
 unit-build: $(BUILD)/unit/usher_unit_test
 
 $(BUILD)/unit/usher_unit_test: $(UNIT_OBJS)

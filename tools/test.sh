@@ -63,7 +63,7 @@ test_unit() {
     for name in "$@"; do filter="$filter*:*$name"; done
     [ $# -eq 0 ] || filter=$(printf '%s' "$filter*" | sed 's/^\**://')
     status=0
-    "$BUILD/unit/usher_unit_test" --gtest_brief=1 --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
+    USHER_SOURCE=$SRC "$BUILD/unit/usher_unit_test" --gtest_brief=1 --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
     good=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     # a sanitizer ends the program before it can count

@@ -2,6 +2,7 @@
 #include "../fuzz/targets.hpp"
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,7 +11,11 @@ namespace {
 
 /// Feeds every file of a corpus to the target; how many there were.
 int replay(const char *fuzzer, void (*target)(std::string_view)) {
-    const auto folder = std::filesystem::path(__FILE__).parent_path() / "../fuzz/corpus" / fuzzer;
+    // The compiler may have been given a relative path, from another folder than this one.
+    const char *const source = std::getenv("USHER_SOURCE");
+    const auto root = source != nullptr ? std::filesystem::path(source)
+                                        : std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+    const auto folder = root / "test/fuzz/corpus" / fuzzer;
     int files = 0;
     for (const auto &entry : std::filesystem::directory_iterator(folder)) {
         std::ifstream file(entry.path(), std::ios::binary);
