@@ -131,19 +131,55 @@ CREATE FUNCTION usher._master_key_problem() RETURNS text
 REVOKE ALL ON FUNCTION usher._master_key_problem() FROM PUBLIC;
 COMMENT ON FUNCTION usher._master_key_problem() IS 'What is wrong with the files of usher.master_key_file and usher.former_master_key_file; NULL when nothing is, or none is set.';
 
+-- All secrets that are sealed: table, key, column, and what their context begins with (extension/identity/master_key.hpp).
+CREATE FUNCTION usher._sealed_columns() RETURNS TABLE (table_name text, key_column text, secret_column text, context text)
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES ('signing_keys', 'kid', 'private_key', 'signing_key:'),
+           ('second_factors', 'id', 'secret', 'totp:'),
+           ('server_secrets', 'name', 'secret', 'server_secret:');
+END;
+REVOKE ALL ON FUNCTION usher._sealed_columns() FROM PUBLIC;
+COMMENT ON FUNCTION usher._sealed_columns() IS 'The columns whose secrets are sealed under the master key.';
+
 CREATE FUNCTION usher.wrap_secrets() RETURNS TABLE (secrets text, wrapped bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    sealed record;
 BEGIN
     PERFORM usher.require_permission('key:manage');
-    secrets := 'signing_keys';
-    WITH again AS MATERIALIZED (
-        SELECT k.kid, usher._rewrap(k.private_key, 'signing_key:' || k.kid) AS stored FROM usher.signing_keys k FOR UPDATE)
-    UPDATE usher.signing_keys k SET private_key = again.stored FROM again WHERE k.kid = again.kid AND again.stored IS NOT NULL;
-    GET DIAGNOSTICS wrapped = ROW_COUNT;
-    PERFORM usher.log_event('secrets.wrapped', jsonb_build_object('signing_keys', wrapped), 'notice');
-    RETURN NEXT;
+    FOR sealed IN SELECT * FROM usher._sealed_columns() LOOP
+        EXECUTE format('WITH again AS MATERIALIZED (
+                            SELECT s.%2$I AS key, usher._rewrap(s.%3$I, %4$L || s.%2$I) AS stored FROM usher.%1$I s FOR UPDATE)
+                        UPDATE usher.%1$I s SET %3$I = again.stored FROM again WHERE s.%2$I = again.key AND again.stored IS NOT NULL',
+                       sealed.table_name, sealed.key_column, sealed.secret_column, sealed.context);
+        GET DIAGNOSTICS wrapped = ROW_COUNT;
+        secrets := sealed.table_name;
+        IF wrapped > 0 THEN
+            PERFORM usher.log_event('secrets.wrapped', jsonb_build_object('secrets', secrets, 'wrapped', wrapped), 'notice');
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION usher.wrap_secrets() FROM PUBLIC;
 COMMENT ON FUNCTION usher.wrap_secrets() IS
     'Brings all stored secrets into the form that the settings ask for: sealed under the key of usher.master_key_file, opened with that of usher.former_master_key_file where they were sealed under it; plain when no master key is set. Says how many of each kind changed; run again, none. Needs key:manage; US101 when a key file is not usable.';
+
+CREATE FUNCTION usher._has_secrets_to_wrap() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sealed record;
+    found boolean;
+BEGIN
+    FOR sealed IN SELECT * FROM usher._sealed_columns() LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM usher.%I s WHERE usher._needs_wrapping(s.%I))', sealed.table_name, sealed.secret_column) INTO found;
+        IF found THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+REVOKE ALL ON FUNCTION usher._has_secrets_to_wrap() FROM PUBLIC;
+COMMENT ON FUNCTION usher._has_secrets_to_wrap() IS 'Would usher.wrap_secrets() change anything?';

@@ -157,7 +157,7 @@ BEGIN
     END IF;
     IF usher._master_key_problem() IS NOT NULL THEN
         RETURN QUERY VALUES (usher._master_key_problem(), 'critical', 'Put the file right: until then nothing can be signed with the keys sealed under it.');
-    ELSIF EXISTS (SELECT FROM usher.signing_keys k WHERE usher._needs_wrapping(k.private_key)) THEN
+    ELSIF usher._has_secrets_to_wrap() THEN
         RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning', 'SELECT * FROM usher.wrap_secrets();');
     END IF;
     -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
