@@ -121,10 +121,10 @@ $err = error_of("SELECT usher.issue_token('$user')");
 like($err, qr/a secret is sealed under a master key, but no key file is set/, 'no key file at all');
 
 # Over HTTP nobody sees more than that something is wrong.
-one("SELECT usher.register_user('bob\@keys.example', 'correct horse battery staple')");
+one("SELECT usher.register_user('bob\@keys.example', 'correct horse battery')");
 one("UPDATE usher.users SET status = 'active', email_verified_at = now()");
 is(one(q{SELECT h.status || ' ' || (h.body::jsonb ->> 'code') || ' ' || coalesce(h.body::jsonb ->> 'detail', '-')
-	FROM usher.http_request('POST', '/auth/login', NULL, '{"content-type": "application/json"}', '{"login": "bob@keys.example", "password": "correct horse battery staple"}', '192.0.2.1') h}),
+	FROM usher.http_request('POST', '/auth/login', NULL, '{"content-type": "application/json"}', '{"identifier": "bob@keys.example", "password": "correct horse battery"}', '192.0.2.1') h}),
 	'500 master_key_unavailable -', 'a login over HTTP answers 500 without details');
 
 # A change of the master key: the new one first, the old one beside it, then everything anew.
