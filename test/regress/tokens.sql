@@ -7,6 +7,8 @@ CREATE SCHEMA regress_tokens;
 -- A token taken apart, changed and put together again.
 CREATE FUNCTION regress_tokens.encode(plain text) RETURNS text LANGUAGE sql IMMUTABLE
     RETURN rtrim(translate(replace(encode(convert_to(plain, 'UTF8'), 'base64'), E'\n', ''), '+/', '-_'), '=');
+CREATE FUNCTION regress_tokens.encode_bytes(bytes bytea) RETURNS text LANGUAGE sql IMMUTABLE
+    RETURN rtrim(translate(replace(encode(bytes, 'base64'), E'\n', ''), '+/', '-_'), '=');
 CREATE FUNCTION regress_tokens.decode(coded text) RETURNS jsonb LANGUAGE sql IMMUTABLE
     RETURN convert_from(decode(rpad(translate(coded, '-_', '+/'), (length(coded) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::jsonb;
 
@@ -102,6 +104,25 @@ FROM unnest('{HS256,HS384,HS512}'::text[]) AS algorithm;
 SELECT usher.sign_jwt('{"sub": "1"}', repeat('k', 32)) AS own \gset
 SELECT :'own' AS token;
 
+-- Claims of every shape come out as the jsonb that the server itself makes of their text.
+SELECT n, (v.claims = payload::jsonb) AS same, v.claims::text = payload::jsonb::text AS same_text, pg_column_size(ROW(v.claims)) = pg_column_size(ROW(payload::jsonb)) AS same_size
+FROM (VALUES
+    (1, '{}'), (2, '{"a":{},"b":[],"c":[[]],"d":[{}],"":null}'), (3, '{"bb":1,"a":2,"c":3,"aaa":4,"ab":5}'),
+    (4, '{"n":[0,-0,1,-1,1.0,1.50,-1.5e-3,1e2,1E+20,9223372036854775807,-9223372036854775808,9223372036854775808,123456789012345678901234567890.123456789]}'),
+    (5, '{"e":[1e-307,1e307,0.1,0e0,-0.0]}'), (6, '{"t":true,"f":false,"z":null,"s":"","l":[true,false,null,""]}'),
+    (7, '{"\u00e4\u0062":"\"\\\/\b\f\n\r\t\u00e4\ud83d\ude00","ab":"x","\u0061c":1}'),
+    (8, '{"deep":[[[[[[[[[[[[{"x":[1,"y"]}]]]]]]]]]]]]}'),
+    (9, (SELECT json_object_agg('key' || i, i) FROM generate_series(1, 100) i)::text),
+    (10, (SELECT json_build_object('list', json_agg(repeat('x', i))) FROM generate_series(0, 99) i)::text),
+    (11, (SELECT json_build_object('mixed', json_agg(CASE i % 4 WHEN 0 THEN to_json(i) WHEN 1 THEN to_json(i::text) WHEN 2 THEN json_build_array(i) ELSE json_build_object(i, i) END))
+          FROM generate_series(1, 100) i)::text),
+    (12, json_build_object('long', repeat('x', 9000), 'longer', repeat('ä', 1000))::text)
+) AS shape(n, payload),
+LATERAL (SELECT regress_tokens.encode('{"alg":"HS256"}') || '.' || regress_tokens.encode(payload)) AS h(signed),
+LATERAL usher.verify_jwt(signed || '.' || regress_tokens.encode_bytes(hmac(convert_to(signed, 'UTF8'), convert_to(repeat('k', 32), 'UTF8'), 'sha256')),
+                         repeat('k', 32)) AS v
+ORDER BY n;
+
 -- Refusals of verify_jwt that are results.
 SELECT n, (usher.verify_jwt(token, key, algorithm, issuer, audience)).*
 FROM (VALUES
@@ -175,6 +196,22 @@ SELECT error FROM usher.verify_token(:'token');
 SELECT usher.rotate_signing_key('none');
 SELECT usher.rotate_signing_key('ES256', '-1 day');
 SELECT usher.rotate_signing_key('ES256', '31 days');
+
+-- Upkeep: a key goes when it has retired, and not before; its tokens are refused from then on. The longest life that a token
+-- can have ends before its key retires, whenever it was made.
+SELECT usher.rotate_signing_key('ES384') AS old_key \gset
+SELECT usher.issue_token(:'ann', '{}', '24 hours') AS longest \gset
+SELECT usher.rotate_signing_key('ES256') AS es256 \gset
+SELECT retires_at > to_timestamp((regress_tokens.decode(split_part(:'longest', '.', 2)) ->> 'exp')::bigint) + interval '59 minutes' AS outlived
+FROM usher.list_signing_keys() WHERE kid = :'old_key';
+SELECT affected FROM usher.run_maintenance() WHERE task = 'signing_keys_removed' \gset before_
+SELECT count(*) AS still_there FROM usher.list_signing_keys() WHERE kid = :'old_key';
+SELECT error FROM usher.verify_token(:'longest');
+UPDATE usher.signing_keys SET activates_at = activates_at - interval '26 hours', retires_at = now() - interval '1 second' WHERE kid = :'old_key';
+SELECT affected FROM usher.run_maintenance() WHERE task = 'signing_keys_removed';
+SELECT count(*) AS still_there FROM usher.list_signing_keys() WHERE kid = :'old_key';
+SELECT error FROM usher.verify_token(:'longest');
+SELECT error FROM usher.verify_token(usher.issue_token(:'ann'));
 
 -- Who may.
 CREATE ROLE regress_tokens_app;
