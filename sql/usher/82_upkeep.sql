@@ -76,7 +76,8 @@ REVOKE ALL ON FUNCTION usher._run_maintenance(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher._run_maintenance(integer) IS 'Core''s part of usher.run_maintenance().';
 
 CREATE FUNCTION usher.health(OUT status text, OUT in_recovery boolean, OUT preloaded boolean, OUT active_users bigint, OUT live_sessions bigint,
-                             OUT audit_rows_last_hour bigint, OUT parked_events bigint, OUT database_time timestamptz)
+                             OUT audit_rows_last_hour bigint, OUT parked_events bigint, OUT worker_running boolean,
+                             OUT database_time timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -87,6 +88,7 @@ BEGIN
     live_sessions := (SELECT count(*) FROM usher.sessions s WHERE s.status = 'active' AND s.expires_at > now());
     audit_rows_last_hour := (SELECT count(*) FROM usher.audit_logs a WHERE a.created_at > now() - interval '1 hour');
     parked_events := (SELECT count(*) FROM usher.deliveries d WHERE d.status = 'parked');
+    worker_running := EXISTS (SELECT FROM pg_stat_activity a WHERE a.backend_type = 'usher worker' AND a.datname = current_database());
     database_time := clock_timestamp();
     status := CASE WHEN parked_events > 0 THEN 'degraded' ELSE 'ok' END;
 END $$;
@@ -107,13 +109,41 @@ BEGIN
     RETURN QUERY SELECT 'usher_deliveries', jsonb_build_object('consumer', d.consumer, 'status', d.status), count(*)::double precision
         FROM usher.deliveries d WHERE d.status <> 'completed' GROUP BY d.consumer, d.status;
     RETURN QUERY SELECT 'usher_table_bytes', jsonb_build_object('schema', n.nspname, 'table', c.relname), pg_total_relation_size(c.oid)::double precision
-        FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'r'
+        FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
         WHERE c.relname NOT LIKE '%\_inval';
+    RETURN QUERY SELECT 'usher_table_rows', jsonb_build_object('schema', t.schemaname, 'table', t.relname, 'state', x.state), x.n::double precision
+        FROM pg_stat_user_tables t CROSS JOIN LATERAL (VALUES ('live', t.n_live_tup), ('dead', t.n_dead_tup)) AS x (state, n)
+        WHERE t.schemaname IN (SELECT i.schema FROM usher._installed() i) AND t.relname NOT LIKE '%\_inval';
+    RETURN QUERY SELECT 'usher_index_scans_total', jsonb_build_object('schema', x.schemaname, 'table', x.relname, 'index', x.indexrelname), x.idx_scan::double precision
+        FROM pg_stat_user_indexes x WHERE x.schemaname IN (SELECT i.schema FROM usher._installed() i);
+    RETURN QUERY SELECT 'usher_connections', jsonb_build_object('state', coalesce(a.state, 'unknown')), count(*)::double precision
+        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend' GROUP BY a.state;
+    RETURN QUERY SELECT 'usher_connections_max', '{}'::jsonb, current_setting('max_connections')::double precision;
+    RETURN QUERY SELECT 'usher_lock_waits', '{}'::jsonb, count(*)::double precision FROM pg_locks l WHERE NOT l.granted;
+    RETURN QUERY SELECT 'usher_oldest_transaction_seconds', '{}'::jsonb, coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::double precision
+        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend';
+    RETURN QUERY SELECT 'usher_database_blocks_total', jsonb_build_object('from', x.source), x.n::double precision
+        FROM pg_stat_database d CROSS JOIN LATERAL (VALUES ('cache', d.blks_hit), ('disk', d.blks_read)) AS x (source, n) WHERE d.datname = current_database();
+    RETURN QUERY SELECT 'usher_transactions_total', jsonb_build_object('end', x.how), x.n::double precision
+        FROM pg_stat_database d CROSS JOIN LATERAL (VALUES ('commit', d.xact_commit), ('rollback', d.xact_rollback)) AS x (how, n) WHERE d.datname = current_database();
+    IF to_regclass('public.pg_stat_statements') IS NOT NULL AND has_table_privilege('public.pg_stat_statements', 'SELECT') THEN
+        RETURN QUERY EXECUTE 'SELECT ''usher_statement_seconds_total'', ''{}''::jsonb, (coalesce(sum(s.total_exec_time), 0) / 1000)::double precision FROM public.pg_stat_statements s '
+            'UNION ALL SELECT ''usher_statements_total'', ''{}''::jsonb, coalesce(sum(s.calls), 0)::double precision FROM public.pg_stat_statements s';
+    END IF;
+    RETURN QUERY SELECT 'usher_rate_limit_keys', jsonb_build_object('policy', r.policy, 'state', x.state), count(*) FILTER (WHERE x.counts)::double precision
+        FROM usher.rate_limit_records r CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
+            ('blocked', coalesce(r.blocked_until > now(), false))) AS x (state, counts) GROUP BY r.policy, x.state;
+    RETURN QUERY SELECT 'usher_grants_expired', '{}'::jsonb, ((SELECT count(*) FROM usher.user_permissions p WHERE p.expires_at < now())
+        + (SELECT count(*) FROM usher.user_roles r WHERE r.expires_at < now()))::double precision;
+    RETURN QUERY SELECT 'usher_oldest_pending_event_seconds', '{}'::jsonb, coalesce(extract(epoch FROM clock_timestamp() - min(d.created_at)), 0)::double precision
+        FROM usher.deliveries d WHERE d.status = 'pending';
+    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, count(*)::double precision FROM usher.audit_seals s;
+    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb, coalesce(extract(epoch FROM clock_timestamp() - max(s.sealed_at)), 0)::double precision FROM usher.audit_seals s;
     RETURN QUERY SELECT 'usher_lost_survivors_total', '{}'::jsonb, usher._lost_survivors()::double precision;
 END $$;
 REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;
 COMMENT ON FUNCTION usher.metrics() IS
-    'Numbers for a scraper, in the way of Prometheus: name, labels, value.';
+    'Numbers for a scraper, in the way of Prometheus: name, labels, value. Connections, lock waits, transactions, sizes, dead rows and index scans of the tables, users, sessions, limits, events, audit; with pg_stat_statements in schema public also the time of statements.';
 
 CREATE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
@@ -134,14 +164,68 @@ BEGIN
     IF current_setting('ssl') = 'off' AND current_setting('listen_addresses') NOT IN ('', 'localhost', '127.0.0.1', '::1') THEN
         RETURN QUERY VALUES ('connections over the network are not encrypted', 'warning', 'Set ssl = on: passwords and tokens travel as parameters.');
     END IF;
-    IF current_setting('log_statement') = 'all' OR current_setting('log_min_duration_statement')::integer >= 0 THEN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
+        (NOT current_setting('fsync')::boolean, 'fsync is off', 'critical', 'Set fsync = on: a crash of the machine loses committed data.'),
+        (NOT current_setting('full_page_writes')::boolean, 'full_page_writes is off', 'critical', 'Set full_page_writes = on: a crash of the machine can tear pages.'),
+        (current_setting('usher.restoring')::boolean, 'usher.restoring is on', 'critical', 'Turn it off: no audit rows, history and events are written.'),
+        (current_setting('session_replication_role') = 'replica', 'session_replication_role is replica', 'critical', 'Reset it: triggers do not fire, so that nothing is audited or checked.'),
+        (current_setting('log_statement') IN ('all', 'mod') AND current_setting('log_parameter_max_length') <> '0', 'log_statement writes statements with their values to the server log', 'warning',
+            'Set log_statement = ddl, and log_parameter_max_length = 0: passwords and tokens are values.'),
+        (current_setting('log_parameter_max_length_on_error') <> '0', 'parameters of failed statements are written to the server log', 'critical', 'Set log_parameter_max_length_on_error = 0.'),
+        (coalesce(current_setting('auto_explain.log_min_duration', true), '-1') <> '-1' AND coalesce(current_setting('auto_explain.log_parameter_max_length', true), '-1') <> '0',
+            'auto_explain writes parameters to the server log', 'critical', 'Set auto_explain.log_parameter_max_length = 0.'),
+        (current_setting('debug_print_parse')::boolean OR current_setting('debug_print_rewritten')::boolean OR current_setting('debug_print_plan')::boolean,
+            'parse trees, with their values, are written to the server log', 'critical', 'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.'),
+        (current_setting('password_encryption') = 'md5', 'passwords of database roles are hashed with md5', 'warning', 'Set password_encryption = scram-sha-256 and set the passwords again.'),
+        (current_setting('usher.bcrypt_rounds')::integer < 12, 'bcrypt runs with fewer than 12 rounds', 'warning', 'Raise usher.bcrypt_rounds to 12 or more.'),
+        (current_setting('usher.lockout_threshold')::integer > 10, 'an account takes more than 10 guesses before it is locked', 'warning', 'Lower usher.lockout_threshold to 10 or less.'),
+        ((SELECT s.setting::integer > 3600 FROM pg_settings s WHERE s.name = 'usher.access_token_ttl'), 'access tokens live longer than an hour', 'warning', 'Lower usher.access_token_ttl: 15 minutes are usual.'),
+        (NOT current_setting('usher.require_verified_email')::boolean, 'accounts with unverified addresses may log in', 'notice', 'Set usher.require_verified_email = on.'),
+        (current_setting('usher.reveal_lockout')::boolean, 'login tells strangers that an account is locked, so that it exists', 'notice', 'Set usher.reveal_lockout = off.'),
+        (current_setting('usher.refresh_reuse') = 'lenient', 'the reuse of a refresh token goes unpunished', 'warning', 'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.'),
+        (NOT current_setting('usher.audit_chain')::boolean, 'the audit log is not sealed', 'warning', 'Set usher.audit_chain = on: changes of old audit rows would not be noticed.'),
+        (current_setting('usher.audit_archive_function') <> '' AND to_regprocedure(current_setting('usher.audit_archive_function') || '(regclass, timestamptz, timestamptz)') IS NULL,
+            'usher.audit_archive_function does not exist', 'warning', 'Create it with the arguments (regclass, timestamptz, timestamptz), or empty the setting: no month is retired until then.'),
+        (to_regclass('usher.audit_logs_' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')) IS NULL,
+            'the audit log has no partition for the next month', 'warning', 'Have usher.run_maintenance() called regularly.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+    IF current_setting('log_statement') IN ('all', 'mod') OR current_setting('log_min_duration_statement')::integer >= 0
+       OR current_setting('log_min_duration_sample')::integer >= 0 OR current_setting('log_transaction_sample_rate')::float > 0 THEN
         RETURN QUERY SELECT format('parameters of role %s are written to the server log', r.role_name), 'critical',
             format('ALTER ROLE %I SET log_parameter_max_length = 0;', r.role_name)
-        FROM usher.database_roles r
+        FROM (SELECT DISTINCT d.role_name FROM usher.database_roles d) r
         WHERE NOT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles a ON a.oid = s.setrole
                           WHERE a.rolname = r.role_name AND 'log_parameter_max_length=0' = ANY (s.setconfig))
             AND current_setting('log_parameter_max_length') <> '0';
     END IF;
+    IF has_function_privilege('pg_hba_file_rules()', 'EXECUTE') THEN
+        RETURN QUERY SELECT format('line %s of pg_hba.conf lets anybody in without a password', h.line_number), 'critical', 'Use scram-sha-256 or cert instead of trust.'
+            FROM pg_hba_file_rules() h WHERE h.type LIKE 'host%' AND h.auth_method = 'trust';
+        RETURN QUERY SELECT format('line %s of pg_hba.conf sends passwords that can be read or replayed', h.line_number), 'warning', 'Use scram-sha-256.'
+            FROM pg_hba_file_rules() h WHERE h.auth_method = 'md5' OR (h.auth_method = 'password' AND h.type <> 'hostssl');
+        RETURN QUERY SELECT format('line %s of pg_hba.conf accepts connections over the network without TLS', h.line_number), 'warning', 'Write hostssl instead of host.'
+            FROM pg_hba_file_rules() h
+            WHERE h.type IN ('host', 'hostnossl') AND h.auth_method <> 'reject' AND h.address NOT IN ('127.0.0.1', '::1', 'localhost', 'samehost');
+    END IF;
+    RETURN QUERY SELECT format('role %s of level %s passes all checks of the server', r.rolname, d.level), 'critical',
+            format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS: row-level security and grants do not hold for it.', r.rolname)
+        FROM usher.database_roles d JOIN pg_roles r ON r.rolname = d.role_name
+        WHERE d.level IN ('application', 'gateway', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+    RETURN QUERY SELECT format('PUBLIC may %s %s', lower(x.privilege_type), c.oid::regclass), 'critical', format('REVOKE ALL ON %s FROM PUBLIC;', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) x
+        WHERE n.nspname IN (SELECT i.schema FROM usher._installed() i) AND c.relkind IN ('r', 'p', 'v', 'm') AND x.grantee = 0;
+    RETURN QUERY SELECT format('PUBLIC may create objects in schema %s', n.nspname), 'critical', format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', n.nspname)
+        FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
+        WHERE x.grantee = 0 AND x.privilege_type = 'CREATE' AND (n.nspname = 'public' OR n.nspname IN (SELECT i.schema FROM usher._installed() i));
+    RETURN QUERY SELECT format('table %s is not audited', c.oid::regclass), 'notice', format('SELECT usher.enable_audit(%L);', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+          AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgenabled <> 'D');
+    RETURN QUERY SELECT format('trigger %I of table %s is disabled', t.tgname, t.tgrelid::regclass), 'critical', format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname)
+        FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE t.tgenabled = 'D' AND n.nspname IN (SELECT i.schema FROM usher._installed() i);
     RETURN QUERY SELECT format('%s is granted to PUBLIC', p.oid::regprocedure), 'critical', format('REVOKE ALL ON FUNCTION %s FROM PUBLIC;', p.oid::regprocedure)
         FROM usher._installed() i JOIN pg_extension e ON e.extname = i.extension
         JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
@@ -194,6 +278,12 @@ BEGIN
     RETURN QUERY SELECT 'status histories are chains', count(*) FROM usher.status_history h JOIN usher.status_history n
         ON n.relation = h.relation AND n.entity_id = h.entity_id AND n.seq = h.seq + 1
         WHERE n.from_status IS DISTINCT FROM h.to_status;
+    RETURN QUERY SELECT 'no object of the extensions is missing or changed', count(*) FROM usher.schema_drift() d WHERE d.change <> 'added';
+    RETURN QUERY SELECT 'the seals of the audit log are a chain', count(*) FROM usher.audit_seals s LEFT JOIN usher.audit_seals p ON p.seq = s.seq - 1
+        WHERE (s.seq > 1 AND p.seq IS NULL) OR s.chain <> usher._chain_seal(p.chain, s.seq, s.from_id, s.until_id, s.row_count, s.digest)
+           OR s.from_id <> coalesce(p.until_id, '00000000-0000-0000-0000-000000000000');
+    RETURN QUERY SELECT 'every machine can be read', count(*) FROM usher.machines m WHERE m.is_active
+        AND (jsonb_typeof(m.definition -> 'initial') IS DISTINCT FROM 'array' OR jsonb_typeof(m.definition -> 'transitions') IS DISTINCT FROM 'array');
     RETURN QUERY SELECT 'deliveries belong to events', count(*) FROM usher.deliveries d
         WHERE NOT EXISTS (SELECT FROM usher.events e WHERE e.id = d.event_id);
 END $$;

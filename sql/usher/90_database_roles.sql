@@ -64,7 +64,7 @@ BEGIN ATOMIC
       claim_events complete_event fail_event run_event_handlers'),
     -- Upkeep.
     ('function', '{gateway,admin}', 'health metrics'),
-    ('function', '{auditor,admin}', 'check_configuration self_check'),
+    ('function', '{auditor,admin}', 'check_configuration self_check schema_drift'),
     ('function', '{admin}', 'run_maintenance'),
     -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
     ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),

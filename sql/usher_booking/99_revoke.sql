@@ -12,3 +12,6 @@ BEGIN
     END LOOP;
 END
 $do$;
+
+-- Last: what this script has made, for usher.schema_drift().
+SELECT usher._record_schema('usher_booking');

@@ -282,6 +282,17 @@ INSERT INTO ledger.child (id) VALUES (22);
 SELECT usher._seal_audit_log() AS not_beyond_open_transactions;
 COMMIT;
 
+-- Values of 100 MB, with generated, dropped and added columns beside them
+CREATE TABLE ledger.big (id integer PRIMARY KEY, gone integer, t text, b bytea, twice integer GENERATED ALWAYS AS (id * 2) STORED);
+SELECT usher.enable_audit('ledger.big');
+ALTER TABLE ledger.big DROP COLUMN gone;
+INSERT INTO ledger.big (id, t, b) VALUES (1, repeat('x', 100 * 1024 * 1024), decode(repeat('00', 10 * 1024 * 1024), 'hex'));
+UPDATE ledger.big SET id = 2; -- the large values stay where they are
+ALTER TABLE ledger.big ADD COLUMN later integer DEFAULT 7;
+UPDATE ledger.big SET t = 'small', later = 8;
+SELECT action, resource_id, CASE WHEN octet_length(old_values::text) < 400 THEN old_values END AS old, CASE WHEN octet_length(new_values::text) < 400 THEN new_values END AS new
+    FROM ledger.log('ledger.big');
+
 -- Months older than usher.audit_retention are archived and dropped; their seals stay as links of the chain
 CREATE TABLE ledger.archived (month text, rows bigint);
 CREATE FUNCTION ledger.archive(part regclass, since timestamptz, until timestamptz) RETURNS void LANGUAGE plpgsql AS $$

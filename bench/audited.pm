@@ -1,0 +1,84 @@
+# What the audit cases share: a table of 11 columns and the ways to audit it, all into tables of the same form as usher.audit_logs
+# with its two full indexes. The floor writes ready-made jsonb with plain SQL: no trigger could do with less.
+package audited;
+use strict;
+use warnings;
+
+sub setup {
+    my ($rows) = @_;
+    return qq{
+        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
+        SELECT usher._maintain_audit_partitions();
+        DROP SCHEMA IF EXISTS bench CASCADE;
+        CREATE SCHEMA bench;
+        CREATE TABLE bench.seed AS
+            SELECT i::bigint AS id, i % 1000 AS customer, 'name ' || i AS name, md5(i::text) AS reference, 'a note of ordinary length' AS note,
+                   (i % 10000) / 100.0 AS amount, 'pending' AS status, i AS counter, now() AS created_at, now() AS updated_at,
+                   now() AS seen_at
+            FROM generate_series(1, $rows) i;
+        CREATE TABLE bench.t (LIKE bench.seed);
+        ALTER TABLE bench.t ADD PRIMARY KEY (id);
+        CREATE TABLE bench.log (LIKE usher.audit_logs INCLUDING DEFAULTS);
+        SELECT usher._prepare_audit_partition('bench.log');
+        CREATE TABLE bench.ready AS
+            SELECT id, id::text AS resource_id, jsonb_build_object('id', id) AS key, to_jsonb(s) AS whole,
+                   jsonb_build_object('counter', counter) AS old_part, jsonb_build_object('counter', counter + 1) AS new_part
+            FROM bench.seed s ORDER BY id;
+        -- changed columns of two rows
+        CREATE FUNCTION bench.difference(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+            \$\$ SELECT jsonb_object_agg(x.key, x.value) FROM jsonb_each(a) x WHERE b -> x.key IS DISTINCT FROM x.value \$\$;
+        CREATE FUNCTION bench.audit_row() RETURNS trigger LANGUAGE plpgsql AS \$\$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, new_values)
+                VALUES ('row.insert', 'insert', 'trigger', current_user, 'bench.t', NEW.id::text, jsonb_build_object('id', NEW.id), to_jsonb(NEW));
+            ELSE
+                INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, old_values, new_values)
+                VALUES ('row.update', 'update', 'trigger', current_user, 'bench.t', OLD.id::text, jsonb_build_object('id', OLD.id),
+                        bench.difference(to_jsonb(OLD), to_jsonb(NEW)), bench.difference(to_jsonb(NEW), to_jsonb(OLD)));
+            END IF;
+            RETURN NULL;
+        END \$\$;
+        CREATE FUNCTION bench.audit_statement() RETURNS trigger LANGUAGE plpgsql AS \$\$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, new_values)
+                SELECT 'row.insert', 'insert', 'trigger', current_user, 'bench.t', n.id::text, jsonb_build_object('id', n.id), to_jsonb(n) FROM new_rows n;
+            ELSE
+                INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, old_values, new_values)
+                SELECT 'row.update', 'update', 'trigger', current_user, 'bench.t', o.id::text, jsonb_build_object('id', o.id),
+                       bench.difference(to_jsonb(o), to_jsonb(n)), bench.difference(to_jsonb(n), to_jsonb(o))
+                FROM old_rows o JOIN new_rows n USING (id);
+            END IF;
+            RETURN NULL;
+        END \$\$;
+    };
+}
+
+# No trigger and no audit rows left by the variant before.
+sub reset {
+    my ($filled) = @_;
+    my $fill = $filled ? 'INSERT INTO bench.t SELECT * FROM bench.seed;' : '';
+    return qq{
+        DROP TRIGGER IF EXISTS audit ON bench.t;
+        SELECT usher.disable_audit('bench.t');
+        TRUNCATE bench.t, bench.log;
+        TRUNCATE usher.audit_logs;
+        $fill
+        VACUUM (FREEZE, ANALYZE) bench.t;
+    };
+}
+
+sub variants {
+    my ($event, $measure, $floor) = @_;
+    my $tables = $event eq 'INSERT' ? 'NEW TABLE AS new_rows' : 'OLD TABLE AS old_rows NEW TABLE AS new_rows';
+    return [
+        { name => 'no audit' },
+        ($floor ? { name => 'floor: INSERT of ready jsonb', measure => "$measure $floor" } : ()),
+        { name => 'PL/pgSQL, row', reset => "CREATE TRIGGER audit AFTER $event ON bench.t FOR EACH ROW EXECUTE FUNCTION bench.audit_row();" },
+        { name => 'PL/pgSQL, statement',
+          reset => "CREATE TRIGGER audit AFTER $event ON bench.t REFERENCING $tables FOR EACH STATEMENT EXECUTE FUNCTION bench.audit_statement();" },
+        { name => 'usher.enable_audit()', reset => "SELECT usher.enable_audit('bench.t');", ours => 1 },
+    ];
+}
+1;

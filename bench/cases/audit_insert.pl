@@ -1,0 +1,18 @@
+use audited;
+my $measure = 'INSERT INTO bench.t SELECT * FROM bench.seed;';
+my $floor = q{INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, new_values)
+    SELECT 'row.insert', 'insert', 'trigger', current_user, 'bench.t', resource_id, key, whole FROM bench.ready;};
+return {
+    title    => 'audit of one INSERT of many rows',
+    rows     => 100_000,
+    rounds   => 7,
+    setup    => audited::setup(100_000),
+    reset    => audited::reset(0),
+    measure  => $measure,
+    variants => audited::variants('INSERT', $measure, $floor),
+    targets  => [
+        { variant => 'usher.enable_audit()', against => 'floor: INSERT of ready jsonb', at_most => 1.2 },
+        { variant => 'usher.enable_audit()', against => 'PL/pgSQL, statement', at_most => 0.67 },
+        { variant => 'usher.enable_audit()', against => 'PL/pgSQL, row', at_most => 0.25 },
+    ],
+};
