@@ -11,8 +11,8 @@ namespace {
 /// What is known about the trigger for the length of a statement.
 struct State {
     AttrNumber column;
-    bool is_local; // timestamp without time zone
     bool skip_unchanged;
+    TimestampTz now; // now() as the column stores it: a statement is one transaction
     // A prefix of columns of fixed length that are not null has fixed offsets: the walk to the column starts after it.
     int first;
     uint32 first_offset;
@@ -48,7 +48,9 @@ State *read_state(FunctionCallInfo fcinfo) {
 
     auto *const state = static_cast<State *>(MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(State)));
     state->column = static_cast<AttrNumber>(column);
-    state->is_local = type == TIMESTAMPOID;
+    state->now = GetCurrentTransactionStartTimestamp();
+    if (type == TIMESTAMPOID)
+        state->now = DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(state->now)));
     state->skip_unchanged = skips;
     while (state->first < column - 1 && TupleDescAttr(desc, state->first)->attlen > 0) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, state->first++);
@@ -78,13 +80,6 @@ char *find_value(HeapTuple tuple, TupleDesc desc, const State &state) {
     return base + offset;
 }
 
-/// now() as the column stores it.
-TimestampTz now_for(const State &state) {
-    const TimestampTz now = GetCurrentTransactionStartTimestamp();
-    return state.is_local ? DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(now)))
-                          : now;
-}
-
 /// Are both rows the same, byte for byte, but for the column that we set?
 bool is_unchanged(const TriggerData *data, const State &state) {
     const TupleDesc desc = RelationGetDescr(data->tg_relation);
@@ -101,16 +96,18 @@ bool is_unchanged(const TriggerData *data, const State &state) {
 }
 
 HeapTuple touch(const TriggerData *data, const State &state) {
-    const TimestampTz now = now_for(state);
     const TupleDesc desc = RelationGetDescr(data->tg_relation);
-    if (find_value(data->tg_newtuple, desc, state) == nullptr) {
+    const HeapTuple row = data->tg_newtuple;
+    const char *const place = find_value(row, desc, state);
+    if (place == nullptr) {
         int column = state.column;
-        Datum value = TimestampTzGetDatum(now);
+        Datum value = TimestampTzGetDatum(state.now);
         bool is_null = false;
-        return heap_modify_tuple_by_cols(data->tg_newtuple, desc, 1, &column, &value, &is_null);
+        return heap_modify_tuple_by_cols(row, desc, 1, &column, &value, &is_null);
     }
-    const HeapTuple copy = heap_copytuple(data->tg_newtuple);
-    std::memcpy(find_value(copy, desc, state), &now, sizeof now);
+    const auto offset = place - reinterpret_cast<const char *>(row->t_data);
+    const HeapTuple copy = heap_copytuple(row);
+    std::memcpy(reinterpret_cast<char *>(copy->t_data) + offset, &state.now, sizeof state.now);
     return copy;
 }
 } // namespace
