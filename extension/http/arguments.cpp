@@ -168,7 +168,8 @@ bool collect(const Route &route, const Function &function, const Source &source,
              std::vector<FieldError> &errors, std::string &malformed) {
     Collector collector(function, bound, errors);
     for (std::size_t i = 0; i < route.path.size(); ++i)
-        if (route.path[i].is_parameter) collector.add_text(route.path[i].text, "path", source.segments[i]);
+        if (route.path[i].is_parameter)
+            collector.add_text(route.path[i].text, "path", std::string(route.path[i].value(source.segments[i])));
     // Two headers have a meaning of their own for functions that take part.
     if (!source.idempotency_key.empty() && function.find("idempotency_key") != nullptr)
         collector.add_text("idempotency_key", "header", std::string(source.idempotency_key));
