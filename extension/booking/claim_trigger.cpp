@@ -14,30 +14,16 @@ constinit Statement drop_staff_claims{
 constinit Statement make_appointment{
     "INSERT INTO @.appointments (booking_id, practitioner_id, start_at) VALUES ($1, $2, $3)"};
 
-enum Field {
-    id,
-    booking,
-    location,
-    customer,
-    service,
-    staff,
-    start_at,
-    end_at,
-    before,
-    after,
-    exclusive,
-    occupies,
-    overbooked,
-    by_appointment,
-    daily_limit,
-    field_count
-}; // clang-format off
+// clang-format off
+enum Field { id, booking, location, customer, service, staff, start_at, end_at, before, after, exclusive, occupies,
+             overbooked, by_appointment, daily_limit, hold, field_count };
 constexpr const char *booking_columns[field_count] = {
     "id", "id", "location_id", "customer_id", "service_id", "staff_id", "start_at", "end_at", "buffer_before",
-    "buffer_after", "customer_exclusive", "occupies", "overbooked", "by_appointment", "daily_limit"};
+    "buffer_after", "customer_exclusive", "occupies", "overbooked", "by_appointment", "daily_limit", "hold_expires_at"};
 constexpr const char *appointment_columns[field_count] = {
     "id", "booking_id", "location_id", "customer_id", nullptr, "practitioner_id", "start_at", "end_at", "buffer_before",
-    "buffer_after", "customer_exclusive", "occupies", "overbooked", nullptr, nullptr}; // clang-format on
+    "buffer_after", "customer_exclusive", "occupies", "overbooked", nullptr, nullptr, nullptr};
+// clang-format on
 
 struct Layout { // numbers of the columns, 0 for one that the table does not have
     Oid table = InvalidOid;
@@ -103,6 +89,7 @@ Holder holder_of(const PlainRow &row) {
     holder.occupies = DatumGetBool(row.values[occupies]);
     holder.overbooked = !row.nulls[overbooked] && DatumGetBool(row.values[overbooked]);
     holder.by_appointment = !row.nulls[by_appointment] && DatumGetBool(row.values[by_appointment]);
+    holder.is_hold = !row.nulls[hold];
     if (!row.nulls[daily_limit]) holder.daily_limit = DatumGetInt32(row.values[daily_limit]);
     return holder;
 }
@@ -159,11 +146,13 @@ void after_insert(const Schema &schema, const std::vector<Holder> &holders, bool
 void after_update(const Schema &schema, const std::vector<Holder> &before, const std::vector<Holder> &now,
                   bool is_booking) {
     if (before.size() != now.size()) throw Error("XX000", "internal error: an update lost a row");
-    std::vector<Holder> placed, gone, unstaffed;
+    std::vector<Holder> placed, gone, unstaffed, kept;
     for (std::size_t i = 0; i < now.size(); ++i) { // old and new rows stand in the same order
         const Holder &old = before[i], &fresh = now[i];
         if (is_booking && fresh.overbooked && !old.overbooked) note_overbooking(fresh);
         const bool is_moved = !(old.visible == fresh.visible), is_given = old.staff != fresh.staff;
+        // While it was about to run out, others may have taken its place: they do not count holds that are over.
+        if (old.is_hold && !fresh.is_hold && old.occupies && fresh.occupies) kept.push_back(fresh);
         if (old.occupies == fresh.occupies && !is_moved && !is_given) continue;
         if (!fresh.occupies)
             gone.push_back(fresh);
@@ -174,12 +163,16 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
     }
     // Giving up time or a person needs no guard; only taking does. Guards come first: somebody who waits for a claim
     // that is being given up here must not hold a guard that is still wanted here.
-    take_guards(schema, placed);
+    std::vector<Holder> guarded = placed;
+    guarded.insert(guarded.end(), kept.begin(), kept.end());
+    take_guards(schema, guarded);
     // All old claims go before any new one comes: that lets one statement swap two bookings.
     gone.insert(gone.end(), placed.begin(), placed.end());
     drop(schema, drop_claims, gone);
     drop(schema, drop_staff_claims, unstaffed);
     place_claims(schema, placed, true);
+    for (const Holder &each : kept)
+        if (!each.overbooked) check_capacity(schema, each);
 }
 } // namespace
 

@@ -106,23 +106,6 @@ Claims wanted_claims(const std::vector<Holder> &holders) {
     return sorted;
 }
 
-void check_capacity(const Schema &schema, const Holder &holder) {
-    const pg::Rows rows =
-        find_occupied.run(schema, {pg::uuid(holder.location), pg::timestamptz(holder.visible.from),
-                                   pg::timestamptz(holder.visible.until), pg::timestamptz(pg::clock_time())});
-    std::vector<TimeRange> occupied;
-    for (std::size_t i = 0; i < rows.size(); ++i) occupied.push_back({rows[i].time(0), rows[i].time(1)});
-    if (occupied.empty()) return;
-    const int places = rows.front().int4(2);
-    if (slots::Occupancy(occupied).peak(holder.visible) <= places) return;
-    throw Error(errc::capacity_full, "location has no place left at this time",
-                json::Object()
-                    .add("rule", "capacity")
-                    .add("location_id", holder.location)
-                    .add("places", std::int64_t{places})
-                    .text());
-}
-
 void check_daily_limit(const Schema &schema, const Holder &holder) {
     const TimeRange day = local_day(schema, holder).second;
     const int count =
@@ -174,6 +157,23 @@ void take_guards(const Schema &schema, const std::vector<Holder> &holders) {
         days.push_back(each.day);
     }
     touch_guards.run(schema, {pg::text_array(kinds), pg::uuid_array(ids), date_array(days)});
+}
+
+void check_capacity(const Schema &schema, const Holder &holder) {
+    const pg::Rows rows =
+        find_occupied.run(schema, {pg::uuid(holder.location), pg::timestamptz(holder.visible.from),
+                                   pg::timestamptz(holder.visible.until), pg::timestamptz(pg::clock_time())});
+    std::vector<TimeRange> occupied;
+    for (std::size_t i = 0; i < rows.size(); ++i) occupied.push_back({rows[i].time(0), rows[i].time(1)});
+    if (occupied.empty()) return;
+    const int places = rows.front().int4(2);
+    if (slots::Occupancy(occupied).peak(holder.visible) <= places) return;
+    throw Error(errc::capacity_full, "location has no place left at this time",
+                json::Object()
+                    .add("rule", "capacity")
+                    .add("location_id", holder.location)
+                    .add("places", std::int64_t{places})
+                    .text());
 }
 
 void place_claims(const Schema &schema, const std::vector<Holder> &holders, bool check_limits) {

@@ -7,6 +7,7 @@
 #include "booking/schema.hpp"
 #include "core/json_object.hpp"
 #include "events/events.hpp"
+#include "pg/subxact.hpp"
 
 namespace usher::booking {
 
@@ -88,15 +89,27 @@ void settle(const Schema &schema, const Payment &payment) {
         propose_refund(payment, "booking_cancelled");
         return;
     }
-    // Whoever books the place next waits for this transaction, or has cancelled the hold before it.
-    if (status == "pending" && hold && *hold <= pg::clock_time()) {
+    const auto give_up = [&] {
         expire.run(schema, {pg::uuid(payment.booking)});
         propose_refund(payment, "hold_expired");
+    };
+    if (status == "pending" && hold && *hold <= pg::clock_time()) {
+        give_up();
         return;
     }
     if (payment.net_minor < booking.int8(2)) return; // a part: the rest is still to come
-    if (booking.is_null(4)) mark_paid.run(schema, {pg::uuid(payment.booking), pg::text(payment.method)});
-    if (status == "pending" && !booking.boolean(5)) confirm.run(schema, {pg::uuid(payment.booking)});
+    const pg::Refusal refusal = pg::attempt([&] {
+        if (booking.is_null(4)) mark_paid.run(schema, {pg::uuid(payment.booking), pg::text(payment.method)});
+        if (status == "pending" && !booking.boolean(5)) confirm.run(schema, {pg::uuid(payment.booking)});
+    });
+    if (!refusal) return;
+    // The hold ran out while it was confirmed, and its place was taken. Whatever else it is, is for the caller to see.
+    const std::string code = refusal.sqlstate();
+    const bool is_over = hold && *hold <= pg::clock_time();
+    if (!is_over || (code != errc::not_allowed.sqlstate && code != errc::slot_taken.sqlstate &&
+                     code != errc::capacity_full.sqlstate))
+        throw Error(code, refusal.error->message);
+    give_up();
 }
 } // namespace
 
