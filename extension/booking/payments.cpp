@@ -25,6 +25,7 @@ private:
     bool outer_;
 };
 
+constinit Statement lock_first{"SELECT @._lock_before_moving(ARRAY[$1], NULL)"};
 constinit Statement lock_booking{
     "SELECT b.status, b.hold_expires_at, b.price_minor, b.currency, b.paid_at, b.needs_staff AND b.staff_id IS NULL"
     " FROM @.bookings AS b WHERE b.id = $1 FOR UPDATE"};
@@ -72,6 +73,7 @@ void propose_refund(const Payment &payment, const char *reason) {
 }
 
 void settle(const Schema &schema, const Payment &payment) {
+    lock_first.run(schema, {pg::uuid(payment.booking)});
     const pg::Rows rows = lock_booking.run(schema, {pg::uuid(payment.booking)});
     if (rows.empty()) {
         propose_refund(payment, "unknown_booking");

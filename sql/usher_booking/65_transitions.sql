@@ -47,6 +47,34 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._lock_booking(uuid, integer) IS 'The booking, locked, if the actor may know of it and has seen its latest version.';
 
+-- Deleting a user or closing a location locks those first and their bookings then: so does whatever takes guards.
+CREATE FUNCTION @extschema@._lock_before_moving(booking_ids uuid[], staff_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    locations uuid[];
+    people uuid[];
+    person uuid;
+BEGIN
+    SELECT array_agg(DISTINCT b.location_id), array_agg(DISTINCT p.id) INTO locations, people
+        FROM @extschema@.bookings AS b JOIN @extschema@.customers AS c ON c.id = b.customer_id
+            CROSS JOIN LATERAL (VALUES (b.staff_id), (_lock_before_moving.staff_id), (c.user_id)) AS p (id)
+        WHERE b.id = ANY (booking_ids);
+    PERFORM FROM @extschema@.locations AS l WHERE l.id = ANY (locations) ORDER BY l.id FOR SHARE;
+    FOR person IN SELECT p FROM unnest(people) AS p WHERE p IS NOT NULL ORDER BY p LOOP
+        BEGIN
+            PERFORM usher.lock_user_reference(person, false);
+        EXCEPTION
+            WHEN SQLSTATE 'US005' THEN
+                NULL; -- the check of the booking names it
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._lock_before_moving(uuid[], uuid) IS 'Locks the locations, the staff and the customers of bookings, before the bookings.';
+
 CREATE FUNCTION @extschema@._check_hold(booking @extschema@.bookings) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -94,6 +122,9 @@ BEGIN
         outcome := jsonb_populate_record(NULL::@extschema@.booking_status, answer);
         outcome.replayed := true;
         RETURN outcome;
+    END IF;
+    IF to_status = 'confirmed' THEN
+        PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], NULL);
     END IF;
     booking := @extschema@._lock_booking(booking_id, expected_version);
     PERFORM @extschema@._check_not_yet(booking, to_status);
@@ -210,34 +241,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_booking(uuid, text, text, integer, text) IS
     'Cancels a booking. Customers cancel their own before the cut-off, managers any with a reason (and with notes once work has begun), the staff member one whose customer did not come (no_show).';
-
--- Deleting a user or closing a location locks those first and their bookings then: so do moves.
-CREATE FUNCTION @extschema@._lock_before_moving(booking_ids uuid[], staff_id uuid) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    locations uuid[];
-    people uuid[];
-    person uuid;
-BEGIN
-    SELECT array_agg(DISTINCT b.location_id), array_agg(DISTINCT p.id) INTO locations, people
-        FROM @extschema@.bookings AS b
-            CROSS JOIN LATERAL (VALUES (b.staff_id), (_lock_before_moving.staff_id)) AS p (id)
-        WHERE b.id = ANY (booking_ids);
-    PERFORM FROM @extschema@.locations AS l WHERE l.id = ANY (locations) ORDER BY l.id FOR SHARE;
-    FOR person IN SELECT p FROM unnest(people) AS p WHERE p IS NOT NULL ORDER BY p LOOP
-        BEGIN
-            PERFORM usher.lock_user_reference(person, false);
-        EXCEPTION
-            WHEN SQLSTATE 'US005' THEN
-                NULL; -- the check of the booking names it
-        END;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._lock_before_moving(uuid[], uuid) IS 'Locks the locations and the staff of bookings, before the bookings.';
 
 CREATE FUNCTION @extschema@._move_only_appointment(booking_id uuid, start_at timestamptz, staff_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE

@@ -86,6 +86,7 @@ BEGIN
         WHERE ls.staff_id = who AND ls.is_active AND NOT usher.user_has_role(ls.staff_id, ls.role, ls.location_id::text)
         ORDER BY ls.location_id
     LOOP
+        PERFORM @extschema@._lock_location(place.location_id); -- before staff and bookings, like everybody
         UPDATE @extschema@.location_staff AS ls SET is_active = false WHERE ls.id = place.id;
         PERFORM @extschema@._unassign_bookings(who, place.location_id);
     END LOOP;

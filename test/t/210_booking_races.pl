@@ -68,13 +68,12 @@ for (('read committed', 'repeatable read', 'serializable'))
 		0, "$level: C-34, no live booking of a deleted user");
 	query("UPDATE usher.users SET status = 'active', deleted_at = NULL WHERE status = 'deleted'");
 	is($node->safe_psql('postgres', <<'SQL'), '', "$level: C-34, each history is a walk through the machine, and there is one event for each step");
-SELECT b.id FROM clinic.bookings AS b
-	CROSS JOIN LATERAL (SELECT array_agg(h.to_status ORDER BY h.seq) AS statuses, count(*) AS steps,
-		bool_and(h.from_status IS NOT DISTINCT FROM h.previous) AS is_chain FROM (SELECT h.*, lag(h.to_status) OVER (ORDER BY h.seq) AS previous
-		FROM usher.status_history AS h WHERE h.relation = 'clinic.bookings'::regclass AND h.entity_id = b.id) AS h) AS h
-	CROSS JOIN LATERAL (SELECT count(*) AS published FROM usher.events AS e WHERE e.key = b.id::text AND e.event LIKE 'booking.%'
-		AND e.event NOT IN ('booking.orphaned', 'booking.refund_proposed')) AS e
-WHERE NOT h.is_chain OR h.statuses[array_length(h.statuses, 1)] <> b.status OR h.steps <> e.published
+WITH history AS (SELECT entity_id, array_agg(to_status ORDER BY seq) AS statuses, count(*) AS steps, bool_and(from_status IS NOT DISTINCT FROM previous) AS is_chain
+	FROM (SELECT h.*, lag(to_status) OVER (PARTITION BY entity_id ORDER BY seq) AS previous FROM usher.status_history AS h
+		WHERE relation = 'clinic.bookings'::regclass) AS h GROUP BY entity_id),
+published AS (SELECT key, count(*) AS n FROM usher.events WHERE event LIKE 'booking.%' AND event NOT IN ('booking.orphaned', 'booking.refund_proposed') GROUP BY key)
+SELECT b.id FROM clinic.bookings AS b LEFT JOIN history AS h ON h.entity_id = b.id LEFT JOIN published AS p ON p.key = b.id::text
+WHERE (h.is_chain AND h.statuses[array_length(h.statuses, 1)] = b.status AND h.steps = p.n) IS NOT TRUE
 SQL
 }
 
