@@ -1,4 +1,5 @@
 #include "core/request_headers.hpp"
+#include "core/encoding.hpp"
 #include <algorithm>
 
 namespace usher::headers {
@@ -41,6 +42,53 @@ Authorization parse_authorization(std::string_view value) {
     while (!body.empty() && body.back() == '=') body.remove_suffix(1); // padding stands at the end only
     if (body.empty() || !std::all_of(body.begin(), body.end(), is_token_character)) return {Credentials::malformed, {}};
     return {Credentials::bearer, value};
+}
+
+std::optional<Basic> parse_basic(std::string_view value) {
+    constexpr std::string_view scheme = "basic ";
+    value = trim(value);
+    if (!starts_with_scheme(value, scheme)) return std::nullopt;
+    const auto decoded = base64_decode(trim(value.substr(scheme.size())));
+    if (!decoded) return std::nullopt;
+    const std::size_t colon = decoded->find(':');
+    if (colon == std::string::npos) return std::nullopt;
+    return Basic{decoded->substr(0, colon), decoded->substr(colon + 1)};
+}
+
+std::optional<std::string_view> cookie(std::string_view header, std::string_view name) {
+    while (!header.empty()) {
+        const std::size_t end = std::min(header.find(';'), header.size());
+        const std::string_view pair = trim(header.substr(0, end));
+        header.remove_prefix(std::min(end + 1, header.size()));
+        if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') {
+            std::string_view value = pair.substr(name.size() + 1);
+            if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+                value = value.substr(1, value.size() - 2);
+            return value;
+        }
+    }
+    return std::nullopt;
+}
+
+Precondition parse_if_match(std::string_view value) {
+    using Kind = Precondition::Kind;
+    value = trim(value);
+    if (value.empty()) return {};
+    if (value == "*") return {Kind::any, {}};
+    const bool is_weak = value.starts_with("W/");
+    if (is_weak) value.remove_prefix(2);
+    if (value.size() < 2 || value.front() != '"' || value.find('"', 1) != value.size() - 1)
+        return {Kind::malformed, {}};
+    return {is_weak ? Kind::never : Kind::version, value.substr(1, value.size() - 2)};
+}
+
+std::optional<std::string_view> idempotency_key(std::string_view value) {
+    value = trim(value);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (value.empty() || value.size() > 255 ||
+        !std::all_of(value.begin(), value.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '"'; }))
+        return std::nullopt;
+    return value;
 }
 
 std::optional<std::string_view> trace_id(std::string_view value) {

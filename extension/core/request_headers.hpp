@@ -20,6 +20,32 @@ struct Authorization {
 /// RFC 6750 section 2.1, RFC 9110 section 11.4: the scheme in any case, one space or more, a b64token.
 Authorization parse_authorization(std::string_view value);
 
+/// The credentials of an HTTP Basic header (RFC 7617): user and password, still as the client encoded them.
+struct Basic {
+    std::string user, password;
+};
+/// Nothing when the scheme is another one, or what follows is no base64 of "user:password".
+std::optional<Basic> parse_basic(std::string_view authorization);
+
+/// The value of a cookie in a Cookie header (RFC 6265); the first when there are several, nothing when there is none.
+std::optional<std::string_view> cookie(std::string_view header, std::string_view name);
+
+/// What If-Match says about a row with a version.
+struct Precondition {
+    enum class Kind : std::uint8_t {
+        none,      // no header
+        any,       // *
+        version,   // one strong tag
+        never,     // a weak tag: If-Match compares strongly, so it cannot hold
+        malformed, // no entity tag, or several
+    } kind = Kind::none;
+    std::string_view tag; // without quotes
+};
+Precondition parse_if_match(std::string_view value);
+
+/// A key of Idempotency-Key: 1 to 255 visible ASCII characters, with or without the quotes of a structured field.
+std::optional<std::string_view> idempotency_key(std::string_view value);
+
 /// The trace-id of a W3C traceparent header (version 00, or a later one with its fields); nothing when it is not valid.
 std::optional<std::string_view> trace_id(std::string_view traceparent);
 

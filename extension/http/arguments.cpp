@@ -168,14 +168,14 @@ bool collect(const Route &route, const Function &function, const Source &source,
              std::vector<FieldError> &errors, std::string &malformed) {
     Collector collector(function, bound, errors);
     for (std::size_t i = 0; i < route.path.size(); ++i)
-        if (route.path[i].is_parameter)
-            collector.add_text(route.path[i].text, "path", std::string(route.path[i].value(source.segments[i])));
-    // Two headers have a meaning of their own for functions that take part.
-    if (!source.idempotency_key.empty() && function.find("idempotency_key") != nullptr)
-        collector.add_text("idempotency_key", "header", std::string(source.idempotency_key));
-    if (source.if_match.size() > 2 && source.if_match.front() == '"' && function.find("expected_version") != nullptr)
-        collector.add_text("expected_version", "header",
-                           std::string(source.if_match.substr(1, source.if_match.size() - 2)));
+        if (route.path[i].is_parameter) collector.add_text(route.path[i].text, "path", source.segments[i]);
+    // Headers that have a meaning of their own for functions that take part.
+    const auto add_header = [&](const char *name, std::string_view value) {
+        if (!value.empty() && function.find(name) != nullptr) collector.add_text(name, "header", std::string(value));
+    };
+    add_header("idempotency_key", source.idempotency_key);
+    add_header("expected_version", source.version);
+    add_header("refresh_token", source.refresh_token);
     for (const route::QueryParameter &each : source.query) collector.add_text(each.name, "query", each.value);
     if (!source.body.empty()) {
         json::Document document;

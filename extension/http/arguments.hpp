@@ -9,8 +9,10 @@ namespace usher::http {
 struct Source {
     const std::vector<std::string> &segments; // of the path
     const std::vector<route::QueryParameter> &query;
-    std::string_view body;                      // JSON text, or empty
-    std::string_view idempotency_key, if_match; // headers, or empty
+    std::string_view body;            // JSON text, or empty
+    std::string_view idempotency_key; // header, or empty
+    std::string_view version;         // of If-Match, or empty
+    std::string_view refresh_token;   // of a cookie, or empty
 };
 
 /// A value as text, to be read by its type's input function.

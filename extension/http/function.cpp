@@ -22,6 +22,8 @@ struct Raw { // what the catalog says, palloc'd
     bool is_set, is_volatile;
     char kind;
     bool is_composite; // the result has columns
+    char **columns;    // of the result, when it has some
+    int column_count;
 };
 
 Raw read_catalog(Oid function) {
@@ -44,6 +46,13 @@ Raw read_catalog(Oid function) {
         TupleDesc columns;
         const TypeFuncClass result_class = get_func_result_type(function, &type, &columns);
         raw.is_composite = result_class == TYPEFUNC_COMPOSITE || result_class == TYPEFUNC_COMPOSITE_DOMAIN;
+        if (raw.is_composite) {
+            raw.columns = static_cast<char **>(palloc(sizeof(char *) * columns->natts));
+            for (int i = 0; i < columns->natts; ++i) {
+                const Form_pg_attribute column = TupleDescAttr(columns, i);
+                if (!column->attisdropped) raw.columns[raw.column_count++] = pstrdup(NameStr(column->attname));
+            }
+        }
         return raw;
     });
 }
@@ -104,6 +113,48 @@ Argument make_argument(const char *name, Oid type, bool has_default) {
 }
 } // namespace
 
+namespace {
+bool is_secret(std::string_view column) {
+    constexpr std::array<std::string_view, 8> names{"access_token", "refresh_token", "token",          "secret",
+                                                    "api_key",      "client_secret", "recovery_codes", "csrf_token"};
+    return std::find(names.begin(), names.end(), column) != names.end();
+}
+
+// The default of max_rows when it is written as a number, as it always is.
+std::int64_t default_number(Oid function, int argument) {
+    const char *const written = pg::call([&]() -> const char * {
+        LOCAL_FCINFO(fcinfo, 2);
+        InitFunctionCallInfoData(*fcinfo, nullptr, 2, InvalidOid, nullptr, nullptr);
+        fcinfo->args[0] = {ObjectIdGetDatum(function), false};
+        fcinfo->args[1] = {Int32GetDatum(argument), false};
+        const Datum value = pg_get_function_arg_default(fcinfo);
+        return fcinfo->isnull ? "" : TextDatumGetCString(value);
+    });
+    char *end;
+    const long long number = std::strtoll(written, &end, 10);
+    return end == written || *end != '\0' ? 0 : number;
+}
+
+// after pairs with the column id or, without one, with the first; after_x with x; after_id like after.
+void find_page(const Raw &raw, Function &function) {
+    const Argument *const size = function.find("max_rows");
+    if (!raw.is_set || raw.column_count == 0 || size == nullptr || size->shape != Shape::integer) return;
+    const std::vector<std::string> columns(raw.columns, raw.columns + raw.column_count);
+    const auto has = [&](const std::string &name) {
+        return std::find(columns.begin(), columns.end(), name) != columns.end();
+    };
+    for (std::size_t i = 0; i < function.arguments.size(); ++i) {
+        const Argument &argument = function.arguments[i];
+        if (!argument.has_default || (argument.name != "after" && !argument.name.starts_with("after_"))) continue;
+        const std::string wanted = argument.name == "after" ? "id" : argument.name.substr(6);
+        if (wanted != "id" && !has(wanted)) continue; // a filter whose name begins like that
+        function.page.push_back({i, has(wanted) ? wanted : columns.front()});
+    }
+    function.default_page_size =
+        default_number(function.oid, static_cast<int>(size - function.arguments.data()) + 1); // arguments count from 1
+}
+} // namespace
+
 const Argument *Function::find(std::string_view argument) const {
     const auto found =
         std::find_if(arguments.begin(), arguments.end(), [&](const Argument &a) { return a.name == argument; });
@@ -150,6 +201,10 @@ Function describe(Oid oid) {
         function.result = Result::scalar;
     function.is_named_column =
         function.is_named_column || raw.is_composite; // of sets: items are objects, not bare values
+    for (int i = 0; i < raw.column_count; ++i) function.shows_secrets |= is_secret(raw.columns[i]);
+    for (int i = 0; i < raw.count && raw.modes != nullptr; ++i)
+        function.shows_secrets |= raw.modes[i] != PROARGMODE_IN && raw.names != nullptr && is_secret(raw.names[i]);
+    find_page(raw, function);
     return function;
 }
 

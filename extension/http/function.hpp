@@ -20,6 +20,12 @@ struct Argument {
 
 enum class Result : std::uint8_t { nothing, document, scalar, row, rows };
 
+/// One part of the key by which a list goes on: the argument, and the result column that it continues from.
+struct PageKey {
+    std::size_t argument; // place in Function::arguments
+    std::string column;
+};
+
 struct Function {
     Oid oid;
     std::string name; // quoted and with its schema
@@ -27,6 +33,10 @@ struct Function {
     Result result;
     bool is_named_column; // scalar results whose one column has a name: treated as a row
     bool is_volatile;
+    /// A set with the arguments max_rows and after (or after_<column>) is handed out in pages. Empty: it is not.
+    std::vector<PageKey> page;
+    std::int64_t default_page_size; // the default of max_rows; 0: the function does not say
+    bool shows_secrets;             // a column of the result is a token or the like: answers are never stored
 
     [[nodiscard]] const Argument *find(std::string_view argument) const;
 };

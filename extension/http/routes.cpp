@@ -9,14 +9,17 @@ constinit pg::Invalidation changes{"routes_inval"};
 
 // Routes of a feature that was dropped have no function; they do not exist until it is back. By the names in the
 // catalog: to_regprocedure() would fail where the owner of the extension may not use the function's schema.
-constinit pg::Statement load{"SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, "
-                             "r.success_status, r.read_only, r.cache_control"
-                             " FROM usher.routes r"
-                             " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
-                             " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
-                             " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
-                             " ORDER BY r.shape, r.method",
-                             pg::Access::latest};
+constinit pg::Statement load{
+    "SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, "
+    "r.success_status, r.read_only, r.cache_control, r.idempotency, r.requires_if_match, "
+    "r.style = 'oauth', '@' || pg_catalog.date_part('epoch', r.deprecated_at)::bigint, "
+    "pg_catalog.to_char(r.sunset_at AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' GMT'"
+    " FROM usher.routes r"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
+    " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
+    " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
+    " ORDER BY r.shape, r.method",
+    pg::Access::latest};
 
 constexpr std::size_t max_plans = 16; // per route; each set of given arguments needs one
 
@@ -113,6 +116,14 @@ std::shared_ptr<Routes> routes() {
             route->success_status = row.int4(6);
             route->read_only = row.boolean(7);
             route->cache_control = row.optional_text(8).value_or("");
+            const std::string_view idempotency = row.text(9);
+            route->idempotency = idempotency == "required"   ? Idempotency::required
+                                 : idempotency == "optional" ? Idempotency::optional
+                                                             : Idempotency::none;
+            route->requires_if_match = row.boolean(10);
+            route->is_oauth = row.boolean(11);
+            route->deprecation = row.optional_text(12).value_or("");
+            route->sunset = row.optional_text(13).value_or("");
             fresh->table.add(route->method, route->path, fresh->list.size());
             fresh->list.push_back(std::move(route));
         }

@@ -7,6 +7,9 @@
 
 namespace usher::http {
 
+/// Whether answers are kept for a repeated Idempotency-Key.
+enum class Idempotency : std::uint8_t { none, optional, required };
+
 enum class AccessRule : std::uint8_t { open, authenticated, permission };
 
 struct Route {
@@ -19,6 +22,10 @@ struct Route {
     int success_status;
     bool read_only;
     std::string cache_control; // or empty
+    Idempotency idempotency;
+    bool requires_if_match;
+    bool is_oauth;                   // form-encoded requests and errors as RFC 6749 has them
+    std::string deprecation, sunset; // values of the headers, or empty (RFC 9745, RFC 8594)
 
     Route() = default;
     Route(const Route &) = delete;

@@ -94,6 +94,15 @@ END $$;
 REVOKE ALL ON FUNCTION usher._result_columns(oid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._result_columns(oid) IS 'The columns of a function''s result, in order; no rows when the result is a bare value.';
 
+CREATE FUNCTION usher._secret_columns() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT '{access_token,refresh_token,token,secret,api_key,client_secret,recovery_codes,csrf_token}'::text[];
+END;
+REVOKE ALL ON FUNCTION usher._secret_columns() FROM PUBLIC;
+COMMENT ON FUNCTION usher._secret_columns() IS 'Result columns that hold secrets: such an answer is never stored for a repeated request (extension/http/function.cpp has the same list).';
+
 -- What a successful answer looks like; NULL for an answer without content.
 CREATE FUNCTION usher._result_schema(function oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -131,82 +140,199 @@ END $$;
 REVOKE ALL ON FUNCTION usher._result_schema(oid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._result_schema(oid) IS 'The JSON schema of a routed function''s successful answer; NULL for an answer without content.';
 
-CREATE FUNCTION usher._openapi_operation(route usher.routes, function oid) RETURNS jsonb
+-- The arguments of a routed function, and where they come from.
+CREATE FUNCTION usher._openapi_arguments(route usher.routes, function oid, published_path text)
+    RETURNS TABLE (name text, place bigint, location text, is_optional boolean, schema jsonb)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     proc pg_proc;
     path_names text[] := ARRAY(SELECT m[1] FROM regexp_matches(route.path_template, '\{([^}]*)\}', 'g') AS m);
-    in_query boolean := route.method IN ('GET', 'DELETE');
-    description text := obj_description(function, 'pg_proc');
+    published_names text[] := ARRAY(SELECT m[1] FROM regexp_matches(published_path, '\{([^}]*)\}', 'g') AS m);
+    is_paged boolean := usher._is_paged(function);
+BEGIN
+    SELECT p.* INTO proc FROM pg_proc p WHERE p.oid = function;
+    RETURN QUERY
+    SELECT coalesce(published_names[array_position(path_names, a.name)], a.name), a.place,
+           CASE WHEN a.name = ANY (path_names) THEN 'path' WHEN route.method IN ('GET', 'DELETE') THEN 'query' ELSE 'body' END,
+           a.place > proc.pronargs - proc.pronargdefaults,
+           usher._json_schema(a.type)
+               || CASE WHEN a.name = 'max_rows' AND is_paged THEN '{"minimum": 1}'::jsonb ELSE '{}' END
+    FROM (
+        SELECT n.name, t.type, row_number() OVER (ORDER BY n.place) AS place
+        FROM unnest(proc.proargnames) WITH ORDINALITY AS n (name, place)
+            JOIN unnest(coalesce(proc.proallargtypes, proc.proargtypes::oid[])) WITH ORDINALITY AS t (type, place) USING (place)
+            LEFT JOIN unnest(proc.proargmodes) WITH ORDINALITY AS m (mode, place) USING (place)
+        WHERE coalesce(m.mode, 'i') IN ('i', 'b')
+    ) AS a
+    WHERE NOT (is_paged AND a.name ~ '^after(_|$)'); -- the cursor stands for them
+END $$;
+REVOKE ALL ON FUNCTION usher._openapi_arguments(usher.routes, oid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._openapi_arguments(usher.routes, oid, text) IS 'The arguments of a routed function as a client sees them: in path, query or body.';
+
+CREATE FUNCTION usher._is_paged(function oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = function AND p.proretset AND 'max_rows' = ANY (p.proargnames)
+                   AND EXISTS (SELECT FROM unnest(p.proargnames) AS a (name) WHERE a.name ~ '^after(_|$)'));
+END;
+REVOKE ALL ON FUNCTION usher._is_paged(oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_paged(oid) IS 'Whether the rows of a function come in pages over HTTP (extension/http/function.cpp decides the same).';
+
+-- Headers that have a meaning for the route.
+CREATE FUNCTION usher._openapi_headers(route usher.routes, function oid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names text[] := (SELECT coalesce(p.proargnames, '{}') FROM pg_proc p WHERE p.oid = function);
+    writes boolean := route.method <> 'GET';
+    found jsonb := '[]';
+BEGIN
+    IF writes AND (route.idempotency <> 'none' OR 'idempotency_key' = ANY (names)) THEN
+        found := found || jsonb_build_object('name', 'Idempotency-Key', 'in', 'header', 'required', route.idempotency = 'required',
+            'description', 'A repeated request with the same key gets the same answer, and is done once.',
+            'schema', '{"type": "string", "minLength": 1, "maxLength": 255}'::jsonb);
+    END IF;
+    IF writes AND 'expected_version' = ANY (names) THEN
+        found := found || jsonb_build_object('name', 'If-Match', 'in', 'header', 'required', route.requires_if_match,
+            'description', 'The ETag of what was read: 412 when somebody changed it since.', 'schema', '{"type": "string"}'::jsonb);
+    END IF;
+    IF NOT writes AND (route.cache_control IS NOT NULL OR EXISTS (SELECT FROM usher._result_columns(function) c WHERE c.name = 'version')) THEN
+        found := found || '{"name": "If-None-Match", "in": "header", "required": false, "schema": {"type": "string"},
+                            "description": "The ETag of a kept copy: 304 when it is still good."}'::jsonb;
+    END IF;
+    IF EXISTS (SELECT FROM usher._result_columns(function) c WHERE c.name = 'access_token') AND route.style = 'json' THEN
+        found := found || '{"name": "Usher-Session", "in": "header", "required": false, "schema": {"type": "string", "enum": ["cookie"]},
+                            "description": "cookie: the tokens come as cookies that scripts cannot read, and the body has a csrf_token."}'::jsonb;
+    END IF;
+    RETURN found;
+END $$;
+REVOKE ALL ON FUNCTION usher._openapi_headers(usher.routes, oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._openapi_headers(usher.routes, oid) IS 'The header parameters of an operation.';
+
+-- The schema of a successful answer, with what the dispatcher adds or takes away.
+CREATE FUNCTION usher._openapi_result(route usher.routes, function oid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
     result jsonb := usher._result_schema(function);
-    status text := CASE WHEN result IS NULL AND route.success_status = 200 THEN '204' ELSE route.success_status::text END;
+    session_columns text[] := '{access_token,refresh_token}';
+BEGIN
+    IF usher._is_paged(function) THEN
+        result := jsonb_set(result, '{properties,next}', '{"type": ["string", "null"], "description": "The cursor of the next page; null on the last"}')
+                  || '{"required": ["items", "next"]}';
+    ELSIF route.style = 'oauth' THEN -- what does not apply is left out
+        result := result - 'required';
+    ELSIF result -> 'properties' ? 'access_token' THEN -- in cookies, when the client asks for that
+        result := jsonb_set(result, '{properties,csrf_token}', '{"type": "string", "description": "Only with cookies"}')
+                  || jsonb_build_object('required', (SELECT coalesce(jsonb_agg(r), '[]') FROM jsonb_array_elements_text(result -> 'required') AS r
+                                                     WHERE r <> ALL (session_columns)));
+    END IF;
+    RETURN result;
+END $$;
+REVOKE ALL ON FUNCTION usher._openapi_result(usher.routes, oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._openapi_result(usher.routes, oid) IS 'The JSON schema of the body of a successful answer; NULL for none.';
+
+CREATE FUNCTION usher._openapi_responses(route usher.routes, function oid, has_arguments boolean, has_body boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    result jsonb := usher._openapi_result(route, function);
+    status text := CASE WHEN result IS NULL AND route.success_status = 200 AND route.style <> 'oauth' THEN '204' ELSE route.success_status::text END;
+    headers jsonb := '{"X-Correlation-Id": {"$ref": "#/components/headers/CorrelationId"}}';
+    failures text[] := '{400}';
+    failure text;
+    responses jsonb;
+    names text[] := (SELECT coalesce(p.proargnames, '{}') FROM pg_proc p WHERE p.oid = function);
+    has_tag boolean := route.cache_control IS NOT NULL OR EXISTS (SELECT FROM usher._result_columns(function) c WHERE c.name = 'version');
+BEGIN
+    headers := headers
+        || CASE WHEN has_tag THEN '{"ETag": {"$ref": "#/components/headers/ETag"}}'::jsonb ELSE '{}' END
+        || CASE WHEN usher._is_paged(function) THEN '{"Link": {"$ref": "#/components/headers/Link"}}'::jsonb ELSE '{}' END
+        || CASE WHEN route.rate_limit IS NOT NULL THEN '{"RateLimit": {"$ref": "#/components/headers/RateLimit"}}'::jsonb ELSE '{}' END;
+    responses := jsonb_build_object(status, jsonb_build_object('description', 'Success', 'headers', headers)
+        || CASE WHEN result IS NULL OR status = '204' THEN '{}'::jsonb
+                ELSE jsonb_build_object('content', jsonb_build_object('application/json', jsonb_build_object('schema', result)
+                         || CASE WHEN route.examples ? 'response' THEN jsonb_build_object('example', route.examples -> 'response') ELSE '{}' END)) END);
+    IF has_tag AND route.method = 'GET' THEN
+        responses := responses || '{"304": {"description": "The kept copy is still good"}}'::jsonb;
+    END IF;
+    failures := failures
+        || CASE WHEN route.access <> 'public' THEN '{401,403}'::text[] ELSE '{}' END
+        || CASE WHEN has_arguments AND route.style = 'json' THEN '{422}'::text[] ELSE '{}' END
+        || CASE WHEN route.method <> 'GET' AND 'expected_version' = ANY (names) THEN '{412}'::text[] ELSE '{}' END
+        || CASE WHEN route.requires_if_match THEN '{428}'::text[] ELSE '{}' END
+        || CASE WHEN has_body AND route.style = 'json' THEN '{415}'::text[] ELSE '{}' END
+        || CASE WHEN route.rate_limit IS NOT NULL THEN '{429}'::text[] ELSE '{}' END || '{default}'::text[];
+    FOREACH failure IN ARRAY failures LOOP
+        responses := responses || jsonb_build_object(failure, jsonb_build_object('$ref', '#/components/responses/'
+            || CASE WHEN route.style = 'oauth' THEN 'OAuthError' ELSE 'Problem' END));
+    END LOOP;
+    RETURN responses;
+END $$;
+REVOKE ALL ON FUNCTION usher._openapi_responses(usher.routes, oid, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION usher._openapi_responses(usher.routes, oid, boolean, boolean) IS 'The responses of an operation, by status.';
+
+CREATE FUNCTION usher._openapi_operation(route usher.routes, function oid, published_path text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function_name name := (SELECT p.proname FROM pg_proc p WHERE p.oid = function);
+    description text := obj_description(function, 'pg_proc');
     parameters jsonb;
     properties jsonb;
     required jsonb;
+    body jsonb;
     operation jsonb;
-    responses jsonb;
-    failure record;
 BEGIN
-    SELECT p.* INTO proc FROM pg_proc p WHERE p.oid = function;
-    WITH argument AS (
-        SELECT a.name, a.place, a.name = ANY (path_names) AS in_path,
-               a.place > proc.pronargs - proc.pronargdefaults AS is_optional,
-               usher._json_schema(a.type) AS schema
-        FROM (
-            SELECT n.name, t.type, row_number() OVER (ORDER BY n.place) AS place
-            FROM unnest(proc.proargnames) WITH ORDINALITY AS n (name, place)
-                JOIN unnest(coalesce(proc.proallargtypes, proc.proargtypes::oid[])) WITH ORDINALITY AS t (type, place) USING (place)
-                LEFT JOIN unnest(proc.proargmodes) WITH ORDINALITY AS m (mode, place) USING (place)
-            WHERE coalesce(m.mode, 'i') IN ('i', 'b')
-        ) AS a
-    )
-    SELECT jsonb_agg(jsonb_build_object('name', a.name, 'in', CASE WHEN a.in_path THEN 'path' ELSE 'query' END,
-                                        'required', a.in_path OR NOT a.is_optional, 'schema', a.schema)
-                     ORDER BY NOT a.in_path, a.place) FILTER (WHERE a.in_path OR (in_query AND a.schema ->> 'type' IS DISTINCT FROM 'object')), -- rows come in bodies only
-           jsonb_object_agg(a.name, CASE WHEN a.is_optional THEN usher._nullable(a.schema) ELSE a.schema END)
-               FILTER (WHERE NOT a.in_path AND NOT in_query),
-           jsonb_agg(a.name ORDER BY a.place) FILTER (WHERE NOT a.in_path AND NOT in_query AND NOT a.is_optional)
+    SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.name, 'in', a.location, 'required', a.location = 'path' OR NOT a.is_optional, 'schema', a.schema)
+                              ORDER BY a.location, a.place) FILTER (WHERE a.location = 'path' OR (a.location = 'query' AND a.schema ->> 'type' IS DISTINCT FROM 'object')), '[]'), -- rows come in bodies only
+           jsonb_object_agg(a.name, CASE WHEN a.is_optional AND route.style = 'json' THEN usher._nullable(a.schema) ELSE a.schema END)
+               FILTER (WHERE a.location = 'body'),
+           jsonb_agg(a.name ORDER BY a.place) FILTER (WHERE a.location = 'body' AND NOT a.is_optional)
     INTO parameters, properties, required
-    FROM argument a;
-
-    responses := jsonb_build_object(status, jsonb_build_object('description', 'Success')
-        || CASE WHEN result IS NULL OR status = '204' THEN '{}'::jsonb
-                ELSE jsonb_build_object('content', jsonb_build_object('application/json', jsonb_build_object('schema', result))) END);
-    FOR failure IN
-        SELECT f.status FROM (VALUES
-            ('400', true), ('401', route.access <> 'public'), ('403', route.access <> 'public'),
-            ('422', parameters IS NOT NULL OR properties IS NOT NULL), ('429', route.rate_limit IS NOT NULL), ('default', true)
-        ) AS f (status, applies) WHERE f.applies
-    LOOP
-        responses := responses || jsonb_build_object(failure.status, '{"$ref": "#/components/responses/Problem"}'::jsonb);
-    END LOOP;
+    FROM usher._openapi_arguments(route, function, published_path) a;
+    IF usher._is_paged(function) THEN
+        parameters := parameters || '{"$ref": "#/components/parameters/Cursor"}'::jsonb;
+    END IF;
+    parameters := parameters || usher._openapi_headers(route, function);
 
     operation := jsonb_build_object(
-        'operationId', lower(route.method) || regexp_replace(route.path_template, '[^A-Za-z0-9]+', '_', 'g'),
-        'summary', coalesce(route.summary, (regexp_match(description, '^(.{1,119}?)[.:;](\s|$)'))[1], initcap(replace(proc.proname, '_', ' '))),
+        'operationId', lower(route.method) || rtrim(regexp_replace(published_path, '[^A-Za-z0-9]+', '_', 'g'), '_'),
+        'summary', coalesce(route.summary, (regexp_match(description, '^(.{1,119}?)[.:;](\s|$)'))[1], initcap(replace(function_name, '_', ' '))),
+        'description', coalesce(description, 'Calls ' || function_name || '().')
+            || CASE WHEN route.permission IS NULL THEN '' ELSE E'\n\nNeeds the permission ' || route.permission || '.' END,
         'tags', jsonb_build_array(coalesce(route.tag, 'default')),
-        'responses', responses,
-        'security', CASE WHEN route.access = 'public' THEN '[]'::jsonb ELSE '[{"bearer": []}]' END);
-    IF description IS NOT NULL THEN
-        operation := operation || jsonb_build_object('description', description
-            || CASE WHEN route.permission IS NULL THEN '' ELSE E'\n\nNeeds the permission ' || route.permission || '.' END);
-    END IF;
-    IF parameters IS NOT NULL THEN
+        'responses', usher._openapi_responses(route, function, parameters <> '[]' OR properties IS NOT NULL, properties IS NOT NULL),
+        'security', CASE WHEN route.access = 'public' THEN '[]'::jsonb
+                         WHEN route.method = 'GET' THEN '[{"bearer": []}, {"cookie": []}]'
+                         ELSE '[{"bearer": []}, {"cookie": [], "csrf": []}]' END);
+    IF parameters <> '[]' THEN
         operation := operation || jsonb_build_object('parameters', parameters);
     END IF;
+    IF route.deprecated_at IS NOT NULL THEN
+        operation := operation || '{"deprecated": true}';
+    END IF;
     IF properties IS NOT NULL THEN
+        body := jsonb_build_object('type', 'object', 'properties', properties)
+            || CASE WHEN route.style = 'oauth' THEN '{}'::jsonb ELSE '{"additionalProperties": false}' END
+            || CASE WHEN required IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('required', required) END;
         operation := operation || jsonb_build_object('requestBody', jsonb_build_object(
             'required', required IS NOT NULL,
-            'content', jsonb_build_object('application/json', jsonb_build_object('schema',
-                jsonb_build_object('type', 'object', 'properties', properties, 'additionalProperties', false)
-                || CASE WHEN required IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('required', required) END))));
+            'content', jsonb_build_object(CASE route.style WHEN 'oauth' THEN 'application/x-www-form-urlencoded' ELSE 'application/json' END,
+                jsonb_build_object('schema', body)
+                || CASE WHEN route.examples ? 'request' THEN jsonb_build_object('example', route.examples -> 'request') ELSE '{}' END)));
     END IF;
     RETURN operation;
 END $$;
-REVOKE ALL ON FUNCTION usher._openapi_operation(usher.routes, oid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._openapi_operation(usher.routes, oid) IS 'One operation of the OpenAPI document.';
+REVOKE ALL ON FUNCTION usher._openapi_operation(usher.routes, oid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._openapi_operation(usher.routes, oid, text) IS 'One operation of the OpenAPI document. published_path: the path in the document, which routes of one shape share.';
 
 CREATE FUNCTION usher.openapi() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -217,14 +343,18 @@ DECLARE
     paths jsonb;
     tags jsonb;
 BEGIN
-    SELECT jsonb_object_agg(p.path_template, p.operations) INTO paths
+    -- Routes whose paths differ in the names of parameters only are one path for clients.
+    SELECT jsonb_object_agg(p.published_path, p.operations) INTO paths
     FROM (
-        SELECT r.path_template, jsonb_object_agg(lower(r.method), usher._openapi_operation(r, p.oid)) AS operations
-        FROM usher.routes r
-            JOIN pg_namespace n ON n.nspname = r.function_schema
-            JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name
-        WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments
-        GROUP BY r.path_template
+        SELECT l.published_path, jsonb_object_agg(lower((l.route).method), usher._openapi_operation(l.route, l.function, l.published_path)) AS operations
+        FROM (
+            SELECT r AS route, p.oid AS function, min(r.path_template COLLATE "C") OVER (PARTITION BY r.shape) AS published_path
+            FROM usher.routes r
+                JOIN pg_namespace n ON n.nspname = r.function_schema
+                JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name
+            WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments
+        ) AS l
+        GROUP BY l.published_path
     ) AS p;
     SELECT jsonb_agg(jsonb_build_object('name', t.tag) ORDER BY t.tag) INTO tags
     FROM (SELECT DISTINCT coalesce(r.tag, 'default') COLLATE "C" AS tag FROM usher.routes r WHERE r.is_active) AS t;
@@ -237,10 +367,26 @@ BEGIN
         'paths', coalesce(paths, '{}'),
         'components', '{
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                "description": "The access_token that POST /auth/login returns."}},
+                "description": "The access_token that POST /auth/login returns."},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-usher_access",
+                    "description": "Set by POST /auth/login with the header Usher-Session: cookie."},
+                "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token",
+                    "description": "With a cookie, for everything but GET: the csrf_token of the login."}},
+            "parameters": {"Cursor": {"name": "cursor", "in": "query", "required": false, "schema": {"type": "string"},
+                "description": "The next of the page before."}},
+            "headers": {
+                "CorrelationId": {"description": "Names this request in logs and in the audit trail", "schema": {"type": "string"}},
+                "ETag": {"description": "The version of what was sent", "schema": {"type": "string"}},
+                "Link": {"description": "The next page (RFC 8288), when there is one", "schema": {"type": "string"}},
+                "RateLimit": {"description": "What is left of the limit (draft-ietf-httpapi-ratelimit-headers)", "schema": {"type": "string"}}},
             "responses": {"Problem": {"description": "The request was refused", "content": {"application/problem+json":
-                {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
-            "schemas": {"Problem": {"type": "object", "required": ["type", "title", "status", "code", "correlation_id"],
+                {"schema": {"$ref": "#/components/schemas/Problem"}}}},
+                "OAuthError": {"description": "The request was refused (RFC 6749 section 5.2)", "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/OAuthError"}},
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
+            "schemas": {"OAuthError": {"type": "object", "required": ["error"], "properties": {
+                    "error": {"type": "string"}, "error_description": {"type": "string"}}},
+                "Problem": {"type": "object", "required": ["type", "title", "status", "code", "correlation_id"],
                 "properties": {
                     "type": {"type": "string", "format": "uri", "description": "urn:usher:error: and the code"},
                     "title": {"type": "string", "description": "What the code means"},

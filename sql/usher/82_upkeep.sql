@@ -53,6 +53,15 @@ BEGIN
     affected := usher._maintain_rate_limits(max_rows);
     RETURN NEXT;
 
+    task := 'idempotent_answers_removed';
+    WITH due AS (
+        SELECT a.principal, a.key_hash FROM usher.idempotent_answers a
+        WHERE a.created_at < now() - make_interval(hours => current_setting('usher.idempotency_retention')::integer)
+        LIMIT max_rows FOR UPDATE SKIP LOCKED)
+    DELETE FROM usher.idempotent_answers a USING due WHERE (a.principal, a.key_hash) = (due.principal, due.key_hash);
+    GET DIAGNOSTICS affected = ROW_COUNT;
+    RETURN NEXT;
+
     task := 'expired_grants_removed';
     affected := usher._remove_expired_grants(max_rows);
     RETURN NEXT;

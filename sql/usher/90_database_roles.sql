@@ -54,6 +54,7 @@ BEGIN ATOMIC
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
      'uuid_v7 raise_error error_codes publish log_event log_read hit_rate_limit rate_limit_key http_request openapi
+      oauth_token introspect_token revoke_token oauth_metadata
       machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete restore_row'),
     ('function', '{application,admin}',
      'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at

@@ -29,9 +29,104 @@ SELECT usher.add_route('GET', '/auth/sessions', 'usher.list_sessions(uuid)',
     read_only => true, tag => 'auth', summary => 'List sessions');
 SELECT usher.add_route('DELETE', '/auth/sessions/{session_id}', 'usher.revoke_session(uuid)',
     tag => 'auth', summary => 'End a session');
+SELECT usher.add_route('PATCH', '/auth/me', 'usher.update_profile(text,text,text,text,jsonb,jsonb,integer,uuid)',
+    tag => 'auth', summary => 'Change one''s profile', options => '{"idempotency": "none"}');
+SELECT usher.add_route('GET', '/auth/me/permissions', 'usher.list_permissions(uuid)',
+    read_only => true, tag => 'auth', summary => 'What one may do, and why');
+SELECT usher.add_route('POST', '/auth/email/change', 'usher.request_email_change(text,text)',
+    rate_limit => 'auth.mail', success_status => 202, tag => 'auth', summary => 'Ask for another e-mail address');
+SELECT usher.add_route('GET', '/auth/consents', 'usher.list_consents(uuid)',
+    read_only => true, tag => 'auth', summary => 'List consents');
+SELECT usher.add_route('POST', '/auth/consents', 'usher.record_consent(text,text,uuid,jsonb)',
+    success_status => 201, tag => 'auth', summary => 'Consent to a purpose');
+SELECT usher.add_route('DELETE', '/auth/consents/{purpose}', 'usher.withdraw_consent(text,uuid)',
+    tag => 'auth', summary => 'Withdraw a consent');
+
 SELECT usher.add_route('GET', '/.well-known/jwks.json', 'usher.jwks()',
     access => 'public', read_only => true, tag => 'keys', summary => 'Public keys that access tokens are signed with',
     cache_control => 'public, max-age=300');
 SELECT usher.add_route('GET', '/openapi.json', 'usher.openapi()',
     access => 'public', read_only => true, tag => 'meta', summary => 'This document',
     cache_control => 'public, max-age=60');
+
+-- OAuth 2.0, for clients that speak it
+SELECT usher.add_route('GET', '/.well-known/oauth-authorization-server', 'usher.oauth_metadata()',
+    access => 'public', read_only => true, tag => 'oauth', summary => 'Metadata of the authorization server (RFC 8414)',
+    cache_control => 'public, max-age=300');
+SELECT usher.add_route('POST', '/oauth/token', 'usher.oauth_token(text,text,text,text,text)',
+    access => 'public', tag => 'oauth', summary => 'Token endpoint (RFC 6749)', options => '{"style": "oauth"}');
+SELECT usher.add_route('POST', '/oauth/introspect', 'usher.introspect_token(text,text)',
+    access => 'permission', permission => 'token:introspect', tag => 'oauth', summary => 'Is a token good? (RFC 7662)',
+    options => '{"style": "oauth", "idempotency": "none"}');
+SELECT usher.add_route('POST', '/oauth/revoke', 'usher.revoke_token(text,text)',
+    access => 'public', tag => 'oauth', summary => 'End a token and its session (RFC 7009)', options => '{"style": "oauth"}');
+
+-- Administration. Where one permission decides, the route asks for it; where it depends on the row, the function does.
+DO $do$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT * FROM (VALUES
+        ('users', 'GET', '/users', 'list_users(text,text,uuid,integer)', 'user:manage', 200, true, 'List users'),
+        ('users', 'GET', '/users/{user_id}', 'get_user(uuid)', NULL, 200, true, 'One user'),
+        ('users', 'PATCH', '/users/{user_id}', 'update_profile(text,text,text,text,jsonb,jsonb,integer,uuid)', NULL, 200, false, 'Change a profile'),
+        ('users', 'DELETE', '/users/{user_id}', 'delete_user(uuid)', NULL, 204, false, 'Delete a user, for a while'),
+        ('users', 'POST', '/users/{user_id}/deactivate', 'deactivate_user(uuid)', 'user:manage', 204, false, 'Deactivate a user'),
+        ('users', 'POST', '/users/{user_id}/reactivate', 'reactivate_user(uuid)', 'user:manage', 204, false, 'Reactivate a user'),
+        ('users', 'POST', '/users/{user_id}/restore', 'restore_user(uuid)', 'user:manage', 204, false, 'Take a deletion back'),
+        ('users', 'POST', '/users/{user_id}/erase', 'erase_user(uuid)', NULL, 204, false, 'Erase the data of a user for good'),
+        ('users', 'POST', '/users/{user_id}/unlock', 'unlock_user(uuid)', 'user:manage', 204, false, 'Unlock an account'),
+        ('users', 'PUT', '/users/{user_id}/password', 'set_password(uuid,text)', 'user:manage', 204, false, 'Set a password'),
+        ('users', 'PUT', '/users/{user_id}/tier', 'set_user_tier(uuid,text)', 'user:manage', 204, false, 'Set a tier'),
+        ('users', 'GET', '/users/{user_id}/export', 'export_user(uuid)', NULL, 200, false, 'All data of a user'),
+        ('users', 'GET', '/users/{user_id}/sessions', 'list_sessions(uuid)', NULL, 200, true, 'Sessions of a user'),
+        ('users', 'DELETE', '/users/{user_id}/sessions', 'logout_all(uuid,uuid)', NULL, 200, false, 'End the sessions of a user'),
+        ('users', 'GET', '/users/{user_id}/login-attempts', 'list_login_attempts(uuid,integer)', NULL, 200, true, 'Logins and failed ones'),
+        ('users', 'GET', '/users/{user_id}/identities', 'list_identities(uuid)', NULL, 200, true, 'Outside accounts of a user'),
+        ('users', 'GET', '/users/{user_id}/consents', 'list_consents(uuid)', NULL, 200, true, 'Consents of a user'),
+        ('access', 'GET', '/users/{user_id}/roles', 'list_user_roles(uuid)', NULL, 200, true, 'Roles of a user'),
+        ('access', 'POST', '/users/{user_id}/roles', 'grant_role(uuid,text,text,timestamptz)', 'user:manage', 204, false, 'Give a user a role'),
+        ('access', 'DELETE', '/users/{user_id}/roles/{role}', 'revoke_role(uuid,text,text,boolean)', 'user:manage', 200, false, 'Take a role away'),
+        ('access', 'GET', '/users/{user_id}/permissions', 'list_permissions(uuid)', NULL, 200, true, 'What a user may do'),
+        ('access', 'GET', '/users/{user_id}/permissions/{permission}', 'explain_access(uuid,text,text)', NULL, 200, true, 'Why a user may, or may not'),
+        ('access', 'POST', '/users/{to_user}/permissions', 'grant_permission(uuid,text,text,text,timestamptz)', 'role:manage', 204, false, 'Grant a user a permission'),
+        ('access', 'DELETE', '/users/{from_user}/permissions/{permission}', 'revoke_permission(uuid,text,text,text)', 'role:manage', 200, false, 'Revoke a grant of a user'),
+        ('access', 'GET', '/roles', 'list_roles()', 'role:read', 200, true, 'List roles'),
+        ('access', 'POST', '/roles', 'create_role(text,text,boolean,boolean)', 'role:manage', 201, false, 'Make a role'),
+        ('access', 'PATCH', '/roles/{role}', 'update_role(text,text,text,boolean)', 'role:manage', 204, false, 'Change a role'),
+        ('access', 'DELETE', '/roles/{role}', 'drop_role(text)', 'role:manage', 204, false, 'Drop a role'),
+        ('access', 'PUT', '/roles/{role}/parents/{parent}', 'add_role_parent(text,text)', 'role:manage', 204, false, 'Let a role inherit'),
+        ('access', 'DELETE', '/roles/{role}/parents/{parent}', 'remove_role_parent(text,text)', 'role:manage', 200, false, 'Let a role inherit no more'),
+        ('access', 'PUT', '/roles/{role}/manages/{target_role}', 'add_role_management(text,text)', 'role:manage', 204, false, 'Let a role manage another'),
+        ('access', 'DELETE', '/roles/{role}/manages/{target_role}', 'remove_role_management(text,text)', 'role:manage', 200, false, 'Let a role manage another no more'),
+        ('access', 'POST', '/roles/{to_role}/permissions', 'grant_permission(text,text,text,text,timestamptz)', 'role:manage', 204, false, 'Grant a role a permission'),
+        ('access', 'DELETE', '/roles/{from_role}/permissions/{permission}', 'revoke_permission(text,text,text,text)', 'role:manage', 200, false, 'Revoke a grant of a role'),
+        ('access', 'POST', '/permissions', 'create_permission(text,text,boolean)', 'role:manage', 204, false, 'Define a permission'),
+        ('access', 'DELETE', '/permissions/{name}', 'drop_permission(text)', 'role:manage', 200, false, 'Drop a permission'),
+        ('access', 'GET', '/policies', 'list_policies(text,text,uuid,integer)', 'policy:manage', 200, true, 'List policy rules'),
+        ('audit', 'GET', '/audit', NULL, 'audit:read', 200, false, 'Search the audit log'),
+        ('audit', 'GET', '/audit/history', 'row_history(regclass,jsonb,uuid,integer)', 'audit:read', 200, false, 'What happened to a row'),
+        ('audit', 'GET', '/audit/chain', 'verify_audit_chain(timestamptz,timestamptz)', 'audit:read', 200, false, 'Is the audit log complete?'),
+        ('machines', 'PUT', '/machines/{name}', 'define_machine(text,jsonb)', 'machine:manage', 200, false, 'Define a status machine'),
+        ('machines', 'GET', '/machines/{machine}/diagram', 'machine_diagram(text)', NULL, 200, true, 'A machine as a Mermaid diagram'),
+        ('machines', 'GET', '/machines/{machine}/statuses', 'machine_statuses(text)', NULL, 200, true, 'The statuses of a machine'),
+        ('events', 'GET', '/events/parked', 'list_parked_events(text,uuid,integer)', 'event:manage', 200, true, 'Events that failed too often'),
+        ('events', 'POST', '/events/{event_id}/retry', 'retry_event(text,uuid)', 'event:manage', 200, false, 'Deliver an event again'),
+        ('limits', 'GET', '/rate-limits', 'list_rate_limits()', 'limit:manage', 200, true, 'List rate limits'),
+        ('limits', 'PUT', '/rate-limits/{policy}', NULL, 'limit:manage', 204, false, 'Define a rate limit'),
+        ('limits', 'DELETE', '/rate-limits/{policy}', 'drop_rate_limit(text)', 'limit:manage', 200, false, 'Drop a rate limit'),
+        ('limits', 'POST', '/rate-limits/{policy}/reset', 'reset_rate_limit(text,text)', 'limit:manage', 200, false, 'Forget the hits of a key'),
+        ('meta', 'GET', '/routes', 'list_routes()', 'route:manage', 200, true, 'List routes')
+        ) AS v (tag, method, path, signature, permission, success_status, read_only, summary)
+    LOOP
+        -- Functions with many arguments are named by their name: there is one of each.
+        PERFORM usher.add_route(method => r.method, path_template => r.path,
+            function => CASE WHEN r.signature IS NOT NULL THEN format('usher.%s', r.signature)::regprocedure
+                             ELSE (SELECT p.oid FROM pg_catalog.pg_proc p
+                                   WHERE p.pronamespace = 'usher'::regnamespace
+                                     AND p.proname = CASE r.path WHEN '/audit' THEN 'search_audit' ELSE 'define_rate_limit' END)::regprocedure END,
+            access => CASE WHEN r.permission IS NULL THEN 'authenticated' ELSE 'permission' END, permission => r.permission,
+            success_status => r.success_status, read_only => r.read_only, summary => r.summary, tag => r.tag);
+    END LOOP;
+END
+$do$;

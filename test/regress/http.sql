@@ -83,7 +83,7 @@ CREATE FUNCTION regress_http.ask(method text, path text, query text DEFAULT NULL
     SELECT h.status, h.body,
            (SELECT string_agg(e ->> 0 || ': ' || (e ->> 1), ' | ' ORDER BY e ->> 0)
             FROM jsonb_array_elements(h.headers) AS e
-            WHERE e ->> 0 <> 'X-Correlation-Id' AND NOT e IN ('["Cache-Control", "no-store"]', '["Content-Type", "application/json"]',
+            WHERE e ->> 0 NOT IN ('X-Correlation-Id', 'usher-route') AND NOT e IN ('["Cache-Control", "no-store"]', '["Content-Type", "application/json"]',
                                                              '["Content-Type", "application/problem+json"]'))
     FROM usher.http_request(method, path, query,
              '{"x-correlation-id": "regress", "content-type": "application/json"}'::jsonb || headers, body, '192.0.2.1') AS h $$;
@@ -329,10 +329,13 @@ SELECT key, value FROM regress_http.api, jsonb_each(document #> '{paths,/regress
 SELECT r AS dangling FROM regress_http.api, jsonb_path_query(document, 'strict $.**."$ref"') AS r
 WHERE document #> string_to_array(substr(r #>> '{}', 3), '/') IS NULL;
 SELECT count(*) - count(DISTINCT o) AS repeated FROM regress_http.api, jsonb_path_query(document, '$.paths.*.*.operationId') AS o;
-SELECT count(*) > 14 AS many, bool_and(document #> ARRAY['paths', r.path_template, lower(r.method)] IS NOT NULL) AS all_there
+-- routes whose paths differ in the names of parameters only are one path of the document
+SELECT count(*) > 14 AS many, bool_and(EXISTS (
+    SELECT FROM jsonb_each(document -> 'paths') AS p
+    WHERE regexp_replace(p.key, '\{[^}]*\}', '{}', 'g') = regexp_replace(r.path_template, '\{[^}]*\}', '{}', 'g') AND p.value ? lower(r.method))) AS all_there
 FROM regress_http.api, usher.list_routes() AS r WHERE r.is_available;
 -- the document is what the route serves
-SELECT a.status, a.answer::jsonb = usher.openapi() AS same, a.more FROM regress_http.ask('GET', '/openapi.json') AS a;
+SELECT a.status, a.answer::jsonb = usher.openapi() AS same, regexp_replace(a.more, 'ETag: "[^"]{22}"', 'ETag: …') AS more FROM regress_http.ask('GET', '/openapi.json') AS a;
 
 DELETE FROM usher.routes WHERE path_template LIKE '/regress/%';
 SELECT usher.drop_permission('regress:manage');

@@ -51,3 +51,41 @@ TEST(EntityTag, Lists) {
     EXPECT_FALSE(contains_tag("\"22\"", "\"2\"", true));
     EXPECT_FALSE(contains_tag("", "\"2\"", true));
 }
+
+TEST(Basic, IsUserAndPassword) {
+    const auto basic = parse_basic("bAsIc dXNlcjpwYTpzcw==");
+    ASSERT_TRUE(basic);
+    EXPECT_EQ(basic->user, "user");
+    EXPECT_EQ(basic->password, "pa:ss");
+    for (const char *const bad :
+         {"", "Basic", "Basic dXNlcg==", "Basic !!", "Bearer dXNlcjpwYTpzcw==", "Basic dXNlcjpwYTpzcw"})
+        EXPECT_FALSE(parse_basic(bad)) << bad;
+}
+
+TEST(Cookie, IsFoundByItsWholeName) {
+    EXPECT_EQ(cookie("a=1; bb=2;c=\"3\"", "bb"), "2");
+    EXPECT_EQ(cookie("a=1; bb=2;c=\"3\"", "c"), "3");
+    EXPECT_EQ(cookie("a=1; b=", "b"), "");
+    EXPECT_FALSE(cookie("bb=2; xb=1", "b"));
+    EXPECT_FALSE(cookie("", "b"));
+}
+
+TEST(IfMatch, ComparesStrongly) {
+    using Kind = Precondition::Kind;
+    EXPECT_EQ(parse_if_match("").kind, Kind::none);
+    EXPECT_EQ(parse_if_match(" * ").kind, Kind::any);
+    EXPECT_EQ(parse_if_match("\"7\"").kind, Kind::version);
+    EXPECT_EQ(parse_if_match("\"7\"").tag, "7");
+    EXPECT_EQ(parse_if_match("W/\"7\"").kind, Kind::never);
+    for (const char *const bad : {"7", "\"7", "\"7\", \"8\"", "\""})
+        EXPECT_EQ(parse_if_match(bad).kind, Kind::malformed) << bad;
+}
+
+TEST(IdempotencyKey, IsVisibleAscii) {
+    EXPECT_EQ(idempotency_key("\"abc\""), "abc");
+    EXPECT_EQ(idempotency_key("abc"), "abc");
+    EXPECT_TRUE(idempotency_key(std::string(255, 'x')));
+    for (const std::string &bad :
+         {std::string(), std::string(256, 'x'), std::string("a b"), std::string("\"\""), std::string("\xc3\xa4")})
+        EXPECT_FALSE(idempotency_key(bad)) << bad;
+}
