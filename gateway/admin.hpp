@@ -9,7 +9,7 @@ namespace usher::gateway {
 class Admin final : public Handler {
 public:
     Admin(const Config &config, BackOff &back_off, Metrics &metrics, const Drain &drain)
-        : metrics_(metrics), drain_(drain), database_(config, back_off, metrics) {}
+        : metrics_(metrics), drain_(drain), database_(config, config.database, back_off, metrics) {}
     void begin(Exchange &exchange) override;
     void check_head(const Exchange &exchange) override;
     Response answer(Exchange &exchange) override;

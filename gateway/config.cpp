@@ -32,7 +32,15 @@ const std::vector<Option> &options() {
         {"admin_port", &Config::admin_port, "port of the admin listener; 0: any free one", 0, 65535},
         {"port_search", &Config::port_search, "how many further ports to try when one is taken", 0, 1000},
         {"ready_file", &Config::ready_file, "written with both addresses once both listeners accept connections"},
+        {"pages", &Config::pages, "folder of the pages / and /docs; empty: pages beside the program; none: no pages"},
+        {"tls_certificate", &Config::tls_certificate,
+         "PEM file of the certificate and its chain: speaks TLS, and only TLS"},
+        {"tls_key", &Config::tls_key, "PEM file of its private key; SIGHUP reads both again"},
+        {"tls_min_version", &Config::tls_min_version, "1.2 or 1.3"},
         {"database", &Config::database, "libpq connection string; missing parts come from PGHOST and the like"},
+        {"standby_database", &Config::standby_database,
+         "libpq connection string of standbys, for routes marked read-only; empty: none"},
+        {"standby_pool_size", &Config::standby_pool_size, "connections to the standbys", 1, 1000},
         {"pool_size", &Config::pool_size, "connections to the database", 1, 1000},
         {"pool_wait_ms", &Config::pool_wait_ms, "longest wait for a connection, then 503", 1, day_ms},
         {"statement_timeout_ms", &Config::statement_timeout_ms, "longest run of a request's statement, then 504", 1,
@@ -146,6 +154,16 @@ void read_file(Config &config, const std::string &path) {
     }
 }
 
+void check_connection_string(const char *name, const std::string &text) {
+    char *error = nullptr;
+    PQconninfoOption *parsed = PQconninfoParse(text.c_str(), &error);
+    if (parsed == nullptr) {
+        PQfreemem(error); // not shown: it can quote a part of the string, and with it a password
+        throw ConfigError(std::string(name) + " is not a valid libpq connection string");
+    }
+    PQconninfoFree(parsed);
+}
+
 void check(Config &config) {
     for (const std::string &text : config.trusted_proxies) {
         const std::optional<Network> network = Network::parse(text);
@@ -162,13 +180,12 @@ void check(Config &config) {
             lower_case(origin) != origin)
             throw ConfigError("cors_origins: \"" + origin + "\" is not an origin like https://app.example.com");
     }
-    char *error = nullptr;
-    PQconninfoOption *parsed = PQconninfoParse(config.database.c_str(), &error);
-    if (parsed == nullptr) {
-        PQfreemem(error); // not shown: it can quote a part of the string, and with it a password
-        throw ConfigError("database is not a valid libpq connection string");
-    }
-    PQconninfoFree(parsed);
+    if (config.tls_certificate.empty() != config.tls_key.empty())
+        throw ConfigError("tls_certificate and tls_key go together");
+    if (config.tls_min_version != "1.2" && config.tls_min_version != "1.3")
+        throw ConfigError("tls_min_version must be 1.2 or 1.3");
+    check_connection_string("database", config.database);
+    check_connection_string("standby_database", config.standby_database);
 }
 
 } // namespace

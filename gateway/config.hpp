@@ -14,8 +14,15 @@ struct Config {
     int admin_port = 8081;
     int port_search = 0;
     std::string ready_file;
+    std::string pages;
+
+    std::string tls_certificate;
+    std::string tls_key;
+    std::string tls_min_version = "1.2";
 
     std::string database;
+    std::string standby_database;
+    int standby_pool_size = 4;
     int pool_size = 8;
     int pool_wait_ms = 2000;
     int statement_timeout_ms = 10000;

@@ -49,6 +49,27 @@ struct ClientGone {}; // thrown when there is nobody left to answer
 
 } // namespace
 
+// False after the deadline, or when polling fails.
+bool Connection::wait_for(Transport::State state, Clock::time_point deadline) {
+    pollfd socket = {socket_, static_cast<short>(state == Transport::State::wants_write ? POLLOUT : POLLIN), 0};
+    while (true) {
+        const int left = left_until(deadline);
+        if (left == 0) return false;
+        const int ready = poll(&socket, 1, left);
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return false;
+    }
+}
+
+bool Connection::open() {
+    const auto deadline = Clock::now() + milliseconds(config_.head_timeout_ms);
+    while (true) {
+        const Transport::State state = transport_->open();
+        if (state == Transport::State::done) return true;
+        if (state == Transport::State::ended || drain_.has_begun() || !wait_for(state, deadline)) return false;
+    }
+}
+
 void Connection::run() {
     peer_ = peer_of(socket_);
     bool must_linger = false;
@@ -80,6 +101,7 @@ bool Connection::wait_for_request(bool is_first) {
     const auto deadline =
         Clock::now() +
         milliseconds(is_first ? std::min(config_.head_timeout_ms, config_.idle_timeout_ms) : config_.idle_timeout_ms);
+    if (transport_->has_pending()) return true;
     while (true) {
         pollfd sockets[2] = {{socket_, POLLIN, 0}, {drain_.descriptor(), POLLIN, 0}};
         const int ready = poll(sockets, 2, left_until(deadline));
@@ -93,17 +115,13 @@ bool Connection::wait_for_request(bool is_first) {
 bool Connection::read_more(Clock::time_point deadline) {
     char bytes[16384];
     while (true) {
-        const ssize_t count = recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (count > 0) {
-            buffer_.append(bytes, static_cast<std::size_t>(count));
+        const Transport::Result result = transport_->read(bytes, sizeof bytes);
+        if (result.state == Transport::State::done) {
+            buffer_.append(bytes, result.count);
             return true;
         }
-        if (count == 0) return false;
-        if (errno == EINTR) continue;
-        if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-        pollfd socket = {socket_, POLLIN, 0};
-        const int left = left_until(deadline);
-        if (left == 0 || (poll(&socket, 1, left) == 0 && left_until(deadline) == 0))
+        if (result.state == Transport::State::ended) return false;
+        if (!wait_for(result.state, deadline))
             throw Refused{408, "request_timeout", "The request did not arrive in time.", {}, true};
     }
 }
@@ -205,16 +223,11 @@ bool Connection::serve_one(bool must_close) {
 bool Connection::write_all(const std::string &bytes) {
     const auto deadline = Clock::now() + milliseconds(config_.write_timeout_ms);
     for (std::size_t done = 0; done < bytes.size();) {
-        const ssize_t count = send(socket_, bytes.data() + done, bytes.size() - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (count > 0) {
-            done += static_cast<std::size_t>(count);
-            continue;
-        }
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return false;
-        pollfd socket = {socket_, POLLOUT, 0};
-        const int left = left_until(deadline);
-        if (left == 0 || poll(&socket, 1, left) < 0) return false;
+        const Transport::Result result = transport_->write(std::string_view(bytes).substr(done));
+        if (result.state == Transport::State::done)
+            done += result.count;
+        else if (result.state == Transport::State::ended || !wait_for(result.state, deadline))
+            return false;
     }
     return true;
 }
@@ -222,6 +235,7 @@ bool Connection::write_all(const std::string &bytes) {
 // Closing while the client still sends would make TCP throw our answer away (RFC 9112 section 9.6): say that we are
 // done, then read for a moment what is still coming.
 void Connection::linger() {
+    transport_->say_goodbye();
     shutdown(socket_, SHUT_WR);
     const auto deadline = Clock::now() + milliseconds(1000);
     char bytes[16384];

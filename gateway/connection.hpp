@@ -4,6 +4,7 @@
 #include "config.hpp"
 #include "metrics.hpp"
 #include "response.hpp"
+#include "transport.hpp"
 #include <chrono>
 #include <string>
 
@@ -54,8 +55,15 @@ private:
 
 class Connection {
 public:
-    Connection(int socket, const Config &config, Handler &handler, const Drain &drain)
-        : socket_(socket), config_(config), handler_(handler), drain_(drain) {}
+    /// tls: nullptr for a connection in the clear.
+    Connection(int socket, const Tls *tls, const Config &config, Handler &handler, const Drain &drain)
+        : socket_(socket),
+          transport_(tls != nullptr ? tls->transport(socket) : plain_transport(socket)),
+          config_(config),
+          handler_(handler),
+          drain_(drain) {}
+    /// Agrees on TLS, where it is spoken. False when that fails.
+    bool open();
     /// Serves until the connection ends. Does not close the socket.
     void run();
     /// Says that there are too many connections, without waiting for a request.
@@ -63,6 +71,7 @@ public:
 
 private:
     using Clock = std::chrono::steady_clock;
+    bool wait_for(Transport::State state, Clock::time_point deadline);
     bool wait_for_request(bool is_first);
     bool serve_one(bool must_close);
     bool read_more(Clock::time_point deadline);
@@ -72,6 +81,7 @@ private:
     void linger();
 
     int socket_;
+    std::unique_ptr<Transport> transport_;
     const Config &config_;
     Handler &handler_;
     const Drain &drain_;

@@ -31,8 +31,8 @@ void BackOff::failed() {
     not_before_ = Clock::now() + delay_ + jitter;
 }
 
-Database::Database(const Config &config, BackOff &back_off, Metrics &metrics)
-    : config_(config), back_off_(back_off), metrics_(metrics) {}
+Database::Database(const Config &config, const std::string &connection, BackOff &back_off, Metrics &metrics)
+    : config_(config), connection_string_(connection), back_off_(back_off), metrics_(metrics) {}
 
 namespace {
 
@@ -48,9 +48,9 @@ struct Parameters {
     }
 };
 
-Parameters connection_parameters(const Config &config) {
+Parameters connection_parameters(const Config &config, const std::string &connection) {
     Parameters parameters;
-    PQconninfoOption *parsed = PQconninfoParse(config.database.c_str(), nullptr); // checked with the configuration
+    PQconninfoOption *parsed = PQconninfoParse(connection.c_str(), nullptr); // checked with the configuration
     for (PQconninfoOption *option = parsed; option != nullptr && option->keyword != nullptr; ++option)
         if (option->val != nullptr) parameters.add(option->keyword, option->val);
     PQconninfoFree(parsed);
@@ -76,7 +76,7 @@ Parameters connection_parameters(const Config &config) {
 bool Database::ensure_connected() {
     if (connection_ != nullptr && is_still_open()) return true;
     if (!back_off_.may_try()) return false;
-    const Parameters parameters = connection_parameters(config_);
+    const Parameters parameters = connection_parameters(config_, connection_string_);
     std::vector<const char *> keywords;
     std::vector<const char *> values;
     for (const auto &[keyword, value] : parameters.pairs) {

@@ -45,7 +45,8 @@ struct Outcome {
 
 class Database {
 public:
-    Database(const Config &config, BackOff &back_off, Metrics &metrics);
+    /// connection: a libpq connection string, config.database or config.standby_database.
+    Database(const Config &config, const std::string &connection, BackOff &back_off, Metrics &metrics);
 
     /// True when there is a usable connection; connects if need be.
     bool ensure_connected();
@@ -72,6 +73,7 @@ private:
     Wait wait_for_result(Clock::time_point deadline, int client_socket);
 
     const Config &config_;
+    const std::string &connection_string_;
     BackOff &back_off_;
     Metrics &metrics_;
     std::unique_ptr<PGconn, Close> connection_;

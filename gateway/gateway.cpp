@@ -168,6 +168,7 @@ void Gateway::check_head(const Exchange &exchange) {
         check_content(request);
     }
     check_authorization(request);
+    check_origin(request);
     check_query(request);
     std::string accept;
     for (const Field &field : request.fields)
@@ -180,6 +181,26 @@ bool Gateway::is_allowed_origin(const std::string &origin) const {
     return std::find(config_.cors_origins.begin(), config_.cors_origins.end(), origin) != config_.cors_origins.end();
 }
 
+// Browsers add cookies to whatever a page of another site makes them send, but they say which site that is. The
+// database asks for a CSRF token as well. Bearer tokens are never added by themselves.
+void Gateway::check_origin(const Request &request) const {
+    const std::string *cookies = request.find("cookie");
+    const bool changes_nothing = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+    if (changes_nothing || cookies == nullptr || cookies->find("__Host-usher_") == std::string::npos) return;
+    bool is_ours = false;
+    if (const std::string *origin = request.find("origin")) {
+        const std::string *host = request.find("host");
+        const std::size_t scheme = origin->find("://");
+        is_ours = scheme != std::string::npos && host != nullptr &&
+                  lower_case(std::string_view(*origin).substr(scheme + 3)) == lower_case(*host);
+        is_ours = is_ours || (config_.cors_credentials && is_allowed_origin(*origin));
+    } else if (const std::string *site = request.find("sec-fetch-site")) {
+        is_ours = *site == "same-origin" || *site == "none";
+    }
+    if (!is_ours)
+        throw Refused{403, "origin_not_allowed", "A request with a session cookie must come from an allowed origin."};
+}
+
 // Answered without the database. Whether the origin is allowed is said by complete(), as for every answer.
 Response Gateway::preflight(const Request &request) const {
     Response response;
@@ -188,7 +209,7 @@ Response Gateway::preflight(const Request &request) const {
         response.headers = {{"Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"},
                             {"Access-Control-Allow-Headers",
                              "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, "
-                             "traceparent, tracestate, X-Correlation-Id"},
+                             "traceparent, tracestate, Usher-Session, X-Correlation-Id, X-CSRF-Token"},
                             {"Access-Control-Max-Age", std::to_string(config_.cors_max_age_s)}};
     }
     response.route = "(preflight)";
@@ -214,7 +235,9 @@ Response Gateway::answer(Exchange &exchange) {
         else if (!is_utf8(request.body) || request.body.find('\0') != std::string::npos)
             throw Refused{400, "malformed_request", "The body is not valid UTF-8 text."};
     }
-    return call_database(pool_, metrics_, exchange);
+    if (std::optional<Response> page = pages_.answer(request)) return *page;
+    Pool *standbys = read_routes_.contains(request.method, request.path) ? &standbys_ : nullptr;
+    return call_database(pool_, standbys, metrics_, exchange);
 }
 
 void Gateway::complete(const Exchange &exchange, Response &response) {
@@ -241,7 +264,8 @@ void Gateway::complete(const Exchange &exchange, Response &response) {
     headers.push_back({"Access-Control-Allow-Origin", *allowed}); // our own copy, not the client's
     if (config_.cors_credentials) headers.push_back({"Access-Control-Allow-Credentials", "true"});
     headers.push_back({"Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, RateLimit, "
-                                                        "RateLimit-Policy, Server-Timing, X-Correlation-Id"});
+                                                        "RateLimit-Policy, Deprecation, Sunset, "
+                                                        "Idempotency-Replayed, Server-Timing, X-Correlation-Id"});
 }
 
 void Gateway::finished(const Exchange &exchange, const Response &response, bool was_sent) {

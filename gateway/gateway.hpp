@@ -1,13 +1,22 @@
 // The public listener's handler: what every request must fulfil, CORS, and the headers every answer carries.
 #pragma once
 #include "connection.hpp"
+#include "pages.hpp"
 #include "pool.hpp"
+#include "read_routes.hpp"
 
 namespace usher::gateway {
 
 class Gateway final : public Handler {
 public:
-    Gateway(const Config &config, Pool &pool, Metrics &metrics) : config_(config), pool_(pool), metrics_(metrics) {}
+    Gateway(const Config &config, Pool &pool, Pool &standbys, const ReadRoutes &read_routes, const Pages &pages,
+            Metrics &metrics)
+        : config_(config),
+          pool_(pool),
+          standbys_(standbys),
+          read_routes_(read_routes),
+          pages_(pages),
+          metrics_(metrics) {}
     void begin(Exchange &exchange) override;
     void check_head(const Exchange &exchange) override;
     Response answer(Exchange &exchange) override;
@@ -16,10 +25,14 @@ public:
 
 private:
     bool is_allowed_origin(const std::string &origin) const;
+    void check_origin(const Request &request) const;
     Response preflight(const Request &request) const;
 
     const Config &config_;
     Pool &pool_;
+    Pool &standbys_;
+    const ReadRoutes &read_routes_;
+    const Pages &pages_;
     Metrics &metrics_;
 };
 

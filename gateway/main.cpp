@@ -2,20 +2,22 @@
 #include "admin.hpp"
 #include "gateway.hpp"
 #include "log.hpp"
+#include "pages.hpp"
 #include "server.hpp"
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 namespace usher::gateway {
 
 namespace {
 
-std::string url(const std::string &host, int port) {
+std::string url(const char *scheme, const std::string &host, int port) {
     const bool is_ipv6 = host.find(':') != std::string::npos;
-    return "http://" + (is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+    return scheme + std::string("://") + (is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
 }
 
 // In one step, so that whoever waits for the file never reads half of it.
@@ -44,12 +46,23 @@ int wait_for_signal(const sigset_t &signals, std::chrono::milliseconds time) {
     return signal > 0 ? signal : 0;
 }
 
-// Waits for SIGTERM or SIGINT. SIGHUP means "read your files again": there is none that can change at run time.
-void wait_for_stop(const sigset_t &signals) {
+// What SIGHUP reads again: certificate and key, and the pages. What cannot be used changes nothing.
+void reload(const Config &config, Tls *tls, Pages &pages) {
+    try {
+        if (tls != nullptr) tls->load();
+        pages.load(Pages::folder_for(config.pages));
+        log(Level::info, "reload", {{"tls", tls != nullptr}});
+    } catch (const ConfigError &error) {
+        log(Level::error, "reload_failed", {{"message", error.what()}});
+    }
+}
+
+// Waits for SIGTERM or SIGINT.
+void wait_for_stop(const sigset_t &signals, const Config &config, Tls *tls, Pages &pages) {
     while (true) {
         const int signal = sigwaitinfo(&signals, nullptr);
         if (signal == SIGTERM || signal == SIGINT) return;
-        if (signal == SIGHUP) log(Level::info, "reload", {{"message", "nothing to read again"}});
+        if (signal == SIGHUP) reload(config, tls, pages);
     }
 }
 
@@ -70,32 +83,59 @@ bool drain_requests(const Config &config, const sigset_t &signals, Drain &drain,
     return false;
 }
 
+// --check-config: the options have been read; now the files that they name.
+void check_files(const Config &config) {
+    if (!config.tls_certificate.empty()) Tls(config).load();
+    (void)Pages::folder_for(config.pages);
+    std::cout << "configuration is valid\n";
+}
+
+// Each connection is a file descriptor; the usual soft limit of 1024 would be reached before max_connections.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run(const Config &config) {
+    raise_descriptor_limit();
     // Before any thread starts, so that all of them leave these signals to this one.
     const sigset_t signals = handled_signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     setenv("PGTZ", "UTC", 1); // libpq sends it at the start of a session, as poolers want it
 
+    std::optional<Tls> tls;
+    if (!config.tls_certificate.empty()) tls.emplace(config).load();
+    Tls *const tls_or_none = tls ? &*tls : nullptr;
+    Pages pages;
+    pages.load(Pages::folder_for(config.pages));
+
     Metrics metrics;
     Drain drain;
     BackOff back_off;
-    Pool pool(config, back_off, metrics);
-    Gateway gateway(config, pool, metrics);
+    BackOff standby_back_off;
+    Pool pool(config, config.database, config.pool_size, back_off, metrics);
+    const int standby_count = config.standby_database.empty() ? 0 : config.standby_pool_size;
+    Pool standbys(config, config.standby_database, standby_count, standby_back_off, metrics);
+    ReadRoutes read_routes(config, back_off, metrics);
+    Gateway gateway(config, pool, standbys, read_routes, pages, metrics);
     Admin admin(config, back_off, metrics, drain);
     const Drain never; // the admin listener goes on while the public one drains
-    Server admin_server(config, admin, never, nullptr, 16);
-    Server server(config, gateway, drain, &metrics, config.max_connections);
+    Server admin_server(config, admin, never, nullptr, nullptr, 16);
+    Server server(config, gateway, drain, tls_or_none, &metrics, config.max_connections);
 
-    const std::string address = url(config.listen, server.bind(config.listen, config.port, config.port_search));
-    const std::string admin_address =
-        url(config.admin_listen, admin_server.bind(config.admin_listen, config.admin_port, config.port_search));
+    const int port = server.bind(config.listen, config.port, config.port_search);
+    const std::string address = url(tls ? "https" : "http", config.listen, port);
+    const int admin_port = admin_server.bind(config.admin_listen, config.admin_port, config.port_search);
+    const std::string admin_address = url("http", config.admin_listen, admin_port);
     admin_server.start();
     server.start();
     log(Level::info, "listening", {{"gateway", address}, {"admin", admin_address}, {"version", USHER_VERSION}});
     if (!config.ready_file.empty()) write_ready_file(config.ready_file, address, admin_address);
 
-    wait_for_stop(signals);
+    wait_for_stop(signals, config, tls_or_none, pages);
     const bool is_clean = drain_requests(config, signals, drain, server, pool);
     if (!config.ready_file.empty()) std::remove(config.ready_file.c_str());
     log(is_clean ? Level::info : Level::warning, "stopped", {{"requests_cut_off", !is_clean}});
@@ -114,7 +154,7 @@ int main(int argc, char **argv) {
         switch (invocation.action) {
         case Invocation::Action::help: std::cout << help_text(); return 0;
         case Invocation::Action::version: std::cout << "usher-gateway " USHER_VERSION "\n"; return 0;
-        case Invocation::Action::check: std::cout << "configuration is valid\n"; return 0;
+        case Invocation::Action::check: check_files(invocation.config); return 0;
         case Invocation::Action::run: return run(invocation.config);
         }
     } catch (const ConfigError &error) {

@@ -83,6 +83,9 @@ std::string Metrics::exposition() const {
            database_connect_failures.load());
     single("usher_gateway_statements_cancelled_total", "counter", "Statements cancelled by the gateway.",
            statements_cancelled.load());
+    single("usher_gateway_standby_answers_total", "counter", "Requests answered by a standby.", standby_answers.load());
+    single("usher_gateway_tls_failures_total", "counter", "Connections that ended before TLS was agreed on.",
+           tls_failures.load());
     const std::lock_guard lock(mutex_);
     out += "# HELP usher_gateway_requests_total Requests answered.\n# TYPE usher_gateway_requests_total counter\n";
     for (const auto &[key, count] : requests_) {

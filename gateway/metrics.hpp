@@ -19,6 +19,8 @@ public:
     std::atomic<std::uint64_t> database_connects{0};
     std::atomic<std::uint64_t> database_connect_failures{0};
     std::atomic<std::uint64_t> statements_cancelled{0};
+    std::atomic<std::uint64_t> standby_answers{0};
+    std::atomic<std::uint64_t> tls_failures{0}; // connections that ended before TLS was agreed on
     std::atomic<std::int64_t> pool_size{0};
     std::atomic<std::int64_t> pool_in_use{0};
 

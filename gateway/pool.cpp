@@ -4,12 +4,13 @@
 
 namespace usher::gateway {
 
-Pool::Pool(const Config &config, BackOff &back_off, Metrics &metrics) : config_(config), metrics_(metrics) {
-    for (int i = 0; i < config.pool_size; ++i) {
-        databases_.emplace_back(config, back_off, metrics);
+Pool::Pool(const Config &config, const std::string &connection, int size, BackOff &back_off, Metrics &metrics)
+    : config_(config), metrics_(metrics) {
+    for (int i = 0; i < size; ++i) {
+        databases_.emplace_back(config, connection, back_off, metrics);
         idle_.push_back(&databases_.back());
     }
-    metrics_.pool_size = config.pool_size;
+    metrics_.pool_size += size;
 }
 
 Pool::Lease Pool::borrow() {
@@ -18,10 +19,20 @@ Pool::Lease Pool::borrow() {
         ++metrics_.pool_timeouts;
         throw Refused{503, "overloaded", "All database connections are busy.", {{"Retry-After", "1"}}};
     }
+    return {*this, take()};
+}
+
+std::unique_ptr<Pool::Lease> Pool::try_borrow() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return nullptr;
+    return std::make_unique<Lease>(*this, take());
+}
+
+Database &Pool::take() {
     Database &database = *idle_.back();
     idle_.pop_back();
     ++metrics_.pool_in_use;
-    return {*this, database};
+    return database;
 }
 
 void Pool::give_back(Database &database) {

@@ -8,7 +8,7 @@ namespace usher::gateway {
 
 class Pool {
 public:
-    Pool(const Config &config, BackOff &back_off, Metrics &metrics);
+    Pool(const Config &config, const std::string &connection, int size, BackOff &back_off, Metrics &metrics);
 
     /// Gives the connection back when it goes away.
     class Lease {
@@ -18,6 +18,7 @@ public:
         Lease(const Lease &) = delete;
         Lease &operator=(const Lease &) = delete;
         Database *operator->() { return &database_; }
+        Database &operator*() { return database_; }
 
     private:
         Pool &pool_;
@@ -26,10 +27,13 @@ public:
 
     /// Waits at most pool_wait_ms; then throws Refused (503, Retry-After).
     Lease borrow();
+    /// Without waiting; nothing when all are lent.
+    std::unique_ptr<Lease> try_borrow();
     /// Cancels every running statement: the drain's time is over.
     void cancel_all();
 
 private:
+    Database &take(); // under the lock, when one is idle
     void give_back(Database &database);
 
     const Config &config_;

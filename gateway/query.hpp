@@ -6,6 +6,7 @@
 namespace usher::gateway {
 
 /// Passes a checked request on and returns the database's answer. Throws Refused when there is none.
-Response call_database(Pool &pool, Metrics &metrics, Exchange &exchange);
+/// standbys: asked first for what they may answer; nullptr: there are none.
+Response call_database(Pool &pool, Pool *standbys, Metrics &metrics, Exchange &exchange);
 
 } // namespace usher::gateway

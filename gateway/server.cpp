@@ -3,6 +3,7 @@
 #include "log.hpp"
 #include <condition_variable>
 #include <deque>
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
 
 namespace usher::gateway {
@@ -76,8 +77,9 @@ private:
 // httplib's accept loop hands each socket to this, from a thread of the task queue.
 class Server::Listener final : public httplib::Server {
 public:
-    Listener(const Config &config, usher::gateway::Handler &handler, const Drain &drain, Metrics *metrics, int most)
-        : config_(config), handler_(handler), drain_(drain), metrics_(metrics), most_(most) {
+    Listener(const Config &config, usher::gateway::Handler &handler, const Drain &drain, const Tls *tls,
+             Metrics *metrics, int most)
+        : config_(config), handler_(handler), drain_(drain), tls_(tls), metrics_(metrics), most_(most) {
         // Some threads more than connections are served: they tell the others that there is no room.
         new_task_queue = [threads = most + 8 + most / 8] { return new ConnectionThreads(threads); };
     }
@@ -88,6 +90,7 @@ private:
     const Config &config_;
     usher::gateway::Handler &handler_;
     const Drain &drain_;
+    const Tls *const tls_;
     Metrics *const metrics_; // of the public listener
     const int most_;
     std::atomic<int> open_{0};
@@ -97,8 +100,11 @@ bool Server::Listener::process_and_close_socket(socket_t socket) {
     const int now_open = ++open_;
     if (metrics_ != nullptr) ++metrics_->open_connections;
     try {
-        Connection connection(socket, config_, handler_, drain_);
-        if (now_open <= most_) {
+        if (tls_ != nullptr) fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+        Connection connection(socket, tls_, config_, handler_, drain_);
+        if (!connection.open()) {
+            if (metrics_ != nullptr) ++metrics_->tls_failures;
+        } else if (now_open <= most_) {
             connection.run();
         } else {
             if (metrics_ != nullptr) ++metrics_->connections_refused;
@@ -113,8 +119,9 @@ bool Server::Listener::process_and_close_socket(socket_t socket) {
     return true;
 }
 
-Server::Server(const Config &config, Handler &handler, const Drain &drain, Metrics *metrics, int max_connections)
-    : listener_(std::make_unique<Listener>(config, handler, drain, metrics, max_connections)) {
+Server::Server(const Config &config, Handler &handler, const Drain &drain, const Tls *tls, Metrics *metrics,
+               int max_connections)
+    : listener_(std::make_unique<Listener>(config, handler, drain, tls, metrics, max_connections)) {
     listener_->set_tcp_nodelay(true);
     // httplib's default is SO_REUSEPORT, with which two gateways could share a port without noticing.
     listener_->set_socket_options(

@@ -9,7 +9,9 @@ namespace usher::gateway {
 class Server {
 public:
     /// max_connections: each connection has a thread while it is open; further ones are answered 503 and closed.
-    Server(const Config &config, Handler &handler, const Drain &drain, Metrics *metrics, int max_connections);
+    /// tls: nullptr for a listener in the clear.
+    Server(const Config &config, Handler &handler, const Drain &drain, const Tls *tls, Metrics *metrics,
+           int max_connections);
     ~Server();
 
     /// Binds to the port, or one of the next `search` ones; 0: any free one. Returns the port; throws ConfigError.

@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(start_cluster start_gateway stop_gateway connect_to raw exchange parse_answers http json_of problem_is log_lines wait_for);
+our @EXPORT = qw(start_cluster start_usher_cluster add_user log_in post_json start_gateway stop_gateway connect_to raw exchange parse_answers http json_of problem_is log_lines wait_for);
 
 die "USHER_GATEWAY must name the program usher-gateway\n" unless -x ($ENV{USHER_GATEWAY} // '');
 
@@ -72,6 +72,50 @@ sub start_cluster
     $node->start;
     $node->safe_psql('postgres', $stand_in);
     return $node;
+}
+
+# A database with the real extension, a role for the gateway, and the preset of permissions.
+our $password = 'tiger umbrella 47 rivers';
+sub start_usher_cluster
+{
+    my ($name, %options) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
+    $node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ], %{ $options{init} // {} });
+    $node->append_conf('postgresql.conf', $options{settings}) if $options{settings};
+    $node->start;
+    $node->safe_psql('postgres', <<~'SQL');
+        CREATE EXTENSION usher CASCADE;
+        CREATE ROLE gateway_test LOGIN;
+        SELECT usher.grant_access('gateway_test', 'gateway');
+        SELECT usher.apply_role_preset('carwash');
+        SQL
+    return $node;
+}
+
+# An account with a verified address and the password above; returns its id.
+sub add_user
+{
+    my ($node, $email, $role) = @_;
+    my $id = $node->safe_psql('postgres', "SELECT user_id FROM usher.register_user('$email', '$password')");
+    $node->safe_psql('postgres', "UPDATE usher.users SET email_verified_at = now() WHERE id = '$id'");
+    $node->safe_psql('postgres', "SELECT usher.grant_role('$id', '$role')") if $role;
+    return $id;
+}
+
+sub post_json
+{
+    my ($self, $path, $body, %headers) = @_;
+    my $method = delete $headers{method} // 'POST';
+    return http($self, $method, $path, { headers => { 'Content-Type' => 'application/json', %headers }, content => ref $body ? encode_json($body) : $body });
+}
+
+# Headers with the token of a new session.
+sub log_in
+{
+    my ($self, $email) = @_;
+    my $answer = post_json($self, '/auth/login', { identifier => $email, password => $password });
+    die "login failed: $answer->{content}" if $answer->{status} != 200;
+    return (Authorization => 'Bearer ' . json_of($answer)->{access_token});
 }
 
 my $started = 0;

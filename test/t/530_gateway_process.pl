@@ -105,14 +105,14 @@ stop_gateway($second);
 
 # --- many clients that do nothing
 my @idle;
-for (1 .. 600)
+for (1 .. 1000)
 {
     my $socket = connect_to($gateway);
     syswrite($socket, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
     push @idle, $socket;
 }
 my $answered = grep { raw($gateway, '', socket => $_, until => qr/\}$/) =~ m{^HTTP/1\.1 200 } } @idle;
-is($answered, 600, '600 clients at a time are answered');
+is($answered, 1000, '1,000 clients at a time are answered');
 my $slowest = 0;
 for (@idle)
 {
@@ -120,7 +120,7 @@ for (@idle)
     $answered-- unless raw($gateway, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n", socket => $_, until => qr/\}$/) =~ m{^HTTP/1\.1 200 };
     $slowest = time - $started if time - $started > $slowest;
 }
-is($answered, 600, sprintf 'and answered again after idling (slowest %.0f ms)', $slowest * 1000);
+is($answered, 1000, sprintf 'and answered again after idling (slowest %.0f ms)', $slowest * 1000);
 close $_ for @idle;
 stop_gateway($gateway);
 
