@@ -1,0 +1,67 @@
+# Reads from a standby, the primary for the rest; failover with several hosts in the connection string.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+use UsherGateway;
+
+my $node = start_usher_cluster('primary', init => { allows_streaming => 1 });
+$node->safe_psql('postgres', <<'SQL');
+CREATE SCHEMA app;
+GRANT USAGE ON SCHEMA app TO gateway_test;
+CREATE TABLE app.notes (id int PRIMARY KEY);
+CREATE FUNCTION app.where_am_i(OUT in_recovery boolean, OUT notes bigint) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN in_recovery := pg_is_in_recovery(); notes := (SELECT count(*) FROM app.notes); END $$;
+CREATE FUNCTION app.add_note(id int, OUT in_recovery boolean) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN INSERT INTO app.notes VALUES (id); in_recovery := pg_is_in_recovery(); END $$;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO gateway_test;
+SELECT usher.add_route('GET', '/read', 'app.where_am_i()', access => 'public', read_only => true);
+SELECT usher.add_route('GET', '/me-read', 'app.where_am_i()', read_only => true);
+SELECT usher.add_route('GET', '/other', 'app.where_am_i()', access => 'public');
+SELECT usher.add_route('POST', '/notes', 'app.add_note(int)', access => 'public', success_status => 201);
+SQL
+add_user($node, 'u@example.com');
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+
+sub conninfo
+{
+    my ($attributes, @nodes) = @_;
+    return sprintf 'host=%s port=%s dbname=postgres user=gateway_test target_session_attrs=%s', join(',', map { $_->host } @nodes), join(',', map { $_->port } @nodes), $attributes;
+}
+my $gateway = start_gateway($node, database => conninfo('read-write', $node, $standby), standby_database => conninfo('standby', $node, $standby));
+sub where { my ($path, %headers) = @_; my $answer = http($gateway, 'GET', $path, { headers => {%headers} }); return $answer->{status} == 200 ? json_of($answer)->{in_recovery} ? 'standby' : 'primary' : $answer->{status} }
+
+wait_for(sub { where('/read') eq 'standby' }, 'a read-only route is answered by the standby');
+is(where('/read'), 'standby', '… from then on');
+is(where('/other'), 'primary', 'another one by the primary');
+is(post_json($gateway, '/notes', { id => 1 })->{status}, 201, 'writes go to the primary');
+my %user = log_in($gateway, 'u@example.com');
+like(where('/me-read', %user), qr/^(primary|standby)$/, 'a fresh session is good at once, even when the standby has not heard of it');
+$node->wait_for_catchup($standby);
+is(where('/me-read', %user), 'standby', '… and then there too');
+is(where('/me-read'), 401, 'without a token it is refused, there and here');
+like(http($gateway, 'GET', "$gateway->{admin}/metrics")->{content}, qr/^usher_gateway_standby_answers_total [1-9]/m, 'answers of standbys are counted');
+
+# --- the standby goes away
+$standby->stop('immediate');
+is(where('/read'), 'primary', 'without a standby the primary answers');
+is(where('/read'), 'primary', '… also the next time');
+$standby->start;
+wait_for(sub { where('/read') eq 'standby' }, 'the standby is found again');
+
+# --- failover: the primary dies, the standby becomes it
+$node->wait_for_catchup($standby);
+$node->stop('immediate');
+is(where('/read'), 'standby', 'reads go on while there is no primary');
+is(post_json($gateway, '/notes', { id => 2 })->{status}, 503, 'writes cannot');
+$standby->promote;
+wait_for(sub { my $s = post_json($gateway, '/notes', { id => 3 })->{status}; $s == 201 || $s == 409 }, 'after the promotion writes go to the new primary');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM app.notes WHERE id IN (1, 3)'), 2, '… and nothing acknowledged is lost');
+is(where('/read'), 'primary', 'and so do reads, as there is no standby any more');
+is(http($gateway, 'GET', "$gateway->{admin}/readyz")->{status}, 200, 'ready');
+is(stop_gateway($gateway), 0, 'stopped');
+done_testing();
