@@ -1,0 +1,6 @@
+#include "request_target.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+    usher::fuzz::head_target({reinterpret_cast<const char *>(data), size});
+    return 0;
+}
