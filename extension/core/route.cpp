@@ -45,17 +45,21 @@ std::optional<Template> parse_template(std::string_view text, std::string &error
         if (segment.empty()) return refuse("path must not have empty segments or a slash at its end");
         if (path.size() == max_segments) return refuse("path has too many segments");
         if (segment.front() == '{') {
-            if (segment.back() != '}' || !is_parameter_name(segment.substr(1, segment.size() - 2)))
-                return refuse("a parameter must be a whole segment {name} of a-z, 0-9 and _");
-            const std::string_view name = segment.substr(1, segment.size() - 2);
+            const std::size_t close = std::min(segment.find('}'), segment.size() - 1);
+            const std::string_view name = segment.substr(1, close - 1), suffix = segment.substr(close + 1);
+            if (segment[close] != '}' || !is_parameter_name(name) ||
+                (!suffix.empty() && (suffix.size() < 2 || suffix.front() != '.')) ||
+                !std::all_of(suffix.begin(), suffix.end(), is_unreserved))
+                return refuse("a parameter must be a whole segment {name} of a-z, 0-9 and _, or all of it before a "
+                              "suffix like .txt");
             if (std::any_of(path.begin(), path.end(),
                             [&](const Segment &s) { return s.is_parameter && s.text == name; }))
                 return refuse("the parameters of a path must differ");
-            path.push_back({true, std::string(name)});
+            path.push_back({true, std::string(name), std::string(suffix)});
         } else {
             if (!std::all_of(segment.begin(), segment.end(), is_unreserved) || segment == "." || segment == "..")
                 return refuse("literal segments have letters, digits and - . _ ~ only");
-            path.push_back({false, std::string(segment)});
+            path.push_back({false, std::string(segment), {}});
         }
     }
     return path;
@@ -63,7 +67,7 @@ std::optional<Template> parse_template(std::string_view text, std::string &error
 
 std::string shape(const Template &path) {
     std::string out;
-    for (const Segment &segment : path) out += segment.is_parameter ? "/{}" : "/" + segment.text;
+    for (const Segment &segment : path) out += segment.is_parameter ? "/{}" + segment.suffix : "/" + segment.text;
     return out.empty() ? "/" : out;
 }
 
@@ -112,7 +116,8 @@ std::optional<std::vector<std::string>> split_path(std::string_view path) {
 void Table::add(std::string_view method, const Template &path, std::size_t route) {
     Node *node = &root_;
     for (const Segment &segment : path) {
-        std::unique_ptr<Node> &child = segment.is_parameter ? node->parameter : node->literals[segment.text];
+        std::unique_ptr<Node> &child =
+            segment.is_parameter ? node->parameters[segment.suffix] : node->literals[segment.text];
         if (!child) child = std::make_unique<Node>();
         node = child.get();
     }
@@ -131,7 +136,9 @@ void Table::search(const Node &node, std::string_view method, const std::vector<
     const std::string &segment = segments[depth];
     if (const auto found = node.literals.find(segment); found != node.literals.end())
         search(*found->second, method, segments, depth + 1, match);
-    if (node.parameter && !segment.empty()) search(*node.parameter, method, segments, depth + 1, match);
+    for (const auto &[suffix, parameter] : node.parameters)
+        if (segment.size() > suffix.size() && segment.ends_with(suffix))
+            search(*parameter, method, segments, depth + 1, match);
 }
 
 Match Table::find(std::string_view method, const std::vector<std::string> &segments) const {

@@ -15,12 +15,18 @@ inline constexpr std::size_t max_segments = 32;
 
 struct Segment {
     bool is_parameter;
-    std::string text; // literal, decoded; or name of the parameter
+    std::string text;   // literal, decoded; or name of the parameter
+    std::string suffix; // literal after a parameter, as in {booking_id}.ics
+    /// What of a request's segment is the parameter.
+    [[nodiscard]] std::string_view value(std::string_view segment) const {
+        return segment.substr(0, segment.size() - suffix.size());
+    }
 };
 using Template = std::vector<Segment>; // "/" has none
 
-/// Literal segments of unreserved characters and parameters {name}, which stand for one whole segment and differ from
-/// each other. Nothing, with the reason in `error`, when it is no template.
+/// Literal segments of unreserved characters and parameters {name}, which stand for one whole segment, or for all of it
+/// before a suffix that begins with a dot, and differ from each other. Nothing, with the reason in `error`, when it is
+/// no template.
 std::optional<Template> parse_template(std::string_view text, std::string &error);
 
 /// The template without the parameters' names, "/bookings/{}/confirm": two routes of one method with the same shape
@@ -44,8 +50,8 @@ struct Match {
     [[nodiscard]] bool path_exists() const { return !allow.empty(); }
 };
 
-/// Finds the route of a request. Literals win over parameters, segment by segment from the left, as long as the method
-/// fits.
+/// Finds the route of a request. Literals win over parameters, those with a suffix over those without, segment by
+/// segment from the left, as long as the method fits.
 class Table {
 public:
     /// The route number `route` (any number of the caller's) answers `method` on `path`.
@@ -55,7 +61,7 @@ public:
 private:
     struct Node {
         std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
-        std::unique_ptr<Node> parameter;
+        std::map<std::string, std::unique_ptr<Node>, std::greater<>> parameters; // by suffix, the empty one last
         std::map<std::string, std::size_t, std::less<>> methods;
     };
     static void search(const Node &node, std::string_view method, const std::vector<std::string> &segments,

@@ -168,7 +168,8 @@ bool collect(const Route &route, const Function &function, const Source &source,
              std::vector<FieldError> &errors, std::string &malformed) {
     Collector collector(function, bound, errors);
     for (std::size_t i = 0; i < route.path.size(); ++i)
-        if (route.path[i].is_parameter) collector.add_text(route.path[i].text, "path", source.segments[i]);
+        if (route.path[i].is_parameter)
+            collector.add_text(route.path[i].text, "path", std::string(route.path[i].value(source.segments[i])));
     // Headers that have a meaning of their own for functions that take part.
     const auto add_header = [&](const char *name, std::string_view value) {
         if (!value.empty() && function.find(name) != nullptr) collector.add_text(name, "header", std::string(value));

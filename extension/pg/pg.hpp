@@ -67,6 +67,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "pgtime.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

@@ -102,6 +102,8 @@ BEGIN
     managed := @extschema@._managed_locations();
     RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = actor
         UNION
+        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = actor
+        UNION
         SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed));
 END
 $$;
@@ -110,6 +112,7 @@ COMMENT ON FUNCTION @extschema@._served_customers() IS 'The customers whose book
 -- Row-level security for those who SELECT from the tables themselves. The arrays are read once per statement.
 ALTER TABLE @extschema@.customers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.bookings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.appointments ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customers_own ON @extschema@.customers FOR SELECT
     USING (user_id = (SELECT usher.current_user_id()));
 CREATE POLICY customers_of_bookings ON @extschema@.customers FOR SELECT
@@ -123,4 +126,12 @@ CREATE POLICY bookings_staff ON @extschema@.bookings FOR SELECT
 CREATE POLICY bookings_managed ON @extschema@.bookings FOR SELECT
     USING (location_id = ANY ((SELECT @extschema@._managed_locations())::uuid[]));
 CREATE POLICY bookings_trusted ON @extschema@.bookings FOR SELECT
+    USING ((SELECT @extschema@._reads_all()));
+CREATE POLICY appointments_own ON @extschema@.appointments FOR SELECT
+    USING (customer_id = ANY ((SELECT @extschema@._own_customers())::uuid[]));
+CREATE POLICY appointments_practitioner ON @extschema@.appointments FOR SELECT
+    USING (practitioner_id = (SELECT usher.current_user_id()));
+CREATE POLICY appointments_managed ON @extschema@.appointments FOR SELECT
+    USING (location_id = ANY ((SELECT @extschema@._managed_locations())::uuid[]));
+CREATE POLICY appointments_trusted ON @extschema@.appointments FOR SELECT
     USING ((SELECT @extschema@._reads_all()));

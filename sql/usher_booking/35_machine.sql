@@ -73,6 +73,23 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._is_too_late(jsonb) IS 'Whether the customer may not cancel or move the booking any more.';
 
+CREATE FUNCTION @extschema@._payment_handler_runs() RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_booking_payment_handler_runs';
+COMMENT ON FUNCTION @extschema@._payment_handler_runs() IS 'Whether the handler of payment.completed runs in this backend now.';
+
+CREATE FUNCTION @extschema@._lacks_staff(booking jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (booking ->> 'needs_staff')::boolean AND booking ->> 'staff_id' IS NULL
+        AND NOT EXISTS (SELECT FROM @extschema@.appointments AS a WHERE a.booking_id = (booking ->> 'id')::uuid
+            AND a.practitioner_id IS NOT NULL AND a.status = 'scheduled');
+END
+$$;
+COMMENT ON FUNCTION @extschema@._lacks_staff(jsonb) IS 'Whether the service needs somebody and nobody is there yet.';
+
 CREATE FUNCTION @extschema@._guard_confirm(old jsonb, new jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -80,7 +97,7 @@ AS $$
 BEGIN
     IF @extschema@._hold_is_over(old) THEN
         RETURN 'hold_expired';
-    ELSIF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+    ELSIF @extschema@._lacks_staff(new) THEN
         RETURN 'needs_staff';
     ELSIF @extschema@._manages(new) THEN
         RETURN NULL;
@@ -102,13 +119,30 @@ BEGIN
         RETURN 'not_automatic';
     ELSIF @extschema@._hold_is_over(old) THEN
         RETURN 'hold_expired';
-    ELSIF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+    ELSIF @extschema@._lacks_staff(new) THEN
         RETURN 'needs_staff';
     END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._guard_auto_confirm(jsonb, jsonb) IS 'Services may confirm their bookings by themselves.';
+
+CREATE FUNCTION @extschema@._guard_paid(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT @extschema@._payment_handler_runs() OR new ->> 'paid_at' IS NULL THEN
+        RETURN 'not_paid';
+    ELSIF @extschema@._hold_is_over(old) THEN
+        RETURN 'hold_expired';
+    ELSIF @extschema@._lacks_staff(new) THEN
+        RETURN 'needs_staff';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_paid(jsonb, jsonb) IS 'Payment in full confirms; only inside the handler of payment.completed.';
 
 CREATE FUNCTION @extschema@._guard_start(old jsonb, new jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -117,7 +151,9 @@ AS $$
 DECLARE
     early interval;
 BEGIN
-    IF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
+    IF (new ->> 'by_appointment')::boolean THEN
+        RETURN 'start_an_appointment';
+    ELSIF (new ->> 'needs_staff')::boolean AND new ->> 'staff_id' IS NULL THEN
         RETURN 'needs_staff';
     END IF;
     SELECT s.early_start INTO early FROM @extschema@.services AS s WHERE s.id = (new ->> 'service_id')::uuid;
@@ -136,7 +172,9 @@ CREATE FUNCTION @extschema@._guard_complete(old jsonb, new jsonb) RETURNS text
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF (new ->> 'staff_id')::uuid = usher.current_user_id() OR @extschema@._manages(new) THEN
+    IF (new ->> 'by_appointment')::boolean THEN
+        RETURN 'complete_the_appointments';
+    ELSIF (new ->> 'staff_id')::uuid = usher.current_user_id() OR @extschema@._manages(new) THEN
         RETURN NULL;
     END IF;
     RETURN 'not_assigned_to_you';
@@ -213,6 +251,33 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._guard_withdraw(jsonb, jsonb) IS 'Bookings of a deleted user are cancelled with the deletion.';
 
+CREATE FUNCTION @extschema@._guard_appointments(old jsonb, new jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    open_ones bigint;
+    running bigint;
+    done bigint;
+    ended bigint;
+BEGIN
+    IF NOT (new ->> 'by_appointment')::boolean THEN
+        RETURN 'no_appointments';
+    END IF;
+    SELECT count(*) FILTER (WHERE a.status IN ('scheduled', 'arrived', 'in_progress')),
+            count(*) FILTER (WHERE a.status = 'in_progress'), count(*) FILTER (WHERE a.status = 'completed'),
+            count(*) FILTER (WHERE a.status IN ('cancelled', 'no_show'))
+        INTO open_ones, running, done, ended
+        FROM @extschema@.appointments AS a WHERE a.booking_id = (new ->> 'id')::uuid;
+    RETURN CASE new ->> 'status'
+        WHEN 'in_progress' THEN CASE WHEN running = 0 THEN 'no_appointment_has_begun' END
+        WHEN 'completed' THEN CASE WHEN open_ones > 0 OR done = 0 THEN 'appointments_are_open' END
+        ELSE CASE WHEN open_ones > 0 OR done > 0 OR ended = 0 THEN 'appointments_are_open' END
+    END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_appointments(jsonb, jsonb) IS 'A booking by appointment follows what its appointments are.';
+
 CREATE FUNCTION @extschema@._guard_reschedule(old jsonb, new jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -262,10 +327,16 @@ BEGIN
              "guard": "@._guard_confirm(jsonb,jsonb)", "event": "confirmed"},
             {"from": "pending", "to": "confirmed", "action": "auto_confirm",
              "guard": "@._guard_auto_confirm(jsonb,jsonb)", "event": "confirmed"},
+            {"from": "pending", "to": "confirmed", "action": "pay",
+             "guard": "@._guard_paid(jsonb,jsonb)", "event": "confirmed"},
             {"from": "confirmed", "to": "in_progress", "action": "start", "permission": "booking:start",
              "guard": "@._guard_start(jsonb,jsonb)", "event": "started"},
             {"from": "in_progress", "to": "completed", "action": "complete", "permission": "booking:complete",
              "guard": "@._guard_complete(jsonb,jsonb)", "event": "completed"},
+            {"from": "confirmed", "to": "in_progress", "action": "follow_start",
+             "guard": "@._guard_appointments(jsonb,jsonb)", "event": "started"},
+            {"from": "in_progress", "to": "completed", "action": "follow_end",
+             "guard": "@._guard_appointments(jsonb,jsonb)", "event": "completed"},
             {"from": ["pending", "confirmed"], "to": "cancelled", "action": "cancel",
              "guard": "@._guard_cancel(jsonb,jsonb)", "event": "cancelled"},
             {"from": "pending", "to": "cancelled", "action": "expire",
@@ -274,6 +345,8 @@ BEGIN
              "guard": "@._guard_withdraw(jsonb,jsonb)", "event": "cancelled"},
             {"from": "in_progress", "to": "cancelled", "action": "abort", "permission": "booking:manage",
              "guard": "@._guard_abort(jsonb,jsonb)", "event": "cancelled"},
+            {"from": ["pending", "confirmed", "in_progress"], "to": "cancelled", "action": "follow_cancellation",
+             "guard": "@._guard_appointments(jsonb,jsonb)", "event": "cancelled"},
             {"from": "pending", "to": "pending", "action": "reschedule", "columns": ["start_at", "staff_id"],
              "guard": "@._guard_reschedule(jsonb,jsonb)", "event": "rescheduled"},
             {"from": "confirmed", "to": "confirmed", "action": "reschedule", "columns": ["start_at", "staff_id"],

@@ -42,7 +42,8 @@ CREATE FUNCTION @extschema@.create_service(
     min_notice interval DEFAULT '0', horizon interval DEFAULT '365 days', cancel_cutoff interval DEFAULT '0',
     hold_ttl interval DEFAULT '15 minutes', pending_blocks boolean DEFAULT true, auto_confirm boolean DEFAULT false,
     needs_staff boolean DEFAULT true, attributes jsonb DEFAULT '{}', id uuid DEFAULT NULL,
-    early_start interval DEFAULT NULL, staff_may_confirm boolean DEFAULT false, customer_exclusive boolean DEFAULT true)
+    early_start interval DEFAULT NULL, staff_may_confirm boolean DEFAULT false, customer_exclusive boolean DEFAULT true,
+    by_appointment boolean DEFAULT false, daily_limit integer DEFAULT NULL)
     RETURNS @extschema@.services
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -54,18 +55,19 @@ BEGIN
     PERFORM @extschema@._require('service:manage');
     INSERT INTO @extschema@.services (id, name, description, duration, price_minor, currency, buffer_before, buffer_after, slot_step,
             min_notice, horizon, cancel_cutoff, hold_ttl, pending_blocks, auto_confirm, needs_staff, attributes, early_start,
-            staff_may_confirm, customer_exclusive)
+            staff_may_confirm, customer_exclusive, by_appointment, daily_limit)
         VALUES (coalesce(create_service.id, usher.uuid_v7()), create_service.name, create_service.description, create_service.duration,
             create_service.price_minor, create_service.currency, create_service.buffer_before, create_service.buffer_after,
             create_service.slot_step, create_service.min_notice, create_service.horizon, create_service.cancel_cutoff,
             create_service.hold_ttl, create_service.pending_blocks, create_service.auto_confirm, create_service.needs_staff,
-            create_service.attributes, create_service.early_start, create_service.staff_may_confirm, create_service.customer_exclusive)
+            create_service.attributes, create_service.early_start, create_service.staff_may_confirm, create_service.customer_exclusive,
+            create_service.by_appointment, create_service.daily_limit)
         RETURNING * INTO created;
     RETURN created;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, text, interval, interval, interval, interval, interval,
-    interval, interval, boolean, boolean, boolean, jsonb, uuid, interval, boolean, boolean) IS
+    interval, interval, boolean, boolean, boolean, jsonb, uuid, interval, boolean, boolean, boolean, integer) IS
     'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). Needs service:manage.';
 
 CREATE FUNCTION @extschema@.update_service(service_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
@@ -80,7 +82,7 @@ BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_changes(changes, ARRAY['name', 'description', 'duration', 'price_minor', 'currency', 'buffer_before',
         'buffer_after', 'slot_step', 'min_notice', 'horizon', 'cancel_cutoff', 'early_start', 'hold_ttl', 'pending_blocks',
-        'auto_confirm', 'staff_may_confirm', 'needs_staff', 'customer_exclusive', 'attributes']);
+        'auto_confirm', 'staff_may_confirm', 'needs_staff', 'customer_exclusive', 'by_appointment', 'daily_limit', 'attributes']);
     SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = update_service.service_id FOR UPDATE;
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
     service := jsonb_populate_record(service, changes);
@@ -91,7 +93,8 @@ BEGIN
             cancel_cutoff = service.cancel_cutoff, early_start = service.early_start, hold_ttl = service.hold_ttl,
             pending_blocks = service.pending_blocks, auto_confirm = service.auto_confirm,
             staff_may_confirm = service.staff_may_confirm, needs_staff = service.needs_staff,
-            customer_exclusive = service.customer_exclusive, attributes = service.attributes, version = s.version + 1
+            customer_exclusive = service.customer_exclusive, by_appointment = service.by_appointment,
+            daily_limit = service.daily_limit, attributes = service.attributes, version = s.version + 1
         WHERE s.id = update_service.service_id
         RETURNING * INTO service;
     RETURN service;

@@ -132,6 +132,23 @@ $$;
 COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer) IS
     'Active locations with the weekly hours that hold today and the services they offer; the next page starts after the last id.';
 
+CREATE FUNCTION @extschema@._check_weekdays(weekdays integer[], valid daterange) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF weekdays IS NULL OR cardinality(weekdays) = 0 OR EXISTS (SELECT FROM unnest(weekdays) AS d WHERE d IS NULL OR d NOT BETWEEN 1 AND 7) THEN
+        PERFORM usher.raise_error('invalid_argument', 'weekdays must be numbers from 1 (Monday) to 7 (Sunday)',
+            jsonb_build_object('argument', 'weekdays'));
+    END IF;
+    IF valid IS NULL OR isempty(valid) THEN
+        PERFORM usher.raise_error('invalid_argument', 'valid must be a range of dates that is not empty',
+            jsonb_build_object('argument', 'valid'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._check_weekdays(integer[], daterange) IS 'Weekdays are 1 to 7, and hours are valid at some time.';
+
 CREATE FUNCTION @extschema@.set_location_hours(location_id uuid, weekdays integer[], periods jsonb,
     valid daterange DEFAULT daterange(NULL, NULL)) RETURNS integer
     LANGUAGE plpgsql VOLATILE
@@ -143,14 +160,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._require('location:manage', location_id);
     PERFORM @extschema@._lock_location(location_id);
-    IF weekdays IS NULL OR cardinality(weekdays) = 0 OR EXISTS (SELECT FROM unnest(weekdays) AS d WHERE d IS NULL OR d NOT BETWEEN 1 AND 7) THEN
-        PERFORM usher.raise_error('invalid_argument', 'weekdays must be numbers from 1 (Monday) to 7 (Sunday)',
-            jsonb_build_object('argument', 'weekdays'));
-    END IF;
-    IF valid IS NULL OR isempty(valid) THEN
-        PERFORM usher.raise_error('invalid_argument', 'valid must be a range of dates that is not empty',
-            jsonb_build_object('argument', 'valid'));
-    END IF;
+    PERFORM @extschema@._check_weekdays(weekdays, valid);
     DELETE FROM @extschema@.location_hours AS h
         WHERE h.location_id = set_location_hours.location_id AND h.weekday = ANY (weekdays) AND h.valid = set_location_hours.valid;
     INSERT INTO @extschema@.location_hours (location_id, weekday, opens, closes, valid)
@@ -238,6 +248,36 @@ $$;
 COMMENT ON FUNCTION @extschema@.set_location_exception(uuid, date, jsonb, text) IS
     'Sets special hours for one local date, [] for closed. Returns how many bookings around that date now lie outside the hours; they are kept. Needs location:manage.';
 
+-- Bookings keep their instants whatever happens to hours and zone; this finds those that no longer fit.
+CREATE FUNCTION @extschema@.list_bookings_outside_hours(location_id uuid, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS TABLE (booking_id uuid, status text, start_at timestamptz, end_at timestamptz, local_start timestamp, staff_id uuid, rule text)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._check_max_rows(max_rows);
+    PERFORM @extschema@._require('booking:manage', coalesce(location_id, usher.uuid_v7()));
+    RETURN QUERY
+    SELECT found.id, found.status, found.start_at, found.end_at, found.start_at AT TIME ZONE found.time_zone, found.staff_id, found.rule
+    FROM (
+        SELECT b.id, b.status, b.start_at, b.end_at, b.staff_id, l.time_zone, CASE
+            WHEN NOT @extschema@._is_open(b.location_id, b.start_at, b.end_at) THEN 'location_hours'
+            WHEN b.staff_id IS NULL OR b.by_appointment THEN NULL
+            WHEN NOT @extschema@._staff_at_work(b.location_id, b.staff_id, b.start_at, b.end_at) THEN 'staff_hours'
+            WHEN EXISTS (SELECT FROM @extschema@.staff_time_off AS t WHERE t.staff_id = b.staff_id
+                AND t.during && tstzrange(b.start_at - b.buffer_before, b.end_at + b.buffer_after)) THEN 'staff_time_off' END AS rule
+        FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
+        WHERE b.location_id = list_bookings_outside_hours.location_id AND b.status IN ('pending', 'confirmed') AND b.end_at > now()
+            AND (list_bookings_outside_hours.after IS NULL OR (b.start_at, b.id) > (
+                SELECT x.start_at, x.id FROM @extschema@.bookings AS x WHERE x.id = list_bookings_outside_hours.after))
+    ) AS found
+    WHERE found.rule IS NOT NULL ORDER BY found.start_at, found.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_bookings_outside_hours(uuid, uuid, integer) IS
+    'Coming bookings that the hours of the location or of their staff member cover no more, and which rule they break: after a change of hours or of the time zone. The next page starts after the last booking_id. Needs booking:manage there.';
+
 CREATE FUNCTION @extschema@.set_location_services(location_id uuid, service_ids uuid[], OUT added integer, OUT removed integer)
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -262,6 +302,8 @@ BEGIN
     INSERT INTO @extschema@.location_services (location_id, service_id)
         SELECT set_location_services.location_id, wanted FROM unnest(service_ids) AS wanted ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS added = ROW_COUNT;
+    -- A booking in flight with an older snapshot fails with 40001 instead of going by the old list.
+    UPDATE @extschema@.locations AS l SET hours_version = usher.uuid_v7() WHERE l.id = set_location_services.location_id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.set_location_services(uuid, uuid[]) IS

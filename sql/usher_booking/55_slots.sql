@@ -1,20 +1,17 @@
--- Free slots.
-
-CREATE FUNCTION @extschema@._on_grid(location_id uuid, start_at timestamptz, slot_step interval) RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (SELECT bool_or(mod(extract(epoch FROM start_at - lower(p))::numeric, extract(epoch FROM slot_step)::numeric) = 0)
-        FROM @extschema@._open_periods(location_id, start_at, start_at + interval '1 second') AS p WHERE lower(p) <= start_at);
-END
-$$;
-COMMENT ON FUNCTION @extschema@._on_grid(uuid, timestamptz, interval) IS
-    'Whether a slot begins then: grids start with each opening period. NULL when the location is closed then.';
+-- Free slots, and why a slot is not free.
 
 CREATE FUNCTION @extschema@.find_slots(location_id uuid, service_id uuid, window_start timestamptz DEFAULT NULL,
     window_end timestamptz DEFAULT NULL, staff_id uuid DEFAULT NULL, max_rows integer DEFAULT 200)
     RETURNS TABLE (start_at timestamptz, end_at timestamptz, local_start timestamp, local_date date, free_places integer, staff_ids uuid[])
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_find_slots';
+COMMENT ON FUNCTION @extschema@.find_slots(uuid, uuid, timestamptz, timestamptz, uuid, integer) IS
+    'Free slots in a window (default: the next 7 days, at most 93): when, how many places are left at the peak, and who could do it. max_rows: at most 10000.';
+
+CREATE FUNCTION @extschema@.explain_slot(location_id uuid, service_id uuid, start_at timestamptz, staff_id uuid DEFAULT NULL,
+    customer_id uuid DEFAULT NULL)
+    RETURNS TABLE (rule text, ok boolean, detail jsonb)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -22,64 +19,120 @@ AS $$
 DECLARE
     service @extschema@.services;
     location @extschema@.locations;
-    first_start timestamptz := coalesce(window_start, now());
-    last_end timestamptz := coalesce(window_end, first_start + interval '7 days');
-    open_hours tstzmultirange;
+    end_at timestamptz;
+    claimed tstzrange;
+    peak integer;
+    free_staff uuid[];
+    on_day integer;
 BEGIN
-    PERFORM @extschema@._check_max_rows(max_rows);
-    IF NOT isfinite(first_start) OR NOT isfinite(last_end) OR last_end <= first_start OR last_end - first_start > interval '93 days' THEN
-        PERFORM usher.raise_error('invalid_argument', 'the window must end after it starts and span at most 93 days',
-            jsonb_build_object('argument', 'window_end'));
+    IF location_id IS NULL OR service_id IS NULL OR start_at IS NULL OR NOT isfinite(start_at) THEN
+        PERFORM usher.raise_error('invalid_argument', 'location_id, service_id and start_at are needed',
+            jsonb_build_object('argument', CASE WHEN location_id IS NULL THEN 'location_id' WHEN service_id IS NULL THEN 'service_id'
+                ELSE 'start_at' END));
     END IF;
-    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = find_slots.service_id AND s.is_active;
-    SELECT * INTO location FROM @extschema@.locations AS l WHERE l.id = find_slots.location_id AND l.is_active;
-    IF service.id IS NULL OR location.id IS NULL OR NOT EXISTS (SELECT FROM @extschema@.location_services AS ls
-        WHERE ls.location_id = location.id AND ls.service_id = service.id) THEN
-        PERFORM usher.raise_error('unknown_reference', 'location does not offer this service',
-            jsonb_build_object('location_id', find_slots.location_id, 'service_id', find_slots.service_id));
+    IF customer_id IS NOT NULL AND NOT (customer_id = usher.current_user_id()
+        OR customer_id = ANY (@extschema@._own_customers())) IS TRUE AND NOT @extschema@._may('booking:manage', location_id) THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "booking:manage" is needed to ask about somebody else',
+            jsonb_build_object('permission', 'booking:manage'));
     END IF;
-    first_start := greatest(first_start, now() + service.min_notice);
-    IF first_start >= last_end THEN
+    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = explain_slot.service_id;
+    SELECT * INTO location FROM @extschema@.locations AS l WHERE l.id = explain_slot.location_id;
+    rule := 'service';
+    ok := coalesce(service.is_active, false);
+    detail := jsonb_build_object('service_id', service_id);
+    RETURN NEXT;
+    rule := 'location';
+    ok := coalesce(location.is_active, false);
+    detail := jsonb_build_object('location_id', location_id);
+    RETURN NEXT;
+    rule := 'service_at_location';
+    ok := EXISTS (SELECT FROM @extschema@.location_services AS ls
+        WHERE ls.location_id = explain_slot.location_id AND ls.service_id = explain_slot.service_id);
+    detail := jsonb_build_object('location_id', location_id, 'service_id', service_id);
+    RETURN NEXT;
+    IF service.id IS NULL OR location.id IS NULL THEN
         RETURN;
     END IF;
-    SELECT range_agg(p) INTO open_hours FROM @extschema@._open_periods(location.id, first_start, last_end) AS p;
-    IF open_hours IS NULL THEN
-        RETURN;
+    end_at := start_at + service.duration;
+    claimed := tstzrange(start_at - service.buffer_before, end_at + service.buffer_after);
+    rule := 'min_notice';
+    ok := start_at >= now() + service.min_notice;
+    detail := jsonb_build_object('min_notice', service.min_notice);
+    RETURN NEXT;
+    rule := 'horizon';
+    ok := start_at <= now() + service.horizon;
+    detail := jsonb_build_object('horizon', service.horizon);
+    RETURN NEXT;
+    rule := 'location_hours';
+    ok := @extschema@._is_open(location_id, start_at, end_at);
+    detail := jsonb_build_object('local_start', start_at AT TIME ZONE location.time_zone, 'time_zone', location.time_zone);
+    RETURN NEXT;
+    rule := 'slot_grid';
+    ok := coalesce(@extschema@._on_grid(location_id, start_at, service.slot_step), false);
+    detail := jsonb_build_object('slot_step', service.slot_step);
+    RETURN NEXT;
+    peak := @extschema@._peak_now(location_id, start_at, end_at);
+    rule := 'capacity';
+    ok := peak < location.max_concurrent_bookings;
+    detail := jsonb_build_object('peak', peak, 'places', location.max_concurrent_bookings);
+    RETURN NEXT;
+    IF staff_id IS NULL THEN
+        rule := 'staff_free';
+        free_staff := ARRAY(SELECT c FROM @extschema@._staff_candidates(location_id, service, start_at) AS c);
+        ok := NOT service.needs_staff OR cardinality(free_staff) > 0;
+        detail := jsonb_build_object('staff_ids', to_jsonb(free_staff));
+        RETURN NEXT;
+    ELSE
+        detail := jsonb_build_object('staff_id', staff_id);
+        rule := 'staff_assigned';
+        ok := EXISTS (SELECT FROM @extschema@.location_staff AS ls WHERE ls.location_id = explain_slot.location_id
+            AND ls.staff_id = explain_slot.staff_id AND ls.is_active AND ls.bookable
+            AND usher.user_has_role(ls.staff_id, ls.role, ls.location_id::text));
+        RETURN NEXT;
+        rule := 'staff_skilled';
+        ok := NOT EXISTS (SELECT FROM @extschema@.staff_skills AS k WHERE k.staff_id = explain_slot.staff_id)
+            OR EXISTS (SELECT FROM @extschema@.staff_skills AS k
+                WHERE k.staff_id = explain_slot.staff_id AND k.service_id = explain_slot.service_id);
+        RETURN NEXT;
+        rule := 'staff_hours';
+        ok := coalesce(@extschema@._staff_at_work(location_id, staff_id, start_at, end_at), false);
+        RETURN NEXT;
+        rule := 'staff_time_off';
+        ok := NOT EXISTS (SELECT FROM @extschema@.staff_time_off AS t WHERE t.staff_id = explain_slot.staff_id AND t.during && claimed);
+        RETURN NEXT;
+        rule := 'staff_free';
+        ok := NOT @extschema@._is_claimed('staff', staff_id, claimed);
+        RETURN NEXT;
     END IF;
-    RETURN QUERY
-    WITH grid AS MATERIALIZED (
-        SELECT DISTINCT s AS at
-        FROM @extschema@._open_periods(location.id, first_start, last_end) AS p
-            CROSS JOIN LATERAL generate_series(lower(p), upper(p) - interval '1 second', service.slot_step) AS s
-        WHERE s >= first_start AND s + service.duration <= last_end AND s < now() + service.horizon
-            AND open_hours @> tstzrange(s, s + service.duration, '[)')
-    ), staff AS MATERIALIZED (
-        SELECT ls.staff_id AS id,
-            coalesce((SELECT range_agg(c.during) FROM @extschema@.booking_claims AS c
-                JOIN @extschema@.bookings AS b ON b.id = c.booking_id
-                WHERE c.resource_kind = 'staff' AND c.resource_id = ls.staff_id AND c.live
-                    AND c.during && tstzrange(first_start - service.buffer_before, last_end + service.buffer_after, '[)')
-                    AND NOT (b.status = 'pending' AND b.hold_expires_at IS NOT NULL AND b.hold_expires_at <= now())),
-                '{}'::tstzmultirange) AS busy
-        FROM @extschema@.location_staff AS ls
-        WHERE ls.location_id = location.id AND ls.is_active AND ls.bookable
-            AND (find_slots.staff_id IS NULL OR ls.staff_id = find_slots.staff_id)
-            AND (NOT EXISTS (SELECT FROM @extschema@.staff_skills AS k WHERE k.staff_id = ls.staff_id)
-                OR EXISTS (SELECT FROM @extschema@.staff_skills AS k WHERE k.staff_id = ls.staff_id AND k.service_id = service.id))
-    ), slot AS (
-        SELECT g.at, location.max_concurrent_bookings
-                - @extschema@._peak_now(location.id, g.at, g.at + service.duration) AS places,
-            ARRAY(SELECT s.id FROM staff AS s
-                WHERE NOT s.busy && tstzrange(g.at - service.buffer_before, g.at + service.duration + service.buffer_after, '[)')
-                ORDER BY s.id) AS staff_ids
-        FROM grid AS g
-    )
-    SELECT s.at, s.at + service.duration, s.at AT TIME ZONE location.time_zone, (s.at AT TIME ZONE location.time_zone)::date,
-        s.places, s.staff_ids
-    FROM slot AS s
-    WHERE s.places > 0 AND (cardinality(s.staff_ids) > 0 OR NOT (service.needs_staff OR find_slots.staff_id IS NOT NULL))
-    ORDER BY s.at LIMIT max_rows;
+    IF customer_id IS NOT NULL THEN
+        detail := jsonb_build_object('customer_id', customer_id);
+        rule := 'customer_free';
+        ok := NOT service.customer_exclusive OR NOT @extschema@._is_claimed('customer', customer_id, tstzrange(start_at, end_at));
+        RETURN NEXT;
+        rule := 'daily_limit';
+        SELECT count(*) INTO on_day FROM @extschema@.bookings AS b
+            WHERE b.customer_id = explain_slot.customer_id AND b.service_id = explain_slot.service_id
+                AND b.location_id = explain_slot.location_id AND b.status <> 'cancelled'
+                AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > now())
+                AND (b.start_at AT TIME ZONE location.time_zone)::date = (explain_slot.start_at AT TIME ZONE location.time_zone)::date;
+        ok := service.daily_limit IS NULL OR on_day < service.daily_limit;
+        detail := jsonb_build_object('limit', service.daily_limit, 'booked', on_day);
+        RETURN NEXT;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.find_slots(uuid, uuid, timestamptz, timestamptz, uuid, integer) IS
-    'Free slots in a window (default: the next 7 days, at most 93): when, how many places are left at the peak, and who could do it.';
+COMMENT ON FUNCTION @extschema@.explain_slot(uuid, uuid, timestamptz, uuid, uuid) IS
+    'Every rule that a booking at this instant must keep, one row each: whether it does, and what it goes by. About a customer only for themselves and for managers.';
+
+CREATE FUNCTION @extschema@._is_claimed(kind text, id uuid, during tstzrange) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN EXISTS (SELECT FROM @extschema@.booking_claims AS c JOIN @extschema@.bookings AS b ON b.id = c.booking_id
+        WHERE c.resource_kind = _is_claimed.kind AND c.resource_id = _is_claimed.id AND c.live AND c.during && _is_claimed.during
+            AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > clock_timestamp()));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._is_claimed(text, uuid, tstzrange) IS 'Whether somebody''s time is taken then; holds that ran out do not count.';

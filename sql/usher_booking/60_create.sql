@@ -86,60 +86,156 @@ BEGIN
     SELECT ls.staff_id
     FROM @extschema@.location_staff AS ls
         CROSS JOIN LATERAL (
-            SELECT count(*) AS booked, max(b.end_at) FILTER (WHERE b.end_at <= _staff_candidates.start_at) AS idle_since
-            FROM @extschema@.bookings AS b
-            WHERE b.staff_id = ls.staff_id AND b.occupies
-                AND b.start_at BETWEEN _staff_candidates.start_at - interval '24 hours' AND _staff_candidates.start_at + interval '24 hours'
+            SELECT count(*) AS booked, max(upper(c.during)) FILTER (WHERE upper(c.during) <= _staff_candidates.start_at) AS idle_since
+            FROM @extschema@.booking_claims AS c
+            WHERE c.resource_kind = 'staff' AND c.resource_id = ls.staff_id AND c.live
+                AND c.during && tstzrange(_staff_candidates.start_at - interval '24 hours', _staff_candidates.start_at + interval '24 hours')
         ) AS load
     WHERE ls.location_id = _staff_candidates.location_id AND ls.is_active AND ls.bookable
         AND (NOT EXISTS (SELECT FROM @extschema@.staff_skills AS k WHERE k.staff_id = ls.staff_id)
             OR EXISTS (SELECT FROM @extschema@.staff_skills AS k WHERE k.staff_id = ls.staff_id AND k.service_id = (service).id))
-        AND NOT EXISTS (
-            SELECT FROM @extschema@.booking_claims AS c JOIN @extschema@.bookings AS b ON b.id = c.booking_id
-            WHERE c.resource_kind = 'staff' AND c.resource_id = ls.staff_id AND c.live AND c.during && wanted
-                AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > clock_timestamp()))
+        AND NOT EXISTS (SELECT FROM @extschema@.staff_time_off AS t WHERE t.staff_id = ls.staff_id AND t.during && wanted)
+        AND NOT @extschema@._is_claimed('staff', ls.staff_id, wanted)
+        AND @extschema@._staff_at_work(ls.location_id, ls.staff_id, _staff_candidates.start_at,
+            _staff_candidates.start_at + (service).duration)
     ORDER BY load.booked, load.idle_since NULLS FIRST, ls.staff_id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._staff_candidates(uuid, @extschema@.services, timestamptz) IS
     'Who is free for a service then: least booked first, longest idle next.';
 
-CREATE FUNCTION @extschema@._guard_location(location_id uuid, start_at timestamptz, end_at timestamptz) RETURNS void
+-- Takes guards in the order that everybody keeps, for writers that choose somebody, or make several bookings.
+CREATE FUNCTION @extschema@._guard(kind text, ids uuid[], during tstzrange) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO @extschema@.resource_guards AS g (kind, id, local_day)
-        SELECT 'location', l.id, day::date
-        FROM @extschema@.locations AS l
-            CROSS JOIN LATERAL generate_series((_guard_location.start_at AT TIME ZONE l.time_zone)::date::timestamp,
-                (_guard_location.end_at AT TIME ZONE l.time_zone)::date::timestamp, interval '1 day') AS day
-        WHERE l.id = _guard_location.location_id
-        ORDER BY day
-        ON CONFLICT (kind, id, local_day) DO UPDATE SET touched = g.touched + 1;
+    INSERT INTO @extschema@.resource_guards AS g (kind, id, day)
+        SELECT _guard.kind, who.id, d::date
+        FROM unnest(ids) AS who (id) CROSS JOIN generate_series((lower(during) AT TIME ZONE 'UTC')::date::timestamp,
+            (upper(during) AT TIME ZONE 'UTC')::date::timestamp, interval '1 day') AS d
+        ORDER BY who.id, d
+        ON CONFLICT (kind, id, day) DO UPDATE SET touched = g.touched + 1;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._guard_location(uuid, timestamptz, timestamptz) IS
-    'Takes the guards of a location before anybody is chosen, so that two choices cannot fall on the same person.';
+COMMENT ON FUNCTION @extschema@._guard(text, uuid[], tstzrange) IS 'Updates the guards of these resources for the days of a range.';
+
+-- Whoever makes bookings for others is a manager of the location.
+CREATE FUNCTION @extschema@._books_for_others(customer_id uuid, location_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor constant uuid := usher.current_user_id();
+BEGIN
+    IF actor IS NULL OR (customer_id <> actor AND NOT EXISTS (SELECT FROM @extschema@.customers AS c
+        WHERE c.id = _books_for_others.customer_id AND c.user_id = actor)) THEN
+        IF NOT @extschema@._may('booking:manage', location_id) THEN
+            PERFORM usher.raise_error('not_permitted', 'only managers of the location make bookings for others',
+                jsonb_build_object('permission', 'booking:manage', 'location_id', location_id));
+        END IF;
+        RETURN true;
+    ELSIF NOT usher.has_permission('booking:create', location_id::text) THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "booking:create" is needed',
+            jsonb_build_object('permission', 'booking:create', 'location_id', location_id));
+    END IF;
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._books_for_others(uuid, uuid) IS 'Whether the actor books as a manager; raises 42501 for whoever may not book at all.';
+
+CREATE FUNCTION @extschema@._make_booking(booking @extschema@.bookings, service @extschema@.services, staff_policy text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    end_at constant timestamptz := (booking).start_at + (service).duration;
+    candidate uuid := (booking).staff_id;
+    is_chosen constant boolean := (booking).staff_id IS NOT NULL OR staff_policy = 'none' OR NOT (service).needs_staff;
+BEGIN
+    IF is_chosen THEN
+        INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info,
+                special_instructions, overbooked, series_id)
+            VALUES ((booking).id, (booking).customer_id, (service).id, (booking).location_id, (booking).start_at, candidate,
+                (booking).vehicle_info, (booking).special_instructions, (booking).overbooked, (booking).series_id);
+    ELSE
+        IF NOT @extschema@._is_open((booking).location_id, (booking).start_at, end_at) THEN
+            PERFORM usher.raise_error('outside_hours', 'location is not open during the whole booking',
+                jsonb_build_object('rule', 'location_hours', 'location_id', (booking).location_id));
+        END IF;
+        PERFORM @extschema@._lock_customer((booking).customer_id);
+        -- Before anybody is chosen, so that two choices cannot fall on the same person.
+        PERFORM @extschema@._guard('location', ARRAY[(booking).location_id], tstzrange((booking).start_at, end_at));
+        FOR candidate IN SELECT c FROM @extschema@._staff_candidates((booking).location_id, service, (booking).start_at) AS c LOOP
+            BEGIN
+                INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info,
+                        special_instructions, overbooked, series_id)
+                    VALUES ((booking).id, (booking).customer_id, (service).id, (booking).location_id, (booking).start_at, candidate,
+                        (booking).vehicle_info, (booking).special_instructions, (booking).overbooked, (booking).series_id);
+                EXIT;
+            EXCEPTION
+                -- Booked at another location a moment ago, or not eligible any more: try the next.
+                WHEN SQLSTATE 'UB001' OR SQLSTATE 'UB003' OR SQLSTATE 'UB005' THEN
+                    IF @extschema@._is_claimed('customer', (booking).customer_id, tstzrange((booking).start_at, end_at)) THEN
+                        RAISE; -- it is the customer who has another booking: nobody else would help
+                    END IF;
+                    candidate := NULL;
+            END;
+        END LOOP;
+        IF candidate IS NULL THEN
+            PERFORM usher.raise_error('slot_taken', 'nobody is free at this time',
+                jsonb_build_object('rule', 'no_staff_free', 'location_id', (booking).location_id, 'start_at', (booking).start_at));
+        END IF;
+    END IF;
+    IF (service).auto_confirm THEN
+        UPDATE @extschema@.bookings AS b SET status = 'confirmed'
+            WHERE b.id = (booking).id AND (b.staff_id IS NOT NULL OR NOT b.needs_staff);
+    END IF;
+    RETURN (booking).id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._make_booking(@extschema@.bookings, @extschema@.services, text) IS
+    'Inserts a booking, with somebody chosen when nobody is named, and confirms it where the service does so by itself.';
+
+CREATE FUNCTION @extschema@._bookable_service(service_id uuid, location_id uuid) RETURNS @extschema@.services
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    service @extschema@.services;
+BEGIN
+    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = _bookable_service.service_id AND s.is_active;
+    IF service.id IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'service does not exist or is not active',
+            jsonb_build_object('service_id', _bookable_service.service_id));
+    ELSIF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = _bookable_service.location_id AND l.is_active) THEN
+        PERFORM usher.raise_error('unknown_reference', 'location does not exist or is not active',
+            jsonb_build_object('location_id', _bookable_service.location_id));
+    END IF;
+    RETURN service;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._bookable_service(uuid, uuid) IS 'The service, when it and the location are active; US005 otherwise.';
 
 CREATE FUNCTION @extschema@.create_booking(customer_id uuid DEFAULT NULL, service_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,
     start_at timestamptz DEFAULT NULL, staff_id uuid DEFAULT NULL, staff_policy text DEFAULT 'any', vehicle_info jsonb DEFAULT NULL,
-    special_instructions text DEFAULT NULL, id uuid DEFAULT NULL, idempotency_key text DEFAULT NULL)
+    special_instructions text DEFAULT NULL, id uuid DEFAULT NULL, idempotency_key text DEFAULT NULL, overbook boolean DEFAULT false)
     RETURNS @extschema@.booking_receipt
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    actor constant uuid := usher.current_user_id();
-    who constant uuid := coalesce(create_booking.customer_id, actor);
-    by_manager boolean := false;
+    who constant uuid := coalesce(create_booking.customer_id, usher.current_user_id());
+    by_manager boolean;
     service @extschema@.services;
+    booking @extschema@.bookings;
     receipt @extschema@.booking_receipt;
     answer jsonb;
-    candidate uuid;
-    made uuid;
 BEGIN
     IF service_id IS NULL OR location_id IS NULL OR start_at IS NULL OR who IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'service_id, location_id, start_at and a customer are needed',
@@ -148,75 +244,164 @@ BEGIN
     ELSIF staff_policy IS NULL OR staff_policy NOT IN ('any', 'none') THEN
         PERFORM usher.raise_error('invalid_argument', 'staff_policy must be any or none', jsonb_build_object('argument', 'staff_policy'));
     END IF;
-    IF actor IS NULL OR (who <> actor AND NOT EXISTS (SELECT FROM @extschema@.customers AS c WHERE c.id = who AND c.user_id = actor)) THEN
-        IF NOT @extschema@._may('booking:manage', location_id) THEN
-            PERFORM usher.raise_error('not_permitted', 'only managers of the location make bookings for others',
-                jsonb_build_object('permission', 'booking:manage', 'location_id', location_id));
+    by_manager := @extschema@._books_for_others(who, location_id);
+    IF idempotency_key IS NOT NULL THEN
+        answer := @extschema@._replay(idempotency_key, jsonb_build_object('function', 'create_booking', 'customer_id', who,
+            'service_id', service_id, 'location_id', location_id, 'start_at', start_at, 'staff_id', staff_id,
+            'staff_policy', staff_policy, 'vehicle_info', vehicle_info, 'special_instructions', special_instructions,
+            'id', create_booking.id, 'overbook', overbook));
+        IF answer IS NOT NULL THEN
+            receipt := jsonb_populate_record(NULL::@extschema@.booking_receipt, answer);
+            receipt.replayed := true;
+            RETURN receipt;
         END IF;
-        by_manager := true;
-    ELSIF NOT usher.has_permission('booking:create', location_id::text) THEN
-        PERFORM usher.raise_error('not_permitted', 'permission "booking:create" is needed',
-            jsonb_build_object('permission', 'booking:create', 'location_id', location_id));
     END IF;
-    answer := @extschema@._replay(idempotency_key, jsonb_build_object('function', 'create_booking', 'customer_id', who,
-        'service_id', service_id, 'location_id', location_id, 'start_at', start_at, 'staff_id', staff_id, 'staff_policy', staff_policy,
-        'vehicle_info', vehicle_info, 'special_instructions', special_instructions, 'id', create_booking.id));
-    IF answer IS NOT NULL THEN
-        receipt := jsonb_populate_record(NULL::@extschema@.booking_receipt, answer);
-        receipt.replayed := true;
-        RETURN receipt;
-    END IF;
-    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = create_booking.service_id AND s.is_active;
-    IF service.id IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'service does not exist or is not active',
-            jsonb_build_object('service_id', create_booking.service_id));
-    END IF;
-    IF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = create_booking.location_id AND l.is_active) THEN
-        PERFORM usher.raise_error('unknown_reference', 'location does not exist or is not active',
-            jsonb_build_object('location_id', create_booking.location_id));
-    END IF;
-    PERFORM @extschema@._lock_customer(who);
+    service := @extschema@._bookable_service(service_id, location_id);
     PERFORM @extschema@._check_start(service, location_id, start_at, by_manager);
-    made := coalesce(create_booking.id, usher.uuid_v7());
-    IF staff_id IS NOT NULL OR staff_policy = 'none' OR NOT service.needs_staff THEN
-        INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info, special_instructions)
-            VALUES (made, who, create_booking.service_id, create_booking.location_id, create_booking.start_at, create_booking.staff_id,
-                create_booking.vehicle_info, create_booking.special_instructions);
-    ELSE
-        PERFORM @extschema@._guard_location(location_id, start_at, start_at + service.duration);
-        FOR candidate IN SELECT c FROM @extschema@._staff_candidates(location_id, service, start_at) AS c LOOP
-            BEGIN
-                INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info,
-                        special_instructions)
-                    VALUES (made, who, create_booking.service_id, create_booking.location_id, create_booking.start_at, candidate,
-                        create_booking.vehicle_info, create_booking.special_instructions);
-                EXIT;
-            EXCEPTION
-                -- Booked at another location a moment ago, or not eligible any more: try the next.
-                WHEN SQLSTATE 'UB001' OR SQLSTATE 'UB005' THEN
-                    IF EXISTS (SELECT FROM @extschema@.booking_claims AS c WHERE c.resource_kind = 'customer' AND c.resource_id = who
-                        AND c.live AND c.during && tstzrange(create_booking.start_at, create_booking.start_at + service.duration, '[)')) THEN
-                        RAISE; -- it is the customer who has another booking: nobody else would help
-                    END IF;
-                    candidate := NULL;
-            END;
-        END LOOP;
-        IF candidate IS NULL THEN
-            PERFORM usher.raise_error('slot_taken', 'nobody is free at this time',
-                jsonb_build_object('rule', 'no_staff_free', 'location_id', location_id, 'start_at', start_at));
-        END IF;
-    END IF;
-    IF service.auto_confirm THEN
-        UPDATE @extschema@.bookings AS b SET status = 'confirmed'
-            WHERE b.id = made AND (b.staff_id IS NOT NULL OR NOT b.needs_staff);
-    END IF;
+    booking.id := coalesce(create_booking.id, usher.uuid_v7());
+    booking.customer_id := who;
+    booking.location_id := location_id;
+    booking.start_at := start_at;
+    booking.staff_id := staff_id;
+    booking.vehicle_info := vehicle_info;
+    booking.special_instructions := special_instructions;
+    booking.overbooked := coalesce(overbook, false);
+    PERFORM @extschema@._make_booking(booking, service, staff_policy);
     SELECT b.id, b.status, b.start_at, b.end_at, b.staff_id, b.price_minor, b.currency, b.hold_expires_at, b.version, false
-        INTO receipt FROM @extschema@.bookings AS b WHERE b.id = made;
+        INTO receipt FROM @extschema@.bookings AS b WHERE b.id = booking.id;
     IF idempotency_key IS NOT NULL THEN
         PERFORM @extschema@._remember(idempotency_key, to_jsonb(receipt));
     END IF;
     RETURN receipt;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.create_booking(uuid, uuid, uuid, timestamptz, uuid, text, jsonb, text, uuid, text) IS
-    'Books a service at a location, for oneself or, with booking:manage there, for a customer. Without staff_id somebody free is chosen, or nobody with staff_policy none. Raises UB001 to UB005 and UB008 when it cannot be.';
+COMMENT ON FUNCTION @extschema@.create_booking(uuid, uuid, uuid, timestamptz, uuid, text, jsonb, text, uuid, text, boolean) IS
+    'Books a service at a location, for oneself or, with booking:manage there, for a customer. Without staff_id somebody free is chosen, or nobody with staff_policy none. overbook: beyond the capacity of the location, with booking:overbook there; people are never booked twice. Raises UB001 to UB005, UB008 and UB010 when it cannot be.';
+
+CREATE FUNCTION @extschema@._error_name(sqlstate text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN (SELECT e.code FROM usher.error_codes() AS e WHERE e.sqlstate = _error_name.sqlstate);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._error_name(text) IS 'The name of an error by its SQLSTATE.';
+
+CREATE FUNCTION @extschema@.create_booking_series(customer_id uuid DEFAULT NULL, service_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,
+    starts timestamptz[] DEFAULT NULL, staff_id uuid DEFAULT NULL, staff_policy text DEFAULT 'any', mode text DEFAULT 'all_or_nothing',
+    vehicle_info jsonb DEFAULT NULL, special_instructions text DEFAULT NULL, idempotency_key text DEFAULT NULL)
+    RETURNS TABLE (ordinal integer, booking_id uuid, status text, error_code text)
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    who constant uuid := coalesce(create_booking_series.customer_id, usher.current_user_id());
+    by_manager boolean;
+    service @extschema@.services;
+    booking @extschema@.bookings;
+    series constant uuid := usher.uuid_v7();
+    answer jsonb;
+    results jsonb := '[]';
+    occurrence record;
+    people uuid[];
+    days tstzrange;
+    made uuid;
+    made_status text;
+    failed text;
+    failed_message text;
+BEGIN
+    IF service_id IS NULL OR location_id IS NULL OR who IS NULL OR starts IS NULL OR cardinality(starts) NOT BETWEEN 1 AND 100
+        OR EXISTS (SELECT FROM unnest(starts) AS s WHERE s IS NULL OR NOT isfinite(s)) THEN
+        PERFORM usher.raise_error('invalid_argument', 'service_id, location_id, a customer and 1 to 100 starts are needed',
+            jsonb_build_object('argument', CASE WHEN service_id IS NULL THEN 'service_id' WHEN location_id IS NULL THEN 'location_id'
+                WHEN who IS NULL THEN 'customer_id' ELSE 'starts' END));
+    ELSIF staff_policy IS NULL OR staff_policy NOT IN ('any', 'none') THEN
+        PERFORM usher.raise_error('invalid_argument', 'staff_policy must be any or none', jsonb_build_object('argument', 'staff_policy'));
+    ELSIF mode IS NULL OR mode NOT IN ('all_or_nothing', 'skip_conflicts') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be all_or_nothing or skip_conflicts', jsonb_build_object('argument', 'mode'));
+    END IF;
+    by_manager := @extschema@._books_for_others(who, location_id);
+    answer := @extschema@._replay(idempotency_key, jsonb_build_object('function', 'create_booking_series', 'customer_id', who,
+        'service_id', service_id, 'location_id', location_id, 'starts', starts, 'staff_id', staff_id, 'staff_policy', staff_policy,
+        'mode', mode, 'vehicle_info', vehicle_info, 'special_instructions', special_instructions));
+    IF answer IS NOT NULL THEN
+        RETURN QUERY SELECT r.ordinal, r.booking_id, r.status, r.error_code
+            FROM jsonb_to_recordset(answer) AS r (ordinal integer, booking_id uuid, status text, error_code text);
+        RETURN;
+    END IF;
+    service := @extschema@._bookable_service(service_id, location_id);
+    -- All locks that any of them needs come first, in the one order, so that two series cannot wait for each other.
+    PERFORM FROM @extschema@.locations AS l WHERE l.id = create_booking_series.location_id FOR SHARE;
+    PERFORM @extschema@._lock_customer(who);
+    people := CASE WHEN staff_policy = 'none' AND staff_id IS NULL THEN '{}'::uuid[] WHEN staff_id IS NOT NULL THEN ARRAY[staff_id]
+        ELSE ARRAY(SELECT ls.staff_id FROM @extschema@.location_staff AS ls
+            WHERE ls.location_id = create_booking_series.location_id AND ls.is_active AND ls.bookable) END;
+    PERFORM @extschema@._guard_series(location_id, people, who, starts, service);
+    FOR occurrence IN SELECT s.start_at, s.ordinality::integer AS number FROM unnest(starts) WITH ORDINALITY AS s (start_at, ordinality)
+        ORDER BY s.start_at, s.ordinality
+    LOOP
+        booking.id := usher.uuid_v7();
+        booking.customer_id := who;
+        booking.location_id := location_id;
+        booking.start_at := occurrence.start_at;
+        booking.staff_id := staff_id;
+        booking.vehicle_info := vehicle_info;
+        booking.special_instructions := special_instructions;
+        booking.overbooked := false;
+        booking.series_id := series;
+        failed := NULL;
+        BEGIN
+            PERFORM @extschema@._check_start(service, location_id, occurrence.start_at, by_manager);
+            made := @extschema@._make_booking(booking, service, staff_policy);
+        EXCEPTION
+            WHEN SQLSTATE 'UB001' OR SQLSTATE 'UB002' OR SQLSTATE 'UB003' OR SQLSTATE 'UB004' OR SQLSTATE 'UB005' OR SQLSTATE 'UB008'
+                OR SQLSTATE 'UB010' THEN
+                made := NULL;
+                failed := @extschema@._error_name(SQLSTATE);
+                failed_message := SQLERRM;
+        END;
+        IF failed IS NOT NULL AND mode = 'all_or_nothing' THEN
+            PERFORM usher.raise_error(failed, format('booking %s of the series: %s', occurrence.number, failed_message),
+                jsonb_build_object('ordinal', occurrence.number, 'start_at', occurrence.start_at));
+        END IF;
+        made_status := (SELECT b.status FROM @extschema@.bookings AS b WHERE b.id = made);
+        results := results || jsonb_build_object('ordinal', occurrence.number, 'booking_id', made, 'status', made_status,
+            'error_code', failed);
+    END LOOP;
+    IF idempotency_key IS NOT NULL THEN
+        PERFORM @extschema@._remember(idempotency_key, results);
+    END IF;
+    RETURN QUERY SELECT r.ordinal, r.booking_id, r.status, r.error_code
+        FROM jsonb_to_recordset(results) AS r (ordinal integer, booking_id uuid, status text, error_code text) ORDER BY r.ordinal;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.create_booking_series(uuid, uuid, uuid, timestamptz[], uuid, text, text, jsonb, text, text) IS
+    'Books 1 to 100 times at once. mode all_or_nothing: the first that cannot be raises its error, with its ordinal, and nothing is stored; skip_conflicts: one row for each, with error_code where it could not be.';
+
+CREATE FUNCTION @extschema@._guard_series(location_id uuid, staff_ids uuid[], customer_id uuid, starts timestamptz[],
+    service @extschema@.services) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO @extschema@.resource_guards AS g (kind, id, day)
+        SELECT need.kind, need.id, need.day FROM (
+            SELECT DISTINCT who.rank, who.kind, who.id, d::date AS day
+            FROM unnest(starts) AS s (start_at)
+                CROSS JOIN LATERAL (
+                    SELECT 1, 'location', _guard_series.location_id
+                    UNION ALL SELECT 2, 'staff', staff FROM unnest(staff_ids) AS staff
+                    UNION ALL SELECT 3, 'customer', _guard_series.customer_id) AS who (rank, kind, id)
+                CROSS JOIN LATERAL generate_series(((s.start_at - (service).buffer_before) AT TIME ZONE 'UTC')::date::timestamp,
+                    ((s.start_at + (service).duration + (service).buffer_after) AT TIME ZONE 'UTC')::date::timestamp,
+                    interval '1 day') AS d) AS need
+        ORDER BY need.rank, need.id, need.day
+        ON CONFLICT (kind, id, day) DO UPDATE SET touched = g.touched + 1;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._guard_series(uuid, uuid[], uuid, timestamptz[], @extschema@.services) IS
+    'Updates every guard that a series needs, in the order of guards.';

@@ -47,6 +47,34 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._lock_booking(uuid, integer) IS 'The booking, locked, if the actor may know of it and has seen its latest version.';
 
+-- Deleting a user or closing a location locks those first and their bookings then: so does whatever takes guards.
+CREATE FUNCTION @extschema@._lock_before_moving(booking_ids uuid[], staff_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    locations uuid[];
+    people uuid[];
+    person uuid;
+BEGIN
+    SELECT array_agg(DISTINCT b.location_id), array_agg(DISTINCT p.id) INTO locations, people
+        FROM @extschema@.bookings AS b JOIN @extschema@.customers AS c ON c.id = b.customer_id
+            CROSS JOIN LATERAL (VALUES (b.staff_id), (_lock_before_moving.staff_id), (c.user_id)) AS p (id)
+        WHERE b.id = ANY (booking_ids);
+    PERFORM FROM @extschema@.locations AS l WHERE l.id = ANY (locations) ORDER BY l.id FOR SHARE;
+    FOR person IN SELECT p FROM unnest(people) AS p WHERE p IS NOT NULL ORDER BY p LOOP
+        BEGIN
+            PERFORM usher.lock_user_reference(person, false);
+        EXCEPTION
+            WHEN SQLSTATE 'US005' THEN
+                NULL; -- the check of the booking names it
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._lock_before_moving(uuid[], uuid) IS 'Locks the locations, the staff and the customers of bookings, before the bookings.';
+
 CREATE FUNCTION @extschema@._check_hold(booking @extschema@.bookings) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -94,6 +122,9 @@ BEGIN
         outcome := jsonb_populate_record(NULL::@extschema@.booking_status, answer);
         outcome.replayed := true;
         RETURN outcome;
+    END IF;
+    IF to_status = 'confirmed' THEN
+        PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], NULL);
     END IF;
     booking := @extschema@._lock_booking(booking_id, expected_version);
     PERFORM @extschema@._check_not_yet(booking, to_status);
@@ -211,6 +242,35 @@ $$;
 COMMENT ON FUNCTION @extschema@.cancel_booking(uuid, text, text, integer, text) IS
     'Cancels a booking. Customers cancel their own before the cut-off, managers any with a reason (and with notes once work has begun), the staff member one whose customer did not come (no_show).';
 
+CREATE FUNCTION @extschema@._move_only_appointment(booking_id uuid, start_at timestamptz, staff_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    appointment @extschema@.appointments;
+BEGIN
+    IF (SELECT count(*) FROM @extschema@.appointments AS a WHERE a.booking_id = _move_only_appointment.booking_id
+        AND a.status NOT IN ('cancelled', 'no_show')) > 1 THEN
+        PERFORM usher.raise_error('illegal_transition', 'a booking of several appointments cannot be moved as a whole',
+            jsonb_build_object('booking_id', booking_id), 'Schedule another appointment and cancel the old one.');
+    END IF;
+    SELECT * INTO appointment FROM @extschema@.appointments AS a
+        WHERE a.booking_id = _move_only_appointment.booking_id AND a.status = 'scheduled' FOR UPDATE;
+    IF FOUND THEN
+        UPDATE @extschema@.appointments AS a
+            SET start_at = _move_only_appointment.start_at,
+                end_at = _move_only_appointment.start_at + (appointment.end_at - appointment.start_at),
+                practitioner_id = coalesce(_move_only_appointment.staff_id, a.practitioner_id)
+            WHERE a.id = appointment.id;
+    ELSIF staff_id IS NOT NULL THEN
+        INSERT INTO @extschema@.appointments (booking_id, practitioner_id, start_at)
+            VALUES (_move_only_appointment.booking_id, _move_only_appointment.staff_id, _move_only_appointment.start_at);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._move_only_appointment(uuid, timestamptz, uuid) IS 'A booking by appointment moves with its one appointment.';
+
 CREATE FUNCTION @extschema@.reschedule_booking(booking_id uuid, start_at timestamptz DEFAULT NULL, staff_id uuid DEFAULT NULL,
     expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS @extschema@.booking_receipt
     LANGUAGE plpgsql VOLATILE
@@ -234,6 +294,7 @@ BEGIN
         receipt.replayed := true;
         RETURN receipt;
     END IF;
+    PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], staff_id);
     booking := @extschema@._lock_booking(booking_id, expected_version);
     IF booking.status NOT IN ('pending', 'confirmed') THEN
         PERFORM usher.raise_error('illegal_transition', format('a booking that is %s cannot be moved', booking.status),
@@ -258,6 +319,9 @@ BEGIN
         WHERE b.id = reschedule_booking.booking_id
         RETURNING b.id, b.status, b.start_at, b.end_at, b.staff_id, b.price_minor, b.currency, b.hold_expires_at, b.version, false
         INTO receipt;
+    IF booking.by_appointment THEN
+        PERFORM @extschema@._move_only_appointment(booking_id, receipt.start_at, reschedule_booking.staff_id);
+    END IF;
     IF idempotency_key IS NOT NULL THEN
         PERFORM @extschema@._remember(idempotency_key, to_jsonb(receipt));
     END IF;
@@ -266,3 +330,72 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.reschedule_booking(uuid, timestamptz, uuid, integer, text) IS
     'Moves a pending or confirmed booking to another time, or gives it to somebody else (managers), at its old price. It stays the same row.';
+
+CREATE TYPE @extschema@.booking_assignment AS (booking_id uuid, staff_id uuid, version integer);
+COMMENT ON TYPE @extschema@.booking_assignment IS 'Who a booking was given to.';
+
+CREATE FUNCTION @extschema@.reassign_booking(booking_id uuid, staff_id uuid, expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.booking_assignment
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    moved @extschema@.booking_receipt;
+BEGIN
+    IF booking_id IS NULL OR staff_id IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'booking_id and staff_id are needed',
+            jsonb_build_object('argument', CASE WHEN booking_id IS NULL THEN 'booking_id' ELSE 'staff_id' END));
+    END IF;
+    moved := @extschema@.reschedule_booking(booking_id, NULL, staff_id, expected_version);
+    RETURN ROW(moved.booking_id, moved.staff_id, moved.version)::@extschema@.booking_assignment;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.reassign_booking(uuid, uuid, integer) IS
+    'Gives a pending or confirmed booking to another staff member, who must be free and eligible. For managers of the location.';
+
+CREATE FUNCTION @extschema@.swap_bookings(booking_a uuid, booking_b uuid, expected_version_a integer DEFAULT NULL,
+    expected_version_b integer DEFAULT NULL) RETURNS SETOF @extschema@.booking_receipt
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    a @extschema@.bookings;
+    b @extschema@.bookings;
+    booking @extschema@.bookings;
+BEGIN
+    IF booking_a IS NULL OR booking_b IS NULL OR booking_a = booking_b THEN
+        PERFORM usher.raise_error('invalid_argument', 'two different bookings are needed', jsonb_build_object('argument', 'booking_b'));
+    END IF;
+    PERFORM @extschema@._lock_before_moving(ARRAY[booking_a, booking_b], NULL);
+    IF booking_a < booking_b THEN -- everybody locks rows in this order
+        a := @extschema@._lock_booking(booking_a, expected_version_a);
+        b := @extschema@._lock_booking(booking_b, expected_version_b);
+    ELSE
+        b := @extschema@._lock_booking(booking_b, expected_version_b);
+        a := @extschema@._lock_booking(booking_a, expected_version_a);
+    END IF;
+    IF a.location_id <> b.location_id THEN
+        PERFORM usher.raise_error('invalid_argument', 'bookings of different locations cannot be swapped',
+            jsonb_build_object('argument', 'booking_b'));
+    END IF;
+    FOREACH booking IN ARRAY ARRAY[a, b] LOOP
+        IF booking.status NOT IN ('pending', 'confirmed') OR booking.by_appointment THEN
+            PERFORM usher.raise_error('illegal_transition', format('a booking that is %s cannot be swapped',
+                CASE WHEN booking.by_appointment THEN 'by appointment' ELSE booking.status END),
+                jsonb_build_object('booking_id', booking.id, 'status', booking.status));
+        END IF;
+        PERFORM @extschema@._check_hold(booking);
+    END LOOP;
+    -- One statement: all old claims go before any new one comes.
+    UPDATE @extschema@.bookings AS x
+        SET start_at = CASE x.id WHEN a.id THEN b.start_at ELSE a.start_at END,
+            end_at = CASE x.id WHEN a.id THEN b.start_at ELSE a.start_at END + x.duration,
+            staff_id = CASE x.id WHEN a.id THEN b.staff_id ELSE a.staff_id END
+        WHERE x.id IN (a.id, b.id);
+    RETURN QUERY SELECT x.id, x.status, x.start_at, x.end_at, x.staff_id, x.price_minor, x.currency, x.hold_expires_at, x.version, false
+        FROM @extschema@.bookings AS x WHERE x.id IN (a.id, b.id) ORDER BY x.start_at;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.swap_bookings(uuid, uuid, integer, integer) IS
+    'Exchanges start and staff of two bookings of a location, both or neither. For those who may move both.';

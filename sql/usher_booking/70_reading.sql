@@ -6,7 +6,7 @@ CREATE TYPE @extschema@.booking_details AS (
     service_id uuid, service_name text, location_id uuid, location_name text,
     price_minor bigint, currency text, hold_expires_at timestamptz, paid_at timestamptz, payment_method text,
     vehicle_info jsonb, special_instructions text, status_notes text, cancellation_reason text, refund_due_minor bigint,
-    created_at timestamptz, updated_at timestamptz, version integer);
+    by_appointment boolean, overbooked boolean, series_id uuid, created_at timestamptz, updated_at timestamptz, version integer);
 COMMENT ON TYPE @extschema@.booking_details IS 'A booking as it is read: its columns, and who and what it refers to.';
 
 CREATE FUNCTION @extschema@._describe_bookings(booking_ids uuid[]) RETURNS SETOF @extschema@.booking_details
@@ -29,7 +29,7 @@ BEGIN
         b.customer_id, CASE WHEN c.user_id IS NULL THEN ROW(NULL, c.email, NULL, c.name)::usher.user_reference ELSE k.reference END,
         b.staff_id, w.reference, b.service_id, b.service_name, b.location_id, l.name,
         b.price_minor, b.currency, b.hold_expires_at, b.paid_at, b.payment_method, b.vehicle_info, b.special_instructions,
-        b.status_notes, b.cancellation_reason, b.refund_due_minor, b.created_at, b.updated_at, b.version
+        b.status_notes, b.cancellation_reason, b.refund_due_minor, b.by_appointment, b.overbooked, b.series_id, b.created_at, b.updated_at, b.version
     FROM unnest(booking_ids) WITH ORDINALITY AS wanted (id, position)
         JOIN @extschema@.bookings AS b ON b.id = wanted.id
         JOIN @extschema@.customers AS c ON c.id = b.customer_id
@@ -142,3 +142,26 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.get_booking_history(uuid, integer, integer) IS
     'Every status a booking had: who changed it, when and why.';
+
+CREATE FUNCTION @extschema@._booking_ical(booking_id uuid) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_booking_ical';
+COMMENT ON FUNCTION @extschema@._booking_ical(uuid) IS 'The booking as iCalendar, for whoever may see it; NULL when there is none.';
+
+CREATE FUNCTION @extschema@.export_booking_ical(booking_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    booking @extschema@.bookings;
+BEGIN
+    SELECT * INTO booking FROM @extschema@.bookings AS b WHERE b.id = export_booking_ical.booking_id;
+    IF NOT coalesce(@extschema@._sees(booking), false) THEN
+        PERFORM usher.raise_error('unknown_reference', 'booking does not exist', jsonb_build_object('booking_id', booking_id));
+    END IF;
+    RETURN @extschema@._booking_ical(booking_id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.export_booking_ical(uuid) IS
+    'A booking as iCalendar (RFC 5545), one by appointment as its appointments: UID is the id, SEQUENCE the version, STATUS TENTATIVE, CONFIRMED or CANCELLED. For those who may see the booking.';

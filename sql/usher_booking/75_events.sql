@@ -72,6 +72,36 @@ $$;
 COMMENT ON FUNCTION @extschema@._on_user_gone(text, jsonb) IS
     'Handler of user.deleted, user.erased and user.deactivated: a customer''s bookings are cancelled, a staff member''s need somebody else.';
 
+-- Somebody without the role that they work in cannot take bookings any more.
+CREATE FUNCTION @extschema@._on_role_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    who constant uuid := (payload ->> 'user_id')::uuid;
+    place record;
+BEGIN
+    FOR place IN SELECT ls.id, ls.location_id FROM @extschema@.location_staff AS ls
+        WHERE ls.staff_id = who AND ls.is_active AND NOT usher.user_has_role(ls.staff_id, ls.role, ls.location_id::text)
+        ORDER BY ls.location_id
+    LOOP
+        PERFORM @extschema@._lock_location(place.location_id); -- before staff and bookings, like everybody
+        UPDATE @extschema@.location_staff AS ls SET is_active = false WHERE ls.id = place.id;
+        PERFORM @extschema@._unassign_bookings(who, place.location_id);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_role_changed(text, jsonb) IS
+    'Handler of user.role_changed: takes a staff member off the locations where they worked in a role they have no longer.';
+
+CREATE FUNCTION @extschema@._on_payment(event text, payload jsonb) RETURNS void
+    LANGUAGE c VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_on_payment';
+COMMENT ON FUNCTION @extschema@._on_payment(text, jsonb) IS
+    'Handler of payment.completed: marks the booking as paid and confirms it, or publishes booking.refund_proposed when it is too late. Payload: reference_type booking, reference_id, transaction_id, captured_minor, refunded_minor, currency, payment_method.';
+
 CREATE FUNCTION @extschema@.expire_holds(max_rows integer DEFAULT 500) RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -90,9 +120,9 @@ BEGIN
             ORDER BY x.hold_expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS expired = ROW_COUNT;
     -- Guards of days that have passed guard nothing any more.
-    DELETE FROM @extschema@.resource_guards AS g WHERE (g.kind, g.id, g.local_day) IN (
-        SELECT o.kind, o.id, o.local_day FROM @extschema@.resource_guards AS o
-        WHERE o.local_day < current_date - 7 LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    DELETE FROM @extschema@.resource_guards AS g WHERE (g.kind, g.id, g.day) IN (
+        SELECT o.kind, o.id, o.day FROM @extschema@.resource_guards AS o
+        WHERE o.day < current_date - 7 LIMIT max_rows FOR UPDATE SKIP LOCKED);
     DELETE FROM @extschema@.idempotency_keys AS k WHERE (k.actor, k.key) IN (
         SELECT o.actor, o.key FROM @extschema@.idempotency_keys AS o
         WHERE o.created_at < now() - interval '30 days' LIMIT max_rows FOR UPDATE SKIP LOCKED);
@@ -107,34 +137,51 @@ CREATE FUNCTION @extschema@.self_check() RETURNS TABLE (rule text, violations bi
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT 'staff_double_booked', count(*)
-        FROM @extschema@.bookings AS a JOIN @extschema@.bookings AS b ON b.staff_id = a.staff_id AND a.id < b.id
-            AND tstzrange(a.start_at - a.buffer_before, a.end_at + a.buffer_after, '[)')
-                && tstzrange(b.start_at - b.buffer_before, b.end_at + b.buffer_after, '[)')
-        WHERE a.occupies AND b.occupies;
-    RETURN QUERY SELECT 'customer_double_booked', count(*)
-        FROM @extschema@.bookings AS a JOIN @extschema@.bookings AS b ON b.customer_id = a.customer_id AND a.id < b.id AND a.during && b.during
-        WHERE a.occupies AND b.occupies AND a.customer_exclusive AND b.customer_exclusive;
-    RETURN QUERY SELECT 'claims_differ_from_bookings', count(*) FROM (
-        SELECT b.id, who.kind, who.id AS resource, who.during
+    RETURN QUERY WITH wanted AS MATERIALIZED (
+        SELECT b.id AS booking_id, b.id AS holder_id, who.kind, who.id, who.during
         FROM @extschema@.bookings AS b
             CROSS JOIN LATERAL (VALUES
                 ('staff', b.staff_id, tstzrange(b.start_at - b.buffer_before, b.end_at + b.buffer_after, '[)')),
                 ('customer', CASE WHEN b.customer_exclusive THEN b.customer_id END, b.during)) AS who (kind, id, during)
-        WHERE b.occupies AND who.id IS NOT NULL) AS wanted
-        FULL JOIN (SELECT c.booking_id, c.resource_kind, c.resource_id, c.during FROM @extschema@.booking_claims AS c WHERE c.live) AS found
-            ON found.booking_id = wanted.id AND found.resource_kind = wanted.kind AND found.resource_id = wanted.resource
-                AND found.during = wanted.during
-        WHERE wanted.id IS NULL OR found.booking_id IS NULL;
+        WHERE b.occupies AND NOT b.by_appointment AND who.id IS NOT NULL
+        UNION ALL
+        SELECT a.booking_id, a.id, who.kind, who.id, who.during
+        FROM @extschema@.appointments AS a
+            CROSS JOIN LATERAL (VALUES
+                ('staff', a.practitioner_id, tstzrange(a.start_at - a.buffer_before, a.end_at + a.buffer_after, '[)')),
+                ('customer', CASE WHEN a.customer_exclusive THEN a.customer_id END, a.during)) AS who (kind, id, during)
+        WHERE a.occupies AND who.id IS NOT NULL
+    )
+    SELECT k.kind || '_double_booked', count(a.id) FROM (VALUES ('staff'), ('customer')) AS k (kind)
+        LEFT JOIN (wanted AS a JOIN wanted AS b ON b.kind = a.kind AND b.id = a.id AND a.holder_id < b.holder_id AND a.during && b.during)
+            ON a.kind = k.kind
+        GROUP BY k.kind
+    UNION ALL
+    SELECT 'claims_differ_from_bookings', count(*) FROM wanted AS w
+        FULL JOIN (SELECT c.booking_id, c.holder_id, c.resource_kind, c.resource_id, c.during FROM @extschema@.booking_claims AS c
+            WHERE c.live) AS found
+            ON found.holder_id = w.holder_id AND found.booking_id = w.booking_id AND found.resource_kind = w.kind
+                AND found.resource_id = w.id AND found.during = w.during
+        WHERE w.booking_id IS NULL OR found.booking_id IS NULL;
     -- Capacity may have been lowered since; then this counts the bookings that were made before.
     RETURN QUERY SELECT 'over_capacity', count(*)
         FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
         WHERE b.occupies AND b.end_at > now()
-            AND @extschema@._peak_now(b.location_id, b.start_at, b.end_at) > l.max_concurrent_bookings;
+            AND NOT b.overbooked
+            AND @extschema@._peak_now(b.location_id, b.start_at, b.end_at, false) > l.max_concurrent_bookings;
     RETURN QUERY SELECT 'end_differs_from_duration', count(*)
         FROM @extschema@.bookings AS b WHERE b.end_at <> b.start_at + b.duration;
     RETURN QUERY SELECT 'hold_without_pending', count(*)
         FROM @extschema@.bookings AS b WHERE b.hold_expires_at IS NOT NULL AND b.status <> 'pending';
+    RETURN QUERY SELECT 'appointment_outlives_booking', count(*)
+        FROM @extschema@.appointments AS a JOIN @extschema@.bookings AS b ON b.id = a.booking_id
+        WHERE a.status IN ('scheduled', 'arrived', 'in_progress') AND (b.status IN ('cancelled', 'completed') OR a.occupies <> b.occupies);
+    RETURN QUERY SELECT 'daily_limit_exceeded', count(*) FROM (
+        SELECT 1 FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
+        WHERE b.daily_limit IS NOT NULL AND b.status <> 'cancelled'
+            AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > now())
+        GROUP BY b.customer_id, b.service_id, b.location_id, (b.start_at AT TIME ZONE l.time_zone)::date
+        HAVING count(*) > max(b.daily_limit)) AS days;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.self_check() IS 'Counts what must never be, rule by rule.';
@@ -146,5 +193,7 @@ BEGIN
     FOREACH event IN ARRAY ARRAY['user.deleted', 'user.erased', 'user.deactivated'] LOOP
         PERFORM usher.subscribe(event, 'usher_booking', '@extschema@._on_user_gone(text,jsonb)'::regprocedure, 'sync');
     END LOOP;
+    PERFORM usher.subscribe('user.role_changed', 'usher_booking', '@extschema@._on_role_changed(text,jsonb)'::regprocedure, 'sync');
+    PERFORM usher.subscribe('payment.completed', 'usher_booking', '@extschema@._on_payment(text,jsonb)'::regprocedure, 'sync');
 END
 $do$;

@@ -8,11 +8,13 @@ BEGIN ATOMIC
     -- Each function checks the identity itself.
     ('function', '{application,gateway,admin}'::text[],
      'list_services list_locations find_slots create_booking confirm_booking start_booking complete_booking cancel_booking
-      reschedule_booking get_booking get_bookings list_bookings get_booking_history upsert_customer'),
+      reschedule_booking get_booking get_bookings list_bookings get_booking_history upsert_customer explain_slot
+      create_booking_series reassign_booking swap_bookings export_booking_ical schedule_appointment transition_appointment
+      list_appointments list_customers'),
     ('function', '{application,gateway,admin}',
      'create_service update_service set_service_active create_location update_location set_location_active set_location_hours
       import_location_hours set_location_exception set_location_services assign_staff unassign_staff set_staff_skills
-      cancel_user_bookings expire_holds'),
+      set_staff_hours add_staff_time_off remove_staff_time_off list_staff list_bookings_outside_hours cancel_user_bookings expire_holds'),
     ('function', '{application,gateway,auditor,admin}', 'self_check'),
     -- For the row-level security policies: they tell only what is the caller's own.
     ('function', '{application,gateway,admin}', '_own_customers _served_customers _managed_locations _reads_all'),
@@ -20,7 +22,8 @@ BEGIN ATOMIC
     ('table', '{application,gateway,readonly,auditor,admin}',
      'services locations location_hours location_exceptions location_services location_staff staff_skills'),
     -- Rows by row-level security.
-    ('table', '{application,gateway,admin}', 'customers bookings');
+    ('table', '{application,gateway,admin}', 'customers bookings appointments'),
+    ('table', '{admin}', 'staff_hours staff_time_off');
 END;
 COMMENT ON FUNCTION @extschema@._access_list() IS 'What each access level may call and read in this extension: kind, levels and names.';
 

@@ -224,7 +224,7 @@ SELECT booking_test.refusal(format('INSERT INTO wash.bookings (customer_id, serv
     booking_test.id_of('stranger'), :'service', :'location', :'ten')) IS NOT NULL AS refused;
 SELECT booking_test.refusal(format('UPDATE wash.bookings SET end_at = end_at + interval ''1 hour'' WHERE id = %L', :'second')) AS longer;
 SELECT booking_test.refusal(format('UPDATE wash.bookings SET customer_id = %L WHERE id = %L', booking_test.id_of('stranger'), :'second')) AS other_customer;
-SELECT booking_test.refusal(format('INSERT INTO wash.booking_claims (booking_id, resource_kind, resource_id, during) SELECT %L, resource_kind, resource_id, during FROM wash.booking_claims WHERE booking_id = %L AND resource_kind = ''staff''', :'held', :'second')) AS overlapping_claim;
+SELECT booking_test.refusal(format('INSERT INTO wash.booking_claims (booking_id, holder_id, resource_kind, resource_id, during) SELECT %L, booking_id, resource_kind, resource_id, during FROM wash.booking_claims WHERE booking_id = %L AND resource_kind = ''staff''', :'held', :'second')) AS overlapping_claim;
 SELECT booking_test.refusal(format('UPDATE wash.booking_claims SET during = NULL WHERE booking_id = %L', :'second')) AS null_range;
 SELECT booking_test.refusal(format('UPDATE wash.booking_claims SET during = ''empty'' WHERE booking_id = %L', :'second')) AS empty_range;
 SELECT booking_test.refusal(format('UPDATE wash.booking_claims SET during = tstzrange(now(), NULL) WHERE booking_id = %L', :'second')) AS unbounded_range;
@@ -327,7 +327,7 @@ SELECT booking_test.refusal('DELETE FROM wash.customers') AS raw_delete;
 SELECT booking_test.refusal('SELECT * FROM wash.booking_claims') AS claims;
 SELECT booking_test.refusal(format('SELECT wash.create_booking(%L, %L, %L, %L)', booking_test.id_of('client'), :'service', :'location', :'ten')) AS without_identity;
 SELECT booking_test.refusal('SELECT wash.list_bookings()') AS list_without_identity;
-SELECT booking_test.refusal('SELECT wash._place_claims(ARRAY[]::uuid[])') AS private_function;
+SELECT booking_test.refusal('SELECT wash._lock_booking(NULL, 1)') AS private_function;
 RESET ROLE;
 
 -- Nothing is granted to PUBLIC, everything has a comment, no foreign key leaves the extension

@@ -92,25 +92,25 @@ BEGIN;
 SELECT id AS ny FROM wash.create_location('DST', '1 Road', 'New York', 'NY', '10001', time_zone => 'America/New_York') \gset
 SELECT wash.set_location_hours(:'ny', '{7}', '[["00:00", "24:00"]]') AS written;
 SELECT wash.set_location_hours(:'ny', '{6}', '[["22:00", "06:00"]]') AS overnight;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens, upper(p) - lower(p) AS length
-FROM wash._open_periods(:'ny', '2026-03-07 12:00Z', '2026-03-09 12:00Z') AS p ORDER BY p;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens, upper(p) - lower(p) AS length
-FROM wash._open_periods(:'ny', '2026-10-31 12:00Z', '2026-11-02 12:00Z') AS p ORDER BY p;
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens, p.closes_at - p.opens_at AS length
+FROM wash._open_periods(:'ny', '2026-03-07 12:00Z', '2026-03-09 12:00Z') AS p ORDER BY p.opens_at;
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens, p.closes_at - p.opens_at AS length
+FROM wash._open_periods(:'ny', '2026-10-31 12:00Z', '2026-11-02 12:00Z') AS p ORDER BY p.opens_at;
 -- opens in the gap, closes in the repeated hour
 SELECT wash.set_location_hours(:'ny', '{7}', '[["01:30", "02:30"]]') AS written;
 SELECT wash.set_location_hours(:'ny', '{6}', '[]') AS closed;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens, upper(p) AT TIME ZONE 'UTC' AS closes
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens, p.closes_at AT TIME ZONE 'UTC' AS closes
 FROM wash._open_periods(:'ny', '2026-03-08 00:00Z', '2026-03-09 00:00Z') AS p;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens, upper(p) AT TIME ZONE 'UTC' AS closes
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens, p.closes_at AT TIME ZONE 'UTC' AS closes
 FROM wash._open_periods(:'ny', '2026-11-01 00:00Z', '2026-11-02 00:00Z') AS p;
 -- an exception replaces the weekly hours of its date, and only of that
 SELECT wash.set_location_exception(:'ny', '2026-11-01', '[{"opens": "09:00", "closes": "10:00"}]', 'marathon') AS affected;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens, upper(p) AT TIME ZONE 'UTC' AS closes
-FROM wash._open_periods(:'ny', '2026-10-25 00:00Z', '2026-11-09 00:00Z') AS p ORDER BY p;
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens, p.closes_at AT TIME ZONE 'UTC' AS closes
+FROM wash._open_periods(:'ny', '2026-10-25 00:00Z', '2026-11-09 00:00Z') AS p ORDER BY p.opens_at;
 -- hours that hold for a time only
 SELECT wash.set_location_hours(:'ny', '{1}', '[["10:00", "11:00"]]', '[2027-01-01,2027-01-12)') AS written;
-SELECT lower(p) AT TIME ZONE 'UTC' AS opens FROM wash._open_periods(:'ny', '2026-12-25 00:00Z', '2027-02-01 00:00Z') AS p
-WHERE extract(isodow FROM lower(p) AT TIME ZONE 'America/New_York') = 1 ORDER BY p;
+SELECT p.opens_at AT TIME ZONE 'UTC' AS opens FROM wash._open_periods(:'ny', '2026-12-25 00:00Z', '2027-02-01 00:00Z') AS p
+WHERE extract(isodow FROM p.opens_at AT TIME ZONE 'America/New_York') = 1 ORDER BY p.opens_at;
 -- the JSON form of other systems
 SELECT wash.import_location_hours(:'ny', '{"monday": {"open": "08:00", "close": "18:00"}, "tue": [["08:00", "12:00"], ["13:00", "17:00"]], "sunday": "closed"}') AS written;
 SELECT weekday, opens, closes FROM wash.location_hours WHERE location_id = :'ny' AND upper_inf(valid) ORDER BY weekday, opens;

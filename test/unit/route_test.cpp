@@ -63,6 +63,23 @@ TEST(RouteTable, LiteralWinsUnlessTheMethodDoesNotFit) {
     EXPECT_EQ(find("GET", "/a/x/c").route, 7u);
 }
 
+TEST(RouteTable, ParameterWithASuffix) {
+    Table table;
+    table.add("GET", path("/bookings/{booking_id}"), 1);
+    table.add("GET", path("/bookings/{booking_id}.ics"), 2);
+    table.add("POST", path("/bookings/{booking_id}/confirm"), 3);
+    const auto route = [&](std::string_view text) { return table.find("GET", split_path(text).value()).route; };
+    EXPECT_EQ(route("/bookings/7"), 1U);
+    EXPECT_EQ(route("/bookings/7.ics"), 2U);
+    EXPECT_EQ(route("/bookings/.ics"), 1U); // nothing is left of the parameter
+    EXPECT_EQ(route("/bookings/7.ics.txt"), 1U);
+    const Template with_suffix = path("/bookings/{booking_id}.ics");
+    EXPECT_EQ(shape(with_suffix), "/bookings/{}.ics");
+    EXPECT_EQ(with_suffix[1].text, "booking_id");
+    EXPECT_EQ(with_suffix[1].value("7.ics"), "7");
+    for (const char *text : {"/{a}.", "/{a}b", "/{a}.{b}", "/{a}.x y", "/x{a}.y"}) EXPECT_TRUE(refused(text)) << text;
+}
+
 TEST(RouteTable, HeadIsGetAndASlashAtTheEndMakesNoDifference) {
     EXPECT_EQ(find("HEAD", "/bookings").route, 1u);
     EXPECT_EQ(find("GET", "/bookings/").route, 1u);

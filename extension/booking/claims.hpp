@@ -1,0 +1,38 @@
+// What bookings and appointments take: places of a location, and the time of people.
+#pragma once
+#include "booking/schema.hpp"
+#include "core/zone.hpp"
+
+namespace usher::booking {
+
+/// A booking, or an appointment of one, as far as claims are concerned.
+struct Holder {
+    Uuid id;
+    Uuid booking;
+    Uuid location;
+    Uuid customer;
+    Uuid service; // of bookings only
+    std::optional<Uuid> staff;
+    TimeRange visible;
+    std::int64_t buffer_before = 0, buffer_after = 0;
+    bool customer_exclusive = false;
+    bool occupies = false;
+    bool overbooked = false;
+    bool by_appointment = false; // of bookings only: its appointments claim, not the booking
+    std::optional<int> daily_limit;
+    bool is_hold = false; // of bookings only: pending until a time
+
+    [[nodiscard]] TimeRange claimed() const { return {visible.from - buffer_before, visible.until + buffer_after}; }
+};
+
+/// Updates the guard rows of these in the one order that everybody keeps: location, staff, customer; inside a kind by
+/// id and day. Competing writers queue there instead of deadlocking.
+void take_guards(const Schema &schema, const std::vector<Holder> &holders);
+
+/// Throws UB002 when there are more bookings at an instant of this one than the location has places.
+void check_capacity(const Schema &schema, const Holder &holder);
+
+/// Writes the claims. Throws UB001 slot_taken; UB002 capacity_full and UB010 daily_limit when `check_limits`.
+void place_claims(const Schema &schema, const std::vector<Holder> &holders, bool check_limits);
+
+} // namespace usher::booking

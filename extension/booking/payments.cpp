@@ -1,0 +1,136 @@
+// The handler of payment.completed: a paid booking is confirmed, and money for one that cannot be is proposed for
+// refund. The feature of payments decides; here nothing is known of it but its event.
+//
+// Payload: {"reference_type": "booking", "reference_id": uuid, "transaction_id": …, "captured_minor": n,
+// "refunded_minor": n, "currency": "EUR", "payment_method": "card"}
+#include "booking/payments.hpp"
+#include "booking/schema.hpp"
+#include "core/json_object.hpp"
+#include "events/events.hpp"
+#include "pg/subxact.hpp"
+
+namespace usher::booking {
+
+namespace {
+constinit bool running = false;
+
+class Running { // errors arrive as exceptions, so this always comes back
+public:
+    Running() : outer_(running) { running = true; }
+    ~Running() { running = outer_; }
+    Running(const Running &) = delete;
+    Running &operator=(const Running &) = delete;
+
+private:
+    bool outer_;
+};
+
+constinit Statement lock_first{"SELECT @._lock_before_moving(ARRAY[$1], NULL)"};
+constinit Statement lock_booking{
+    "SELECT b.status, b.hold_expires_at, b.price_minor, b.currency, b.paid_at, b.needs_staff AND b.staff_id IS NULL"
+    " FROM @.bookings AS b WHERE b.id = $1 FOR UPDATE"};
+constinit Statement mark_paid{
+    "UPDATE @.bookings AS b SET paid_at = pg_catalog.clock_timestamp(), payment_method = $2 WHERE b.id = $1"};
+constinit Statement confirm{"UPDATE @.bookings AS b SET status = 'confirmed' WHERE b.id = $1"};
+constinit Statement expire{
+    "UPDATE @.bookings AS b SET status = 'cancelled', cancellation_reason = 'hold_expired' WHERE b.id = $1"};
+
+struct Payment {
+    Uuid booking;
+    std::string transaction, currency, method;
+    std::int64_t net_minor = 0;
+};
+
+/// Nothing when the event is not about a booking.
+std::optional<Payment> read_payment(const std::string &payload) {
+    json::Document document;
+    if (!document.parse(payload)) return std::nullopt;
+    const json::Value root = document.root();
+    const auto text = [&](std::string_view key) {
+        const auto found = root.find(key);
+        return found ? found->as_string() : std::string();
+    };
+    const auto number = [&](std::string_view key) {
+        const auto found = root.find(key);
+        return found ? found->as_int64().value_or(0) : 0;
+    };
+    const std::optional<Uuid> booking = parse_uuid(text("reference_id"));
+    if (text("reference_type") != "booking" || !booking) return std::nullopt;
+    const std::int64_t captured = number("captured_minor"), refunded = number("refunded_minor");
+    if (captured < 0 || refunded < 0 || refunded > captured)
+        throw Error(errc::invalid_argument, "captured_minor and refunded_minor of a payment do not fit",
+                    R"({"argument":"payload"})");
+    std::string method = text("payment_method");
+    if (method.empty() || method.size() > 20) method = "other";
+    return Payment{*booking, text("transaction_id"), text("currency"), method, captured - refunded};
+}
+
+void propose_refund(const Payment &payment, const char *reason) {
+    json::Object proposal;
+    proposal.add("booking_id", payment.booking).add("transaction_id", payment.transaction);
+    proposal.add("amount_minor", payment.net_minor).add("currency", payment.currency).add("reason", reason);
+    events::publish("booking.refund_proposed", proposal.text(), to_string(payment.booking));
+}
+
+void settle(const Schema &schema, const Payment &payment) {
+    lock_first.run(schema, {pg::uuid(payment.booking)});
+    const pg::Rows rows = lock_booking.run(schema, {pg::uuid(payment.booking)});
+    if (rows.empty()) {
+        propose_refund(payment, "unknown_booking");
+        return;
+    }
+    const pg::Row booking = rows.front();
+    const std::string status = booking.string(0);
+    const std::optional<Instant> hold = booking.optional_time(1);
+    if (payment.net_minor == 0) return;
+    if (payment.currency != booking.text(3)) {
+        propose_refund(payment, "wrong_currency");
+        return;
+    }
+    if (status == "cancelled") {
+        propose_refund(payment, "booking_cancelled");
+        return;
+    }
+    const auto give_up = [&] {
+        expire.run(schema, {pg::uuid(payment.booking)});
+        propose_refund(payment, "hold_expired");
+    };
+    if (status == "pending" && hold && *hold <= pg::clock_time()) {
+        give_up();
+        return;
+    }
+    if (payment.net_minor < booking.int8(2)) return; // a part: the rest is still to come
+    const pg::Refusal refusal = pg::attempt([&] {
+        if (booking.is_null(4)) mark_paid.run(schema, {pg::uuid(payment.booking), pg::text(payment.method)});
+        if (status == "pending" && !booking.boolean(5)) confirm.run(schema, {pg::uuid(payment.booking)});
+    });
+    if (!refusal) return;
+    // The hold ran out while it was confirmed, and its place was taken. Whatever else it is, is for the caller to see.
+    const std::string code = refusal.sqlstate();
+    const bool is_over = hold && *hold <= pg::clock_time();
+    if (!is_over || (code != errc::not_allowed.sqlstate && code != errc::slot_taken.sqlstate &&
+                     code != errc::capacity_full.sqlstate))
+        throw Error(code, refusal.error->message);
+    give_up();
+}
+} // namespace
+
+bool payment_handler_runs() { return running; }
+
+} // namespace usher::booking
+
+/// _on_payment(event text, payload jsonb)
+USHER_FUNCTION(usher_booking_on_payment) {
+    using namespace usher;
+    using namespace usher::booking;
+    const pg::Args args(fcinfo);
+    const Schema schema(fcinfo);
+    const std::optional<Payment> payment = read_payment(args.output(1));
+    if (!payment) return Datum{0};
+    const Running now;
+    settle(schema, *payment);
+    return Datum{0};
+}
+
+/// _payment_handler_runs(): for the guard of the machine
+USHER_FUNCTION(usher_booking_payment_handler_runs) { return BoolGetDatum(usher::booking::payment_handler_runs()); }

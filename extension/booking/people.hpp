@@ -1,0 +1,22 @@
+// Customers and staff: soft references to users, held until the end of the transaction.
+#pragma once
+#include "booking/calendar.hpp"
+
+namespace usher::booking {
+
+/// Makes sure that the customer, and the user behind it, exists and stays active until commit; makes the first profile
+/// of a user at first use. Throws US005.
+void lock_customer(const Schema &schema, const Uuid &customer);
+
+/// What a staff member is wanted for.
+struct Duty {
+    Uuid service;
+    TimeRange visible;
+    TimeRange claimed; // with the buffers of the service
+};
+
+/// Makes sure that the staff member is an active user, works at the location in a role they still have, may give the
+/// service, and is at work then. Throws UB005, and UB003 for the hours.
+void lock_staff(const Schema &schema, const Location &location, const Uuid &staff, const Duty &duty);
+
+} // namespace usher::booking

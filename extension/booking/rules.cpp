@@ -1,0 +1,181 @@
+// The row trigger of bookings: takes the terms from the service, and checks what one row can show. It runs for every
+// writer. What several bookings decide together (claims, capacity) is in claims.cpp.
+#include "access/access.hpp"
+#include "booking/booking_row.hpp"
+#include "booking/payments.hpp"
+#include "booking/people.hpp"
+#include "core/json_object.hpp"
+#include "request/identity.hpp"
+
+namespace usher::booking {
+
+namespace {
+constinit Statement find_terms{
+    "SELECT s.is_active, s.duration, s.buffer_before, s.buffer_after, s.name, s.price_minor, s.currency, "
+    "s.pending_blocks,"
+    " s.auto_confirm, s.needs_staff, s.customer_exclusive, s.by_appointment, s.hold_ttl, s.daily_limit,"
+    " EXISTS (SELECT FROM @.location_services AS o WHERE o.location_id = $2 AND o.service_id = s.id)"
+    " FROM @.services AS s WHERE s.id = $1"};
+constinit Statement may_overbook{"SELECT @._may('booking:overbook', $1)"};
+
+[[noreturn]] void refuse_reference(const char *message, const char *key, const Uuid &id) {
+    throw Error(errc::unknown_reference, message, json::Object().add(key, id).text());
+}
+
+class Check {
+public:
+    Check(const Schema &schema, BookingRow &row) : schema_(schema), now_(row) {}
+
+    void insert() {
+        const Uuid location_id = now_.uuid(Column::location_id), service_id = now_.uuid(Column::service_id);
+        const std::optional<Location> location = find_location(schema_, location_id, Reading::locked);
+        take_terms(location_id, service_id);
+        if (!location || !location->is_active)
+            refuse_reference("location does not exist or is not active", "location_id", location_id);
+        if (!is_offered_)
+            throw Error(errc::unknown_reference, "service is not offered at this location",
+                        json::Object().add("service_id", service_id).add("location_id", location_id).text());
+        lock_customer(schema_, now_.uuid(Column::customer_id));
+        place(*location, now_.is_null(Column::end_at) ? std::nullopt : std::optional(now_.time(Column::end_at)), true);
+        if (now_.boolean(Column::overbooked)) require_overbooking(location_id);
+        if (!now_.is_null(Column::paid_at) || !now_.is_null(Column::payment_method)) refuse_payment();
+        const request::Identity *const actor = request::current();
+        now_.set(Column::created_by, pg::uuid_or_null(actor == nullptr ? nullptr : &actor->user_id));
+        now_.set(Column::created_at, pg::timestamptz(pg::transaction_time()));
+        now_.set(Column::updated_at, pg::timestamptz(pg::transaction_time()));
+        now_.set(Column::version, pg::int4(1));
+    }
+
+    void update(const BookingRow &before) {
+        for (const Column fixed : {Column::id, Column::customer_id, Column::service_id, Column::location_id,
+                                   Column::created_at, Column::duration, Column::by_appointment})
+            if (now_.differs(before, fixed))
+                throw Error(errc::invalid_argument,
+                            "customer, service, location and duration of a booking cannot change",
+                            json::Object().add("booking_id", before.uuid(Column::id)).text());
+        const bool is_moved = now_.differs(before, Column::start_at) || now_.differs(before, Column::end_at);
+        const bool is_given = now_.differs(before, Column::staff_id);
+        const std::string_view status = before.text(Column::status);
+        if (is_moved || (is_given && !now_.is_null(Column::staff_id))) {
+            if (status != "pending" && status != "confirmed")
+                throw Error(errc::illegal_transition,
+                            "only a pending or confirmed booking can be moved or given to somebody else",
+                            json::Object().add("booking_id", before.uuid(Column::id)).add("status", status).text());
+            buffers_ = {now_.interval_us(Column::buffer_before), now_.interval_us(Column::buffer_after)};
+            duration_ = now_.interval_us(Column::duration);
+            by_appointment_ = now_.boolean(Column::by_appointment);
+            const std::optional<Location> location =
+                find_location(schema_, now_.uuid(Column::location_id), Reading::locked);
+            if (!location) refuse_reference("location does not exist", "location_id", now_.uuid(Column::location_id));
+            const bool keeps_end = now_.is_null(Column::end_at) || !now_.differs(before, Column::end_at);
+            place(*location, keeps_end ? std::nullopt : std::optional(now_.time(Column::end_at)), is_moved);
+        }
+        if (now_.boolean(Column::overbooked) && !before.boolean(Column::overbooked))
+            require_overbooking(now_.uuid(Column::location_id));
+        if ((now_.differs(before, Column::paid_at) || now_.differs(before, Column::payment_method)) &&
+            !payment_handler_runs())
+            refuse_payment();
+        if (now_.differs(before, Column::status)) note_status(now_.text(Column::status));
+    }
+
+private:
+    void take_terms(const Uuid &location_id, const Uuid &service_id) {
+        const pg::Rows rows = find_terms.run(schema_, {pg::uuid(service_id), pg::uuid(location_id)});
+        if (rows.empty() || !rows.front().boolean(0))
+            refuse_reference("service does not exist or is not active", "service_id", service_id);
+        const pg::Row terms = rows.front();
+        duration_ = terms.interval_us(1);
+        buffers_ = {terms.interval_us(2), terms.interval_us(3)};
+        now_.set_datum(Column::duration, terms.datum(1), false);
+        now_.set_datum(Column::buffer_before, terms.datum(2), false);
+        now_.set_datum(Column::buffer_after, terms.datum(3), false);
+        now_.set_datum(Column::service_name, terms.datum(4), false);
+        if (now_.is_null(Column::price_minor)) now_.set_datum(Column::price_minor, terms.datum(5), false);
+        if (now_.is_null(Column::currency)) now_.set_datum(Column::currency, terms.datum(6), false);
+        now_.set_datum(Column::pending_blocks, terms.datum(7), false);
+        now_.set_datum(Column::auto_confirm, terms.datum(8), false);
+        now_.set_datum(Column::needs_staff, terms.datum(9), false);
+        now_.set_datum(Column::customer_exclusive, terms.datum(10), false);
+        by_appointment_ = terms.boolean(11);
+        now_.set_datum(Column::by_appointment, terms.datum(11), false);
+        const bool holds =
+            !terms.is_null(12) && !now_.is_null(Column::status) && now_.text(Column::status) == "pending";
+        now_.set(Column::hold_expires_at,
+                 holds ? pg::timestamptz(pg::clock_time() + terms.interval_us(12)) : pg::null(TIMESTAMPTZOID));
+        now_.set_datum(Column::daily_limit, terms.is_null(13) ? Datum{0} : terms.datum(13), terms.is_null(13));
+        is_offered_ = terms.boolean(14);
+    }
+
+    /// The end follows from the start. Hours of location and staff, and whether this staff member can do it.
+    void place(const Location &location, std::optional<Instant> end, bool is_moved) {
+        const Datum start_datum = now_.datum(Column::start_at);
+        if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(start_datum)))
+            throw Error(errc::invalid_argument, "start_at must be an instant", R"({"argument":"start_at"})");
+        const Instant start = pg::instant_of(start_datum);
+        const TimeRange visible{start, start + duration_};
+        if (!IS_VALID_TIMESTAMP(pg::timestamp_of(visible.until)))
+            throw Error(errc::invalid_argument, "start_at is too far away", R"({"argument":"start_at"})");
+        if (end && *end != visible.until)
+            throw Error(errc::invalid_argument, "end_at must be start_at plus the duration of the service",
+                        R"({"argument":"end_at"})");
+        now_.set(Column::end_at, pg::timestamptz(visible.until));
+        if (is_moved && !is_open(schema_, location, visible, Reading::locked))
+            throw Error(errc::outside_hours, "location is not open during the whole booking",
+                        json::Object().add("rule", "location_hours").add("location_id", location.id).text());
+        // A booking by appointment leaves its staff to the appointments.
+        const std::optional<Uuid> staff = now_.optional_uuid(Column::staff_id);
+        if (staff && !by_appointment_)
+            lock_staff(
+                schema_, location, *staff,
+                {now_.uuid(Column::service_id), visible, {start - buffers_.first, visible.until + buffers_.second}});
+    }
+
+    void require_overbooking(const Uuid &location_id) {
+        if (!may_overbook.run(schema_, {pg::uuid(location_id)}).front().boolean(0))
+            throw Error(errc::not_permitted, "permission \"booking:overbook\" is needed at this location",
+                        json::Object().add("permission", "booking:overbook").add("location_id", location_id).text());
+    }
+
+    [[noreturn]] static void refuse_payment() {
+        throw Error(errc::not_permitted, "paid_at and payment_method are set by payments only");
+    }
+
+    void note_status(std::string_view status) {
+        if (status != "pending") now_.set(Column::hold_expires_at, pg::null(TIMESTAMPTZOID));
+        const pg::Param moment = pg::timestamptz(pg::clock_time());
+        if (status == "confirmed") now_.set(Column::confirmed_at, moment);
+        if (status == "in_progress") now_.set(Column::started_at, moment);
+        if (status == "completed") now_.set(Column::completed_at, moment);
+        if (status == "cancelled") now_.set(Column::cancelled_at, moment);
+    }
+
+    const Schema &schema_;
+    BookingRow &now_;
+    std::int64_t duration_ = 0;
+    std::pair<std::int64_t, std::int64_t> buffers_;
+    bool is_offered_ = false, by_appointment_ = false;
+};
+} // namespace
+
+} // namespace usher::booking
+
+USHER_FUNCTION(usher_booking_complete) {
+    using namespace usher;
+    using namespace usher::booking;
+    if (!CALLED_AS_TRIGGER(fcinfo)) throw Error("39P01", "function must be called as a trigger");
+    const auto *const data = reinterpret_cast<const TriggerData *>(fcinfo->context);
+    const TriggerEvent event = data->tg_event;
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(event);
+    if (!TRIGGER_FIRED_FOR_ROW(event) || !TRIGGER_FIRED_BEFORE(event) || !(is_update || TRIGGER_FIRED_BY_INSERT(event)))
+        throw Error("39P01", "trigger must fire BEFORE INSERT OR UPDATE for each row");
+    const HeapTuple fresh = is_update ? data->tg_newtuple : data->tg_trigtuple;
+    if (pg::is_restoring()) return PointerGetDatum(fresh); // checked when it was made, maybe by other rules
+    const Schema schema(fcinfo);
+    BookingRow row(fresh, data->tg_relation);
+    Check check(schema, row);
+    if (is_update)
+        check.update(BookingRow(data->tg_trigtuple, data->tg_relation));
+    else
+        check.insert();
+    return PointerGetDatum(row.finish());
+}

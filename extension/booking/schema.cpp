@@ -1,0 +1,84 @@
+#include "booking/schema.hpp"
+#include <memory>
+
+namespace usher::booking {
+
+namespace {
+constinit Oid known_schema = InvalidOid;
+constinit NameData known_name{};
+constinit std::uint64_t generations = 0;
+
+std::string quoted_known_name() {
+    return pg::call([] { return quote_identifier(NameStr(known_name)); });
+}
+
+pg::Param array_of(Oid type, int length, char align, std::vector<Datum> values, const bool *nulls) {
+    const Datum array = pg::call([&] {
+        int size = static_cast<int>(values.size());
+        int lower = 1;
+        return PointerGetDatum(construct_md_array(values.data(), const_cast<bool *>(nulls), 1, &size, &lower, type,
+                                                  length, length <= 8, align));
+    });
+    return pg::datum(pg::call([&] { return get_array_type(type); }), array);
+}
+} // namespace
+
+Schema::Schema(FunctionCallInfo fcinfo) {
+    const Oid found = pg::call([&] {
+        const Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+        char *const name = get_namespace_name(schema);
+        if (name == nullptr) elog(ERROR, "could not find the schema of a booking function");
+        if (schema != known_schema || std::strcmp(name, NameStr(known_name)) != 0) {
+            known_schema = schema;
+            namestrcpy(&known_name, name);
+            ++generations;
+        }
+        pfree(name);
+        return schema;
+    });
+    oid_ = found;
+    generation_ = generations;
+}
+
+pg::Rows Statement::run(const Schema &schema, std::initializer_list<pg::Param> params) {
+    if (prepared_ == nullptr || generation_ != schema.generation()) {
+        const std::string name = quoted_known_name();
+        std::string sql;
+        for (const char *at = sql_; *at != '\0'; ++at) {
+            if (*at == '@' && at[1] == '.')
+                sql += name;
+            else
+                sql += *at;
+        }
+        // The text and the statement live as long as the backend; schemas change at most now and then.
+        prepared_ = new pg::Statement((new std::string(std::move(sql)))->c_str(), access_);
+        generation_ = schema.generation();
+    }
+    return prepared_->run(params);
+}
+
+pg::Param time_array(const std::vector<Instant> &values) {
+    std::vector<Datum> datums;
+    for (const Instant each : values) datums.push_back(TimestampTzGetDatum(pg::timestamp_of(each)));
+    return array_of(TIMESTAMPTZOID, 8, TYPALIGN_DOUBLE, std::move(datums), nullptr);
+}
+
+pg::Param date_array(const std::vector<std::int32_t> &days_since_1970) {
+    std::vector<Datum> datums;
+    for (const std::int32_t each : days_since_1970)
+        datums.push_back(DateADTGetDatum(each - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)));
+    return array_of(DATEOID, 4, TYPALIGN_INT, std::move(datums), nullptr);
+}
+
+pg::Param uuid_array_or_null(const std::vector<std::optional<Uuid>> &values) {
+    std::vector<Datum> datums;
+    const std::unique_ptr<bool[]> nulls(new bool[values.size() + 1]());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        datums.push_back(values[i] ? UUIDPGetDatum(reinterpret_cast<const pg_uuid_t *>(values[i]->bytes.data()))
+                                   : Datum{0});
+        nulls[i] = !values[i];
+    }
+    return array_of(UUIDOID, 16, TYPALIGN_CHAR, std::move(datums), nulls.get());
+}
+
+} // namespace usher::booking

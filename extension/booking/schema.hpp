@@ -1,0 +1,42 @@
+// Statements on the tables of usher_booking, whose schema is the choice of the DBA.
+#pragma once
+#include "pg/args.hpp"
+#include "pg/result.hpp"
+#include "pg/spi.hpp"
+
+namespace usher::booking {
+
+/// The schema that the called function lives in. Found by the function, never by search_path.
+class Schema {
+public:
+    explicit Schema(FunctionCallInfo fcinfo);
+    [[nodiscard]] Oid oid() const { return oid_; }
+    /// Counts the schemas (and names of schemas) this backend has seen; plans are kept for one of them.
+    [[nodiscard]] std::uint64_t generation() const { return generation_; }
+
+private:
+    Oid oid_;
+    std::uint64_t generation_;
+};
+
+/// As pg::Statement, with `@.` in the text for the schema. Make it `static constinit` beside its use.
+class Statement {
+public:
+    constexpr explicit Statement(const char *sql, pg::Access access = pg::Access::write) : sql_(sql), access_(access) {}
+    Statement(const Statement &) = delete;
+    Statement &operator=(const Statement &) = delete;
+    pg::Rows run(const Schema &schema, std::initializer_list<pg::Param> params);
+
+private:
+    const char *sql_;
+    pg::Access access_;
+    pg::Statement *prepared_ = nullptr;
+    std::uint64_t generation_ = 0;
+};
+
+/// Arrays for unnest().
+pg::Param time_array(const std::vector<Instant> &values);
+pg::Param date_array(const std::vector<std::int32_t> &days_since_1970);
+pg::Param uuid_array_or_null(const std::vector<std::optional<Uuid>> &values);
+
+} // namespace usher::booking
