@@ -140,6 +140,14 @@ void append_result(StringInfo out, const Function &function, const SPITupleTable
     switch (function.result) {
     case Result::nothing: return;
     case Result::document: output.is_empty = table->numvals == 0 || append_value(table->vals[0]); return;
+    case Result::file:
+        output.is_empty = table->numvals == 0;
+        if (!output.is_empty) {
+            const char *const body = SPI_getvalue(table->vals[0], columns, 1); // nullptr for NULL
+            output.is_empty = body == nullptr;
+            if (body != nullptr) appendStringInfoString(out, body);
+        }
+        return;
     case Result::scalar:
         appendStringInfoString(out, "{\"result\":");
         append_value(table->vals[0]);
@@ -222,7 +230,10 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
     // a logout, or a change that ended the session: the browser may forget it
     if (request.by_cookie && request::current() == nullptr) clear_cookies(answer);
     if (is_void || answer.status == 204) return answer; // no content
-    answer.add("Content-Type", "application/json");
+    const bool is_text = function.media_type.starts_with("text/");
+    answer.add("Content-Type", function.result != Result::file
+                                   ? "application/json"
+                                   : function.media_type + (is_text ? "; charset=utf-8" : ""));
     answer.body = output.json;
     if (output.access_token != nullptr) {
         set_cookies(answer, output.access_token, output.refresh_token == nullptr ? "" : output.refresh_token,

@@ -22,6 +22,7 @@ struct Raw { // what the catalog says, palloc'd
     bool is_set, is_volatile;
     char kind;
     bool is_composite; // the result has columns
+    char *media_type;  // a domain over text with a slash in its name is one
     char **columns;    // of the result, when it has some
     int column_count;
 };
@@ -42,6 +43,12 @@ Raw read_catalog(Oid function) {
         raw.is_volatile = proc->provolatile == PROVOLATILE_VOLATILE;
         raw.kind = proc->prokind;
         ReleaseSysCache(tuple);
+        if (get_typtype(raw.result) == TYPTYPE_DOMAIN && getBaseType(raw.result) == TEXTOID) {
+            const HeapTuple domain = SearchSysCache1(TYPEOID, ObjectIdGetDatum(raw.result));
+            const char *const type_name = NameStr(reinterpret_cast<Form_pg_type>(GETSTRUCT(domain))->typname);
+            if (std::strchr(type_name, '/') != nullptr) raw.media_type = pstrdup(type_name);
+            ReleaseSysCache(domain);
+        }
         Oid type;
         TupleDesc columns;
         const TypeFuncClass result_class = get_func_result_type(function, &type, &columns);
@@ -191,7 +198,10 @@ Function describe(Oid oid) {
         refuse("its result is no data");
     if (raw.result == VOIDOID)
         function.result = Result::nothing;
-    else if (raw.is_set)
+    else if (raw.media_type != nullptr && !raw.is_set) {
+        function.result = Result::file;
+        function.media_type = raw.media_type;
+    } else if (raw.is_set)
         function.result = Result::rows;
     else if (raw.is_composite || function.is_named_column)
         function.result = Result::row;

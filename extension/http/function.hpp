@@ -18,7 +18,8 @@ struct Argument {
     bool has_default;
 };
 
-enum class Result : std::uint8_t { nothing, document, scalar, row, rows };
+/// file: the body as it is, of the media type that the result's domain is named after, such as "text/calendar".
+enum class Result : std::uint8_t { nothing, document, file, scalar, row, rows };
 
 /// One part of the key by which a list goes on: the argument, and the result column that it continues from.
 struct PageKey {
@@ -31,7 +32,8 @@ struct Function {
     std::string name; // quoted and with its schema
     std::vector<Argument> arguments;
     Result result;
-    bool is_named_column; // scalar results whose one column has a name: treated as a row
+    std::string media_type; // of a file
+    bool is_named_column;   // scalar results whose one column has a name: treated as a row
     bool is_volatile;
     /// A set with the arguments max_rows and after (or after_<column>) is handed out in pages. Empty: it is not.
     std::vector<PageKey> page;

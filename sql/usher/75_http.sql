@@ -194,7 +194,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text, text, jsonb) IS
-    'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it changes the route. {order_id} goes to the argument of that name, the rest comes by name from query and JSON body. The gateway''s role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, style (json, oauth), deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
+    'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it changes the route. {order_id} goes to the argument of that name, the rest comes by name from query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, style (json, oauth), deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
 
 CREATE FUNCTION usher.remove_route(method text, path_template text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -222,7 +222,9 @@ DECLARE
     result jsonb := usher._result_schema(function);
     session_columns text[] := '{access_token,refresh_token}';
 BEGIN
-    IF usher._is_paged(function) THEN
+    IF usher._media_type(function) IS NOT NULL THEN
+        result := '{"type": "string"}';
+    ELSIF usher._is_paged(function) THEN
         result := jsonb_set(result, '{properties,next}', '{"type": ["string", "null"], "description": "The cursor of the next page; null on the last"}')
                   || '{"required": ["items", "next"]}';
     ELSIF route.style = 'oauth' THEN -- what does not apply is left out
@@ -236,6 +238,17 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION usher._openapi_result(usher.routes, oid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._openapi_result(usher.routes, oid) IS 'The JSON schema of the body of a successful answer; NULL for none.';
+
+CREATE FUNCTION usher._media_type(function oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.typname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.prorettype
+    WHERE p.oid = function AND NOT p.proretset AND t.typtype = 'd' AND t.typbasetype = 'text'::regtype AND position('/' IN t.typname) > 0;
+END;
+REVOKE ALL ON FUNCTION usher._media_type(oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._media_type(oid) IS
+    'The media type of a function that answers with a file: the name of its result''s domain over text, such as "text/calendar"; NULL for JSON.';
 
 CREATE FUNCTION usher._openapi_responses(route usher.routes, function oid, has_arguments boolean, has_body boolean) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -257,7 +270,7 @@ BEGIN
         || CASE WHEN route.rate_limit IS NOT NULL THEN '{"RateLimit": {"$ref": "#/components/headers/RateLimit"}}'::jsonb ELSE '{}' END;
     responses := jsonb_build_object(status, jsonb_build_object('description', 'Success', 'headers', headers)
         || CASE WHEN result IS NULL OR status = '204' THEN '{}'::jsonb
-                ELSE jsonb_build_object('content', jsonb_build_object('application/json', jsonb_build_object('schema', result)
+                ELSE jsonb_build_object('content', jsonb_build_object(coalesce(usher._media_type(function), 'application/json'), jsonb_build_object('schema', result)
                          || CASE WHEN route.examples ? 'response' THEN jsonb_build_object('example', route.examples -> 'response') ELSE '{}' END)) END);
     IF has_tag AND route.method = 'GET' THEN
         responses := responses || '{"304": {"description": "The kept copy is still good"}}'::jsonb;
