@@ -148,7 +148,11 @@ CREATE FUNCTION @extschema@._booking_ical(booking_id uuid) RETURNS text
     AS 'MODULE_PATHNAME', 'usher_booking_ical';
 COMMENT ON FUNCTION @extschema@._booking_ical(uuid) IS 'The booking as iCalendar, for whoever may see it; NULL when there is none.';
 
-CREATE FUNCTION @extschema@.export_booking_ical(booking_id uuid) RETURNS text
+-- Over HTTP, the name of the domain is the media type of the answer.
+CREATE DOMAIN @extschema@."text/calendar" AS text;
+COMMENT ON DOMAIN @extschema@."text/calendar" IS 'iCalendar (RFC 5545).';
+
+CREATE FUNCTION @extschema@.export_booking_ical(booking_id uuid) RETURNS @extschema@."text/calendar"
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

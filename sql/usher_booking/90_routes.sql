@@ -12,6 +12,7 @@ BEGIN
         ('GET', '/bookings', 'list_bookings(uuid,uuid,uuid,text[],tstzrange,uuid,integer)', 'authenticated', 200, true,
             'Bookings that one may see'),
         ('GET', '/bookings/{booking_id}', 'get_booking(uuid)', 'authenticated', 200, true, 'One booking'),
+        ('GET', '/bookings/{booking_id}.ics', 'export_booking_ical(uuid)', 'authenticated', 200, true, 'One booking as iCalendar'),
         ('GET', '/bookings/{booking_id}/history', 'get_booking_history(uuid,integer,integer)', 'authenticated', 200, true,
             'Every status a booking had'),
         ('POST', '/bookings/{booking_id}/confirm', 'confirm_booking(uuid,text,integer,text)', 'authenticated', 200, false,

@@ -243,6 +243,10 @@ SELECT status, jsonb_array_length(body::jsonb -> 'items') > 0 AS has_items FROM 
 SELECT status, body::jsonb ->> 'code' AS code FROM clinic_test.http('patient', 'POST', format('/appointments/%s/transition', :'session1'), '{"to_status": "arrived"}');
 SELECT status, jsonb_array_length(body::jsonb -> 'items') > 5 AS has_rules FROM clinic_test.http('patient', 'GET', '/slots/explain',
     query => format('location_id=%s&service_id=%s&start_at=2031-01-01T10:00:00Z', :'location', :'visit'));
+SELECT status, content_type, left(body, 15) AS begin, body LIKE '%UID:' || :'second' || '%' AS uid FROM clinic_test.http('other', 'GET', format('/bookings/%s.ics', :'second'));
+SELECT status, content_type FROM clinic_test.http('other', 'GET', format('/bookings/%s.ics', :'first'));
+SELECT status, content_type FROM clinic_test.http('other', 'GET', format('/bookings/%s', :'second'));
+SELECT usher.openapi() #> ARRAY['paths', '/bookings/{booking_id}.ics', 'get', 'responses', '200', 'content'] AS openapi;
 SELECT * FROM wash.self_check() WHERE violations > 0;
 
 DROP OWNED BY regress_clinic_app;
