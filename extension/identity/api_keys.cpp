@@ -21,9 +21,10 @@ constexpr std::size_t max_permissions = 100;
 
 // Read as it is committed, whatever the isolation level: a key that was revoked is of no use in any transaction.
 constinit pg::Statement find_key{
-    "SELECT k.id, k.user_id, k.key_hash, k.permissions::text, pg_catalog.array_to_string(k.permissions, ' '),"
-    " k.expires_at, k.last_used_at, k.revoked_at IS NULL AND u.is_active, pg_catalog.to_jsonb(k.permissions)::text"
+    "SELECT k.id, k.user_id, k.key_hash, pg_catalog.array_to_string(k.permissions, ' '),"
+    " k.expires_at, l.last_used_at, k.revoked_at IS NULL AND u.is_active, pg_catalog.to_jsonb(k.permissions)::text"
     " FROM usher.api_keys k JOIN usher.users u ON u.id OPERATOR(pg_catalog.=) k.user_id"
+    " LEFT JOIN usher.api_key_uses l ON l.api_key_id OPERATOR(pg_catalog.=) k.id"
     " WHERE k.prefix OPERATOR(pg_catalog.=) $1",
     pg::Access::latest};
 constinit pg::Statement find_alive{
@@ -32,14 +33,16 @@ constinit pg::Statement find_alive{
     pg::Access::latest};
 // SKIP LOCKED: another call notes the same minute.
 constinit pg::Statement note_use{
-    "UPDATE usher.api_keys SET last_used_at = pg_catalog.clock_timestamp() WHERE id IN (SELECT k.id FROM usher.api_keys"
-    " k WHERE k.id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE SKIP LOCKED)"};
+    "UPDATE usher.api_key_uses SET last_used_at = pg_catalog.clock_timestamp() WHERE api_key_id IN (SELECT l.api_key_id"
+    " FROM usher.api_key_uses l WHERE l.api_key_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE SKIP LOCKED)"};
 
 constinit pg::Statement count_keys{"SELECT count(*) FROM usher.api_keys WHERE user_id = $1 AND revoked_at IS NULL"
                                    " AND (expires_at IS NULL OR expires_at > clock_timestamp())"};
 constinit pg::Statement add_key{
     "INSERT INTO usher.api_keys (id, user_id, name, prefix, key_hash, permissions, expires_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"};
+
+constinit pg::Statement add_use{"INSERT INTO usher.api_key_uses (api_key_id) VALUES ($1)"};
 
 CheckedApiKey refuse(const char *error) {
     CheckedApiKey refused;
@@ -62,13 +65,13 @@ CheckedApiKey check_api_key(std::string_view text) {
     CheckedApiKey key;
     key.id = row.uuid(0);
     key.user_id = row.uuid(1);
-    key.permissions = row.string(4);
-    key.expires_at = row.optional_time(5).value_or(permission::never);
-    if (!row.boolean(7)) return refuse("token_revoked");
+    key.permissions = row.string(3);
+    key.expires_at = row.optional_time(4).value_or(permission::never);
+    if (!row.boolean(6)) return refuse("token_revoked");
     if (now >= key.expires_at) return refuse("token_expired");
     key.claims = R"({"sub":")" + to_string(key.user_id) + R"(","api_key_id":")" + to_string(key.id) +
-                 R"(","permissions":)" + row.string(8) + '}';
-    if (now - row.optional_time(6).value_or(0) >= minute && may_write()) note_use.run({pg::uuid(key.id)});
+                 R"(","permissions":)" + row.string(7) + '}';
+    if (now - row.optional_time(5).value_or(0) >= minute && may_write()) note_use.run({pg::uuid(key.id)});
     return key;
 }
 
@@ -131,6 +134,7 @@ USHER_FUNCTION(usher_identity_create_api_key) {
     const std::string hash = sha256_bytes(key.text);
     identity::add_key.run({pg::uuid(id), pg::uuid(owner), pg::text(name), pg::text(key.prefix), pg::bytea(hash),
                            pg::text_array(permissions), pg::timestamptz_or_null(expires_at)});
+    identity::add_use.run({pg::uuid(id)});
     identity::record({"api_key.created",
                       json::Object().add("api_key_id", id).add("name", name).add("prefix", key.prefix).text(),
                       "notice"},

@@ -92,18 +92,24 @@ CREATE TABLE usher.api_keys (
     permissions text[] NOT NULL CHECK (cardinality(permissions) BETWEEN 1 AND 100),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz,
-    last_used_at timestamptz,
     revoked_at timestamptz,
     revoked_reason varchar(100),
     CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
-) WITH (fillfactor = 90); -- last_used_at is updated in place
+);
 CREATE INDEX api_keys_user_id_idx ON usher.api_keys (user_id, created_at DESC);
 COMMENT ON TABLE usher.api_keys IS
     'API keys: machines that act for a user, with at most the permissions listed here and never more than the user has.';
 COMMENT ON COLUMN usher.api_keys.prefix IS 'The public part of the key, by which it is found and named.';
-COMMENT ON COLUMN usher.api_keys.last_used_at IS 'To the minute; not written on a standby.';
 SELECT pg_catalog.pg_extension_config_dump('usher.api_keys', '');
--- The same news as for sessions: who acted by the key a moment ago is looked at again. Noting a use disturbs nobody.
+-- The same news as for sessions: who acted by the key a moment ago is looked at again.
 CREATE TRIGGER api_keys_invalidate AFTER UPDATE OF id, user_id, permissions, expires_at, revoked_at OR DELETE OR TRUNCATE ON usher.api_keys
     FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
 ALTER TABLE usher.api_keys ENABLE ALWAYS TRIGGER api_keys_invalidate;
+
+-- A table of its own: whoever uses a key in a long transaction must not keep anybody from revoking it.
+CREATE TABLE usher.api_key_uses (
+    api_key_id uuid NOT NULL PRIMARY KEY REFERENCES usher.api_keys (id) ON DELETE CASCADE,
+    last_used_at timestamptz
+) WITH (fillfactor = 70); -- updated in place
+COMMENT ON TABLE usher.api_key_uses IS 'When each API key was last used, to the minute; uses on a standby or in read-only transactions are not noted.';
+SELECT pg_catalog.pg_extension_config_dump('usher.api_key_uses', '');

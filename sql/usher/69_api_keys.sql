@@ -19,8 +19,8 @@ BEGIN
     RETURN QUERY
     SELECT k.id, k.name::text, k.prefix, k.permissions,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= now() THEN 'expired' ELSE 'active' END,
-           k.created_at, k.expires_at, k.last_used_at, k.revoked_at, k.revoked_reason::text
-    FROM usher.api_keys k WHERE k.user_id = target ORDER BY k.created_at DESC, k.id DESC;
+           k.created_at, k.expires_at, l.last_used_at, k.revoked_at, k.revoked_reason::text
+    FROM usher.api_keys k LEFT JOIN usher.api_key_uses l ON l.api_key_id = k.id WHERE k.user_id = target ORDER BY k.created_at DESC, k.id DESC;
 END $$;
 REVOKE ALL ON FUNCTION usher.list_api_keys(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_api_keys(uuid) IS 'API keys of the current user, or of one that he may manage, newest first; never the keys themselves.';

@@ -119,15 +119,15 @@ SELECT method, status, body::jsonb ->> 'code' AS code FROM (VALUES ('GET'), ('PO
     LATERAL usher.http_request(method, '/regress/scan', '', jsonb_build_object('authorization', 'Bearer ' || :'key1'), '', NULL) r WHERE status <> 200;
 
 -- Used: once a minute at most, and not where nothing can be written.
-SELECT last_used_at > now() - interval '1 minute' AS used FROM usher.api_keys WHERE id = :'k1';
-UPDATE usher.api_keys SET last_used_at = now() - interval '59 seconds' WHERE id = :'k1';
+SELECT last_used_at > now() - interval '1 minute' AS used FROM usher.api_key_uses WHERE api_key_id = :'k1';
+UPDATE usher.api_key_uses SET last_used_at = now() - interval '59 seconds' WHERE api_key_id = :'k1';
 SELECT usher.authenticate(:'key1') = :'ann' AS is_ann;
-SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_keys WHERE id = :'k1';
-UPDATE usher.api_keys SET last_used_at = now() - interval '61 seconds' WHERE id = :'k1';
+SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_key_uses WHERE api_key_id = :'k1';
+UPDATE usher.api_key_uses SET last_used_at = now() - interval '61 seconds' WHERE api_key_id = :'k1';
 BEGIN READ ONLY; SELECT usher.authenticate(:'key1') = :'ann' AS is_ann; COMMIT;
-SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_keys WHERE id = :'k1';
+SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_key_uses WHERE api_key_id = :'k1';
 SELECT usher.authenticate(:'key1') = :'ann' AS is_ann;
-SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_keys WHERE id = :'k1';
+SELECT last_used_at > now() - interval '50 seconds' AS noted FROM usher.api_key_uses WHERE api_key_id = :'k1';
 
 -- What is no key.
 \set VERBOSITY default

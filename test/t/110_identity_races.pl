@@ -5,6 +5,7 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherParallel qw(tally);
 
 my $clients = 50;
 my $node = PostgreSQL::Test::Cluster->new('identity_races');
@@ -17,29 +18,7 @@ usher.flush_interval = 200ms
 usher.hash_wait = 60s
 CONF
 
-# Runs the same statements in that many sessions at once: each waits at a lock that this one holds until all are there.
-sub parallel
-{
-	my ($count, $sql) = @_;
-	my $gate = $node->background_psql('postgres');
-	$gate->query_safe('SELECT pg_advisory_lock(4711)');
-	my @runs;
-	for my $i (1 .. $count)
-	{
-		my $run = { out => '', err => '' };
-		(my $mine = $sql) =~ s/:client/$i/g;
-		my $wait = 'DO $$ BEGIN PERFORM pg_advisory_lock_shared(4711); PERFORM pg_advisory_unlock_shared(4711); END $$';
-		$run->{handle} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $wait, map { ('-c', $_) } split /;\s*/, $mine ],
-			'<', \undef, '>', \$run->{out}, '2>', \$run->{err});
-		push @runs, $run;
-	}
-	$node->poll_query_until('postgres', "SELECT count(*) = $count FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4711")
-	  or die 'clients did not arrive';
-	$gate->query_safe('SELECT pg_advisory_unlock(4711)');
-	$_->{handle}->finish for @runs;
-	$gate->quit;
-	return map { chomp(my $line = $_->{out} . $_->{err}); $line } @runs;
-}
+sub parallel { return UsherParallel::parallel($node, @_) }
 
 sub one { return $node->safe_psql('postgres', $_[0]) }
 
@@ -50,8 +29,6 @@ sub register
 	one("UPDATE usher.users SET status = 'active', email_verified_at = now() WHERE id = '$id'");
 	return $id;
 }
-
-sub tally { my %count; $count{$_}++ for @_; return join ', ', map { "$_: $count{$_}" } sort keys %count }
 
 sub evaluated { return one("SELECT count(*) FROM usher.login_attempts WHERE user_id = '$_[0]' AND failure_reason = 'wrong_password'") }
 
