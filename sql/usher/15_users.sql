@@ -124,6 +124,9 @@ CREATE TABLE usher.identities (
     provider_user_id varchar(255) NOT NULL CHECK (provider_user_id <> ''),
     provider_email varchar(254),
     user_info jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(user_info) = 'object'),
+    access_token text,
+    refresh_token text,
+    token_expires_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     last_used_at timestamptz,
@@ -131,7 +134,8 @@ CREATE TABLE usher.identities (
     UNIQUE (user_id, provider)
 );
 COMMENT ON TABLE usher.identities IS
-    'Accounts at outside providers: one per user and provider, and each belongs to one user. Tokens of the provider are not kept.';
+    'Accounts at outside providers: one per user and provider, and each belongs to one user.';
+COMMENT ON COLUMN usher.identities.access_token IS 'The provider''s token for this account, sealed under the master key when there is one; set_provider_tokens() writes it.';
 SELECT pg_catalog.pg_extension_config_dump('usher.identities', '');
 
 CREATE TABLE usher.consents (

@@ -118,6 +118,23 @@ END $$;
 REVOKE ALL ON FUNCTION usher._end_one_time_codes(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._end_one_time_codes(uuid, text) IS 'Ends the open one-time codes of a user and cuts them out of their events.';
 
+-- Tokens of outside providers (R0-26, R1-20) ----------------------------------------------------------------------------------
+
+CREATE FUNCTION usher.set_provider_tokens(user_id uuid, provider text, access_token text, refresh_token text DEFAULT NULL, expires_at timestamptz DEFAULT NULL)
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_identity_set_provider_tokens';
+REVOKE ALL ON FUNCTION usher.set_provider_tokens(uuid, text, text, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher.set_provider_tokens(uuid, text, text, text, timestamptz) IS
+    'Keeps the tokens that an outside provider gave for a linked account of a user (user:manage), sealed under the master key when there is one. NULL forgets one. US005 when the user has no account there.';
+
+CREATE FUNCTION usher.get_provider_tokens(user_id uuid, provider text, OUT access_token text, OUT refresh_token text, OUT expires_at timestamptz)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_identity_get_provider_tokens';
+REVOKE ALL ON FUNCTION usher.get_provider_tokens(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.get_provider_tokens(uuid, text) IS
+    'The tokens that set_provider_tokens() keeps, for whoever calls the provider on behalf of the user (user:manage). US005 when the user has no account there.';
+
 -- A change of roles is a change of privileges: refresh tokens of before are not the parent of the next one.
 CREATE FUNCTION usher._follow_user_roles() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

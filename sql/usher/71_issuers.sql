@@ -137,7 +137,9 @@ CREATE FUNCTION usher._sealed_columns() RETURNS TABLE (table_name text, key_colu
 BEGIN ATOMIC
     VALUES ('signing_keys', 'kid', 'private_key', 'signing_key:'),
            ('second_factors', 'id', 'secret', 'totp:'),
-           ('server_secrets', 'name', 'secret', 'server_secret:');
+           ('server_secrets', 'name', 'secret', 'server_secret:'),
+           ('identities', 'id', 'access_token', 'identity_access:'),
+           ('identities', 'id', 'refresh_token', 'identity_refresh:');
 END;
 REVOKE ALL ON FUNCTION usher._sealed_columns() FROM PUBLIC;
 COMMENT ON FUNCTION usher._sealed_columns() IS 'The columns whose secrets are sealed under the master key.';
@@ -151,7 +153,7 @@ BEGIN
     PERFORM usher.require_permission('key:manage');
     FOR sealed IN SELECT * FROM usher._sealed_columns() LOOP
         EXECUTE format('WITH again AS MATERIALIZED (
-                            SELECT s.%2$I AS key, usher._rewrap(s.%3$I, %4$L || s.%2$I) AS stored FROM usher.%1$I s FOR UPDATE)
+                            SELECT s.%2$I AS key, usher._rewrap(s.%3$I, %4$L || s.%2$I) AS stored FROM usher.%1$I s WHERE s.%3$I IS NOT NULL FOR UPDATE)
                         UPDATE usher.%1$I s SET %3$I = again.stored FROM again WHERE s.%2$I = again.key AND again.stored IS NOT NULL',
                        sealed.table_name, sealed.key_column, sealed.secret_column, sealed.context);
         GET DIAGNOSTICS wrapped = ROW_COUNT;
@@ -174,7 +176,7 @@ DECLARE
     found boolean;
 BEGIN
     FOR sealed IN SELECT * FROM usher._sealed_columns() LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM usher.%I s WHERE usher._needs_wrapping(s.%I))', sealed.table_name, sealed.secret_column) INTO found;
+        EXECUTE format('SELECT EXISTS (SELECT FROM usher.%1$I s WHERE s.%2$I IS NOT NULL AND usher._needs_wrapping(s.%2$I))', sealed.table_name, sealed.secret_column) INTO found;
         IF found THEN
             RETURN true;
         END IF;

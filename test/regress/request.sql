@@ -118,6 +118,93 @@ UPDATE usher.users SET status = 'active';
 -- and a token for somebody else is not to be had
 SELECT usher.issue_token(:'bob');
 
+-- More that an application role could try: each in a transaction of its own, as nobody.
+CREATE FUNCTION regress_request.as_definer(statement text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = usher, pg_temp AS $$
+DECLARE answer text;
+BEGIN
+    EXECUTE statement INTO answer;
+    RETURN coalesce(answer, 'nobody');
+END $$;
+SELECT regress_request.as_definer('SELECT usher.current_user_id()::text');
+SELECT regress_request.as_definer('SELECT set_config(''usher.identity'', ''x'', false)');
+SET usher.identity = 'x';
+SET LOCAL usher.current_user_id = 'x';
+ALTER ROLE regress_request_app SET usher.current_user_id = 'x';
+ALTER DATABASE postgres SET usher.current_user_id = 'x';
+SET request.jwt.claims = '{"sub": "00000000-0000-0000-0000-000000000000"}'; -- what other systems believe
+SELECT regress_request.who(), usher.current_claims();
+RESET request.jwt.claims;
+SET SESSION AUTHORIZATION regress_request_app;
+SELECT regress_request.who();
+RESET SESSION AUTHORIZATION;
+SET ROLE regress_request_app;
+SELECT usher.set_request_context('127.0.0.1', :'ann', :'ann');
+SELECT regress_request.who();
+DO $$ BEGIN PERFORM usher.authenticate('x.y.z'); EXCEPTION WHEN OTHERS THEN RAISE WARNING 'in DO: %', regress_request.who(); END $$;
+-- an exception block is a subtransaction: what was authenticated in it goes with it
+CREATE FUNCTION regress_request.fail_after(token text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN
+        PERFORM usher.authenticate(token);
+        RAISE EXCEPTION 'take it back';
+    EXCEPTION WHEN raise_exception THEN
+        RETURN regress_request.who();
+    END;
+END $$;
+SELECT regress_request.fail_after(:'ann_token');
+-- a procedure that commits: the identity ends with each transaction
+CREATE PROCEDURE regress_request.commit_after(token text) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM usher.authenticate(token);
+    RAISE WARNING 'before COMMIT: %', regress_request.who();
+    COMMIT;
+    RAISE WARNING 'after COMMIT: %', regress_request.who();
+    PERFORM usher.authenticate(token);
+    COMMIT AND CHAIN;
+    RAISE WARNING 'after COMMIT AND CHAIN: %', regress_request.who();
+    PERFORM usher.authenticate(token);
+    ROLLBACK;
+    RAISE WARNING 'after ROLLBACK: %', regress_request.who();
+END $$;
+CALL regress_request.commit_after(:'ann_token');
+BEGIN;
+SELECT usher.authenticate(:'ann_token') IS NOT NULL;
+COMMIT AND CHAIN;
+SELECT regress_request.who();
+ROLLBACK AND CHAIN;
+SELECT regress_request.who();
+ROLLBACK;
+-- DISCARD and RESET inside a transaction neither keep nor make an identity; nor does changing the role
+BEGIN;
+SELECT usher.authenticate(:'ann_token') IS NOT NULL;
+DISCARD PLANS; DISCARD TEMP; DEALLOCATE ALL; RESET ALL;
+SELECT regress_request.who();
+COMMIT;
+-- deferred work runs as who made it, if it runs in the transaction at all
+CREATE TABLE regress_request.seen (who text);
+CREATE FUNCTION regress_request.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO regress_request.seen VALUES (regress_request.who()); RETURN NULL; END $$;
+CREATE TABLE regress_request.work (n integer);
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON regress_request.work DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_request.note();
+BEGIN;
+SELECT usher.authenticate(:'ann_token') IS NOT NULL;
+INSERT INTO regress_request.work VALUES (1);
+COMMIT;
+INSERT INTO regress_request.work VALUES (2);
+SELECT * FROM regress_request.seen;
+-- generated columns, defaults and indexes keep values, not identities
+CREATE TABLE regress_request.mine (owner uuid DEFAULT usher.current_user_id());
+INSERT INTO regress_request.mine DEFAULT VALUES RETURNING owner;
+CREATE TABLE regress_request.indexed (n integer, CHECK (usher.current_user_id() IS NULL));
+CREATE INDEX ON regress_request.indexed ((usher.current_user_id()));
+-- what the identity is made of is not to be had
+SELECT usher._require_person();
+SELECT usher._is_restoring();
+SELECT * FROM usher.api_keys;
+SELECT * FROM usher.login_challenges;
+INSERT INTO usher.sessions_inval DEFAULT VALUES;
+COPY usher.sessions TO STDOUT;
+SELECT setting FROM pg_settings WHERE name LIKE 'usher.%key%' AND setting <> '';
+
 -- A prepared transaction is nobody's.
 BEGIN;
 SELECT usher.authenticate(:'ann_token') IS NOT NULL;

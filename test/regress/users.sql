@@ -109,6 +109,14 @@ SELECT error FROM usher.link_identity(:'bob', 'google', '1');
 SELECT error FROM usher.link_identity(:'ann', 'google', '2');
 SELECT usher.link_identity(:'ann', '', '2');
 SELECT provider, provider_user_id, provider_email FROM usher.list_identities(:'ann');
+-- the provider's tokens, for whoever calls it; never in a list or an export
+SELECT usher.set_provider_tokens(:'ann', 'google', 'ya29.access', '1//refresh', '2030-01-01 00:00 UTC');
+SELECT access_token, refresh_token, expires_at AT TIME ZONE 'UTC' AS expires_at FROM usher.get_provider_tokens(:'ann', 'google');
+SELECT count(*) AS plain FROM usher.identities i WHERE i::text ~ '(ya29|1//)';
+SELECT usher.export_user(:'ann')::text ~ '(access_token|refresh_token)' AS exported;
+SELECT usher.set_provider_tokens(:'ann', 'google', NULL);
+SELECT access_token, refresh_token, expires_at FROM usher.get_provider_tokens(:'ann', 'google');
+SELECT usher.set_provider_tokens(:'ann', 'elsewhere', 'x');
 SELECT usher.unlink_identity(:'ann', 'google'), usher.unlink_identity(:'ann', 'google');
 SELECT name, status, tier FROM usher.list_users(only_tier => 'GOLD');
 SELECT * FROM usher.list_users(max_rows => 0);
