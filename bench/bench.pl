@@ -14,6 +14,7 @@
 #   measure   SQL that is measured, unless the variant has its own
 #   variants  list of { name, reset, measure, ours }: the first is the base, the one without the feature
 #   targets   list of { variant, against, at_most }: added time of one in terms of another's
+#   notes     sub ($run_sql, $backend) that measures something more and returns lines for the page
 use strict;
 use warnings;
 use File::Basename;
@@ -100,6 +101,7 @@ sub run_case {
             push @{ $ns{ $variant->{name} } }, ($after - $before) / $case->{rows} if $round;
         }
     }
+    my @notes = $case->{notes} ? $case->{notes}->(\&run_sql, $backend) : ();
     run_sql($case->{teardown}) if $case->{teardown};
     close $to;
     close $from;
@@ -128,7 +130,7 @@ sub run_case {
         push @lines, sprintf('Target: time added by "%s" at most %.2f of that of "%s": %.2f, %s.', $target->{variant},
             $target->{at_most}, $target->{against}, $share, $share <= $target->{at_most} ? 'met' : '**missed**'), '';
     }
-    return @lines;
+    return (@lines, @notes);
 }
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -72,6 +72,12 @@ for my $node ($primary, $standby)
 	$_->quit for values %{ $busy{ $node->name } };
 }
 
+# The examples of docs/identity.md run as they stand there.
+my @examples = PostgreSQL::Test::Utils::slurp_file("$ENV{USHER_SOURCE}/docs/identity.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/gs;
+is(scalar(@examples), 2, 'docs/identity.md has examples');
+my @said = map { $primary->safe_psql('postgres', $_) } @examples;
+is($said[-1], 't|t', 'the example of API keys says what it should');
+
 $standby->stop;
 $primary->stop;
 done_testing();
