@@ -13,6 +13,7 @@
 #   reset     SQL before each run, not measured
 #   measure   SQL that is measured, unless the variant has its own
 #   variants  list of { name, reset, measure, ours }: the first is the base, the one without the feature
+#   report    instead of all others: code that measures by itself and returns the lines of its part of the page
 #   targets   list of { variant, against, at_most }: added time of one in terms of another's
 #   notes     sub ($run_sql, $backend) that measures something more and returns lines for the page
 use strict;
@@ -84,6 +85,7 @@ sub run_case {
     my $file = "$here/cases/$name.pl";
     -f $file or die "there is no case $name; see bench/cases/\n";
     my $case = do $file or die "$file: " . ($@ || $!);
+    return ("## $name: $case->{title}", '', $case->{report}->(), '') if $case->{report};
     my @variants = @{ $case->{variants} };
     my $rounds = $ENV{BENCH_ROUNDS} || $case->{rounds} || 20;
 

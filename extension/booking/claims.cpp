@@ -36,16 +36,19 @@ constinit Statement insert_claims{
     "INSERT INTO @.booking_claims (booking_id, holder_id, resource_kind, resource_id, during)"
     " SELECT n.booking_id, n.holder_id, n.kind, n.id, pg_catalog.tstzrange(n.from_at, n.until_at) FROM " WANTED_CLAIMS
     " ON CONFLICT DO NOTHING"};
-#define RIVAL_CLAIMS                                                                                                   \
-    "@.booking_claims AS c JOIN " WANTED_CLAIMS " ON c.resource_kind = n.kind AND c.resource_id = n.id AND c.live"     \
+// Kind by kind: each has an index of its own.
+#define RIVALS_OF(kind)                                                                                                \
+    "SELECT c.booking_id, c.resource_kind, c.resource_id FROM " WANTED_CLAIMS " JOIN @.booking_claims AS c"             \
+    " ON n.kind = '" kind "' AND c.resource_kind = '" kind "' AND c.live AND c.resource_id = n.id"                      \
     " AND c.during OPERATOR(pg_catalog.&&) pg_catalog.tstzrange(n.from_at, n.until_at) AND c.holder_id <> n.holder_id"
+#define RIVAL_CLAIMS "(" RIVALS_OF("staff") " UNION ALL " RIVALS_OF("customer") ") AS c"
 // A constraint cannot look at the clock, so holds that ran out and stand in the way are cancelled here, under the
 // guard. SKIP LOCKED: whoever is working on one of them decides; waiting for them while holding guards could deadlock.
 constinit Statement expire_rivals{
     "UPDATE @.bookings AS b SET status = 'cancelled', cancellation_reason = 'hold_expired' WHERE b.id IN ("
     "SELECT old.id FROM @.bookings AS old WHERE old.id IN (SELECT c.booking_id FROM " RIVAL_CLAIMS ")"
     " AND old.status = 'pending' AND old.hold_expires_at <= $7 FOR UPDATE SKIP LOCKED)"};
-constinit Statement find_rival{"SELECT c.resource_kind, c.resource_id, n.from_at, n.until_at FROM " RIVAL_CLAIMS
+constinit Statement find_rival{"SELECT c.resource_kind, c.resource_id FROM " RIVAL_CLAIMS
                                " ORDER BY c.resource_kind DESC LIMIT 1"};
 
 struct Guard {

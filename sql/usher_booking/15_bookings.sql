@@ -143,8 +143,11 @@ CREATE TABLE @extschema@.booking_claims (
     -- An exclusion constraint accepts a null or empty range without a word, so these say it.
     CONSTRAINT booking_claims_during_check CHECK (NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)
         AND isfinite(lower(during)) AND isfinite(upper(during))),
-    CONSTRAINT booking_claims_no_overlap EXCLUDE USING gist
-        (resource_kind WITH =, resource_id WITH =, during WITH &&) WHERE (live)
+    -- One for each kind: the kind is no part of the key then, which halves what an insert costs.
+    CONSTRAINT booking_claims_staff_no_overlap EXCLUDE USING gist
+        (resource_id WITH =, during WITH &&) WHERE (live AND resource_kind = 'staff'),
+    CONSTRAINT booking_claims_customer_no_overlap EXCLUDE USING gist
+        (resource_id WITH =, during WITH &&) WHERE (live AND resource_kind = 'customer')
 );
 COMMENT ON TABLE @extschema@.booking_claims IS
     'Whose time a booking takes, buffers included. Two live claims on one person cannot overlap, whatever client wrote them.';

@@ -133,9 +133,7 @@ CREATE FUNCTION @extschema@._guard_paid(old jsonb, new jsonb) RETURNS text
 AS $$
 BEGIN
     IF NOT @extschema@._payment_handler_runs() OR new ->> 'paid_at' IS NULL THEN
-        RETURN 'not_paid';
-    ELSIF @extschema@._hold_is_over(old) THEN
-        RETURN 'hold_expired';
+        RETURN 'not_paid'; -- the handler has looked at the hold, once: asked again, it might have run out meanwhile
     ELSIF @extschema@._lacks_staff(new) THEN
         RETURN 'needs_staff';
     END IF;

@@ -130,9 +130,15 @@ CREATE FUNCTION @extschema@._is_claimed(kind text, id uuid, during tstzrange) RE
 AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN EXISTS (SELECT FROM @extschema@.booking_claims AS c JOIN @extschema@.bookings AS b ON b.id = c.booking_id
-        WHERE c.resource_kind = _is_claimed.kind AND c.resource_id = _is_claimed.id AND c.live AND c.during && _is_claimed.during
-            AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > clock_timestamp()));
+    RETURN EXISTS (SELECT FROM (
+            SELECT c.booking_id FROM @extschema@.booking_claims AS c -- each kind has an index of its own
+                WHERE kind = 'staff' AND c.resource_kind = 'staff' AND c.live AND c.resource_id = _is_claimed.id AND c.during && _is_claimed.during
+            UNION ALL
+            SELECT c.booking_id FROM @extschema@.booking_claims AS c
+                WHERE kind = 'customer' AND c.resource_kind = 'customer' AND c.live AND c.resource_id = _is_claimed.id
+                    AND c.during && _is_claimed.during) AS c
+        JOIN @extschema@.bookings AS b ON b.id = c.booking_id
+        WHERE b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > clock_timestamp());
 END
 $$;
 COMMENT ON FUNCTION @extschema@._is_claimed(text, uuid, tstzrange) IS 'Whether somebody''s time is taken then; holds that ran out do not count.';
