@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <deque>
+#include <list>
 
 #include "core/utf8.hpp"
 
@@ -281,8 +281,12 @@ private:
         struct Key {
             std::string_view text;
             std::uint32_t node;
+            bool operator==(const Key &other) const noexcept { // mostly told by size and first character
+                return text.size() == other.text.size() &&
+                       (text.empty() || (text.front() == other.text.front() && text == other.text));
+            }
         };
-        std::deque<std::string> unescaped; // keys with escapes; a deque because views into it must stay
+        std::list<std::string> unescaped; // keys with escapes; views into it must stay
         const auto key_at = [&](std::uint32_t node) {
             const std::string_view inside = text_.substr(nodes_[node].offset + 1, nodes_[node].length - 2);
             if (!nodes_[node].escaped) return inside;
@@ -301,7 +305,7 @@ private:
                 continue;
             }
             for (std::uint32_t i = 0; i < seen; ++i)
-                if (small[i].text == key.text) return fail("duplicate key", nodes_[node].offset);
+                if (small[i] == key) return fail("duplicate key", nodes_[node].offset);
             small[seen++] = key;
         }
         std::stable_sort(large.begin(), large.end(), [](const Key &a, const Key &b) { return a.text < b.text; });
@@ -338,30 +342,15 @@ bool Document::parse(std::string_view text, const Limits &limits) {
 
 // --- Access -------------------------------------------------------------------------------------------------
 
-Kind Value::kind() const noexcept { return document_->nodes_[node_].kind; }
-
-std::string_view Value::raw() const noexcept {
-    const auto &node = document_->nodes_[node_];
-    return document_->text_.substr(node.offset, node.length);
+std::string Value::unescaped() const {
+    const std::string_view text = raw();
+    return unescape(text.substr(1, text.size() - 2));
 }
 
 std::string Value::as_string() const {
     if (!is_string()) return {};
     const std::string_view inside = raw().substr(1, raw().size() - 2);
     return document_->nodes_[node_].escaped ? unescape(inside) : std::string(inside);
-}
-
-std::string_view Value::view(std::string &buffer) const {
-    if (!is_string()) return {};
-    const std::string_view inside = raw().substr(1, raw().size() - 2);
-    if (!document_->nodes_[node_].escaped) return inside;
-    return buffer = unescape(inside);
-}
-
-bool Value::equals(std::string_view text) const {
-    if (!is_string()) return false;
-    if (document_->nodes_[node_].escaped) return as_string() == text;
-    return raw().substr(1, raw().size() - 2) == text;
 }
 
 std::optional<double> Value::as_double() const {
@@ -391,35 +380,7 @@ std::optional<bool> Value::as_bool() const {
     return raw() == "true";
 }
 
-std::size_t Value::size() const noexcept { return document_->nodes_[node_].count; }
-
-std::optional<Value> Value::find(std::string_view key) const {
-    if (!is_object()) return std::nullopt;
-    const auto &nodes = document_->nodes_;
-    for (std::uint32_t node = node_ + 1; node < nodes[node_].end; node = nodes[node + 1].end)
-        if (Value(document_, node).equals(key)) return Value(document_, node + 1);
-    return std::nullopt;
-}
-
-Range Value::members() const noexcept {
-    const auto count = static_cast<std::uint32_t>(size());
-    const bool keyed = is_object();
-    return {Iterator(document_, node_ + 1, count, keyed), Iterator(document_, 0, 0, keyed)};
-}
-
-Member Iterator::operator*() const noexcept {
-    if (keyed_) return {Value(document_, node_ + 1), Value(document_, node_)};
-    return {Value(document_, node_), std::nullopt};
-}
-
-Iterator &Iterator::operator++() noexcept {
-    node_ = document_->nodes_[keyed_ ? node_ + 1 : node_].end;
-    --left_;
-    return *this;
-}
-
 std::string Member::key() const { return key_value_ ? key_value_->as_string() : std::string(); }
-bool Member::has_key(std::string_view key) const { return key_value_ && key_value_->equals(key); }
 
 // --- Writing ------------------------------------------------------------------------------------------------
 

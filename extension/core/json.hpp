@@ -71,6 +71,7 @@ private:
     friend class Document;
     friend class Iterator;
     Value(const Document *document, std::uint32_t node) noexcept : document_(document), node_(node) {}
+    std::string unescaped() const; // of a string
     const Document *document_;
     std::uint32_t node_;
 };
@@ -148,6 +149,57 @@ private:
     std::vector<Node> nodes_;
     std::string error_;
 };
+
+// Small and called for every member of every token: here, so that the compiler can put them where they are called.
+
+inline Kind Value::kind() const noexcept { return document_->nodes_[node_].kind; }
+
+inline std::string_view Value::raw() const noexcept {
+    const auto &node = document_->nodes_[node_];
+    return {document_->text_.data() + node.offset, node.length};
+}
+
+inline std::size_t Value::size() const noexcept { return document_->nodes_[node_].count; }
+
+inline std::string_view Value::view(std::string &buffer) const {
+    if (!is_string()) return {};
+    const std::string_view inside = raw().substr(1, raw().size() - 2);
+    if (!document_->nodes_[node_].escaped) return inside;
+    return buffer = unescaped();
+}
+
+inline bool Value::equals(std::string_view text) const {
+    if (!is_string()) return false;
+    if (document_->nodes_[node_].escaped) return as_string() == text;
+    return raw().substr(1, raw().size() - 2) == text;
+}
+
+inline std::optional<Value> Value::find(std::string_view key) const {
+    if (!is_object()) return std::nullopt;
+    const auto &nodes = document_->nodes_;
+    for (std::uint32_t node = node_ + 1; node < nodes[node_].end; node = nodes[node + 1].end)
+        if (Value(document_, node).equals(key)) return Value(document_, node + 1);
+    return std::nullopt;
+}
+
+inline Range Value::members() const noexcept {
+    const auto count = static_cast<std::uint32_t>(size());
+    const bool keyed = is_object();
+    return {Iterator(document_, node_ + 1, count, keyed), Iterator(document_, 0, 0, keyed)};
+}
+
+inline Member Iterator::operator*() const noexcept {
+    if (keyed_) return {Value(document_, node_ + 1), Value(document_, node_)};
+    return {Value(document_, node_), std::nullopt};
+}
+
+inline Iterator &Iterator::operator++() noexcept {
+    node_ = document_->nodes_[keyed_ ? node_ + 1 : node_].end;
+    --left_;
+    return *this;
+}
+
+inline bool Member::has_key(std::string_view key) const { return key_value_ && key_value_->equals(key); }
 
 /// Appends `text` as a JSON string with quotes; the text must be valid UTF-8.
 void append_string(std::string &out, std::string_view text);

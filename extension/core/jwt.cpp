@@ -1,6 +1,7 @@
 #include "core/jwt.hpp"
 
 #include <cmath>
+#include <cstring>
 
 #include "core/encoding.hpp"
 #include "core/error.hpp"
@@ -90,13 +91,15 @@ std::string_view describe(JwtError error) noexcept {
 // --- Parsing ------------------------------------------------------------------------------------------------
 
 JwtError JwtToken::parse_into(std::string_view text) {
-    algorithm_.clear();
-    kid_.clear();
-    type_.clear();
+    registered_ = {};
     expires_us_.reset();
     not_before_us_.reset();
     error_ = read(text);
-    if (error_ != JwtError::none) payload_.clear();
+    if (error_ != JwtError::none) {
+        payload_.clear();
+        claims_.parse("null"); // nothing refers to what is gone
+        registered_ = {};
+    }
     return error_;
 }
 
@@ -108,17 +111,25 @@ JwtError JwtToken::read(std::string_view text) {
     if (second == std::string_view::npos || text.find('.', second + 1) != std::string_view::npos)
         return JwtError::malformed;
     signed_part_ = text.substr(0, second);
-    if (!base64url_decode(text.substr(0, first), header_) ||
-        !base64url_decode(text.substr(first + 1, second - first - 1), payload_) ||
+    if (!base64url_decode(text.substr(first + 1, second - first - 1), payload_) ||
         !base64url_decode(text.substr(second + 1), signature_))
         return JwtError::malformed;
     // An unsecured token (RFC 7515 A.5) has no signature at all.
     if (signature_.empty()) return JwtError::malformed;
-    if (const JwtError error = read_header(); error != JwtError::none) return error;
+    // Tokens that one key has signed mostly have one header: it need not be read again.
+    if (const std::string_view header = text.substr(0, first); header.empty() || header != header_text_) {
+        header_text_.clear();
+        if (!base64url_decode(header, header_)) return JwtError::malformed;
+        if (const JwtError error = read_header(); error != JwtError::none) return error;
+        header_text_ = header;
+    }
     return read_claims();
 }
 
 JwtError JwtToken::read_header() {
+    algorithm_.clear();
+    kid_.clear();
+    type_.clear();
     if (!header_json_.parse(header_, token_limits) || !header_json_.root().is_object()) return JwtError::malformed;
     bool has_algorithm = false;
     std::string buffer;
@@ -149,19 +160,24 @@ JwtError JwtToken::read_claims() {
         const std::string_view name = member.key_view(buffer);
         if (name.size() != 3) continue; // all registered claims have three letters
         const json::Value value = member.value;
-        if (name == "exp") {
+        const auto is = [&](const char(&claim)[4]) { return std::memcmp(name.data(), claim, 3) == 0; };
+        if (is("exp")) {
             if (!(expires_us_ = numeric_date_us(value))) return JwtError::invalid_claims;
-        } else if (name == "nbf") {
+        } else if (is("nbf")) {
             if (!(not_before_us_ = numeric_date_us(value))) return JwtError::invalid_claims;
-        } else if (name == "iat") {
+        } else if (is("iat")) {
             if (!numeric_date_us(value)) return JwtError::invalid_claims;
-        } else if (name == "iss" || name == "sub" || name == "jti") {
+        } else if (is("iss") || is("sub") || is("jti")) {
             if (!value.is_string()) return JwtError::invalid_claims;
-        } else if (name == "aud") {
+            (is("iss") ? registered_.iss : is("sub") ? registered_.sub : registered_.jti) = value;
+        } else if (is("sid")) {
+            registered_.sid = value;
+        } else if (is("aud")) {
             if (!value.is_string() && !value.is_array()) return JwtError::invalid_claims;
             if (value.is_array())
                 for (const json::Member element : value.members())
                     if (!element.value.is_string()) return JwtError::invalid_claims;
+            registered_.aud = value;
         }
     }
     return JwtError::none;
@@ -190,17 +206,14 @@ JwtError JwtToken::check_claims(const JwtRules &rules) const {
     if (const JwtError error = check_times(expires_us_, not_before_us_, rules.now_us, rules.leeway_s);
         error != JwtError::none)
         return error;
-    const json::Value claims = claims_.root();
-    if (!rules.issuer.empty()) {
-        const auto issuer = claims.find("iss");
-        if (!issuer || !issuer->equals(rules.issuer)) return JwtError::wrong_issuer;
-    }
+    if (!rules.issuer.empty() && (!registered_.iss || !registered_.iss->equals(rules.issuer)))
+        return JwtError::wrong_issuer;
     if (!rules.audience.empty() && !has_audience(rules.audience)) return JwtError::wrong_audience;
     return JwtError::none;
 }
 
 bool JwtToken::has_audience(std::string_view audience) const {
-    const auto meant = claims_.root().find("aud");
+    const auto &meant = registered_.aud;
     if (!meant) return false;
     if (meant->is_array())
         for (const json::Member element : meant->members())

@@ -124,6 +124,12 @@ public:
     const std::string &payload() const noexcept { return payload_; }
     json::Value claims() const noexcept { return claims_.root(); }
 
+    /// Claims that every reader asks for, found while the token was read; nothing when the token has none of the name.
+    struct Registered {
+        std::optional<json::Value> iss, aud, sub, jti, sid;
+    };
+    const Registered &registered() const noexcept { return registered_; }
+
     /// Compares typ without case and without "application/"; not trustworthy before verify().
     bool type_matches(std::string_view wanted) const noexcept;
 
@@ -141,7 +147,9 @@ private:
     JwtError check_claims(const JwtRules &rules) const;
 
     std::string_view signed_part_;
+    std::string header_text_; // base64url of the header that algorithm_, kid_ and type_ are of; empty: of none
     std::string header_, payload_, signature_;
+    Registered registered_;
     std::string algorithm_, kid_, type_;
     json::Document header_json_, claims_;
     std::optional<std::int64_t> expires_us_, not_before_us_;

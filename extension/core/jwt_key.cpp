@@ -14,6 +14,7 @@
 #include "core/digest.hpp"
 #include "core/encoding.hpp"
 #include "core/error.hpp"
+#include "core/hmac.hpp"
 #include "core/jwt.hpp"
 #include "core/random.hpp"
 
@@ -149,9 +150,10 @@ void check_key(JwtAlgorithm algorithm, EVP_PKEY *key, bool is_private_key) {
 struct JwtKey::Impl {
     JwtAlgorithm algorithm;
     bool can_sign;
-    KeyPtr key;         // asymmetric
-    std::string secret; // HMAC
-    MacContextPtr mac;  // keyed once: setting the key costs more than a short message
+    KeyPtr key;                       // asymmetric
+    std::string secret;               // HMAC
+    MacContextPtr mac;                // keyed once: setting the key costs more than a short message
+    std::optional<HmacSha256> sha256; // instead of mac for HS256
 
     Impl(JwtAlgorithm algorithm_, bool can_sign_) : algorithm(algorithm_), can_sign(can_sign_) {}
     Impl(const Impl &) = delete;
@@ -160,6 +162,10 @@ struct JwtKey::Impl {
 
     /// HMAC of the message with the kept context; returns its size.
     std::size_t compute_mac(std::string_view message, unsigned char (&out)[EVP_MAX_MD_SIZE]) const {
+        if (sha256) {
+            sha256->compute(message, out);
+            return HmacSha256::bytes;
+        }
         std::size_t size = 0;
         if (EVP_MAC_init(mac.get(), nullptr, 0, nullptr) != 1 ||
             EVP_MAC_update(mac.get(), bytes_of(message), message.size()) != 1 ||
@@ -195,6 +201,10 @@ JwtKey JwtKey::from_secret(JwtAlgorithm algorithm, std::string_view secret) {
     if (secret.size() > max_secret) refuse("secret for " + named(algorithm) + " is longer than 65536 bytes");
     auto impl = std::make_shared<Impl>(algorithm, true);
     impl->secret = secret;
+    if (algorithm == JwtAlgorithm::hs256) {
+        impl->sha256.emplace(secret);
+        return JwtKey(std::move(impl));
+    }
     const MacPtr mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
     impl->mac.reset(mac ? EVP_MAC_CTX_new(mac.get()) : nullptr);
     std::string digest_name = EVP_MD_get0_name(digest_of(algorithm));

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <deque>
+#include <list>
 
 #include "pg/subxact.hpp"
 
@@ -17,13 +17,15 @@ static_assert(sizeof(JEntry) == sizeof(std::uint32_t));
 /// padding counts as theirs. Every JB_OFFSET_STRIDE-th entry tells where its bytes end instead of how many they are.
 class JsonbWriter {
 public:
-    explicit JsonbWriter(std::string &out) : out_(out), start_(out.size()) {}
-
-    void write(json::Value object) {
+    /// Appends to `out`.
+    void write(std::string &out, json::Value object) {
+        out_ = &out;
+        start_ = out.size();
+        pairs_.clear();
         append_word(0); // the size, known at the end
         container(object);
-        if (out_.size() - start_ > JENTRY_OFFLENMASK) throw Error("54000", "claims are too large");
-        SET_VARSIZE(out_.data() + start_, out_.size() - start_);
+        if (out_->size() - start_ > JENTRY_OFFLENMASK) throw Error("54000", "claims are too large");
+        SET_VARSIZE(out_->data() + start_, out_->size() - start_);
     }
 
 private:
@@ -32,9 +34,9 @@ private:
         json::Value value;
     };
 
-    void append_word(std::uint32_t word) { out_.append(reinterpret_cast<const char *>(&word), sizeof word); }
-    void set_word(std::size_t at, std::uint32_t word) { std::memcpy(out_.data() + at, &word, sizeof word); }
-    void align() { out_.resize(start_ + INTALIGN(out_.size() - start_)); }
+    void append_word(std::uint32_t word) { out_->append(reinterpret_cast<const char *>(&word), sizeof word); }
+    void set_word(std::size_t at, std::uint32_t word) { std::memcpy(out_->data() + at, &word, sizeof word); }
+    void align() { out_->resize(start_ + INTALIGN(out_->size() - start_)); }
 
     void container(json::Value value) {
         if (value.is_object())
@@ -47,7 +49,7 @@ private:
     /// written since `from`.
     void set_entry(std::size_t entries, std::size_t data, std::size_t index, JEntry kind, std::size_t from) {
         const bool is_offset = index % JB_OFFSET_STRIDE == 0;
-        const std::size_t length = out_.size() - (is_offset ? data : from);
+        const std::size_t length = out_->size() - (is_offset ? data : from);
         set_word(entries + index * sizeof(JEntry),
                  kind | (is_offset ? JENTRY_HAS_OFF : 0) | static_cast<std::uint32_t>(length));
     }
@@ -55,11 +57,11 @@ private:
     void array(json::Value value) {
         const std::size_t count = value.size();
         append_word(static_cast<std::uint32_t>(count) | JB_FARRAY);
-        const std::size_t entries = out_.size(), data = entries + count * sizeof(JEntry);
-        out_.resize(data);
+        const std::size_t entries = out_->size(), data = entries + count * sizeof(JEntry);
+        out_->resize(data);
         std::size_t index = 0;
         for (const json::Member element : value.members()) {
-            const std::size_t from = out_.size();
+            const std::size_t from = out_->size();
             const JEntry kind = any(element.value);
             set_entry(entries, data, index++, kind, from);
         }
@@ -68,34 +70,35 @@ private:
     void object(json::Value value) {
         const std::size_t count = value.size();
         append_word(static_cast<std::uint32_t>(count) | JB_FOBJECT);
-        const std::size_t entries = out_.size(), data = entries + 2 * count * sizeof(JEntry);
-        out_.resize(data);
-        std::vector<Pair> pairs;
-        std::deque<std::string> unescaped; // keys that stand with escapes in the text
-        sorted_pairs(value, pairs, unescaped);
+        const std::size_t entries = out_->size(), data = entries + 2 * count * sizeof(JEntry);
+        out_->resize(data);
+        std::list<std::string> unescaped; // keys that stand with escapes in the text
+        const std::size_t first = pairs_.size();
+        push_sorted_pairs(value, unescaped);
         std::size_t index = 0;
-        for (const Pair &pair : pairs) {
-            const std::size_t from = out_.size();
-            out_ += pair.key;
+        for (std::size_t i = first; i < first + count; ++i) {
+            const std::size_t from = out_->size();
+            *out_ += pairs_[i].key;
             set_entry(entries, data, index++, JENTRY_ISSTRING, from);
         }
-        for (const Pair &pair : pairs) {
-            const std::size_t from = out_.size();
-            const JEntry kind = any(pair.value);
+        for (std::size_t i = first; i < first + count; ++i) {
+            const std::size_t from = out_->size();
+            const JEntry kind = any(pairs_[i].value);
             set_entry(entries, data, index++, kind, from);
         }
+        pairs_.resize(first, {{}, value});
     }
 
     /// In the order of jsonb: by length, then by bytes. Duplicates were refused by the parser.
-    static void sorted_pairs(json::Value object, std::vector<Pair> &pairs, std::deque<std::string> &unescaped) {
-        pairs.reserve(object.size());
-        std::string buffer;
+    void push_sorted_pairs(json::Value object, std::list<std::string> &unescaped) {
+        const std::size_t first = pairs_.size();
         for (const json::Member member : object.members()) {
-            std::string_view key = member.key_view(buffer);
-            if (key.data() == buffer.data()) key = unescaped.emplace_back(buffer);
-            pairs.push_back({key, member.value});
+            buffer_.clear();
+            std::string_view key = member.key_view(buffer_);
+            if (!buffer_.empty()) key = unescaped.emplace_back(buffer_);
+            pairs_.push_back({key, member.value});
         }
-        std::sort(pairs.begin(), pairs.end(), [](const Pair &a, const Pair &b) {
+        std::sort(pairs_.begin() + static_cast<std::ptrdiff_t>(first), pairs_.end(), [](const Pair &a, const Pair &b) {
             return a.key.size() != b.key.size() ? a.key.size() < b.key.size() : a.key < b.key;
         });
     }
@@ -105,7 +108,7 @@ private:
         case json::Kind::null: return JENTRY_ISNULL;
         case json::Kind::boolean: return value.as_bool().value_or(false) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE;
         case json::Kind::number: return number(value.raw());
-        case json::Kind::string: out_ += value.view(buffer_); return JENTRY_ISSTRING;
+        case json::Kind::string: *out_ += value.view(buffer_); return JENTRY_ISSTRING;
         case json::Kind::array:
         case json::Kind::object: break;
         }
@@ -125,14 +128,17 @@ private:
                                                     ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
         });
         align();
-        out_.append(reinterpret_cast<const char *>(made), VARSIZE_ANY(made));
+        out_->append(reinterpret_cast<const char *>(made), VARSIZE_ANY(made));
         return JENTRY_ISNUMERIC;
     }
 
-    std::string &out_;
-    const std::size_t start_;
+    std::string *out_ = nullptr;
+    std::size_t start_ = 0;
     std::string buffer_;
+    std::vector<Pair> pairs_; // of the objects that are being written, the innermost last
 };
+
+constinit JsonbWriter *writer = nullptr; // keeps its memory, never destroyed
 
 /// Plain frame.
 Datum parse_converted(std::string_view json) {
@@ -145,7 +151,8 @@ Datum parse_converted(std::string_view json) {
 
 bool write_jsonb(std::string &out, json::Value object) {
     if (GetDatabaseEncoding() == PG_UTF8) {
-        JsonbWriter(out).write(object);
+        if (writer == nullptr) writer = new JsonbWriter;
+        writer->write(out, object);
         return true;
     }
     // Other encodings lack characters, and the conversion says so with an ERROR.

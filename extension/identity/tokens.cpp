@@ -101,7 +101,8 @@ struct Findings {
     Uuid user_id{};
     std::optional<Uuid> session_id;
     std::string_view provider; // of the issuer's row
-    std::string subject, jti;
+    std::string_view subject;  // in the token, or in the buffer where it stands with escapes
+    std::string buffer;
     std::int64_t believed_until = std::numeric_limits<std::int64_t>::max(); // the token's own end may come before
 };
 
@@ -112,41 +113,33 @@ const char *check_own(JwtToken &token, const Verified &cache, Instant now, Findi
     const JwtRules rules{cache.issuer, cache.audience, "at+jwt", now, guc::clock_skew, true};
     if (const JwtError error = token.verify(key->for_verifying(), rules); error != JwtError::none)
         return code_of(error);
-    std::string buffer;
-    bool has_subject = false;
-    for (const json::Member member : token.claims().members()) {
-        if (member.has_key("sub")) {
-            const auto user = parse_uuid(member.value.view(buffer));
-            if (!user) return code_of(JwtError::invalid_claims);
-            out.user_id = *user;
-            has_subject = true;
-        } else if (member.has_key("sid")) {
-            out.session_id = parse_uuid(member.value.view(buffer));
-            if (!out.session_id) return code_of(JwtError::invalid_claims);
-        } else if (member.has_key("jti")) {
-            out.jti = member.value.view(buffer);
-        }
+    const JwtToken::Registered &claims = token.registered();
+    const auto user = claims.sub ? parse_uuid(claims.sub->view(out.buffer)) : std::nullopt;
+    if (!user) return code_of(JwtError::invalid_claims);
+    out.user_id = *user;
+    if (claims.sid) {
+        out.session_id = parse_uuid(claims.sid->view(out.buffer));
+        if (!out.session_id) return code_of(JwtError::invalid_claims);
     }
     out.believed_until = key->retires_at; // after it the key is no longer to be believed
-    return has_subject ? nullptr : code_of(JwtError::invalid_claims);
+    return nullptr;
 }
 
 /// From outside: sub is anything that an identity can hold. A sid is the issuer's own affair, and none of our sessions.
 const char *check_outside(JwtToken &token, const Issuer &issuer, Instant now, Findings &out) {
     constexpr std::size_t max_subject = 1020; // 255 characters
     if (const char *const error = verify_outside_token(token, issuer, now)) return error;
-    const auto subject = token.claims().find("sub"), jti = token.claims().find("jti");
+    const auto &subject = token.registered().sub;
     if (!subject || subject->raw().size() <= 2 || subject->raw().size() > max_subject)
         return code_of(JwtError::invalid_claims);
     out.provider = issuer.provider;
-    out.subject = subject->as_string();
-    if (jti) out.jti = jti->as_string();
+    out.subject = subject->view(out.buffer);
     return nullptr;
 }
 
 /// The outside issuer that a token claims to be from.
 const Issuer *outside_issuer(const JwtToken &token, std::string_view own_issuer) {
-    const auto claimed = token.claims().find("iss");
+    const auto &claimed = token.registered().iss;
     std::string buffer;
     return !claimed || claimed->equals(own_issuer) ? nullptr : find_issuer(claimed->view(buffer));
 }
@@ -210,9 +203,9 @@ CachedToken look_up_token(std::string_view text) {
     VerifiedToken &place =
         token.payload().size() <= VerifiedTokens::max_claims ? cache.tokens.insert(hash) : cache.single;
     place.claims = token.payload();
-    place.jti = findings.jti;
     place.provider = findings.provider;
     place.subject = findings.subject;
+    place.jti = token.registered().jti ? token.registered().jti->view(findings.buffer) : std::string_view();
     place.user_id = findings.user_id;
     place.session_id = findings.session_id;
     place.expires_us = std::min(*token.expires_us(), findings.believed_until);

@@ -54,7 +54,11 @@ inline void json_target(std::string_view input) {
 inline void jwt_target(std::string_view input) {
     static const JwtKey hmac = JwtKey::from_secret(JwtAlgorithm::hs256, std::string(32, 'k'));
     static const JwtKey pair = JwtKey::generate(JwtAlgorithm::es256);
+    static JwtToken reused; // remembers what it has read before, and must not mix it up
     JwtToken token(input);
+    must(reused.parse_into(input) == token.error());
+    must(!token.ok() || (reused.kid() == token.kid() && reused.type() == token.type() &&
+                         reused.algorithm_name() == token.algorithm_name() && reused.payload() == token.payload()));
     if (token.ok()) {
         must(token.claims().is_object() && is_valid_utf8(token.payload()) && input.size() <= JwtToken::max_bytes);
         const JwtRules rules{.issuer = "usher", .audience = "usher", .type = "at+jwt", .now_us = 1700000000000000};

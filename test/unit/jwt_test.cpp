@@ -400,6 +400,28 @@ TEST_F(JwtForm, CanBeParsedIntoAgain) {
     EXPECT_EQ(parsed.expires_us(), std::nullopt);
 }
 
+TEST_F(JwtForm, RemembersAHeaderOnlyForTokensThatHaveIt) {
+    JwtToken parsed;
+    const std::string a = R"({"alg":"HS256","kid":"a","typ":"JWT"})", b = R"({"alg":"HS256","kid":"b","typ":"JWT"})",
+                      bad = R"({"alg":"HS256","kid":"c","crit":["x"]})";
+    EXPECT_EQ(parsed.parse_into(token(a, R"({"sub":"1"})")), JwtError::none);
+    EXPECT_EQ(parsed.parse_into(token(a, R"({"jti":"2"})")), JwtError::none);
+    EXPECT_EQ(parsed.kid(), "a");
+    EXPECT_FALSE(parsed.registered().sub);
+    EXPECT_TRUE(parsed.registered().jti->equals("2"));
+    EXPECT_EQ(parsed.parse_into(token(b, "{}")), JwtError::none);
+    EXPECT_EQ(parsed.kid(), "b");
+    EXPECT_EQ(parsed.parse_into(token(bad, "{}")), JwtError::unsupported_header);
+    EXPECT_EQ(parsed.parse_into(token(bad, "{}")), JwtError::unsupported_header);
+    EXPECT_EQ(parsed.parse_into(token(b, "[]")), JwtError::malformed);
+    EXPECT_FALSE(parsed.registered().jti);
+    const std::string last = token(b, R"({"sub":"3"})");
+    EXPECT_EQ(parsed.parse_into(last), JwtError::none);
+    EXPECT_EQ(parsed.kid(), "b");
+    EXPECT_EQ(parsed.type(), "JWT");
+    EXPECT_EQ(parsed.verify(key, {.now_us = now, .require_expiry = false}), JwtError::none);
+}
+
 TEST_F(JwtForm, SignsObjectsOnly) {
     EXPECT_EQ(refusal([&] { sign_jwt("[]", key); }), "22023: token payload must be a JSON object");
     EXPECT_EQ(refusal([&] { sign_jwt("{", key); }), "22023: token payload is not valid: expected a key at byte 2");
