@@ -92,6 +92,19 @@ for my $algorithm (@asymmetric)
 is(one("SELECT error FROM usher.verify_token('$made->{forged}')"), 'wrong_algorithm', 'not one with a shared secret');
 is(one("SELECT error FROM usher.verify_token('$made{HS256}{token}')"), 'wrong_algorithm', 'nor without kid');
 
+# The example of docs/identity.md.
+my $page = PostgreSQL::Test::Utils::slurp_file("$ENV{USHER_SOURCE}/docs/identity.md");
+my ($example) = $page =~ /<!-- test:begin[^>]*131_jose.*?```sql\n(.*?)```\n<!-- test:end -->/s or die 'the example is missing';
+my $bob = one("INSERT INTO usher.users (email, status) VALUES ('bob\@jose.example', 'active') RETURNING id");
+my $auth0 = jose('sign', { secret => $secret, claims => { iss => 'https://tenant.eu.auth0.com/', aud => [ 'https://api.example.com', 'https://tenant.eu.auth0.com/userinfo' ],
+	sub => 'auth0|5f7c8ec7c33c6c004bbafe82', iat => $now - 1, exp => $now + 3600, azp => 'web', scope => 'openid profile' } });
+my ($rs256) = grep { $_->{alg} eq 'RS256' } @{ $auth0->{made} };
+my ($out, $err) = ('', '');
+IPC::Run::run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'jwks=' . encode_json({ keys => [ $rs256->{jwk} ] }), '-v', "user_id=$bob", '-v', "token=$rs256->{untyped}", $node->connstr('postgres') ],
+	'<', \$example, '>', \$out, '2>', \$err);
+is($err, '', 'the example of docs/identity.md runs');
+is($out, "\n\n$bob\n\n", 'and authenticates the linked user');
+
 # A session of the standby that has verified the token before sees every change at its next statement.
 my $session = $standby->background_psql('postgres');
 my $check = "SELECT 'says ' || coalesce((usher.verify_token('$made{ES256}{token}')).error, 'ok')";
