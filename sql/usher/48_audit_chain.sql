@@ -16,7 +16,7 @@ CREATE TABLE usher.audit_seals (
     CHECK (from_id < until_id)
 );
 COMMENT ON TABLE usher.audit_seals IS 'Seals of blocks of audit rows, in order; written by maintenance, checked by usher.verify_audit_chain().';
-COMMENT ON COLUMN usher.audit_seals.digest IS 'SHA-256 over the digests of the rows from from_id up to, not including, until_id.';
+COMMENT ON COLUMN usher.audit_seals.digest IS 'SHA-256 over the rows from from_id up to, not including, until_id.';
 COMMENT ON COLUMN usher.audit_seals.chain IS 'SHA-256 over the chain value of the seal before and this seal''s own values.';
 COMMENT ON COLUMN usher.audit_seals.retired_at IS 'When retention removed rows of the block: only its place in the chain can still be checked.';
 SELECT pg_catalog.pg_extension_config_dump('usher.audit_seals', '');
@@ -31,19 +31,31 @@ END;
 REVOKE ALL ON FUNCTION usher._first_id_at(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION usher._first_id_at(timestamptz) IS 'Smallest version 7 uuid of the millisecond.';
 
--- The columns are named, so that a later version may add some without breaking old seals.
+CREATE FUNCTION usher._audit_digest_add(state internal, audit_row usher.audit_logs) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_audit_digest_add';
+REVOKE ALL ON FUNCTION usher._audit_digest_add(internal, usher.audit_logs) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_digest_add(internal, usher.audit_logs) IS 'Transition function of usher._audit_digest().';
+
+CREATE FUNCTION usher._audit_digest_final(state internal) RETURNS bytea
+    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_audit_digest_final';
+REVOKE ALL ON FUNCTION usher._audit_digest_final(internal) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_digest_final(internal) IS 'Final function of usher._audit_digest().';
+
+CREATE AGGREGATE usher._audit_digest(audit_row usher.audit_logs) (
+    SFUNC = usher._audit_digest_add, STYPE = internal, FINALFUNC = usher._audit_digest_final, PARALLEL = RESTRICTED);
+REVOKE ALL ON FUNCTION usher._audit_digest(usher.audit_logs) FROM PUBLIC;
+COMMENT ON AGGREGATE usher._audit_digest(usher.audit_logs) IS 'SHA-256 over audit rows in the order in which they come.';
+
 CREATE FUNCTION usher._digest_audit_rows(from_id uuid, until_id uuid, OUT row_count bigint, OUT digest bytea)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
-    SET timezone = 'UTC'
-    SET datestyle = 'ISO, YMD'
-BEGIN ATOMIC
-    SELECT count(*), sha256(coalesce(string_agg(sha256(convert_to(ROW(l.id, l.created_at, l.event_type, l.action, l.severity, l.source,
-            l.result, l.actor_id, l.actor_name, l.session_id, l.database_user, l.client_ip, l.user_agent, l.correlation_id,
-            l.resource_type, l.resource_id, l.key, l.old_values, l.new_values, l.event_data, l.error_message, l.metadata,
-            l.transaction_id, l.statement_id)::text, 'UTF8')), ''::bytea ORDER BY l.id), ''::bytea))
-    FROM usher.audit_logs l WHERE l.id >= _digest_audit_rows.from_id AND l.id < _digest_audit_rows.until_id;
-END;
+AS $$
+BEGIN
+    SELECT count(*), usher._audit_digest(b) INTO row_count, digest
+    FROM (SELECT l.* FROM usher.audit_logs l WHERE l.id >= from_id AND l.id < until_id ORDER BY l.id) b;
+END $$;
 REVOKE ALL ON FUNCTION usher._digest_audit_rows(uuid, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._digest_audit_rows(uuid, uuid) IS 'Number and digest of the audit rows of a block.';
 
