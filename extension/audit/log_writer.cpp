@@ -119,6 +119,20 @@ bool is_plain(Relation partition) {
 }
 } // namespace
 
+namespace {
+/// Predicates of partial indexes, ready to run. The server would plan each first, which costs more than a row; theirs
+/// come from the relation cache, simplified already.
+void prepare_predicates(const ResultRelInfo &result, MemoryContext context) {
+    MemoryContext const caller = MemoryContextSwitchTo(context);
+    for (int i = 0; i < result.ri_NumIndices; ++i) {
+        IndexInfo *const index = result.ri_IndexRelationInfo[i];
+        if (index->ii_Predicate != NIL && index->ii_PredicateState == nullptr)
+            index->ii_PredicateState = ExecInitQual(index->ii_Predicate, nullptr);
+    }
+    MemoryContextSwitchTo(caller);
+}
+} // namespace
+
 void LogWriter::fill_constants(const Statement &statement) {
     std::fill_n(nulls_, static_cast<int>(position_count), false);
     const TimestampTz now = next_instant();
@@ -182,6 +196,7 @@ bool LogWriter::open_partition() {
     result_ = makeNode(ResultRelInfo);
     InitResultRelInfo(result_, partition_, 0, nullptr, 0);
     ExecOpenIndices(result_, false);
+    prepare_predicates(*result_, estate_->es_query_cxt);
     return true;
 }
 

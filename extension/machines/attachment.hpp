@@ -17,6 +17,7 @@ struct Attachment {
     bool audit = true;
     int payload_count = 0;
     AttrNumber *payload = nullptr; // columns that go into the event's payload
+    const void *held = nullptr;    // what a trigger keeps for its statement: the machine
 };
 
 /// Reads the three arguments: machine, status column, options as JSON. Throws 22023 naming what does not fit. Text and

@@ -35,6 +35,21 @@ Fired fired(FunctionCallInfo fcinfo, bool is_before) {
             is_update ? data->tg_newtuple : data->tg_trigtuple};
 }
 
+/// The machine for the length of a statement: a change of it is seen by the next one.
+const std::shared_ptr<const machine::Machine> &machine_of(FunctionCallInfo fcinfo, Attachment &attachment) {
+    using Held = std::shared_ptr<const machine::Machine>;
+    if (attachment.held == nullptr) {
+        auto *const callback = static_cast<MemoryContextCallback *>(
+            pg::call([&] { return MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(MemoryContextCallback)); }));
+        auto *const held = new Held(require_machine(attachment.machine));
+        callback->func = [](void *kept) { delete static_cast<Held *>(kept); };
+        callback->arg = held;
+        MemoryContextRegisterResetCallback(fcinfo->flinfo->fn_mcxt, callback); // cannot fail
+        attachment.held = held;
+    }
+    return *static_cast<const Held *>(attachment.held);
+}
+
 /// Do both rows have the same status? Bytes are compared where that is enough. Plain frame.
 bool same_status(const Fired &now) {
     bool old_null = false, new_null = false;
@@ -108,6 +123,11 @@ private:
     }
 
     const machine::Transition *choose(std::span<const machine::Transition> found, bool asking) const {
+        if (found.size() == 1) { // as nearly always: no list of candidates
+            if (asking)
+                if (const Refused refused = conditions(found.front(), change_)) refuse(found.front(), refused);
+            return &found.front();
+        }
         std::vector<const machine::Transition *> candidates;
         for (const machine::Transition &each : found) candidates.push_back(&each);
         return choose(candidates, asking);
@@ -122,9 +142,13 @@ private:
             if (!refused) return each;
             if (!first) first = std::move(refused);
         }
+        refuse(*candidates.front(), first);
+    }
+
+    [[noreturn]] void refuse(const machine::Transition &transition, const Refused &refused) const {
         throw Error(errc::not_allowed,
-                    "transition " + json::quote(candidates.front()->action) + " is not allowed: " + first.what,
-                    machine::detail(describe(first.rule, first.what)));
+                    "transition " + json::quote(transition.action) + " is not allowed: " + refused.what,
+                    machine::detail(describe(refused.rule, refused.what)));
     }
 
     [[noreturn]] void refuse_transition() const {
@@ -294,7 +318,7 @@ USHER_FUNCTION(usher_machines_check_transition) {
     using namespace usher::machines;
     const Fired now = fired(fcinfo, true);
     if (pg::is_restoring()) return PointerGetDatum(now.after);
-    const std::shared_ptr<const machine::Machine> machine = require_machine(now.attachment->machine);
+    const std::shared_ptr<const machine::Machine> &machine = machine_of(fcinfo, *now.attachment);
     // A stale version first: whoever looks at an old row does not know the status that his change would leave.
     HeapTuple const counted = count_version(now, machine);
     const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
@@ -309,7 +333,7 @@ USHER_FUNCTION(usher_machines_record_transition) {
     const Fired now = fired(fcinfo, false);
     if (pg::is_restoring()) return PointerGetDatum(nullptr);
     const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
-    const std::shared_ptr<const machine::Machine> machine = require_machine(now.attachment->machine);
+    const std::shared_ptr<const machine::Machine> &machine = machine_of(fcinfo, *now.attachment);
     if (stays && !machine->watches_columns()) return PointerGetDatum(nullptr);
     const Passage passage(now, machine);
     const machine::Transition *const transition = passage.find(false);
