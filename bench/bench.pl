@@ -12,9 +12,11 @@
 #   setup     SQL, once
 #   reset     SQL before each run, not measured
 #   measure   SQL that is measured, unless the variant has its own
-#   variants  list of { name, reset, measure, ours }: the first is the base, the one without the feature
+#   variants  list of { name, reset, measure, rows, ours }: the first is the base, the one without the feature; or
+#             { name, command }: a program that prints its CPU time per row in ns, run once instead of in every round
 #   report    instead of all others: code that measures by itself and returns the lines of its part of the page
-#   targets   list of { variant, against, at_most }: added time of one in terms of another's
+#   targets   list of { variant, against, at_most }: added time of one in terms of another's; or of
+#             { variant, against, ratio_at_most } or { variant, against, times_faster }: the whole time
 #   notes     sub ($run_sql, $backend) that measures something more and returns lines for the page
 use strict;
 use warnings;
@@ -24,6 +26,7 @@ use POSIX ();
 
 my $here = dirname(__FILE__);
 unshift @INC, $here;
+$ENV{BENCH_HERE} = $here; # for programs that cases run
 my ($out, @names);
 while (@ARGV) {
     my $arg = shift @ARGV;
@@ -80,6 +83,17 @@ sub duration { # of ns, with three figures
     return sprintf('%.3g %s', $value, $unit);
 }
 
+# A target for the whole time of one variant in terms of another's.
+sub whole_time {
+    my ($target, $ns) = @_;
+    my ($one, $other) = @{$ns}{ $target->{variant}, $target->{against} };
+    my $ratio = median(map { $one->[$_] / $other->[$_] } 0 .. $#$one);
+    my ($wanted, $reached, $met) = defined $target->{times_faster}
+        ? ("at least $target->{times_faster} times faster than", sprintf('%.0f', 1 / $ratio), 1 / $ratio >= $target->{times_faster})
+        : (sprintf('at most %.2f of', $target->{ratio_at_most}), sprintf('%.2f', $ratio), $ratio <= $target->{ratio_at_most});
+    return sprintf('Target: "%s" %s "%s": %s, %s.', $target->{variant}, $wanted, $target->{against}, $reached, $met ? 'met' : '**missed**');
+}
+
 sub run_case {
     my ($name) = @_;
     my $file = "$here/cases/$name.pl";
@@ -92,15 +106,21 @@ sub run_case {
     connect_session();
     run_sql($case->{setup}) if $case->{setup};
     my %ns = map { $_->{name} => [] } @variants;
+    for my $variant (grep { $_->{command} } @variants) {
+        my $printed = `$variant->{command}`;
+        $? == 0 && $printed =~ /^([\d.]+)\s*$/ or die "$variant->{command}: $printed";
+        $ns{ $variant->{name} } = [ ($1) x $rounds ];
+    }
     for my $round (0 .. $rounds) {
         for my $i (0 .. $#variants) {
             my $variant = $variants[($i + $round) % @variants];
+            next if $variant->{command};
             run_sql($_) for grep { defined } $case->{reset}, $variant->{reset};
             my $before = cpu_ns();
             run_sql($variant->{measure} // $case->{measure});
             my $after = cpu_ns();
             # the first round warms caches and plans
-            push @{ $ns{ $variant->{name} } }, ($after - $before) / $case->{rows} if $round;
+            push @{ $ns{ $variant->{name} } }, ($after - $before) / ($variant->{rows} // $case->{rows}) if $round;
         }
     }
     my @notes = $case->{notes} ? $case->{notes}->(\&run_sql, $backend) : ();
@@ -127,6 +147,7 @@ sub run_case {
     }
     push @lines, '';
     for my $target (@{ $case->{targets} // [] }) {
+        push(@lines, whole_time($target, \%ns), ''), next unless defined $target->{at_most};
         my ($one, $other) = @added{ $target->{variant}, $target->{against} };
         my $share = median(map { $one->[$_] / $other->[$_] } 0 .. $#$one);
         push @lines, sprintf('Target: time added by "%s" at most %.2f of that of "%s": %.2f, %s.', $target->{variant},

@@ -5,14 +5,10 @@ my $floor = q{INSERT INTO bench.log (event_type, action, source, actor_name, res
 return {
     title    => 'audit of one INSERT of many rows',
     rows     => 100_000,
-    rounds   => 7,
+    rounds   => 5,
     setup    => audited::setup(100_000),
     reset    => audited::reset(0),
     measure  => $measure,
     variants => audited::variants('INSERT', $measure, $floor),
-    targets  => [
-        { variant => 'usher.enable_audit()', against => 'floor: INSERT of ready jsonb', at_most => 1.2 },
-        { variant => 'usher.enable_audit()', against => 'PL/pgSQL, statement', at_most => 0.67 },
-        { variant => 'usher.enable_audit()', against => 'PL/pgSQL, row', at_most => 0.25 },
-    ],
+    targets  => audited::targets(),
 };

@@ -36,4 +36,6 @@ return {
         VACUUM (FREEZE, ANALYZE) bench.t;
     },
     variants => \@variants,
+    rounds   => 9,
+    targets  => [ map { { variant => "usher.check_transition(), status $_", against => "no trigger, status $_", ratio_at_most => 1.25 } } 'changes', 'stays' ],
 };
