@@ -104,20 +104,20 @@ sub report {
         CREATE TABLE bench.bare (id uuid PRIMARY KEY DEFAULT usher.uuid_v7(), customer_id uuid NOT NULL, service_id uuid NOT NULL, location_id uuid NOT NULL,
             staff_id uuid NOT NULL, status text NOT NULL DEFAULT 'pending', start_at timestamptz NOT NULL, end_at timestamptz NOT NULL,
             EXCLUDE USING gist (staff_id WITH =, tstzrange(start_at, end_at) WITH &&));
-        CREATE FUNCTION bench.book(n bigint) RETURNS void LANGUAGE plpgsql AS $$
+        CREATE FUNCTION bench.book(n bigint, first_day integer DEFAULT 2) RETURNS void LANGUAGE plpgsql AS $$
         DECLARE p bench.place := (SELECT p FROM bench.place AS p);
         BEGIN
-            PERFORM bench_wash.create_booking(bench.person((21 + n % 2000)::integer), p.service, p.location,
-                date_trunc('day', now()) + interval '2 days' + (n % 200) * interval '1 day' + (n / 4000 % 40) * interval '30 minutes',
+            PERFORM bench_wash.create_booking(bench.person((21 + n / 200 % 20 * 100 + n % 100)::integer), p.service, p.location,
+                date_trunc('day', now()) + (first_day + n % 200) * interval '1 day' + (n / 4000 % 40) * interval '30 minutes',
                 bench.person((1 + n / 200 % 20)::integer));
         END $$;
         CREATE FUNCTION bench.book_some(times integer) RETURNS void LANGUAGE plpgsql AS $$
-        BEGIN FOR i IN 1 .. times LOOP PERFORM bench.book(nextval('bench.n')); END LOOP; END $$;});
+        BEGIN FOR i IN 1 .. times LOOP PERFORM bench.book(nextval('bench.n'), 40); END LOOP; END $$;});
     my ($location, $service) = split /\|/, sql('SELECT location, service FROM bench.place');
 
     my @lines = ('| clients | what | bookings/s |', '| --- | --- | --- |');
     my ($bare) = clients(8, 4, "SELECT nextval('bench.n') AS n \\gset\nINSERT INTO bench.bare (customer_id, service_id, location_id, staff_id, start_at, end_at)"
-          . " SELECT bench.person((21 + :n % 2000)::integer), '$service', '$location', bench.person((1 + :n / 200 % 20)::integer), at, at + interval '30 minutes' FROM (SELECT $day AS at) AS t;\n");
+          . " SELECT bench.person((21 + :n / 200 % 20 * 100 + :n % 100)::integer), '$service', '$location', bench.person((1 + :n / 200 % 20)::integer), at, at + interval '30 minutes' FROM (SELECT $day AS at) AS t;\n");
     sql(q{SELECT setval('bench.n', 1)});
     my ($ours) = clients(8, 4, "SELECT nextval('bench.n') AS n \\gset\nSELECT bench.book(:n);\n");
     push @lines, sprintf('| 8 | bare INSERT, spread over 200 days | %.0f |', $bare), sprintf('| 8 | **create_booking()** | %.0f |', $ours), '',
