@@ -24,6 +24,15 @@ max_parallel_workers_per_gather = 0
 max_wal_size = 8GB
 checkpoint_timeout = 1h
 END
+if [ "${1:-}" = http ]; then # not one backend, but whole servers beside each other
+    for program in wrk node; do
+        command -v $program > /dev/null || { echo "bench http needs $program" >&2; exit 1; }
+    done
+    sh "$SRC/tools/build.sh" gateway >> "$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; exit 1; }
+    NODE_PATH=$BUILD/node/node_modules PATH=$BINDIR:$PATH \
+        perl "$SRC/bench/http/load.pl" "$(cluster_conninfo "$dir" postgres)" "$BUILD/gateway/usher-gateway"
+    exit
+fi
 rm -f "$dir/results.md"
 BENCH_PSQL=$BINDIR/psql USHER_NODE=$BUILD/node/node_modules BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
     perl "$SRC/bench/bench.pl" --out "$dir/results.md" "$@"

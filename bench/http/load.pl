@@ -1,20 +1,23 @@
 # The gateway against Node `http` + `pg` and against pgbench, for the same call on the same machine, in turn.
 #
-# usage: load.pl CONNINFO HOST PORT GATEWAY [SECONDS]   with wrk, node and pgbench in PATH, NODE_PATH for the package pg
+# usage: ./dev bench http, or load.pl CONNINFO GATEWAY [SECONDS] with wrk, node and pgbench in PATH, NODE_PATH for the package pg
 #
 # A routed read with token and permission check, from 16 and 64 keep-alive connections. Each server is measured in each round,
 # in an order that rotates; the median of the ratios within a round is what counts. CPU time is that of the server process and of
 # PostgreSQL's backends, for each request.
 use strict;
 use warnings;
+use File::Temp;
 use IPC::Run ();
 use JSON::PP;
+use POSIX ();
 use Time::HiRes qw(time sleep);
 
-my ($conninfo, $host, $port, $gateway, $seconds) = @ARGV;
+my ($conninfo, $gateway, $seconds) = @ARGV;
 $seconds //= 3;
+my %connection = $conninfo =~ /(\w+)='?([^\s']+)/g;
 my $ticks = POSIX::sysconf(&POSIX::_SC_CLK_TCK);
-use POSIX ();
+my $work = File::Temp->newdir;
 (my $here = __FILE__) =~ s{[^/]*$}{};
 
 sub sql { my ($out) = ''; IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $conninfo ], '<', \$_[0], '>', \$out) or die "psql failed\n"; chomp $out; return $out }
@@ -49,7 +52,7 @@ sub backends { return grep { /^\d+$/ } split /\n/, sql(q{SELECT pid FROM pg_stat
 
 my @servers;
 {
-    open my $script, '>', '/tmp/usher-load.sql' or die;
+    open my $script, '>', "$work/call.sql" or die;
     my $headers = encode_json({ authorization => "Bearer $token", host => 'localhost' });
     print $script "SELECT status, headers, body FROM usher.http_request('GET', '/bench/7', NULL, '$headers', NULL, '127.0.0.1');\n";
     close $script;
@@ -58,7 +61,7 @@ my @servers;
         my $clients = $connections > 8 ? 8 : $connections; # as many as the pools have
         my $before = cpu_of(backends());
         my $out = '';
-        IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', 2, '-T', $seconds, '-f', '/tmp/usher-load.sql', '-d', $conninfo ], '>', \$out, '2>', '/dev/null') or die 'pgbench';
+        IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', 2, '-T', $seconds, '-f', "$work/call.sql", '-d', $conninfo ], '>', \$out, '2>', '/dev/null') or die 'pgbench';
         return { rate => $out =~ /tps = ([\d.]+)/ ? $1 : die($out) };
     } };
 }
@@ -78,12 +81,12 @@ sub http_server
         return { rate => $rate, p99 => $p99, cpu => (cpu_of($pid) - $before[0]) / $requests * 1e6, backend => (cpu_of(@backends) - $before[1]) / $requests * 1e6 };
     } };
 }
-my $ready = "/tmp/usher-load.$$";
+my $ready = "$work/ready";
 my $process = IPC::Run::start([ $gateway, "--database=$conninfo", '--port=0', '--admin-port=0', "--ready-file=$ready", '--log-requests=false', '--max-requests-per-connection=1000000000' ], '<', \undef, '>', '/dev/null', '2>&1');
 sleep 0.05 until -s $ready;
 { local $/; open my $f, '<', $ready or die; my $r = decode_json(<$f>); push @servers, http_server('usher-gateway', $r->{pid}, $r->{gateway}) }
 my ($node_port, $node) = ('');
-$node = IPC::Run::start([ 'node', "${here}node_pg.js", encode_json({ host => $host, port => $port, database => 'postgres' }) ], '<', \undef, '>', \$node_port, '2>', '/dev/stderr');
+$node = IPC::Run::start([ 'node', "${here}node_pg.js", encode_json({ host => $connection{host}, port => $connection{port}, user => $connection{user} // POSIX::getpwuid($>), database => $connection{dbname} }) ], '<', \undef, '>', \$node_port, '2>', '/dev/stderr');
 $node->pump until $node_port =~ /\n/;
 chomp $node_port;
 push @servers, http_server('Node http + pg', $node->{KIDS}[0]{PID}, "http://127.0.0.1:$node_port");

@@ -4,9 +4,11 @@
 SELECT usher.define_rate_limit('auth.mail', 'token_bucket', 30, '1 hour');
 
 SELECT usher.add_route('POST', '/auth/register', 'usher.register_user(text,text,text,text,text,text,jsonb)',
-    access => 'public', success_status => 201, tag => 'auth', summary => 'Open an account');
+    access => 'public', success_status => 201, tag => 'auth', summary => 'Open an account',
+    options => '{"examples": {"request": {"email": "ada@example.com", "password": "a long phrase nobody guesses", "first_name": "Ada"}}}');
 SELECT usher.add_route('POST', '/auth/login', 'usher.login(text,text,jsonb)',
-    access => 'public', tag => 'auth', summary => 'Log in with e-mail address or username, and password');
+    access => 'public', tag => 'auth', summary => 'Log in with e-mail address or username, and password',
+    options => '{"examples": {"request": {"identifier": "ada@example.com", "password": "a long phrase nobody guesses"}}}');
 SELECT usher.add_route('POST', '/auth/refresh', 'usher.refresh_session(text)',
     access => 'public', tag => 'auth', summary => 'Exchange a refresh token for new tokens');
 SELECT usher.add_route('POST', '/auth/logout', 'usher.logout(uuid)',
