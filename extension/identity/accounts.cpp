@@ -1,4 +1,5 @@
 #include "identity/accounts.hpp"
+#include "audit/audit.hpp"
 #include "core/account.hpp"
 #include "core/error.hpp"
 #include "core/json_object.hpp"
@@ -29,7 +30,13 @@ constinit pg::Statement client_network{
     "SELECT network(set_masklen($1, CASE family($1) WHEN 4 THEN 32 ELSE 64 END))::text", pg::Access::read};
 
 constinit pg::Statement publish_event{"SELECT usher.publish($1, $2, $3)"};
-constinit pg::Statement log_event{"SELECT usher.log_event($1, $2, $3, $4, $5, $6)"};
+
+// The same for the life of the backend.
+const std::string &connection_address() {
+    static constinit std::string *known = nullptr;
+    if (known == nullptr) known = new std::string(client_address.run().front().optional_text(0).value_or(""));
+    return *known;
+}
 
 std::optional<Account> first_account(const pg::Rows &rows) {
     if (rows.empty()) return std::nullopt;
@@ -75,7 +82,7 @@ Account require_account(const Uuid &user_id) {
 Origin request_origin() {
     const request::Context context = request::context();
     Origin origin{std::string(context.client_ip), std::string(context.user_agent)};
-    if (origin.address.empty()) origin.address = client_address.run().front().optional_text(0).value_or("");
+    if (origin.address.empty()) origin.address = connection_address();
     // A dual-stack socket writes IPv4 clients so; as IPv6 they would all be in one /64.
     if (origin.address.starts_with("::ffff:") && origin.address.find('.') != std::string::npos)
         origin.address.erase(0, 7);
@@ -99,8 +106,15 @@ Uuid publish(std::string_view event, const std::string &payload, const Uuid &use
 
 void record(const AuditEvent &event, const std::optional<Uuid> &user_id) {
     const std::string id = user_id ? to_string(*user_id) : std::string();
-    log_event.run({pg::text(event.type), pg::jsonb(event.data), pg::text(event.severity), pg::text(event.result),
-                   user_id ? pg::text("user") : pg::null(TEXTOID), user_id ? pg::text(id) : pg::null(TEXTOID)});
+    audit::Event row;
+    row.event_type = event.type;
+    row.data = event.data;
+    row.severity = event.severity;
+    row.result = event.result;
+    row.source = "application"; // as those that the SQL halves write by usher.log_event()
+    if (user_id) row.resource_type = "user";
+    row.resource_id = id;
+    (void)audit::log_event(row);
 }
 
 } // namespace usher::identity
