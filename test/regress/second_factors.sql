@@ -260,8 +260,48 @@ SELECT usher.verify_second_factor('123456'); -- there is no session to raise
 ROLLBACK TO s;
 COMMIT;
 
+-- Over HTTP: the challenge is among the details of the problem, and what asks for more says so as RFC 9470 wants it.
+SELECT user_id AS eve FROM usher.register_user('eve@mfa.example', 'correct horse battery') \gset
+CREATE FUNCTION regress_mfa.http(method text, path text, body jsonb, token text DEFAULT NULL) RETURNS TABLE (status integer, answer jsonb, challenge text) LANGUAGE sql AS $$
+    SELECT r.status, nullif(r.body, '')::jsonb, (SELECT h ->> 1 FROM jsonb_array_elements(r.headers) h WHERE lower(h ->> 0) = 'www-authenticate')
+    FROM usher.http_request(method, path, '', jsonb_strip_nulls(jsonb_build_object('content-type', 'application/json', 'authorization', 'Bearer ' || token)), body::text, '203.0.113.5') r
+$$;
+CREATE FUNCTION regress_mfa.pay() RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM usher.require_assurance_level(2); RETURN '{"paid": true}'; END $$;
+SELECT usher.add_route('POST', '/regress/pay', 'regress_mfa.pay()') IS NOT NULL AS route;
+SELECT answer ->> 'access_token' AS e1 FROM regress_mfa.http('POST', '/auth/login', '{"identifier": "eve@mfa.example", "password": "correct horse battery"}') \gset
+SELECT status, answer ->> 'factor_id' AS fe, answer ->> 'secret' AS ke FROM regress_mfa.http('POST', '/auth/second-factors/totp', '{"current_password": "correct horse battery", "label": "phone"}', :'e1') \gset
+SELECT :status AS status;
+SELECT status, jsonb_array_length(answer -> 'recovery_codes') AS recovery_codes
+FROM regress_mfa.http('POST', '/auth/second-factors/' || :'fe' || '/confirm', jsonb_build_object('code', regress_mfa.totp(:'ke', :now - 9)), :'e1');
+SELECT status, answer ->> 'code' AS code, challenge FROM regress_mfa.http('POST', '/regress/pay', '{}', :'e1');
+SELECT status, answer ->> 'code' AS code, answer #>> '{details,challenge}' AS ce FROM regress_mfa.http('POST', '/auth/login', '{"identifier": "eve@mfa.example", "password": "correct horse battery"}') \gset
+SELECT :status AS status, :'code' AS code, length(:'ce') AS challenge;
+SELECT status, answer ->> 'code' AS code FROM regress_mfa.http('POST', '/auth/login/second-factor', jsonb_build_object('challenge', :'ce', 'code', regress_mfa.wrong(:'ke', :now)));
+SELECT status, answer ->> 'access_token' AS e2 FROM regress_mfa.http('POST', '/auth/login/second-factor', jsonb_build_object('challenge', :'ce', 'code', regress_mfa.totp(:'ke', :now - 8))) \gset
+SELECT :status AS status;
+SELECT status, answer, challenge FROM regress_mfa.http('POST', '/regress/pay', '{}', :'e2');
+SELECT status, answer ->> 'code' AS code FROM regress_mfa.http('POST', '/auth/second-factors/verify', jsonb_build_object('code', regress_mfa.totp(:'ke', :now - 8)), :'e1');
+SELECT status, answer ? 'access_token' AS token FROM regress_mfa.http('POST', '/auth/second-factors/verify', jsonb_build_object('code', regress_mfa.totp(:'ke', :now - 7)), :'e1');
+SELECT status, jsonb_array_length(answer -> 'recovery_codes') AS recovery_codes FROM regress_mfa.http('POST', '/auth/second-factors/recovery-codes', jsonb_build_object('code', regress_mfa.totp(:'ke', :now - 6)), :'e2');
+SELECT status FROM regress_mfa.http('POST', '/auth/second-factors/' || :'fe' || '/remove', jsonb_build_object('code', regress_mfa.totp(:'ke', :now - 5)), :'e2');
+SELECT status, answer FROM regress_mfa.http('GET', '/auth/second-factors', NULL, :'e2');
+SELECT status, answer FROM regress_mfa.http('POST', '/auth/login/code/request', '{"email": "nobody@mfa.example"}');
+SELECT usher.remove_route('POST', '/regress/pay');
+
+-- A change of roles is a change of privileges: it skips a generation like a change of factors.
+SELECT usher.create_role('regress_mfa_role', 'role') IS NOT NULL AS role;
+SELECT session_id AS s9, refresh_token AS r1 FROM usher.login('eve@mfa.example', 'correct horse battery') \gset
+SELECT refresh_token AS r2 FROM usher.refresh_session(:'r1') \gset
+SELECT usher.grant_role(:'eve', 'regress_mfa_role') IS NOT NULL AS granted;
+SELECT error, refresh_token AS r3 FROM usher.refresh_session(:'r2') \gset
+SELECT generation FROM usher.sessions WHERE id = :'s9';
+SELECT error FROM usher.refresh_session(:'r2'); -- no grace: it is not the parent
+SELECT usher.revoke_role(:'eve', 'regress_mfa_role');
+SELECT usher.drop_role('regress_mfa_role');
+
 DROP SCHEMA regress_mfa CASCADE;
 DELETE FROM usher.users WHERE email LIKE '%mfa.example';
+DELETE FROM usher.network_failures WHERE network = '203.0.113.5';
 SELECT count(*) FROM usher.second_factors;
 SELECT usher.revoke_access('regress_mfa_app');
 DROP ROLE regress_mfa_app;
