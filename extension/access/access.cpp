@@ -20,7 +20,7 @@ bool within(const std::optional<std::string> &wide, const std::optional<std::str
 bool open(const permission::Window &window) { return window.open(window.timeless() ? 0 : pg::clock_time()); }
 
 const permission::Windows *windows_of(const Uuid &user, std::string_view permission) {
-    cache_stamp();
+    catch_up();
     return cached(user).windows(permission);
 }
 
@@ -39,7 +39,7 @@ bool has_permission_somewhere(const Uuid &user, std::string_view permission) {
 }
 
 bool has_role(const Uuid &user, std::string_view role, std::optional<std::string_view> scope) {
-    cache_stamp();
+    catch_up();
     const auto &roles = cached(user).roles;
     return std::any_of(roles.begin(), roles.end(), [&](const HeldRole &held) {
         return held.name == role && permission::scope_applies(held.scope, scope) &&
@@ -48,7 +48,7 @@ bool has_role(const Uuid &user, std::string_view role, std::optional<std::string
 }
 
 std::vector<std::string> roles_of(const Uuid &user) {
-    cache_stamp();
+    catch_up();
     const Instant now = pg::clock_time();
     std::vector<std::string> names;
     for (const HeldRole &held : cached(user).roles)
@@ -60,7 +60,7 @@ std::vector<std::string> roles_of(const Uuid &user) {
 
 bool can_manage(const Uuid &actor, const Uuid &target) {
     if (actor == target) return true;
-    cache_stamp();
+    catch_up();
     const std::vector<RoleRef> &manages = cached(actor).manages;
     if (manages.empty()) return false;
     const std::vector<RoleRef> &assigned = cached(target).assigned;

@@ -1,6 +1,7 @@
 #include "access/cache.hpp"
 #include "pg/cache.hpp"
 #include "pg/guc.hpp"
+#include "pg/moment.hpp"
 #include <list>
 
 namespace usher::access {
@@ -87,25 +88,27 @@ struct Cache {
     struct Entry {
         Uuid user;
         UserAccess access;
-        std::size_t weight;
     };
     std::list<Entry> entries;
     std::unordered_map<Uuid, std::list<Entry>::iterator> index;
     std::size_t weight = 0;
     std::uint64_t generation = 0; // of the invalidation, when the cache was last emptied
-    std::uint64_t stamp = 1;
 
     void clear() {
         index.clear();
         entries.clear();
         weight = 0;
-        ++stamp;
+        ++pg::epoch; // pointers into it are no good any more
     }
     void drop_oldest() {
-        weight -= entries.back().weight;
+        weight -= entries.back().access.weight();
         index.erase(entries.back().user);
         entries.pop_back();
-        ++stamp;
+        ++pg::epoch; // pointers into it are no good any more
+    }
+    void make_room() {
+        const std::size_t limit = static_cast<std::size_t>(guc::access_cache_size) * 1024;
+        while (weight > limit && entries.size() > 2) drop_oldest();
     }
 };
 
@@ -122,47 +125,45 @@ const permission::Windows *UserAccess::windows(std::string_view permission) {
     const auto name = permission::parse(permission);
     if (!name) return nullptr;
     if (windows_.size() >= max_windows) {
-        ++cache().stamp; // whoever kept a pointer to one of them must ask again
+        ++pg::epoch; // whoever kept a pointer to one of them must ask again
         windows_.clear();
+        cache().weight -= std::exchange(windows_weight_, 0);
     }
-    return &windows_.emplace(permission, rules.windows(*name)).first->second;
+    const permission::Windows &made = windows_.emplace(permission, rules.windows(*name)).first->second;
+    const std::size_t weight = 150 + permission.size() + made.weight();
+    windows_weight_ += weight;
+    cache().weight += weight;
+    return &made;
 }
 
 std::size_t UserAccess::weight() const {
-    return 600 + 200 * rules.size() + 120 * (roles.size() + manages.size() + assigned.size());
+    return 600 + 200 * rules.size() + 120 * (roles.size() + manages.size() + assigned.size()) + windows_weight_;
 }
 
-std::uint64_t cache_stamp() {
+void catch_up() {
     Cache &all = cache();
     const std::uint64_t now = changes.generation();
-    if (all.generation != now) {
-        all.clear();
-        all.generation = now;
-    }
-    return all.stamp;
+    if (all.generation == now) return;
+    all.clear();
+    all.generation = now;
 }
-
-std::uint64_t stamp_of_pointers() { return cache().stamp; }
 
 UserAccess &cached(const Uuid &user) {
     Cache &all = cache();
     if (const auto found = all.index.find(user); found != all.index.end()) {
         all.entries.splice(all.entries.begin(), all.entries, found->second);
+        all.make_room();
         return found->second->access;
     }
     UserAccess fresh = read(user); // may run anything, this function included: the cache is touched only after it
     if (const auto found = all.index.find(user); found != all.index.end()) {
-        all.weight -= found->second->weight;
-        all.entries.erase(found->second);
-        all.index.erase(found);
-        ++all.stamp;
+        all.entries.splice(all.entries.end(), all.entries, found->second);
+        all.drop_oldest();
     }
-    const std::size_t weight = fresh.weight();
-    all.entries.push_front({user, std::move(fresh), weight});
+    all.weight += fresh.weight();
+    all.entries.push_front({user, std::move(fresh)});
     all.index.emplace(user, all.entries.begin());
-    all.weight += weight;
-    const std::size_t limit = static_cast<std::size_t>(guc::access_cache_size) * 1024;
-    while (all.weight > limit && all.entries.size() > 2) all.drop_oldest();
+    all.make_room();
     return all.entries.front().access;
 }
 

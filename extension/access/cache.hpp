@@ -2,6 +2,7 @@
 #pragma once
 #include "core/permission.hpp"
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace usher::access {
@@ -37,15 +38,13 @@ private:
         using is_transparent = void;
     };
     std::unordered_map<std::string, permission::Windows, Hash, std::equal_to<>> windows_;
+    std::size_t windows_weight_ = 0;
 };
 
-/// Takes in what has been announced, and returns a number that changes whenever pointers got from this cache before may
-/// no longer be used. Never 0.
-std::uint64_t cache_stamp();
-/// The same number without taking anything in, to be kept beside such a pointer.
-std::uint64_t stamp_of_pointers();
+/// Takes in what has been announced: what is not true any more goes.
+void catch_up();
 /// The user's entry, read from the tables if need be. The last two entries handed out stay valid until the next call of
-/// cache_stamp().
+/// catch_up(). Whoever keeps a pointer for longer keeps the pg::Moment beside it in which it was got.
 UserAccess &cached(const Uuid &user);
 
 } // namespace usher::access

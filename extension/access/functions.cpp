@@ -1,7 +1,9 @@
 // Access control as SQL functions. NULL in, false out: a policy must never let a NULL through.
 #include "access/access.hpp"
 #include "access/cache.hpp"
+#include "audit/audit.hpp"
 #include "pg/args.hpp"
+#include "pg/moment.hpp"
 #include "pg/result.hpp"
 #include "request/identity.hpp"
 
@@ -9,61 +11,86 @@ using namespace usher;
 
 namespace {
 
-/// The answer's ingredients, kept at the call site of has_permission while the permission argument is a constant there.
-/// A row-level security policy over a million rows then costs one comparison per row instead of a look-up.
+/// What is kept at a call site of has_permission, so that a row-level security policy over a million rows costs two
+/// comparisons a row, and a look-up by the scope if that is a column.
 struct CallSite {
-    std::uint64_t stamp; // of the access cache; 0: nothing kept
-    Uuid user;
-    const permission::Windows *windows; // owned by the access cache, valid as long as the stamp
+    pg::Moment moment;
+    const permission::Windows *windows; // owned by the access cache; nullptr: nothing is held
+    bool has_constant_scope;
+    bool is_answered; // `answer` stands for all arguments: they are constants
+    bool answer;
 };
 
-/// What the current identity's rules say about the permission in argument 0; nullptr: nothing.
-const permission::Windows *current_windows(FunctionCallInfo fcinfo) {
-    const request::Identity *const who = request::current();
-    if (who == nullptr) return nullptr;
-    if (who->is_api_key && !request::key_allows(who->user_id, pg::Args(fcinfo).text(0))) return nullptr;
-    const std::uint64_t stamp = access::cache_stamp();
-    auto *site = static_cast<CallSite *>(fcinfo->flinfo->fn_extra);
-    if (site != nullptr && site->stamp == stamp && site->user == who->user_id) return site->windows;
+/// Is the argument written as a constant? A parameter is none: PL/pgSQL passes its variables so, and keeps the call
+/// site while they change.
+bool is_constant(FunctionCallInfo fcinfo, int argument) {
+    const auto *const expression = reinterpret_cast<const FuncExpr *>(fcinfo->flinfo->fn_expr);
+    return expression != nullptr && IsA(expression, FuncExpr) && argument < list_length(expression->args) &&
+           IsA(list_nth(expression->args, argument), Const);
+}
 
-    access::UserAccess &mine = access::cached(who->user_id);
-    const permission::Windows *const windows = mine.windows(pg::Args(fcinfo).text(0));
-    if (!pg::call([&] { return get_fn_expr_arg_stable(fcinfo->flinfo, 0); })) return windows;
-    if (site == nullptr) {
-        site = static_cast<CallSite *>(
-            pg::call([&] { return MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(CallSite)); }));
-        fcinfo->flinfo->fn_extra = site;
-    }
-    *site = {access::stamp_of_pointers(), who->user_id, windows}; // taking news in now could take the pointer away
+/// What the current identity's rules say about the permission in argument 0; nullptr: nothing. Fills the call site if
+/// the permission is a constant.
+const permission::Windows *find_windows(FunctionCallInfo fcinfo) {
+    const pg::Args args(fcinfo);
+    const request::Identity *const who = args.is_null(0) ? nullptr : request::current();
+    if (who == nullptr) return nullptr;
+    if (who->is_api_key && !request::key_allows(who->user_id, args.text(0))) return nullptr;
+    access::catch_up();
+    const pg::Moment moment = pg::Moment::now();
+    const permission::Windows *const windows = access::cached(who->user_id).windows(args.text(0));
+    if (!is_constant(fcinfo, 0)) return windows;
+    if (fcinfo->flinfo->fn_extra == nullptr)
+        fcinfo->flinfo->fn_extra =
+            pg::call([&] { return MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(CallSite)); });
+    *static_cast<CallSite *>(fcinfo->flinfo->fn_extra) = {moment, windows, is_constant(fcinfo, 1), false, false};
     return windows;
 }
 
-Datum answer(const permission::Window &window) {
-    return BoolGetDatum(window.open(window.timeless() ? 0 : pg::clock_time()));
+/// The call site, if what it keeps is still so.
+CallSite *current_site(FunctionCallInfo fcinfo) {
+    auto *const site = static_cast<CallSite *>(fcinfo->flinfo->fn_extra);
+    return site != nullptr && site->moment.is_now() ? site : nullptr;
+}
+
+bool is_open(const permission::Window &window) { return window.open(window.timeless() ? 0 : pg::clock_time()); }
+
+/// has_permission(permission, scope), where `window_at` reads the scope in argument 1.
+template <class F> Datum has_permission(FunctionCallInfo fcinfo, F &&window_at) {
+    CallSite *site = current_site(fcinfo);
+    if (site != nullptr && site->is_answered) return BoolGetDatum(site->answer);
+    const permission::Windows *const windows = site != nullptr ? site->windows : find_windows(fcinfo);
+    if (windows == nullptr) return BoolGetDatum(false);
+    const permission::Window window = fcinfo->args[1].isnull ? windows->everywhere() : window_at(*windows);
+    const bool answer = is_open(window);
+    if (site == nullptr) {
+        site = current_site(fcinfo);
+        if (site != nullptr && site->has_constant_scope && window.timeless()) {
+            site->answer = answer;
+            site->is_answered = true;
+        }
+    }
+    return BoolGetDatum(answer);
 }
 
 } // namespace
 
 USHER_FUNCTION(usher_access_has_permission) {
-    const pg::Args args(fcinfo);
-    if (args.is_null(0)) return BoolGetDatum(false);
-    const permission::Windows *const windows = current_windows(fcinfo);
-    if (windows == nullptr) return BoolGetDatum(false);
-    return answer(args.is_null(1) ? windows->everywhere() : windows->at(args.text(1)));
+    return has_permission(fcinfo,
+                          [&](const permission::Windows &windows) { return windows.at(pg::Args(fcinfo).text(1)); });
 }
 
 USHER_FUNCTION(usher_access_has_permission_uuid) {
-    const pg::Args args(fcinfo);
-    if (args.is_null(0)) return BoolGetDatum(false);
-    const permission::Windows *const windows = current_windows(fcinfo);
-    if (windows == nullptr) return BoolGetDatum(false);
-    return answer(args.is_null(1) ? windows->everywhere() : windows->at(args.uuid(1)));
+    return has_permission(fcinfo, [&](const permission::Windows &windows) {
+        Uuid scope;
+        std::memcpy(scope.bytes.data(), DatumGetUUIDP(fcinfo->args[1].value)->data, UUID_LEN);
+        return windows.at(scope);
+    });
 }
 
 USHER_FUNCTION(usher_access_has_permission_somewhere) {
-    const pg::Args args(fcinfo);
-    if (args.is_null(0)) return BoolGetDatum(false);
-    const permission::Windows *const windows = current_windows(fcinfo);
+    const CallSite *const site = current_site(fcinfo);
+    const permission::Windows *const windows = site != nullptr ? site->windows : find_windows(fcinfo);
     return BoolGetDatum(windows != nullptr && windows->open_somewhere(pg::clock_time()));
 }
 
@@ -114,11 +141,31 @@ USHER_FUNCTION(usher_access_decide) {
     permission::Decision decision;
     const auto name = args.is_null(1) ? std::nullopt : permission::parse(args.text(1));
     if (user && name && request::key_allows(*user, args.text(1))) {
-        access::cache_stamp();
+        access::catch_up();
         decision = access::cached(*user).rules.decide(*name, args.optional_text(2), pg::clock_time());
     }
     pg::RowBuilder row(fcinfo);
     row.set("allowed", pg::boolean(decision.allowed)).set("via", pg::text(permission::to_string(decision.via)));
     if (decision.expires_at != permission::never) row.set("expires_at", pg::timestamptz(decision.expires_at));
     return row.finish();
+}
+
+/// usher._log_check(data, allowed, resource_type, resource_id): the trace of check_access(), which outlives a rollback.
+USHER_FUNCTION(usher_access_log_check) {
+    const pg::Args args(fcinfo);
+    const bool allowed = args.boolean(1);
+    const std::string data = args.output(0);
+    const std::string type(args.text(2));
+    const std::string id(args.optional_text(3).value_or(""));
+    audit::Event event;
+    event.event_type = "access.checked";
+    event.data = data;
+    event.severity = allowed ? "info" : "warning";
+    event.result = allowed ? "success" : "denied";
+    event.resource_type = type;
+    event.resource_id = id;
+    event.source = "application"; // which asked
+    event.survives_rollback = true;
+    audit::log_event(event);
+    return pg::null_result(fcinfo);
 }

@@ -59,6 +59,22 @@ bool scope_applies(const std::optional<std::string> &rule_scope, std::optional<s
     return !rule_scope || (request_scope && same_scope(*rule_scope, *request_scope));
 }
 
+Window &UuidWindows::operator[](const Uuid &id) {
+    if (2 * (count_ + 1) > slots_.size()) { // twice as many slots, and everything into its new place
+        std::vector<Slot> old(slots_.empty() ? 4 : 2 * slots_.size());
+        old.swap(slots_);
+        for (const Slot &slot : old)
+            if (slot.is_used) slots_[place(slot.id)] = slot;
+    }
+    Slot &slot = slots_[place(id)];
+    if (!slot.is_used) {
+        slot.id = id;
+        slot.is_used = true;
+        ++count_;
+    }
+    return slot.window;
+}
+
 void Windows::add(const std::optional<std::string> &scope, Effect effect, Instant until) {
     if (!scope)
         everywhere_.add(effect, until);
@@ -75,21 +91,20 @@ Window Windows::at(std::string_view scope) const {
     return sum;
 }
 
-Window Windows::at(const Uuid &scope) const noexcept {
-    Window sum = everywhere_;
-    if (by_uuid_.empty()) return sum;
-    if (const auto found = by_uuid_.find(scope); found != by_uuid_.end()) sum.add(found->second);
-    return sum;
-}
-
 bool Windows::open_somewhere(Instant now) const noexcept {
-    const auto open = [&](const auto &entry) {
+    const auto open = [&](const Window &scoped) {
         Window sum = everywhere_;
-        sum.add(entry.second);
+        sum.add(scoped);
         return sum.open(now);
     };
-    return everywhere_.open(now) || std::any_of(by_uuid_.begin(), by_uuid_.end(), open) ||
-           std::any_of(by_text_.begin(), by_text_.end(), open);
+    return everywhere_.open(now) ||
+           std::any_of(by_uuid_.slots().begin(), by_uuid_.slots().end(),
+                       [&](const UuidWindows::Slot &slot) { return slot.is_used && open(slot.window); }) ||
+           std::any_of(by_text_.begin(), by_text_.end(), [&](const auto &entry) { return open(entry.second); });
+}
+
+std::size_t Windows::weight() const noexcept {
+    return sizeof(Windows) + by_uuid_.slots().size() * sizeof(UuidWindows::Slot) + by_text_.size() * 150;
 }
 
 RuleSet::RuleSet(std::vector<Rule> rules) : rules_(std::move(rules)) {

@@ -15,7 +15,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace usher::permission {
@@ -77,6 +76,39 @@ struct Window {
     [[nodiscard]] bool open(Instant now) const noexcept { return now >= deny_until && now < allow_until; }
 };
 
+/// Windows by uuid: a hash table with open addressing, because a policy looks into it for every row. Scopes are ids
+/// that somebody was granted, so nobody chooses them to collide.
+class UuidWindows {
+public:
+    struct Slot {
+        Uuid id;
+        bool is_used = false;
+        Window window;
+    };
+    Window &operator[](const Uuid &id);
+    [[nodiscard]] const Window *find(const Uuid &id) const noexcept {
+        if (slots_.empty()) return nullptr;
+        const Slot &slot = slots_[place(id)];
+        return slot.is_used ? &slot.window : nullptr;
+    }
+    [[nodiscard]] const std::vector<Slot> &slots() const noexcept { return slots_; }
+
+private:
+    /// Where the id is, or the free slot where it belongs.
+    [[nodiscard]] std::size_t place(const Uuid &id) const noexcept {
+        std::uint64_t halves[2];
+        std::memcpy(halves, id.bytes.data(), sizeof halves);
+        const std::uint64_t mixed = (halves[0] * 0x9e3779b97f4a7c15u ^ halves[1]) * 0xd6e8feb86659fd93u;
+        const std::size_t mask = slots_.size() - 1; // a power of two, at most half full
+        std::size_t at = (mixed >> 32) & mask;
+        while (slots_[at].is_used && std::memcmp(slots_[at].id.bytes.data(), halves, sizeof halves) != 0)
+            at = (at + 1) & mask;
+        return at;
+    }
+    std::vector<Slot> slots_;
+    std::size_t count_ = 0;
+};
+
 /// What one user's rules say about one permission, by scope. Looking a scope up costs one hash.
 class Windows {
 public:
@@ -86,21 +118,19 @@ public:
     /// The window of requests with this scope. Scopes are compared byte by byte, except that the text form of a uuid
     /// in either case is the uuid.
     [[nodiscard]] Window at(std::string_view scope) const;
-    [[nodiscard]] Window at(const Uuid &scope) const noexcept;
+    [[nodiscard]] Window at(const Uuid &scope) const noexcept {
+        Window sum = everywhere_;
+        if (const Window *const mine = by_uuid_.find(scope)) sum.add(*mine);
+        return sum;
+    }
     /// Whether the permission is held now in at least one scope.
     [[nodiscard]] bool open_somewhere(Instant now) const noexcept;
+    /// Estimate of the memory in use, in bytes.
+    [[nodiscard]] std::size_t weight() const noexcept;
 
 private:
-    /// Once per row in a policy: cheap. Scopes are ids that somebody was granted, so nobody chooses them to collide.
-    struct QuickHash {
-        std::size_t operator()(const Uuid &id) const noexcept {
-            std::uint64_t halves[2];
-            std::memcpy(halves, id.bytes.data(), sizeof halves);
-            return (halves[0] * 0x9e3779b97f4a7c15u) ^ halves[1];
-        }
-    };
     Window everywhere_;
-    std::unordered_map<Uuid, Window, QuickHash> by_uuid_;
+    UuidWindows by_uuid_;
     std::map<std::string, Window, std::less<>> by_text_;
 };
 

@@ -1,4 +1,5 @@
 #include "pg/cache.hpp"
+#include "pg/moment.hpp"
 
 namespace usher::pg {
 
@@ -10,6 +11,7 @@ void Invalidation::on_relcache_change(Datum, Oid relation) noexcept {
     for (Invalidation *each = first; each != nullptr; each = each->next_) {
         if (OidIsValid(relation) && OidIsValid(each->relation_) && relation != each->relation_) continue;
         ++each->generation_;
+        ++epoch;
         each->relation_ = InvalidOid; // it may have been dropped and made anew: look it up again
     }
 }

@@ -16,7 +16,9 @@ struct PgError {
 struct Failure { // what outlives an exception: plain bytes
     ErrorData *edata = nullptr;
     int sqlstate = ERRCODE_INTERNAL_ERROR;
-    char message[1024] = "", detail[1024] = "", hint[512] = "";
+    char message[1024], detail[1024], hint[512];
+    // The rest stays as it is: every call of a function makes one of these, and zeros would cost more than most calls.
+    Failure() { message[0] = detail[0] = hint[0] = '\0'; }
 };
 void capture(Failure &out) noexcept;             // call inside catch (...)
 [[noreturn]] void raise(const Failure &failure); // call outside any catch

@@ -1,4 +1,5 @@
 #include "pg/xact.hpp"
+#include "pg/moment.hpp"
 
 namespace usher::pg {
 
@@ -26,6 +27,7 @@ TransactionState::Entry *TransactionState::push(std::size_t size) {
     entry->outer = top_;
     entry->level = GetCurrentSubTransactionId();
     top_ = entry;
+    ++epoch;
     return entry;
 }
 
@@ -34,6 +36,7 @@ void TransactionState::roll_back(SubTransactionId level) {
     while (top_ != nullptr && (level == InvalidSubTransactionId || top_->level == level)) {
         if (on_abort_ != nullptr) on_abort_(top_);
         top_ = top_->outer;
+        ++epoch;
     }
 }
 
@@ -41,6 +44,7 @@ void TransactionState::roll_back(SubTransactionId level) {
 void TransactionState::settle(EndHook hook) {
     for (; hook != nullptr && top_ != nullptr; top_ = top_->outer) hook(top_);
     top_ = nullptr;
+    ++epoch;
 }
 
 void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {

@@ -65,15 +65,18 @@ std::int32_t level_of_claims(std::string_view claims) {
 }
 } // namespace
 
-const Identity *current() {
+const Identity *find_current() {
     Identity *const who = identity.get();
     if (who == nullptr || who->revoked || pg::statement_time() >= who->expires_at) return nullptr;
     const std::uint64_t now = session_changes.generation();
+    const pg::Moment moment = pg::Moment::now();
     if (who->checked != now) {
         who->revoked = !is_alive(*who);
         who->checked = now;
     }
-    return who->revoked ? nullptr : who;
+    if (who->revoked) return nullptr;
+    known = {moment, who};
+    return who;
 }
 
 bool is_lost() { return identity.get() != nullptr && current() == nullptr; }

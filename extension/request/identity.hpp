@@ -2,6 +2,7 @@
 // transaction, and is checked again for expiry and revocation at every statement. No setting and no SQL can forge it.
 #pragma once
 #include "core/types.hpp"
+#include "pg/moment.hpp"
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,8 +26,16 @@ struct Identity {
     bool revoked = false; // the last check said so; stays for the rest of the transaction
 };
 
+/// What current() said last, and when. A policy asks for every row.
+struct Known {
+    pg::Moment at;
+    const Identity *who = nullptr;
+};
+inline constinit Known known;
+const Identity *find_current();
+
 /// The identity of this transaction; nullptr when there is none, when it has expired, or when its session was revoked.
-const Identity *current();
+inline const Identity *current() { return known.at.is_now() ? known.who : find_current(); }
 /// An identity was set in this transaction, but it has expired or was revoked. Such a transaction is nobody's: it must
 /// not fall back to what the database role may do.
 bool is_lost();
