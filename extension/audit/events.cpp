@@ -1,6 +1,7 @@
 // Events that code reports: usher.log_event() and audit::log_event().
 #include "audit/audit.hpp"
 #include "core/json.hpp"
+#include "operations/survivors.hpp"
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
@@ -41,20 +42,22 @@ Uuid log_event(const Event &event) {
     const request::Context context = request::context();
     const std::string_view action = event.event_type.substr(event.event_type.rfind('.') + 1);
     static constinit pg::Statement insert{
-        "INSERT INTO usher.audit_logs (event_type, action, severity, source, result, actor_id, actor_name, session_id,"
+        "INSERT INTO usher.audit_logs AS a (event_type, action, severity, source, result, actor_id, actor_name, "
+        "session_id,"
         " client_ip, user_agent, correlation_id, resource_type, resource_id, event_data, error_message)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"};
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        " RETURNING a.id, CASE WHEN $16 THEN pg_catalog.to_jsonb(a)::pg_catalog.text END"};
     const pg::AsOwner owner;
-    return insert
-        .run({pg::text(event.event_type), pg::text(action.empty() ? event.event_type : action),
-              pg::text(event.severity), pg::text(event.source), pg::text(event.result),
-              pg::uuid_or_null(event.actor_id ? event.actor_id : actor.user_id),
-              text_or_null(event.actor_id && event.actor_id != actor.user_id ? std::string_view() : actor.name),
-              pg::uuid_or_null(actor.session_id), pg::inet_or_null(context.client_ip), text_or_null(context.user_agent),
-              text_or_null(context.correlation_id), text_or_null(event.resource_type), text_or_null(event.resource_id),
-              pg::jsonb(event.data), text_or_null(event.error_message)})
-        .front()
-        .uuid(0);
+    const pg::Rows rows = insert.run(
+        {pg::text(event.event_type), pg::text(action.empty() ? event.event_type : action), pg::text(event.severity),
+         pg::text(event.source), pg::text(event.result),
+         pg::uuid_or_null(event.actor_id ? event.actor_id : actor.user_id),
+         text_or_null(event.actor_id && event.actor_id != actor.user_id ? std::string_view() : actor.name),
+         pg::uuid_or_null(actor.session_id), pg::inet_or_null(context.client_ip), text_or_null(context.user_agent),
+         text_or_null(context.correlation_id), text_or_null(event.resource_type), text_or_null(event.resource_id),
+         pg::jsonb(event.data), text_or_null(event.error_message), pg::boolean(event.survives_rollback)});
+    if (event.survives_rollback) operations::survive_rollback("audit_logs", rows.front().text(1));
+    return rows.front().uuid(0);
 }
 
 } // namespace usher::audit

@@ -7,6 +7,13 @@ REVOKE ALL ON FUNCTION usher._decide(uuid, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._decide(uuid, text, text) IS
     'The decision with the step that made it (deny, role, direct, policy, or nothing) and the end of the rule that counted. NULL as user: the current identity.';
 
+CREATE FUNCTION usher._log_check(data jsonb, allowed boolean, resource_type text, resource_id text) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_access_log_check';
+REVOKE ALL ON FUNCTION usher._log_check(jsonb, boolean, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._log_check(jsonb, boolean, text, text) IS
+    'Writes the audit row of check_access(). With the library preloaded, the row outlives a rollback of the caller.';
+
 CREATE FUNCTION usher.check_access(permission text, resource jsonb DEFAULT NULL,
                                    OUT allowed boolean, OUT via text, OUT expires_at timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -22,18 +29,14 @@ BEGIN
     END IF;
     SELECT d.allowed, d.via, d.expires_at INTO check_access.allowed, check_access.via, check_access.expires_at
     FROM usher._decide(NULL, permission, resource ->> 'scope') AS d;
-    PERFORM usher.log_event(
-        event_type => 'access.checked',
-        data => jsonb_strip_nulls(jsonb_build_object('permission', permission, 'scope', resource ->> 'scope', 'allowed', allowed, 'via', via)),
-        severity => CASE WHEN allowed THEN 'info' ELSE 'warning' END,
-        result => CASE WHEN allowed THEN 'success' ELSE 'denied' END,
-        resource_type => coalesce(left(resource ->> 'type', 100), split_part(permission, ':', 1)),
-        resource_id => left(resource ->> 'id', 100));
+    PERFORM usher._log_check(
+        jsonb_strip_nulls(jsonb_build_object('permission', permission, 'scope', resource ->> 'scope', 'allowed', allowed, 'via', via)),
+        allowed, coalesce(left(resource ->> 'type', 100), split_part(permission, ':', 1)), left(resource ->> 'id', 100));
 END
 $$;
 REVOKE ALL ON FUNCTION usher.check_access(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.check_access(text, jsonb) IS
-    'Decides for the current identity like has_permission(), says by which step, and writes one audit row either way. resource: {"type", "id", "scope"}, all optional.';
+    'Decides for the current identity like has_permission(), says by which step, and writes one audit row either way, which stays when the caller rolls back (with the library preloaded). resource: {"type", "id", "scope"}, all optional.';
 
 -- One row per rule that speaks about the permission, whether it counts or not and why, in the order of decision; the last row
 -- is the result. Worked out from the tables by SQL alone, so it also is a second opinion about the cached decision.

@@ -161,7 +161,7 @@ AS $$
 BEGIN
     IF NOT usher._is_preloaded() THEN
         RETURN QUERY VALUES ('the library is not preloaded', 'warning',
-            'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll back are not counted, and the number of concurrent password hashes is not limited.');
+            'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll back are not counted, checks of access in transactions that roll back leave no trace, and the number of concurrent password hashes is not limited.');
     ELSIF NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('usher.worker_databases'), ',')) AS d(name) WHERE trim(d.name, ' "') = current_database()) THEN
         RETURN QUERY VALUES ('no background worker keeps this database up', 'notice',
             format('Add %s to usher.worker_databases, or have a scheduler call usher.run_maintenance().', quote_ident(current_database())));
