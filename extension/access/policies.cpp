@@ -177,15 +177,24 @@ std::string model_text(std::string_view model, Answers &kept) {
 
 } // namespace
 
-/// usher.enforce(model, request)
-USHER_FUNCTION(usher_access_enforce) {
+namespace {
+template <class F> Datum enforce(FunctionCallInfo fcinfo, F &&read_model) {
     const pg::Args args(fcinfo);
     if (args.is_null(0) || args.is_null(1)) return BoolGetDatum(false);
     const pg::AsOwner owner;
     const std::vector<std::string> request = args.text_array(1);
     Answers &kept = answers();
     TableStore store(kept);
-    return BoolGetDatum(policy::enforce(parsed(model_text(args.text(0), kept)), request, store));
+    return BoolGetDatum(policy::enforce(parsed(read_model(args, kept)), request, store));
+}
+} // namespace
+
+/// usher.enforce(model, request)
+USHER_FUNCTION(usher_access_enforce) {
+    return enforce(fcinfo, [](const pg::Args &args, Answers &kept) { return model_text(args.text(0), kept); });
+}
+USHER_FUNCTION(usher_access_enforce_jsonb) {
+    return enforce(fcinfo, [](const pg::Args &args, Answers &) { return args.output(0); });
 }
 
 /// usher._check_model(definition)

@@ -1,4 +1,5 @@
 #include "core/policy_match.hpp"
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <charconv>
@@ -156,8 +157,14 @@ bool match_class(std::string_view pattern, std::size_t &p, char c, bool &malform
 
 } // namespace
 
-bool glob_match(std::string_view text, std::string_view pattern) {
+namespace {
+
+/// One path segment: * and ? and classes, none of which stands for a dot at the beginning; backslash quotes.
+bool match_segment(std::string_view text, std::string_view pattern) {
     constexpr std::size_t none = std::string_view::npos;
+    if (pattern.find_first_not_of('*') == none && !pattern.empty() && text.empty()) return false;
+    if (text.starts_with('.') && pattern.find_first_of("*?[") == 0) return false;
+    if ((text == "." || text == "..") && pattern.find_first_of("*?[") != none) return false;
     std::size_t t = 0;
     std::size_t p = 0;
     std::size_t star_p = none; // after the last star, and what it has taken so far
@@ -171,11 +178,11 @@ bool glob_match(std::string_view text, std::string_view pattern) {
         }
         if (p < pattern.size() && t < text.size()) {
             if (pattern[p] == '?') {
-                matched = text[t] != '/';
+                matched = true;
                 ++p;
             } else if (pattern[p] == '[') {
                 bool malformed = false;
-                matched = match_class(pattern, p, text[t], malformed) && text[t] != '/';
+                matched = match_class(pattern, p, text[t], malformed);
                 if (malformed) return false;
             } else {
                 if (pattern[p] == '\\' && ++p >= pattern.size()) return false;
@@ -187,12 +194,99 @@ bool glob_match(std::string_view text, std::string_view pattern) {
             ++t;
             continue;
         }
-        // the last star takes one more, but never a slash
-        if (star_p == none || star_t >= text.size() || text[star_t] == '/') return false;
-        t = ++star_t;
+        if (star_p == none || star_t >= text.size()) return false;
+        t = ++star_t; // the last star takes one more
         p = star_p;
     }
     return true;
+}
+
+std::vector<std::string_view> segments(std::string_view path) { // several slashes count as one
+    std::vector<std::string_view> out;
+    for (;;) {
+        const std::size_t slash = path.find('/');
+        out.push_back(path.substr(0, slash));
+        if (slash == std::string_view::npos) return out;
+        path.remove_prefix(std::min(path.find_first_not_of('/', slash), path.size()));
+    }
+}
+
+/// Segments against segments, where "**" stands for any number of them that do not begin with a dot. Worked out from
+/// the end, so that the cost is the product of their numbers at most.
+bool match_segments(const std::vector<std::string_view> &text, const std::vector<std::string_view> &pattern) {
+    std::vector<bool> after(text.size() + 1, false); // does what follows in the pattern match the text from here on?
+    after[text.size()] = true;
+    if (text.back().empty()) after[text.size() - 1] = true; // a slash at the end may be left over
+    for (std::size_t p = pattern.size(); p-- > 0;) {
+        std::vector<bool> here(text.size() + 1, false);
+        const bool is_last = p + 1 == pattern.size();
+        for (std::size_t t = text.size(); t-- > 0;) {
+            if (pattern[p] != "**")
+                here[t] = after[t + 1] && match_segment(text[t], pattern[p]);
+            else if (is_last)
+                here[t] = !text[t].starts_with('.') && (t + 1 == text.size() || here[t + 1]);
+            else
+                here[t] = after[t] || (!text[t].starts_with('.') && here[t + 1]);
+        }
+        after = std::move(here);
+    }
+    return after[0];
+}
+
+/// The first {a,b} of a pattern: where it begins and ends, and its alternatives. Braces without a comma are text.
+struct Braces {
+    std::size_t begin = 0, end = 0;
+    std::vector<std::string_view> alternatives;
+};
+Braces find_braces(std::string_view pattern) {
+    for (std::size_t open = 0; open < pattern.size(); ++open) {
+        if (pattern[open] == '\\') {
+            ++open;
+            continue;
+        }
+        if (pattern[open] != '{') continue;
+        Braces found{open, 0, {}};
+        int depth = 0;
+        std::size_t from = open + 1;
+        for (std::size_t i = open; i < pattern.size(); ++i) {
+            if (pattern[i] == '\\') {
+                ++i;
+            } else if (pattern[i] == '{') {
+                ++depth;
+            } else if (pattern[i] == '}' && --depth == 0) {
+                found.alternatives.push_back(pattern.substr(from, i - from));
+                found.end = i + 1;
+                break;
+            } else if (pattern[i] == ',' && depth == 1) {
+                found.alternatives.push_back(pattern.substr(from, i - from));
+                from = i + 1;
+            }
+        }
+        if (found.end != 0 && found.alternatives.size() > 1) return found;
+    }
+    return {};
+}
+
+bool match_alternatives(std::string_view text, const std::string &pattern, int &budget) {
+    const Braces braces = find_braces(pattern);
+    if (braces.end == 0) return --budget >= 0 && match_segments(segments(text), segments(pattern));
+    return std::any_of(braces.alternatives.begin(), braces.alternatives.end(), [&](std::string_view each) {
+        return budget > 0 &&
+               match_alternatives(
+                   text, pattern.substr(0, braces.begin) + std::string(each) + pattern.substr(braces.end), budget);
+    });
+}
+
+} // namespace
+
+bool glob_match(std::string_view text, std::string_view pattern) {
+    if (pattern.starts_with("*/")) pattern.remove_prefix(1);
+    bool negated = false;
+    for (; pattern.starts_with('!'); pattern.remove_prefix(1)) negated = !negated;
+    if (pattern.starts_with('#') && !negated) return false; // a comment
+    if (pattern.empty()) return text.empty() != negated;
+    int budget = 1000; // of patterns that braces make: more is nobody's intention
+    return match_alternatives(text, std::string(pattern), budget) != negated;
 }
 
 } // namespace usher::policy

@@ -22,8 +22,9 @@ std::string_view without_query(std::string_view key);
 /// An address against an address or a network in CIDR notation, IPv4 or IPv6. False when either is malformed.
 bool ip_match(std::string_view address, std::string_view network);
 
-/// Shell pattern over path segments: * and ? stop at "/", [a-z] and [^a-z], backslash quotes. False for a malformed
-/// pattern.
+/// Shell pattern over path segments, as npm casbin understands them: * and ? stay within a segment and do not stand for
+/// a dot at its beginning, ** is any number of segments, [a-z] and [^a-z], {a,b}, a leading ! negates, backslash
+/// quotes. False for a malformed pattern.
 bool glob_match(std::string_view text, std::string_view pattern);
 
 } // namespace usher::policy

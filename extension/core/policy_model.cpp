@@ -21,14 +21,15 @@ std::string_view trim(std::string_view text) {
 
 using Definitions = std::map<std::string, std::string>; // r, p, g, g2, e, m
 
-/// The .conf form. Section headings say nothing that the keys do not; a line that ends in a backslash goes on in the
-/// next.
+/// The .conf form. Section headings say nothing that the keys do not; # and ; begin a comment wherever they stand; a
+/// line that ends in a backslash goes on in the next.
 Definitions read_conf(std::string_view text) {
     Definitions out;
     std::string line;
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
-        std::string_view part = trim(text.substr(0, end));
+        const std::string_view all = text.substr(0, end);
+        std::string_view part = trim(all.substr(0, all.find_first_of("#;")));
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         const bool goes_on = part.ends_with('\\');
         if (goes_on) part = trim(part.substr(0, part.size() - 1));
@@ -36,7 +37,7 @@ Definitions read_conf(std::string_view text) {
         line += part;
         if (goes_on) continue;
         const std::string_view whole = trim(line);
-        if (!whole.empty() && whole.front() != '#' && whole.front() != ';' && whole.front() != '[') {
+        if (!whole.empty() && whole.front() != '[') {
             const std::size_t sign = whole.find('=');
             if (sign == std::string_view::npos) refuse("a line must have the form name = definition");
             if (!out.emplace(std::string(trim(whole.substr(0, sign))), std::string(trim(whole.substr(sign + 1))))

@@ -44,6 +44,17 @@ REVOKE ALL ON FUNCTION usher.define_model(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.define_model(text, text) IS
     'Keeps a policy model, the text of a Casbin model file or a JSON object of r, p, g, e and m, under a name for enforce(). Needs policy:manage.';
 
+CREATE FUNCTION usher.define_model(name text, definition jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.define_model(name, definition::text);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.define_model(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.define_model(text, jsonb) IS 'define_model(text, text) for a model that is a JSON object of r, p, g, e and m. Needs policy:manage.';
+
 CREATE FUNCTION usher.drop_model(name text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -155,3 +166,9 @@ CREATE FUNCTION usher.enforce(model text, request text[]) RETURNS boolean
 REVOKE ALL ON FUNCTION usher.enforce(text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher.enforce(text, text[]) IS
     'Whether the policy rules let a request pass: model is a name of define_model() or a model text, request has one text per name of its request definition, JSON objects for attributes. False for NULL.';
+
+CREATE FUNCTION usher.enforce(model jsonb, request text[]) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_access_enforce_jsonb';
+REVOKE ALL ON FUNCTION usher.enforce(jsonb, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher.enforce(jsonb, text[]) IS 'enforce(text, text[]) for a model that is a JSON object of r, p, g, e and m. False for NULL.';

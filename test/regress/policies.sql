@@ -86,3 +86,33 @@ SELECT usher.enforce('regress_rbac', ARRAY['regress_user501', 'data505', 'read']
 
 DELETE FROM usher.policy_rules WHERE v0 LIKE 'regress%' OR v1 = '/regress';
 SELECT usher.drop_model('regress_rbac'), usher.drop_model('regress_domains'), usher.drop_model('regress_domains') AS again;
+
+-- A model as jsonb.
+SELECT usher.define_model('regress_jsonb', '{"r": "sub, obj", "p": "sub, obj", "e": "some(where (p.eft == allow))", "m": "r.sub == p.sub && r.obj == p.obj"}'::jsonb);
+BEGIN;
+INSERT INTO usher.policy_rules (ptype, v0, v1) VALUES ('p', 'regress_json', 'data');
+SELECT usher.enforce('regress_jsonb', ARRAY['regress_json', 'data']), usher.enforce('regress_jsonb', ARRAY['regress_json', 'other']),
+       usher.enforce('{"r": "who", "p": "who", "e": "some(where (p.eft == allow))", "m": "r.who == p.who"}'::jsonb, ARRAY['regress_json']), usher.enforce(NULL::jsonb, ARRAY['x']);
+ROLLBACK;
+SELECT usher.enforce('[]'::jsonb, ARRAY['x']);
+SELECT usher.drop_model('regress_jsonb');
+
+-- Raw SQL leaves the same trace as the functions: every changed row, and who changed it.
+BEGIN;
+CREATE TEMP TABLE began ON COMMIT DROP AS SELECT clock_timestamp() AS at;
+INSERT INTO usher.policy_rules (ptype, v0, v1, v2) VALUES ('p', 'regress_raw', 'data', 'read'), ('p', 'regress_raw', 'data', 'write');
+UPDATE usher.policy_rules SET is_active = false WHERE v0 = 'regress_raw' AND v2 = 'write';
+DELETE FROM usher.policy_rules WHERE v0 = 'regress_raw' AND v2 = 'read';
+INSERT INTO usher.policy_models (name, definition, updated_by) VALUES ('regress_raw', 'r = sub', 'me');
+INSERT INTO usher.roles (name) VALUES ('regress_raw');
+INSERT INTO usher.role_permissions (role_id, permission) SELECT r.id, p.name FROM usher.roles r, usher.permissions p WHERE r.name = 'regress_raw' AND p.name = '*:*';
+INSERT INTO usher.users (email, status) VALUES ('raw@policies.test', 'active');
+INSERT INTO usher.user_roles (user_id, role_id) SELECT u.id, r.id FROM usher.users u, usher.roles r WHERE u.email = 'raw@policies.test' AND r.name = 'regress_raw';
+INSERT INTO usher.user_permissions (user_id, permission) SELECT u.id, '*:*' FROM usher.users u WHERE u.email = 'raw@policies.test';
+INSERT INTO usher.role_management (actor_role_id) SELECT r.id FROM usher.roles r WHERE r.name = 'regress_raw';
+INSERT INTO usher.role_parents (role_id, parent_id) SELECT r.id, p.id FROM usher.roles r, usher.roles p WHERE r.name = 'regress_raw' AND p.name = 'admin';
+DELETE FROM usher.roles WHERE name = 'regress_raw'; -- and what hangs on it
+SELECT resource_type, action, old_values ->> 'v2' AS old_v2, new_values ->> 'v2' AS new_v2, old_values ->> 'is_active' AS was_active, new_values ->> 'is_active' AS active,
+       new_values ? 'updated_by' AS says_by_whom, database_user = session_user AS by_me
+FROM usher.audit_logs, began WHERE created_at >= began.at AND resource_type ~ '^usher\.(polic|role|user_|permission)' ORDER BY resource_type, statement_id, new_v2, old_v2;
+ROLLBACK;

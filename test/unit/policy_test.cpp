@@ -253,6 +253,12 @@ TEST(PolicyMatch, IpMatch) {
         EXPECT_FALSE(ip_match("10.0.0.0", bad)) << bad;
 }
 
+TEST(PolicyModel, CommentsAnywhereInALine) {
+    const Model model = parse_model("r = sub # who\np = sub ; whom\ne = some(where (p.eft == allow))\n"
+                                    "m = r.sub == p.sub # the same\n");
+    EXPECT_EQ(model.request, std::vector<std::string>{"sub"});
+}
+
 TEST(PolicyMatch, GlobMatch) {
     EXPECT_TRUE(glob_match("/foo/bar", "/foo/*"));
     EXPECT_FALSE(glob_match("/foo/bar/baz", "/foo/*"));
@@ -266,7 +272,17 @@ TEST(PolicyMatch, GlobMatch) {
     EXPECT_TRUE(glob_match("a*", "a\\*"));
     EXPECT_FALSE(glob_match("ab", "a\\*"));
     EXPECT_TRUE(glob_match("aaab", "*a*b"));
-    EXPECT_TRUE(glob_match("", "*"));
+    EXPECT_FALSE(glob_match("", "*"));
+    EXPECT_TRUE(glob_match("/a/b/c/d", "/a/**/d"));
+    EXPECT_TRUE(glob_match("/a/d", "/a/**/d"));
+    EXPECT_FALSE(glob_match("/a/.b/d", "/a/**/d"));
+    EXPECT_FALSE(glob_match("/a", "/a/**"));
+    EXPECT_FALSE(glob_match("/.hidden", "/*"));
+    EXPECT_TRUE(glob_match("/x.md", "/*.{txt,md}"));
+    EXPECT_TRUE(glob_match("/{x}", "/{x}"));
+    EXPECT_TRUE(glob_match("/b", "!/a"));
+    EXPECT_FALSE(glob_match("#a", "#a"));
+    EXPECT_FALSE(glob_match("z", std::string(200, '{') + "a,b" + std::string(200, '}')));
     for (const char *bad : {"a[", "a[0-", "a\\", "a[^"}) EXPECT_FALSE(glob_match("ab", bad)) << bad;
     EXPECT_FALSE(glob_match(std::string(5000, 'a'), "*a*a*a*a*a*a*a*a*b"));
 }
