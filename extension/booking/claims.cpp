@@ -38,8 +38,8 @@ constinit Statement insert_claims{
     " ON CONFLICT DO NOTHING"};
 // Kind by kind: each has an index of its own.
 #define RIVALS_OF(kind)                                                                                                \
-    "SELECT c.booking_id, c.resource_kind, c.resource_id FROM " WANTED_CLAIMS " JOIN @.booking_claims AS c"             \
-    " ON n.kind = '" kind "' AND c.resource_kind = '" kind "' AND c.live AND c.resource_id = n.id"                      \
+    "SELECT c.booking_id, c.resource_kind, c.resource_id FROM " WANTED_CLAIMS " JOIN @.booking_claims AS c"            \
+    " ON n.kind = '" kind "' AND c.resource_kind = '" kind "' AND c.live AND c.resource_id = n.id"                     \
     " AND c.during OPERATOR(pg_catalog.&&) pg_catalog.tstzrange(n.from_at, n.until_at) AND c.holder_id <> n.holder_id"
 #define RIVAL_CLAIMS "(" RIVALS_OF("staff") " UNION ALL " RIVALS_OF("customer") ") AS c"
 // A constraint cannot look at the clock, so holds that ran out and stand in the way are cancelled here, under the
