@@ -30,7 +30,7 @@ sql(q{
     CREATE FUNCTION bench.one(n integer, OUT id integer, OUT name text) LANGUAGE plpgsql STABLE AS $$ BEGIN id := n; name := 'a name'; END $$;
     SELECT usher.add_route('GET', '/bench/{n}', 'bench.one(integer)', access => 'permission', permission => 'user:manage', read_only => true);
     DO $$
-    DECLARE who uuid := (SELECT user_id FROM usher.register_user('load' || clock_timestamp() || '@example.com', 'tiger umbrella 47 rivers'));
+    DECLARE who uuid := (SELECT user_id FROM usher.register_user('load@example.com', 'tiger umbrella 47 rivers'));
     BEGIN UPDATE usher.users SET email_verified_at = now(), username = 'load' WHERE id = who; PERFORM usher.grant_role(who, 'admin'); END $$;
     CREATE TABLE bench.token AS SELECT access_token FROM usher.login('load', 'tiger umbrella 47 rivers');
 }) if sql(q{SELECT to_regclass('bench.token') IS NULL}) eq 't';
@@ -81,12 +81,14 @@ sub http_server
         return { rate => $rate, p99 => $p99, cpu => (cpu_of($pid) - $before[0]) / $requests * 1e6, backend => (cpu_of(@backends) - $before[1]) / $requests * 1e6 };
     } };
 }
+my ($process, $node);
+END { $_ && $_->kill_kill for $node, $process } # also when something fails
 my $ready = "$work/ready";
-my $process = IPC::Run::start([ $gateway, "--database=$conninfo", '--port=0', '--admin-port=0', "--ready-file=$ready", '--log-requests=false', '--max-requests-per-connection=1000000000' ], '<', \undef, '>', '/dev/null', '2>&1');
+$process = IPC::Run::start([ $gateway, "--database=$conninfo", '--port=0', '--admin-port=0', "--ready-file=$ready", '--log-requests=false', '--max-requests-per-connection=1000000000' ], '<', \undef, '>', '/dev/null', '2>&1');
 sleep 0.05 until -s $ready;
 { local $/; open my $f, '<', $ready or die; my $r = decode_json(<$f>); push @servers, http_server('usher-gateway', $r->{pid}, $r->{gateway}) }
-my ($node_port, $node) = ('');
-$node = IPC::Run::start([ 'node', "${here}node_pg.js", encode_json({ host => $connection{host}, port => $connection{port}, user => $connection{user} // POSIX::getpwuid($>), database => $connection{dbname} }) ], '<', \undef, '>', \$node_port, '2>', '/dev/stderr');
+my $node_port = '';
+$node = IPC::Run::start([ 'node', "${here}node_pg.js", encode_json({ host => $connection{host}, port => $connection{port}, user => $connection{user} // POSIX::getpwuid($>), database => $connection{dbname} }) ], '<', \undef, '>', \$node_port, '2>', '/dev/null');
 $node->pump until $node_port =~ /\n/;
 chomp $node_port;
 push @servers, http_server('Node http + pg', $node->{KIDS}[0]{PID}, "http://127.0.0.1:$node_port");
@@ -105,11 +107,9 @@ for my $connections (16, 64)
     for my $server (@servers)
     {
         my @runs = @{ $seen{ $server->{name} } };
-        printf "  %-20s %8.0f %10s %14s %14s\n", $server->{name}, median(map { $_->{rate} } @runs), $runs[1]{p99} // '', map { defined $runs[0]{$_} ? sprintf('%.0f us/call', median(map { $_->{$_} } @runs)) : '' } my @k = qw(cpu backend);
+        my @cpu = map { my $k = $_; defined $runs[0]{$k} ? sprintf('%.0f us/call', median(map { $_->{$k} } @runs)) : '' } qw(cpu backend);
+        printf "  %-20s %8.0f %10s %14s %14s\n", $server->{name}, median(map { $_->{rate} } @runs), $runs[1]{p99} // '', @cpu;
     }
     my @ratio = map { my $r = $_; [ $seen{'usher-gateway'}[$r]{rate} / $seen{'Node http + pg'}[$r]{rate}, $seen{'usher-gateway'}[$r]{rate} / $seen{'pgbench, prepared'}[$r]{rate} ] } 0 .. 2;
     printf "  gateway / Node http + pg: %.2f (wanted: 1.5)   gateway / pgbench: %.2f (wanted: 0.35)\n", median(map { $_->[0] } @ratio), median(map { $_->[1] } @ratio);
 }
-$node->kill_kill;
-$process->signal('TERM');
-$process->finish;
