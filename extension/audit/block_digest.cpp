@@ -3,36 +3,19 @@
 // Each value goes in with its kind and length, so that no two blocks give the same bytes; numbers and times in network
 // order, jsonb as text, text as UTF-8: a dump that is restored elsewhere has the same digest. The columns are found by
 // name, so that a later version may add some without breaking old seals.
+//
+// actor_name, client_ip and user_agent stay out: usher.erase_user() empties them, and the seals must outlive that. Who
+// acted is sealed by actor_id.
 #include "pg/guard.hpp"
 #include <openssl/evp.h>
 
 namespace usher::audit {
 
 namespace {
-constexpr const char *columns[] = {"id",
-                                   "created_at",
-                                   "event_type",
-                                   "action",
-                                   "severity",
-                                   "source",
-                                   "result",
-                                   "actor_id",
-                                   "actor_name",
-                                   "session_id",
-                                   "database_user",
-                                   "client_ip",
-                                   "user_agent",
-                                   "correlation_id",
-                                   "resource_type",
-                                   "resource_id",
-                                   "key",
-                                   "old_values",
-                                   "new_values",
-                                   "event_data",
-                                   "error_message",
-                                   "metadata",
-                                   "transaction_id",
-                                   "statement_id"};
+constexpr const char *columns[] = {
+    "id",         "created_at", "event_type",    "action",         "severity",      "source",         "result",
+    "actor_id",   "session_id", "database_user", "correlation_id", "resource_type", "resource_id",    "key",
+    "old_values", "new_values", "event_data",    "error_message",  "metadata",      "transaction_id", "statement_id"};
 constexpr int column_count = static_cast<int>(std::size(columns));
 
 struct State {

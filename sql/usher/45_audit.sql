@@ -34,7 +34,7 @@ COMMENT ON TABLE usher.audit_logs IS
 COMMENT ON COLUMN usher.audit_logs.event_type IS 'row.insert, row.update, row.delete, row.truncate for changed rows, else the name of the event.';
 COMMENT ON COLUMN usher.audit_logs.action IS 'insert, update, delete, truncate, or the last part of the event''s name.';
 COMMENT ON COLUMN usher.audit_logs.actor_id IS 'User who acted, not a foreign key: the row outlives the user. NULL when no user was authenticated.';
-COMMENT ON COLUMN usher.audit_logs.actor_name IS 'Display name of the user at that time, or the database role that acted.';
+COMMENT ON COLUMN usher.audit_logs.actor_name IS 'Display name of the user at that time, or the database role that acted; NULL when the user was erased.';
 COMMENT ON COLUMN usher.audit_logs.database_user IS 'Database role that the connection was made as.';
 COMMENT ON COLUMN usher.audit_logs.resource_type IS 'Qualified name of the table, or the kind of thing that the event is about.';
 COMMENT ON COLUMN usher.audit_logs.resource_id IS 'Value of the key; for a key of several columns the JSON text of the column "key".';

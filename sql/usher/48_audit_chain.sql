@@ -16,7 +16,7 @@ CREATE TABLE usher.audit_seals (
     CHECK (from_id < until_id)
 );
 COMMENT ON TABLE usher.audit_seals IS 'Seals of blocks of audit rows, in order; written by maintenance, checked by usher.verify_audit_chain().';
-COMMENT ON COLUMN usher.audit_seals.digest IS 'SHA-256 over the rows from from_id up to, not including, until_id.';
+COMMENT ON COLUMN usher.audit_seals.digest IS 'SHA-256 over the rows from from_id up to, not including, until_id, without actor_name, client_ip and user_agent, which erase_user() empties.';
 COMMENT ON COLUMN usher.audit_seals.chain IS 'SHA-256 over the chain value of the seal before and this seal''s own values.';
 COMMENT ON COLUMN usher.audit_seals.retired_at IS 'When retention removed rows of the block: only its place in the chain can still be checked.';
 SELECT pg_catalog.pg_extension_config_dump('usher.audit_seals', '');

@@ -262,7 +262,7 @@ SELECT usher._seal_audit_log(20) AS sealed;
 SELECT usher._seal_audit_log() > 0 AS sealed_more;
 SELECT count(*) AS blocks, bool_and(row_count > 0) AS all_have_rows, bool_and(is_intact) AS all_intact, count(DISTINCT chain) AS chain_values FROM usher.verify_audit_chain();
 BEGIN;
-UPDATE usher.audit_logs SET actor_name = 'somebody else' WHERE resource_type = 'ledger.items' AND action = 'truncate';
+UPDATE usher.audit_logs SET actor_id = usher.uuid_v7() WHERE resource_type = 'ledger.items' AND action = 'truncate';
 SELECT is_intact, problem FROM usher.verify_audit_chain() ORDER BY is_intact, problem;
 ROLLBACK;
 BEGIN;
