@@ -1,4 +1,4 @@
--- Changes of accounts: profile, life cycle, external identities, consents, privacy, upkeep.
+-- Changes of accounts: profile, life cycle, import, external identities, upkeep.
 
 CREATE FUNCTION usher.update_profile(
     first_name text DEFAULT NULL, last_name text DEFAULT NULL, username text DEFAULT NULL, phone text DEFAULT NULL, profile jsonb DEFAULT NULL,
@@ -142,85 +142,53 @@ END $$;
 REVOKE ALL ON FUNCTION usher.restore_user(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.restore_user(uuid) IS 'Brings a deleted account back (user:manage) and publishes user.restored.';
 
-CREATE FUNCTION usher.erase_user(user_id uuid) RETURNS void
+-- Users of another system (R1-07) -----------------------------------------------------------------------------------------------
+
+CREATE FUNCTION usher.import_user(
+    email text, password_hash text DEFAULT NULL, external_id text DEFAULT NULL, first_name text DEFAULT '', last_name text DEFAULT '',
+    username text DEFAULT NULL, phone text DEFAULT NULL, email_verified boolean DEFAULT true, created_at timestamptz DEFAULT now(),
+    profile jsonb DEFAULT '{}', metadata jsonb DEFAULT '{}', id uuid DEFAULT NULL, OUT error text, OUT user_id uuid)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
-    target constant uuid := erase_user.user_id;
-    address text;
+    first_role uuid;
 BEGIN
-    PERFORM usher.require_permission('user:manage', target);
-    SELECT u.email INTO address FROM usher.users u WHERE u.id = target FOR UPDATE;
-    IF NOT FOUND THEN
-        PERFORM usher._raise_unknown_user(target);
+    PERFORM usher.require_permission('user:manage');
+    IF import_user.password_hash IS NOT NULL THEN
+        PERFORM usher.password_needs_rehash(import_user.password_hash); -- raises what is wrong with it
     END IF;
-    IF EXISTS (SELECT FROM usher.users u WHERE u.id = target AND u.status = 'erased') THEN
+    SELECT u.id INTO user_id FROM usher.users u WHERE u.external_id = import_user.external_id OR u.id = import_user.id;
+    IF FOUND THEN
+        RETURN; -- imported before
+    END IF;
+    error := usher._check_account_fields(coalesce(import_user.email, ''), nullif(btrim(import_user.username), ''), coalesce(import_user.first_name, ''),
+                                         coalesce(import_user.last_name, ''), nullif(btrim(import_user.phone), ''));
+    IF error IS NOT NULL THEN
         RETURN;
     END IF;
-    UPDATE usher.users u
-    SET status = 'erased', email = format('%s@erased.invalid', target), email_verified_at = NULL, username = NULL, first_name = '', last_name = '',
-        phone = NULL, profile = '{}', preferences = '{}', metadata = '{}', external_id = NULL, last_login_at = NULL
-    WHERE u.id = target;
-    DELETE FROM usher.credentials c WHERE c.user_id = target;
-    DELETE FROM usher.password_history h WHERE h.user_id = target;
-    DELETE FROM usher.identities i WHERE i.user_id = target;
-    DELETE FROM usher.one_time_tokens t WHERE t.user_id = target;
-    DELETE FROM usher.one_time_codes c WHERE c.user_id = target;
-    DELETE FROM usher.login_challenges c WHERE c.user_id = target;
-    DELETE FROM usher.second_factors f WHERE f.user_id = target;
-    DELETE FROM usher.recovery_codes r WHERE r.user_id = target;
-    DELETE FROM usher.api_keys k WHERE k.user_id = target;
-    DELETE FROM usher.sessions s WHERE s.user_id = target;
-    DELETE FROM usher.user_roles r WHERE r.user_id = target;
-    DELETE FROM usher.user_permissions p WHERE p.user_id = target;
-    UPDATE usher.login_attempts a SET email = '?', user_id = NULL, client_ip = NULL, user_agent = NULL
-    WHERE a.user_id = target OR lower(a.email::text) = lower(address);
-    -- That there was consent, and to what, stays provable; from where is personal.
-    UPDATE usher.consents c SET client_ip = NULL, user_agent = NULL, evidence = '{}', withdrawn_at = coalesce(c.withdrawn_at, now())
-    WHERE c.user_id = target;
-    UPDATE usher.events e SET payload = e.payload - '{email,name,token,code}'::text[] WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
-END $$;
-REVOKE ALL ON FUNCTION usher.erase_user(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.erase_user(uuid) IS
-    'Makes an account anonymous for good (user:manage): names, address, password, sessions, identities and traces of logins go; the id stays for rows that refer to it. Publishes user.erased so that every feature does the same.';
-
-CREATE FUNCTION usher.export_user(user_id uuid DEFAULT NULL) RETURNS jsonb
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    target constant uuid := usher._own_or_managed(export_user.user_id);
-    document jsonb;
-BEGIN
-    PERFORM usher.log_read('user', target::text, '{"export": true}');
-    SELECT jsonb_build_object(
-        'user', to_jsonb(u) - 'metadata' || jsonb_build_object('metadata', u.metadata),
-        'password', (SELECT jsonb_build_object('is_set', c.password_hash IS NOT NULL, 'changed_at', c.password_changed_at)
-                     FROM usher.credentials c WHERE c.user_id = target),
-        'roles', coalesce((SELECT jsonb_agg(jsonb_build_object('role', r.name, 'scope', ur.scope, 'assigned_at', ur.assigned_at,
-                                                               'expires_at', ur.expires_at) ORDER BY ur.assigned_at, r.name)
-                           FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id WHERE ur.user_id = target), '[]'),
-        'identities', coalesce((SELECT jsonb_agg(to_jsonb(i) - '{user_id,access_token,refresh_token}'::text[] ORDER BY i.created_at) FROM usher.identities i WHERE i.user_id = target), '[]'),
-        'sessions', coalesce((SELECT jsonb_agg(to_jsonb(s) - '{user_id,refresh_token_hash,parent_token_hash,rotation_key,generation,generation_step}'::text[]
-                                               ORDER BY s.created_at)
-                              FROM usher.sessions s WHERE s.user_id = target), '[]'),
-        'second_factors', coalesce((SELECT jsonb_agg(to_jsonb(f) - '{user_id,secret,last_used_step}'::text[] ORDER BY f.created_at)
-                                    FROM usher.second_factors f WHERE f.user_id = target), '[]'),
-        'api_keys', coalesce((SELECT jsonb_agg(to_jsonb(k) - '{user_id,key_hash}'::text[] ORDER BY k.created_at)
-                              FROM usher.api_keys k WHERE k.user_id = target), '[]'),
-        'consents', coalesce((SELECT jsonb_agg(to_jsonb(c) - 'user_id' ORDER BY c.given_at) FROM usher.consents c WHERE c.user_id = target), '[]'),
-        'login_attempts', coalesce((SELECT jsonb_agg(to_jsonb(a) - '{user_id,retry_after}'::text[] ORDER BY a.attempted_at)
-                                    FROM usher.login_attempts a WHERE a.user_id = target), '[]'),
-        'exported_at', now())
-    INTO document FROM usher.users u WHERE u.id = target;
-    IF NOT FOUND THEN
-        PERFORM usher._raise_unknown_user(target);
+    INSERT INTO usher.users AS u (id, email, email_verified_at, username, first_name, last_name, phone, status, profile, metadata, external_id, created_at)
+    VALUES (coalesce(import_user.id, usher.uuid_v7()), btrim(import_user.email), CASE WHEN import_user.email_verified THEN now() END,
+            nullif(btrim(import_user.username), ''), coalesce(btrim(import_user.first_name), ''), coalesce(btrim(import_user.last_name), ''),
+            nullif(btrim(import_user.phone), ''), CASE WHEN import_user.email_verified THEN 'active' ELSE 'pending' END,
+            coalesce(import_user.profile, '{}'), coalesce(import_user.metadata, '{}'), import_user.external_id, coalesce(import_user.created_at, now()))
+    ON CONFLICT DO NOTHING RETURNING u.id INTO user_id;
+    IF user_id IS NULL THEN
+        error := CASE WHEN EXISTS (SELECT FROM usher.users u WHERE lower(u.email::text) = lower(btrim(import_user.email))) THEN 'email_taken' ELSE 'username_taken' END;
+        RETURN;
     END IF;
-    PERFORM usher.log_event('user.exported', resource_type => 'user', resource_id => target::text);
-    RETURN document;
+    INSERT INTO usher.credentials (user_id, password_hash, password_changed_at)
+    VALUES (import_user.user_id, import_user.password_hash, CASE WHEN import_user.password_hash IS NOT NULL THEN import_user.created_at END);
+    SELECT r.id INTO first_role FROM usher.roles r WHERE r.name = current_setting('usher.default_role') AND r.is_active;
+    IF FOUND THEN
+        INSERT INTO usher.user_roles (user_id, role_id) VALUES (import_user.user_id, first_role);
+    END IF;
+    PERFORM usher.publish('user.registered', jsonb_build_object('user_id', user_id, 'email', btrim(import_user.email), 'imported', true), user_id::text);
+    PERFORM usher.log_event('user.imported', jsonb_strip_nulls(jsonb_build_object('external_id', import_user.external_id)), resource_type => 'user', resource_id => user_id::text);
 END $$;
-REVOKE ALL ON FUNCTION usher.export_user(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.export_user(uuid) IS
-    'All that core holds about the current user, or one that he may manage, as one document. No hashes. Other features export their own.';
+REVOKE ALL ON FUNCTION usher.import_user(text, text, text, text, text, text, text, boolean, timestamptz, jsonb, jsonb, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.import_user(text, text, text, text, text, text, text, boolean, timestamptz, jsonb, jsonb, uuid) IS
+    'Takes over a user of another system with the hash of his password, which the first login renews, and his key there as external_id; mails nothing (user:manage). Whoever has that external_id or id already is returned as he is, so an import can be repeated. error: email_taken, username_taken, invalid_email, invalid_username, invalid_name, invalid_phone; a hash that cannot be read or costs too much: 22023.';
 
 -- External identities (R0-26, R1-20) ------------------------------------------------------------------------------------------
 
@@ -293,73 +261,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION usher.list_identities(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_identities(uuid) IS 'Outside accounts of the current user, or of one that he may manage.';
-
--- Consents (R1-67) ---------------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION usher.record_consent(purpose text, document_version text DEFAULT NULL, user_id uuid DEFAULT NULL, evidence jsonb DEFAULT '{}') RETURNS uuid
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    target constant uuid := usher._own_or_managed(record_consent.user_id);
-    consent_id uuid;
-BEGIN
-    IF coalesce(length(record_consent.purpose), 0) NOT BETWEEN 1 AND 100 OR length(record_consent.document_version) > 50
-       OR coalesce(jsonb_typeof(record_consent.evidence), '') <> 'object' OR octet_length(record_consent.evidence::text) > 65536 THEN
-        PERFORM usher.raise_error('invalid_argument', 'purpose (1 to 100 characters), document_version (at most 50) or evidence (an object) is not valid');
-    END IF;
-    PERFORM FROM usher.users u WHERE u.id = target AND u.is_active FOR NO KEY UPDATE; -- one consent of a user at a time
-    IF NOT FOUND THEN
-        PERFORM usher._raise_unknown_user(target);
-    END IF;
-    SELECT c.id INTO consent_id FROM usher.consents c
-    WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL
-      AND c.document_version IS NOT DISTINCT FROM record_consent.document_version;
-    IF FOUND THEN
-        RETURN consent_id;
-    END IF;
-    UPDATE usher.consents c SET withdrawn_at = now() WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL;
-    INSERT INTO usher.consents AS c (user_id, purpose, document_version, evidence, client_ip, user_agent)
-    SELECT target, record_consent.purpose, record_consent.document_version, record_consent.evidence, x.client_ip, x.user_agent
-    FROM usher._request_origin() x
-    RETURNING c.id INTO consent_id;
-    PERFORM usher.log_event('consent.recorded', jsonb_build_object('purpose', record_consent.purpose, 'document_version', record_consent.document_version),
-                            resource_type => 'user', resource_id => target::text);
-    RETURN consent_id;
-END $$;
-REVOKE ALL ON FUNCTION usher.record_consent(text, text, uuid, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION usher.record_consent(text, text, uuid, jsonb) IS
-    'Notes that the current user, or one that he may manage, agrees to a purpose. A new document_version replaces the consent before it; the same one is noted once.';
-
-CREATE FUNCTION usher.withdraw_consent(purpose text, user_id uuid DEFAULT NULL) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    target constant uuid := usher._own_or_managed(withdraw_consent.user_id);
-BEGIN
-    UPDATE usher.consents c SET withdrawn_at = greatest(now(), c.given_at)
-    WHERE c.user_id = target AND c.purpose = withdraw_consent.purpose AND c.withdrawn_at IS NULL;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    PERFORM usher.log_event('consent.withdrawn', jsonb_build_object('purpose', withdraw_consent.purpose), resource_type => 'user', resource_id => target::text);
-    PERFORM usher.publish('consent.withdrawn', jsonb_build_object('user_id', target, 'purpose', withdraw_consent.purpose), target::text);
-    RETURN true;
-END $$;
-REVOKE ALL ON FUNCTION usher.withdraw_consent(text, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.withdraw_consent(text, uuid) IS 'Ends a consent and publishes consent.withdrawn. False when there was none.';
-
-CREATE FUNCTION usher.list_consents(user_id uuid DEFAULT NULL)
-    RETURNS TABLE (consent_id uuid, purpose text, document_version text, given_at timestamptz, withdrawn_at timestamptz, evidence jsonb)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    target constant uuid := usher._own_or_managed(list_consents.user_id);
-BEGIN
-    RETURN QUERY SELECT c.id, c.purpose::text, c.document_version::text, c.given_at, c.withdrawn_at, c.evidence
-                 FROM usher.consents c WHERE c.user_id = target ORDER BY c.given_at, c.id;
-END $$;
-REVOKE ALL ON FUNCTION usher.list_consents(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.list_consents(uuid) IS 'All consents of the current user, or of one that he may manage, withdrawn ones too.';
 
 -- Upkeep -----------------------------------------------------------------------------------------------------------------
 
