@@ -8,6 +8,9 @@ namespace {
 // A container holds 256 MB at most. Above this every larger value is left out, so that small ones still fit.
 constexpr int container_budget = 100 * 1024 * 1024;
 constexpr std::size_t always_fits = 256;
+// Of an array or a composite value in all: NULLs take a bit there, but four bytes here, and much more on the way.
+constexpr int max_elements = 2'000'000;
+constinit int elements = 0; // of the value that is being written
 
 std::size_t value_limit() { return std::size_t{1024} * static_cast<std::size_t>(guc::audit_max_value); }
 
@@ -150,6 +153,13 @@ const Jsonb *json_to_jsonb(Datum value) {
 
 void push_value(JsonbParseState **state, JsonbIteratorToken token, const ValueType &type, Datum value);
 
+/// Is there room for so many more elements?
+bool count_elements(int more) {
+    if (more > max_elements - elements) return false;
+    elements += more;
+    return true;
+}
+
 void push_null(JsonbParseState **state, JsonbIteratorToken token) {
     JsonbValue none;
     none.type = jbvNull;
@@ -174,8 +184,9 @@ void push_dimension(JsonbParseState **state, const ValueType &element, int dimen
     pushJsonbValue(state, WJB_END_ARRAY, nullptr);
 }
 
-void push_array(JsonbParseState **state, const ValueType &type, Datum value) {
+bool push_array(JsonbParseState **state, const ValueType &type, Datum value) {
     ArrayType *const array = DatumGetArrayTypeP(value);
+    if (!count_elements(ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)))) return false;
     std::int16_t length = 0;
     bool by_value = false;
     char align = 0;
@@ -187,14 +198,19 @@ void push_array(JsonbParseState **state, const ValueType &type, Datum value) {
     if (count == 0) {
         pushJsonbValue(state, WJB_BEGIN_ARRAY, nullptr);
         pushJsonbValue(state, WJB_END_ARRAY, nullptr);
-        return;
+        return true;
     }
     push_dimension(state, value_type(type.element), 0, ARR_DIMS(array), ARR_NDIM(array), values, nulls, &next);
+    return true;
 }
 
-void push_row(JsonbParseState **state, Datum value) {
+bool push_row(JsonbParseState **state, Datum value) {
     HeapTupleHeader const header = DatumGetHeapTupleHeader(value);
     const TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+    if (!count_elements(desc->natts)) {
+        ReleaseTupleDesc(desc);
+        return false;
+    }
     HeapTupleData tuple;
     tuple.t_len = HeapTupleHeaderGetDatumLength(header);
     ItemPointerSetInvalid(&tuple.t_self);
@@ -214,6 +230,7 @@ void push_row(JsonbParseState **state, Datum value) {
     }
     pushJsonbValue(state, WJB_END_OBJECT, nullptr);
     ReleaseTupleDesc(desc);
+    return true;
 }
 
 /// May the value be kept outside of its row, as something of any length?
@@ -237,13 +254,15 @@ void push_jsonb(JsonbParseState **state, JsonbIteratorToken token, const Jsonb *
 void push_value(JsonbParseState **state, JsonbIteratorToken token, const ValueType &type, Datum value) {
     check_stack_depth();
     JsonbValue made;
-    if (is_stored_apart(type) && toast_raw_datum_size(value) > value_limit()) {
-        pushJsonbValue(state, token, omitted(toast_raw_datum_size(value) - VARHDRSZ));
-        return;
-    }
+    const auto omit = [&] { pushJsonbValue(state, token, omitted(toast_raw_datum_size(value) - VARHDRSZ)); };
+    if (is_stored_apart(type) && toast_raw_datum_size(value) > value_limit()) return omit();
     switch (type.kind) {
-    case Kind::array: push_array(state, type, value); return;
-    case Kind::row: push_row(state, value); return;
+    case Kind::array:
+        if (!push_array(state, type, value)) omit();
+        return;
+    case Kind::row:
+        if (!push_row(state, value)) omit();
+        return;
     case Kind::json:
         if (const Jsonb *const json = json_to_jsonb(value); json != nullptr)
             push_jsonb(state, token, json);
@@ -285,6 +304,7 @@ void push_value(JsonbParseState **state, JsonbIteratorToken token, const ValueTy
 
 JEntry write_nested(StringInfo buffer, const ValueType &type, Datum value) {
     JsonbParseState *state = nullptr;
+    elements = 0;
     // a state begins with a container: the value stands in an array of one
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
     push_value(&state, WJB_ELEM, type, value);
@@ -309,6 +329,7 @@ JEntry write_jsonb(StringInfo buffer, const Jsonb *json) {
 
 Datum row_to_jsonb(Datum row) {
     JsonbParseState *state = nullptr;
+    elements = 0;
     // a state begins with a container: the value stands in an array of one
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
     push_row(&state, row);

@@ -58,11 +58,35 @@ constexpr const char *names[position_count] = {"id",
                                                "statement_id"};
 
 /// The clock of audit rows in this backend: never the same instant for two statements, also when the wall clock is set
-/// back.
+/// back. Between two of them there is room for a third, see instant_of().
 TimestampTz next_instant() {
     static constinit TimestampTz last = 0;
-    last = std::max(GetCurrentTimestamp(), last + 1);
+    last = std::max(GetCurrentTimestamp(), last + 2);
     return last;
+}
+
+/// The statement whose trigger runs, by its number within the transaction. It runs under the statement's own snapshot.
+CommandId running_statement() { return ActiveSnapshotSet() ? GetActiveSnapshot()->curcid : GetCurrentCommandId(false); }
+
+/// When a statement changed its rows. What its row triggers ran has been audited already, though it came later, and to
+/// the same row perhaps: the statement gets an instant before all that.
+TimestampTz instant_of(CommandId statement) {
+    struct Audited {
+        CommandId statement;
+        TimestampTz instant;
+    };
+    static auto *const inner = new std::vector<Audited>; // by number; never destroyed
+    static constinit LocalTransactionId transaction = InvalidLocalTransactionId;
+    if (transaction != MyProc->lxid) inner->clear();
+    transaction = MyProc->lxid;
+    TimestampTz instant = next_instant();
+    for (; !inner->empty() && inner->back().statement > statement; inner->pop_back())
+        instant = inner->back().instant - 1;
+    if (DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, Datum{0})) > 1)
+        inner->push_back({statement, instant});
+    else
+        inner->clear(); // no trigger fired this one
+    return instant;
 }
 
 /// First id of a statement; those of further rows count on from it, so that they sort in the order of the rows.
@@ -135,7 +159,8 @@ void prepare_predicates(const ResultRelInfo &result, MemoryContext context) {
 
 void LogWriter::fill_constants(const Statement &statement) {
     std::fill_n(nulls_, static_cast<int>(position_count), false);
-    const TimestampTz now = next_instant();
+    const CommandId number = running_statement();
+    const TimestampTz now = instant_of(number);
     first_id(now, &id_);
     constants_[created_at] = TimestampTzGetDatum(now);
     constants_[event_type] = CStringGetTextDatum(psprintf("row.%s", statement.action));
@@ -166,7 +191,7 @@ void LogWriter::fill_constants(const Statement &statement) {
     constants_[event_data] = constants_[metadata] = empty;
     nulls_[error_message] = true;
     constants_[transaction_id] = Int64GetDatum(static_cast<int64>(U64FromFullTransactionId(GetTopFullTransactionId())));
-    constants_[statement_id] = Int32GetDatum(static_cast<int32>(GetCurrentCommandId(true)));
+    constants_[statement_id] = Int32GetDatum(static_cast<int32>(number));
 }
 
 void LogWriter::open(const Statement &statement) {

@@ -7,6 +7,7 @@ SET datestyle = 'German';
 SET intervalstyle = 'iso_8601';
 SET bytea_output = 'escape';
 SET extra_float_digits = 0;
+SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals) \gset
 CREATE SCHEMA ledger;
 CREATE ROLE regress_audit_clerk;
 CREATE ROLE regress_audit_auditor;
@@ -114,7 +115,7 @@ SELECT key, (SELECT count(*) FROM jsonb_object_keys(new_values)) AS keys, new_va
 -- Large values: kept up to usher.audit_max_value, of larger ones the size; unchanged ones are not even read
 CREATE TABLE ledger.large (id integer PRIMARY KEY, body text, raw bytea, n integer);
 SELECT usher.enable_audit('ledger.large');
-INSERT INTO ledger.large VALUES (1, repeat('x', 100 * 1024 * 1024), decode(repeat('00', 5 * 1024 * 1024), 'hex'), 0);
+INSERT INTO ledger.large VALUES (1, repeat('x', 9 * 1024 * 1024), decode(repeat('00', 5 * 1024 * 1024), 'hex'), 0);
 UPDATE ledger.large SET n = 1;
 UPDATE ledger.large SET body = repeat('y', 100000);
 SELECT action, old_values -> 'body' AS old_body, new_values -> 'raw' AS raw, length(new_values ->> 'body') AS body_length, new_values -> 'n' AS n
