@@ -322,6 +322,33 @@ Answer explain(const Request &request, const pg::Refusal &refusal, const Argumen
     return refuse(request, made);
 }
 
+/// Cancels the statement when the function takes longer than its route allows. The server's statement_timeout stays in
+/// force where it comes first, and is what counts again afterwards.
+class Deadline {
+public:
+    explicit Deadline(int timeout_ms) : is_ours_(timeout_ms > 0) {
+        if (!is_ours_) return;
+        const TimestampTz wanted = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+        has_earlier_ = get_timeout_active(STATEMENT_TIMEOUT);
+        earlier_ = has_earlier_ ? get_timeout_finish_time(STATEMENT_TIMEOUT) : 0;
+        is_ours_ = !has_earlier_ || wanted < earlier_;
+        if (is_ours_) pg::call([&] { enable_timeout_at(STATEMENT_TIMEOUT, wanted); });
+    }
+    ~Deadline() { // neither can fail: the timer has been set before
+        if (!is_ours_) return;
+        if (has_earlier_)
+            enable_timeout_at(STATEMENT_TIMEOUT, earlier_);
+        else
+            disable_timeout(STATEMENT_TIMEOUT, true); // when it has just fired, the cancel says why
+    }
+    Deadline(const Deadline &) = delete;
+    Deadline &operator=(const Deadline &) = delete;
+
+private:
+    bool is_ours_, has_earlier_ = false;
+    TimestampTz earlier_ = 0;
+};
+
 Answer call(const Request &request, Route &route, const Function &function, const std::vector<Bound> &bound,
             std::int64_t page_size) {
     std::uint64_t given = 0;
@@ -332,6 +359,7 @@ Answer call(const Request &request, Route &route, const Function &function, cons
     std::size_t reading = 0;
     bool is_called = false;
     const Style style{true, request.wants_cookies(), route.is_oauth};
+    const Deadline deadline(route.timeout_ms);
     const pg::Refusal refusal = pg::attempt([&] {
         if (route.read_only) XactReadOnly = true; // the end of the subtransaction takes it back
         for (; reading < bound.size(); ++reading) {

@@ -12,12 +12,15 @@ constinit pg::Invalidation changes{"routes_inval"};
 constinit pg::Statement load{
     "SELECT r.method, r.path_template, p.oid, r.access, r.permission, r.rate_limit, "
     "r.success_status, r.read_only, r.cache_control, r.idempotency, r.requires_if_match, "
-    "r.style = 'oauth', '@' || pg_catalog.date_part('epoch', r.deprecated_at)::bigint, "
-    "pg_catalog.to_char(r.sunset_at AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS') || ' GMT'"
+    "r.style OPERATOR(pg_catalog.=) 'oauth', "
+    "'@'::pg_catalog.text OPERATOR(pg_catalog.||)"
+    "  pg_catalog.date_part('epoch', r.deprecated_at)::pg_catalog.int8::pg_catalog.text, "
+    "pg_catalog.to_char(pg_catalog.timezone('UTC', r.sunset_at), 'Dy, DD Mon YYYY HH24:MI:SS \"GMT\"'), r.timeout_ms"
     " FROM usher.routes r"
-    " JOIN pg_catalog.pg_namespace n ON n.nspname = r.function_schema"
-    " JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name"
-    " WHERE r.is_active AND usher._argument_types(p.proargtypes) = r.function_arguments"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) r.function_schema"
+    " JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) n.oid"
+    "  AND p.proname OPERATOR(pg_catalog.=) r.function_name"
+    " WHERE r.is_active AND usher._argument_types(p.proargtypes) OPERATOR(pg_catalog.=) r.function_arguments"
     " ORDER BY r.shape, r.method",
     pg::Access::latest};
 
@@ -91,6 +94,8 @@ SPIPlanPtr Route::plan(std::uint64_t given) {
     return plan;
 }
 
+std::uint64_t routes_generation() { return changes.generation(); }
+
 std::shared_ptr<Routes> routes() {
     const std::uint64_t now = changes.generation();
     const std::uint64_t procedures = pg::procedures_generation();
@@ -124,6 +129,7 @@ std::shared_ptr<Routes> routes() {
             route->is_oauth = row.boolean(11);
             route->deprecation = row.optional_text(12).value_or("");
             route->sunset = row.optional_text(13).value_or("");
+            route->timeout_ms = row.is_null(14) ? 0 : row.int4(14);
             fresh->table.add(route->method, route->path, fresh->list.size());
             fresh->list.push_back(std::move(route));
         }

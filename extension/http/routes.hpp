@@ -19,6 +19,7 @@ struct Route {
     AccessRule access;
     std::string permission; // when access is permission
     std::string rate_limit; // policy, or empty
+    int timeout_ms;         // of the function; 0: none of its own
     int success_status;
     bool read_only;
     std::string cache_control; // or empty
@@ -55,5 +56,8 @@ struct Routes {
 /// What is committed now, and the transaction's own changes. Keep the pointer while a route is in use: a routed
 /// function may change the routes.
 std::shared_ptr<Routes> routes();
+
+/// Moves whenever a route changes, in any backend. Never 0.
+std::uint64_t routes_generation();
 
 } // namespace usher::http

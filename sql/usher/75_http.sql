@@ -19,6 +19,7 @@ CREATE TABLE usher.routes (
     style text NOT NULL DEFAULT 'json' CHECK (style IN ('json', 'oauth')),
     deprecated_at timestamptz,
     sunset_at timestamptz,
+    timeout_ms integer CHECK (timeout_ms BETWEEN 1 AND 3600000),
     examples jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(examples) = 'object'),
     summary text,
     tag text,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN usher.routes.read_only IS 'The function runs in a read-only tr
 COMMENT ON COLUMN usher.routes.idempotency IS 'Whether a POST or PATCH with an Idempotency-Key gets the same answer again. Functions with an argument idempotency_key do that themselves.';
 COMMENT ON COLUMN usher.routes.style IS 'json; oauth: form-encoded requests, and errors as RFC 6749 has them.';
 COMMENT ON COLUMN usher.routes.deprecated_at IS 'Sent as Deprecation (RFC 9745); sunset_at as Sunset (RFC 8594).';
+COMMENT ON COLUMN usher.routes.timeout_ms IS 'The function is cancelled after this time (SQLSTATE 57014), where the server''s statement_timeout does not come first. NULL: that one alone.';
 COMMENT ON COLUMN usher.routes.examples IS 'For the OpenAPI document: {"request": {…}, "response": {…}}.';
 COMMENT ON COLUMN usher.routes.extension IS 'The extension whose script added it; the row comes back with that extension and is not dumped.';
 SELECT pg_catalog.pg_extension_config_dump('usher.routes', 'WHERE extension IS NULL');
@@ -104,11 +106,12 @@ BEGIN
             WHEN 'style' THEN option.value IN ('"json"', '"oauth"')
             WHEN 'deprecated_at' THEN jsonb_typeof(option.value) = 'string'
             WHEN 'sunset_at' THEN jsonb_typeof(option.value) = 'string'
+            WHEN 'timeout_ms' THEN jsonb_typeof(option.value) = 'number' AND option.value::text ~ '^[1-9][0-9]{0,6}$' AND option.value <= '3600000'
             WHEN 'examples' THEN jsonb_typeof(option.value) = 'object' AND option.value - '{request,response}'::text[] = '{}'
             END;
         IF good IS NULL THEN
             PERFORM usher.raise_error('invalid_argument', format('options: "%s" is not known', option.key), '{"argument": "options"}',
-                'There are idempotency, requires_if_match, style, deprecated_at, sunset_at and examples.');
+                'There are idempotency, requires_if_match, timeout_ms, style, deprecated_at, sunset_at and examples.');
         ELSIF NOT good THEN
             PERFORM usher.raise_error('invalid_argument', format('options: "%s" has a value that it cannot have', option.key), '{"argument": "options"}');
         END IF;
@@ -173,12 +176,13 @@ BEGIN
     options := usher._check_route_options(method, access, function, options);
     INSERT INTO usher.routes AS r (method, path_template, shape, function_schema, function_name, function_arguments, access,
                                    permission, rate_limit, success_status, read_only, cache_control, idempotency,
-                                   requires_if_match, style, deprecated_at, sunset_at, examples, summary, tag, extension)
+                                   requires_if_match, style, deprecated_at, sunset_at, timeout_ms, examples, summary, tag, extension)
     SELECT add_route.method, add_route.path_template, route_shape, n.nspname, target.proname,
            usher._argument_types(target.proargtypes), add_route.access, add_route.permission, add_route.rate_limit,
            add_route.success_status, add_route.read_only, add_route.cache_control, options ->> 'idempotency',
            coalesce((options ->> 'requires_if_match')::boolean, false), coalesce(options ->> 'style', 'json'),
-           (options ->> 'deprecated_at')::timestamptz, (options ->> 'sunset_at')::timestamptz, coalesce(options -> 'examples', '{}'),
+           (options ->> 'deprecated_at')::timestamptz, (options ->> 'sunset_at')::timestamptz, (options ->> 'timeout_ms')::integer,
+           coalesce(options -> 'examples', '{}'),
            add_route.summary, add_route.tag,
            usher._installing_extension()
     FROM pg_namespace n WHERE n.oid = target.pronamespace
@@ -187,14 +191,15 @@ BEGIN
         function_arguments = EXCLUDED.function_arguments, access = EXCLUDED.access, permission = EXCLUDED.permission,
         rate_limit = EXCLUDED.rate_limit, success_status = EXCLUDED.success_status, read_only = EXCLUDED.read_only,
         cache_control = EXCLUDED.cache_control, idempotency = EXCLUDED.idempotency, requires_if_match = EXCLUDED.requires_if_match,
-        style = EXCLUDED.style, deprecated_at = EXCLUDED.deprecated_at, sunset_at = EXCLUDED.sunset_at, examples = EXCLUDED.examples, summary = EXCLUDED.summary, tag = EXCLUDED.tag, is_active = true,
+        style = EXCLUDED.style, deprecated_at = EXCLUDED.deprecated_at, sunset_at = EXCLUDED.sunset_at, timeout_ms = EXCLUDED.timeout_ms,
+        examples = EXCLUDED.examples, summary = EXCLUDED.summary, tag = EXCLUDED.tag, is_active = true,
         extension = EXCLUDED.extension, updated_at = now()
     RETURNING r.id INTO route_id;
     RETURN route_id;
 END $$;
 REVOKE ALL ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text, text, jsonb) IS
-    'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it changes the route. {order_id} goes to the argument of that name, the rest comes by name from query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, style (json, oauth), deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
+    'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it changes the route. {order_id} goes to the argument of that name, the rest comes by name from query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, timeout_ms, style (json, oauth), deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
 
 CREATE FUNCTION usher.remove_route(method text, path_template text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -213,7 +218,7 @@ COMMENT ON FUNCTION usher.remove_route(text, text) IS 'Takes a route away; false
 
 CREATE FUNCTION usher.list_routes()
     RETURNS TABLE (method text, path_template text, function text, access text, permission text, rate_limit text,
-                   success_status integer, read_only boolean, summary text, tag text, is_available boolean)
+                   success_status integer, read_only boolean, summary text, tag text, is_available boolean, timeout_ms integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -221,7 +226,7 @@ BEGIN
     RETURN QUERY
     SELECT r.method, r.path_template,
            format('%I.%I', r.function_schema, r.function_name),
-           r.access, r.permission, r.rate_limit, r.success_status, r.read_only, r.summary, r.tag, p.oid IS NOT NULL
+           r.access, r.permission, r.rate_limit, r.success_status, r.read_only, r.summary, r.tag, p.oid IS NOT NULL, r.timeout_ms
     FROM usher.routes r
         LEFT JOIN pg_namespace n ON n.nspname = r.function_schema
         LEFT JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name

@@ -347,8 +347,8 @@ END $$;
 REVOKE ALL ON FUNCTION usher._openapi_operation(usher.routes, oid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._openapi_operation(usher.routes, oid, text) IS 'One operation of the OpenAPI document. published_path: the path in the document, which routes of one shape share.';
 
-CREATE FUNCTION usher.openapi() RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
+CREATE FUNCTION usher._make_openapi() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -415,6 +415,12 @@ BEGIN
                             "code": {"enum": ["missing", "unknown", "invalid", "repeated"]}, "detail": {"type": "string"}}}}
                 }}}}'::jsonb);
 END $$;
+REVOKE ALL ON FUNCTION usher._make_openapi() FROM PUBLIC;
+COMMENT ON FUNCTION usher._make_openapi() IS 'Makes the document that openapi() keeps.';
+
+CREATE FUNCTION usher.openapi() RETURNS jsonb
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'usher_http_openapi';
 REVOKE ALL ON FUNCTION usher.openapi() FROM PUBLIC;
 COMMENT ON FUNCTION usher.openapi() IS
-    'The OpenAPI 3.1 document of all routes, made from their functions'' arguments, results and comments.';
+    'The OpenAPI 3.1 document of all routes, made from their functions'' arguments, results and comments. Each backend keeps it until one of these changes.';

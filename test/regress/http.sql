@@ -180,6 +180,24 @@ CREATE FUNCTION regress_http.slow() RETURNS void LANGUAGE sql AS 'SELECT pg_slee
 SELECT usher.add_route('POST', '/regress/slow', 'regress_http.slow()', 'public') IS NOT NULL AS added;
 SELECT * FROM regress_http.ask('POST', '/regress/slow');
 RESET statement_timeout;
+-- a route may have less time than others; whichever limit comes first counts, and afterwards the server's is in force again
+SELECT usher.add_route('POST', '/regress/slow', 'regress_http.slow()', 'public', options => '{"timeout_ms": 100}') IS NOT NULL AS added;
+SELECT * FROM regress_http.ask('POST', '/regress/slow');
+SET statement_timeout = '1min';
+SELECT * FROM regress_http.ask('POST', '/regress/slow');
+SELECT usher.add_route('POST', '/regress/slow', 'regress_http.slow()', 'public', options => '{"timeout_ms": 60000}') IS NOT NULL AS added;
+SET statement_timeout = '100ms';
+SELECT * FROM regress_http.ask('POST', '/regress/slow');
+SELECT usher.add_route('GET', '/regress/quick', 'regress_http.scalar()', 'public', options => '{"timeout_ms": 50}') IS NOT NULL AS added;
+SELECT a.status, pg_sleep(10) FROM regress_http.ask('GET', '/regress/quick') AS a;
+SET statement_timeout = 0;
+SELECT a.status, pg_sleep(0.1) IS NOT NULL AS slept FROM regress_http.ask('GET', '/regress/quick') AS a;
+RESET statement_timeout;
+SELECT timeout_ms FROM usher.list_routes() WHERE path_template IN ('/regress/slow', '/regress/quick') ORDER BY 1;
+SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb) FROM unnest(ARRAY['{"timeout_ms": 0}']) AS o;
+SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb) FROM unnest(ARRAY['{"timeout_ms": 3600001}']) AS o;
+SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb) FROM unnest(ARRAY['{"timeout_ms": "5s"}']) AS o;
+SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb) FROM unnest(ARRAY['{"timeout_ms": 1.5}']) AS o;
 -- a function that the gateway may not call is our fault, not the client's
 REVOKE EXECUTE ON FUNCTION regress_http.slow() FROM PUBLIC;
 SET SESSION AUTHORIZATION regress_http_gateway;
@@ -336,6 +354,44 @@ SELECT count(*) > 14 AS many, bool_and(EXISTS (
 FROM regress_http.api, usher.list_routes() AS r WHERE r.is_available;
 -- the document is what the route serves
 SELECT a.status, a.answer::jsonb = usher.openapi() AS same, regexp_replace(a.more, 'ETag: "[^"]{22}"', 'ETag: …') AS more FROM regress_http.ask('GET', '/openapi.json') AS a;
+
+-- it is kept, and made anew when something that it shows has changed: a route, a function, a comment, a type; also when that is taken back
+CREATE FUNCTION regress_http.shown(path text DEFAULT '{paths,/regress/scalar,get,description}') RETURNS text LANGUAGE sql AS 'SELECT usher.openapi() #>> path::text[]';
+CREATE FUNCTION regress_http.sized(mood regress_http.color DEFAULT NULL) RETURNS regress_http.pair LANGUAGE sql AS 'SELECT NULL::regress_http.pair';
+SELECT usher.add_route('GET', '/regress/scalar', 'regress_http.scalar()', 'public'), usher.add_route('GET', '/regress/sized', 'regress_http.sized(regress_http.color)', 'public')
+    \gset ignored_
+SELECT regress_http.shown();
+COMMENT ON FUNCTION regress_http.scalar() IS 'A number.';
+SELECT regress_http.shown();
+BEGIN;
+COMMENT ON FUNCTION regress_http.scalar() IS 'Another number.';
+SELECT regress_http.shown();
+ROLLBACK;
+SELECT regress_http.shown();
+COMMENT ON FUNCTION regress_http.scalar() IS NULL;
+SELECT regress_http.shown();
+SELECT regress_http.shown('{paths,/regress/sized,get,responses,200,content,application/json,schema,properties}');
+ALTER TYPE regress_http.pair ADD ATTRIBUTE z date;
+ALTER TYPE regress_http.color ADD VALUE 'grumpy';
+SELECT regress_http.shown('{paths,/regress/sized,get,responses,200,content,application/json,schema,properties}'), regress_http.shown('{paths,/regress/sized,get,parameters,0,schema,enum}');
+BEGIN;
+SELECT usher.remove_route('GET', '/regress/sized'), regress_http.shown('{paths,/regress/sized}');
+ROLLBACK;
+SELECT regress_http.shown('{paths,/regress/sized}') IS NOT NULL AS is_back;
+CREATE OR REPLACE FUNCTION regress_http.sized(mood regress_http.color DEFAULT 'grumpy') RETURNS regress_http.pair LANGUAGE sql AS 'SELECT NULL::regress_http.pair';
+DROP FUNCTION regress_http.sized(regress_http.color);
+SELECT regress_http.shown('{paths,/regress/sized}');
+BEGIN;
+SET LOCAL track_functions = 'pl';
+SELECT count(usher.openapi()) FROM generate_series(1, 5);
+SELECT usher.openapi() IS NOT NULL AS asked;
+SELECT sum(calls) AS made FROM pg_stat_xact_user_functions WHERE schemaname = 'usher' AND funcname = '_make_openapi';
+COMMENT ON FUNCTION regress_http.scalar() IS 'A number.';
+SELECT count(usher.openapi()) FROM generate_series(1, 5);
+SELECT sum(calls) AS made FROM pg_stat_xact_user_functions WHERE schemaname = 'usher' AND funcname = '_make_openapi';
+ROLLBACK;
+-- whoever asks gets the whole of it, and may change his copy
+SELECT jsonb_set(usher.openapi(), '{info,title}', '"x"') #>> '{info,title}', usher.openapi() #>> '{info,title}' = current_database() AS unharmed;
 
 DELETE FROM usher.routes WHERE path_template LIKE '/regress/%';
 SELECT usher.drop_permission('regress:manage');
