@@ -70,7 +70,8 @@ const std::vector<Option> &options() {
         {"cors_max_age_s", &Config::cors_max_age_s, "how long a browser may keep a preflight answer", 0, 86400},
         {"hsts_max_age_s", &Config::hsts_max_age_s, "Strict-Transport-Security, when a proxy gives TLS; 0: none", 0,
          2000000000},
-        {"server_timing", &Config::server_timing, "answer with Server-Timing"},
+        {"server_timing", &Config::server_timing,
+         "Server-Timing: never; request: for requests with the header Usher-Timing; always"},
         {"log_requests", &Config::log_requests, "one log line per request"},
     };
     return table;
@@ -120,7 +121,30 @@ void set_option(Config &config, const Option &option, const std::string &where, 
     }
 }
 
-void read_file(Config &config, const std::string &path) {
+void set_from_file(Config &config, const std::string &key, const nlohmann::json &value, const std::string &path) {
+    const Option *found = nullptr;
+    for (const Option &option : options())
+        if (key == option.name) found = &option;
+    const std::string where = "\"" + key + "\" in " + path;
+    if (found == nullptr) throw ConfigError("unknown option " + where);
+    const bool is_list = std::holds_alternative<std::vector<std::string> Config::*>(found->member);
+    if (value.is_string()) {
+        set_option(config, *found, where, value.get<std::string>());
+    } else if (is_list && value.is_array()) {
+        auto &list = config.*std::get<std::vector<std::string> Config::*>(found->member);
+        list.clear();
+        for (const auto &item : value) {
+            if (!item.is_string()) throw ConfigError(where + " must be an array of strings");
+            list.push_back(item.get<std::string>());
+        }
+    } else if (value.is_number_integer() || value.is_boolean()) {
+        set_option(config, *found, where, value.dump());
+    } else {
+        throw ConfigError(where + " has a value of the wrong type");
+    }
+}
+
+void read_file(Config &config, const std::string &path, Mistakes &mistakes) {
     std::ifstream file(path);
     if (!file) throw ConfigError("could not open configuration file " + path);
     nlohmann::json document;
@@ -130,28 +154,8 @@ void read_file(Config &config, const std::string &path) {
         throw ConfigError("configuration file " + path + " is not valid JSON: " + error.what());
     }
     if (!document.is_object()) throw ConfigError("configuration file " + path + " must hold one JSON object");
-    for (const auto &[key, value] : document.items()) {
-        const Option *found = nullptr;
-        for (const Option &option : options())
-            if (key == option.name) found = &option;
-        const std::string where = "\"" + key + "\" in " + path;
-        if (found == nullptr) throw ConfigError("unknown option " + where);
-        const bool is_list = std::holds_alternative<std::vector<std::string> Config::*>(found->member);
-        if (value.is_string()) {
-            set_option(config, *found, where, value.get<std::string>());
-        } else if (is_list && value.is_array()) {
-            auto &list = config.*std::get<std::vector<std::string> Config::*>(found->member);
-            list.clear();
-            for (const auto &item : value) {
-                if (!item.is_string()) throw ConfigError(where + " must be an array of strings");
-                list.push_back(item.get<std::string>());
-            }
-        } else if (value.is_number_integer() || value.is_boolean()) {
-            set_option(config, *found, where, value.dump());
-        } else {
-            throw ConfigError(where + " has a value of the wrong type");
-        }
-    }
+    for (const auto &[key, value] : document.items())
+        mistakes.attempt([&, &name = key, &given = value] { set_from_file(config, name, given, path); });
 }
 
 void check_connection_string(const char *name, const std::string &text) {
@@ -164,28 +168,67 @@ void check_connection_string(const char *name, const std::string &text) {
     PQconninfoFree(parsed);
 }
 
-void check(Config &config) {
+void check_origin(const std::string &origin) {
+    const bool is_http = origin.starts_with("http://") || origin.starts_with("https://");
+    const std::size_t host = origin.find("://") + 3;
+    if (!is_http || origin.size() == host || origin.find_first_of("/ *?#", host) != std::string::npos ||
+        lower_case(origin) != origin)
+        throw ConfigError("cors_origins: \"" + origin + "\" is not an origin like https://app.example.com");
+}
+
+void check_choice(const char *name, const std::string &value, const std::vector<std::string> &choices) {
+    std::string all;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        if (value == choices[i]) return;
+        all += (i == 0 ? "" : i + 1 < choices.size() ? ", " : " or ") + choices[i];
+    }
+    throw ConfigError(std::string(name) + " must be " + all);
+}
+
+// What can only be judged when all options are known.
+void check(Config &config, Mistakes &mistakes) {
     for (const std::string &text : config.trusted_proxies) {
         const std::optional<Network> network = Network::parse(text);
-        if (!network) throw ConfigError("trusted_proxies: \"" + text + "\" is not an address or network");
-        config.trusted_networks.push_back(*network);
+        if (network)
+            config.trusted_networks.push_back(*network);
+        else
+            mistakes.add("trusted_proxies: \"" + text + "\" is not an address or network");
     }
     config.forwarded_header = lower_case(config.forwarded_header);
-    if (config.forwarded_header != "x-forwarded-for" && config.forwarded_header != "forwarded")
-        throw ConfigError("forwarded_header must be x-forwarded-for or forwarded");
-    for (const std::string &origin : config.cors_origins) {
-        const bool is_http = origin.starts_with("http://") || origin.starts_with("https://");
-        const std::size_t host = origin.find("://") + 3;
-        if (!is_http || origin.size() == host || origin.find_first_of("/ *?#", host) != std::string::npos ||
-            lower_case(origin) != origin)
-            throw ConfigError("cors_origins: \"" + origin + "\" is not an origin like https://app.example.com");
-    }
+    mistakes.attempt([&] {
+        check_choice("forwarded_header", config.forwarded_header, {"x-forwarded-for", "forwarded"});
+    });
+    mistakes.attempt([&] { check_choice("tls_min_version", config.tls_min_version, {"1.2", "1.3"}); });
+    mistakes.attempt([&] { check_choice("server_timing", config.server_timing, {"never", "request", "always"}); });
+    for (const std::string &origin : config.cors_origins) mistakes.attempt([&] { check_origin(origin); });
     if (config.tls_certificate.empty() != config.tls_key.empty())
-        throw ConfigError("tls_certificate and tls_key go together");
-    if (config.tls_min_version != "1.2" && config.tls_min_version != "1.3")
-        throw ConfigError("tls_min_version must be 1.2 or 1.3");
-    check_connection_string("database", config.database);
-    check_connection_string("standby_database", config.standby_database);
+        mistakes.add("tls_certificate and tls_key go together");
+    mistakes.attempt([&] { check_connection_string("database", config.database); });
+    mistakes.attempt([&] { check_connection_string("standby_database", config.standby_database); });
+}
+
+// A flag and its value, which may be the next argument.
+void read_flag(int argc, const char *const *argv, int &i, std::map<std::string, std::string> &flags,
+               std::string &file) {
+    const std::string argument = argv[i];
+    const std::size_t equals = argument.find('=');
+    const std::string flag = argument.substr(0, equals);
+    const Option *found = nullptr;
+    for (const Option &option : options())
+        if (flag == flag_of(option)) found = &option;
+    if (found == nullptr && flag != "--config") throw ConfigError("unknown option " + flag + " (see --help)");
+    const bool is_boolean = found != nullptr && std::holds_alternative<bool Config::*>(found->member);
+    std::string value = "true";
+    if (equals != std::string::npos)
+        value = argument.substr(equals + 1);
+    else if (!is_boolean && i + 1 < argc && std::string_view(argv[i + 1]).substr(0, 2) != "--")
+        value = argv[++i];
+    else if (!is_boolean)
+        throw ConfigError("option " + flag + " needs a value");
+    if (found == nullptr)
+        file = value;
+    else
+        flags[flag] = value;
 }
 
 } // namespace
@@ -205,49 +248,30 @@ Invocation read_config(int argc, const char *const *argv, const char *const *env
         file = found->second;
         variables.erase(found);
     }
+    Mistakes &mistakes = invocation.mistakes;
     for (int i = 1; i < argc; ++i) {
-        const std::string argument = argv[i];
-        const std::size_t equals = argument.find('=');
-        const std::string flag = argument.substr(0, equals);
+        const std::string_view argument = argv[i];
         if (argument == "--help")
             invocation.action = Invocation::Action::help;
         else if (argument == "--version")
             invocation.action = Invocation::Action::version;
         else if (argument == "--check-config")
             invocation.action = Invocation::Action::check;
-        else {
-            const Option *found = nullptr;
-            for (const Option &option : options())
-                if (flag == flag_of(option)) found = &option;
-            if (found == nullptr && flag != "--config") throw ConfigError("unknown option " + flag + " (see --help)");
-            const bool is_boolean = found != nullptr && std::holds_alternative<bool Config::*>(found->member);
-            std::string value = "true";
-            if (equals != std::string::npos)
-                value = argument.substr(equals + 1);
-            else if (!is_boolean && i + 1 < argc)
-                value = argv[++i];
-            else if (!is_boolean)
-                throw ConfigError("option " + flag + " needs a value");
-            if (found == nullptr)
-                file = value;
-            else
-                flags[flag] = value;
-        }
+        else
+            mistakes.attempt([&] { read_flag(argc, argv, i, flags, file); });
     }
-    if (invocation.action == Invocation::Action::help || invocation.action == Invocation::Action::version)
-        return invocation;
     Config &config = invocation.config;
-    if (!file.empty()) read_file(config, file);
+    if (!file.empty()) mistakes.attempt([&] { read_file(config, file, mistakes); });
     for (const Option &option : options()) {
         if (const auto found = variables.find(environment_name_of(option)); found != variables.end()) {
-            set_option(config, option, found->first, found->second);
+            mistakes.attempt([&] { set_option(config, option, found->first, found->second); });
             variables.erase(found);
         }
         if (const auto found = flags.find(flag_of(option)); found != flags.end())
-            set_option(config, option, found->first, found->second);
+            mistakes.attempt([&] { set_option(config, option, found->first, found->second); });
     }
-    if (!variables.empty()) throw ConfigError("unknown option " + variables.begin()->first + " in the environment");
-    check(config);
+    for (const auto &[name, value] : variables) mistakes.add("unknown option " + name + " in the environment");
+    check(config, mistakes);
     return invocation;
 }
 
@@ -257,7 +281,7 @@ std::string help_text() {
     out << "usher-gateway carries HTTP requests to usher.http_request in PostgreSQL, and its answers back.\n\n"
            "Usage: usher-gateway [--config FILE] [OPTION=VALUE ...]\n\n"
            "  --config FILE    JSON object with the options below as keys (underscores for dashes)\n"
-           "  --check-config   say whether the configuration is valid, and stop\n"
+           "  --check-config   say everything that is wrong with the configuration, and stop\n"
            "  --version        print the version, and stop\n"
            "  --help           print this text, and stop\n\n"
            "Each option can also be set in the environment: --pool-size is USHER_GATEWAY_POOL_SIZE. Flags win over "

@@ -51,7 +51,7 @@ struct Config {
     bool cors_credentials = false;
     int cors_max_age_s = 600;
     int hsts_max_age_s = 0;
-    bool server_timing = false;
+    std::string server_timing = "request";
     bool log_requests = true;
 
     std::vector<Network> trusted_networks; // trusted_proxies, parsed
@@ -61,12 +61,31 @@ struct ConfigError : std::runtime_error {
     using runtime_error::runtime_error;
 };
 
+/// Collects what is wrong, so that all of it can be said at once.
+class Mistakes {
+public:
+    void add(std::string message) { messages_.push_back(std::move(message)); }
+    /// Runs a step; what it finds wrong does not stop the next one.
+    template <class F> void attempt(F &&step) {
+        try {
+            step();
+        } catch (const ConfigError &error) {
+            add(error.what());
+        }
+    }
+    const std::vector<std::string> &messages() const { return messages_; }
+
+private:
+    std::vector<std::string> messages_;
+};
+
 struct Invocation {
     Config config;
+    Mistakes mistakes; // the configuration must not be used when there are any
     enum class Action { run, help, version, check } action = Action::run;
 };
 
-/// Defaults, then the file (--config or USHER_GATEWAY_CONFIG), then the environment, then flags. Throws ConfigError.
+/// Defaults, then the file (--config or USHER_GATEWAY_CONFIG), then the environment, then flags.
 Invocation read_config(int argc, const char *const *argv, const char *const *environment);
 
 std::string help_text();

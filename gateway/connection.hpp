@@ -18,6 +18,7 @@ struct Exchange {
     std::string correlation_id;
     int client_socket = -1;
     std::chrono::steady_clock::time_point started;
+    std::chrono::duration<double, std::milli> wait_time{0}; // for a connection to the database
     std::chrono::duration<double, std::milli> database_time{0};
 };
 

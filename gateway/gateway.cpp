@@ -209,7 +209,7 @@ Response Gateway::preflight(const Request &request) const {
         response.headers = {{"Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"},
                             {"Access-Control-Allow-Headers",
                              "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, "
-                             "traceparent, tracestate, Usher-Session, X-Correlation-Id, X-CSRF-Token"},
+                             "traceparent, tracestate, Usher-Session, Usher-Timing, X-Correlation-Id, X-CSRF-Token"},
                             {"Access-Control-Max-Age", std::to_string(config_.cors_max_age_s)}};
     }
     response.route = "(preflight)";
@@ -250,9 +250,12 @@ void Gateway::complete(const Exchange &exchange, Response &response) {
     default_header(response, "Referrer-Policy", "no-referrer");
     if (config_.hsts_max_age_s > 0)
         headers.push_back({"Strict-Transport-Security", "max-age=" + std::to_string(config_.hsts_max_age_s)});
-    if (config_.server_timing) {
-        char text[48];
-        std::snprintf(text, sizeof text, "db;dur=%.3f", exchange.database_time.count());
+    const bool is_asked = config_.server_timing == "request" && exchange.request.find("usher-timing") != nullptr;
+    if (is_asked || config_.server_timing == "always") {
+        const std::chrono::duration<double, std::milli> total = std::chrono::steady_clock::now() - exchange.started;
+        char text[96];
+        std::snprintf(text, sizeof text, "wait;dur=%.3f, db;dur=%.3f, total;dur=%.3f", exchange.wait_time.count(),
+                      exchange.database_time.count(), total.count());
         headers.push_back({"Server-Timing", text});
     }
     if (config_.cors_origins.empty()) return;

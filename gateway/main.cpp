@@ -83,11 +83,21 @@ bool drain_requests(const Config &config, const sigset_t &signals, Drain &drain,
     return false;
 }
 
+// Says everything that is wrong, one line each.
+int complain(const Mistakes &mistakes) {
+    for (const std::string &message : mistakes.messages()) std::cerr << "usher-gateway: " << message << '\n';
+    return 2;
+}
+
 // --check-config: the options have been read; now the files that they name.
-void check_files(const Config &config) {
-    if (!config.tls_certificate.empty()) Tls(config).load();
-    (void)Pages::folder_for(config.pages);
+int check_files(const Config &config, Mistakes &mistakes) {
+    mistakes.attempt([&] {
+        if (!config.tls_certificate.empty() && !config.tls_key.empty()) Tls(config).load();
+    });
+    mistakes.attempt([&] { (void)Pages::folder_for(config.pages); });
+    if (!mistakes.messages().empty()) return complain(mistakes);
     std::cout << "configuration is valid\n";
+    return 0;
 }
 
 // Each connection is a file descriptor; the usual soft limit of 1024 would be reached before max_connections.
@@ -150,12 +160,14 @@ int run(const Config &config) {
 int main(int argc, char **argv) {
     using namespace usher::gateway;
     try {
-        const Invocation invocation = read_config(argc, argv, environ);
+        Invocation invocation = read_config(argc, argv, environ);
         switch (invocation.action) {
         case Invocation::Action::help: std::cout << help_text(); return 0;
         case Invocation::Action::version: std::cout << "usher-gateway " USHER_VERSION "\n"; return 0;
-        case Invocation::Action::check: check_files(invocation.config); return 0;
-        case Invocation::Action::run: return run(invocation.config);
+        case Invocation::Action::check: return check_files(invocation.config, invocation.mistakes);
+        case Invocation::Action::run:
+            if (!invocation.mistakes.messages().empty()) return complain(invocation.mistakes);
+            return run(invocation.config);
         }
     } catch (const ConfigError &error) {
         std::cerr << "usher-gateway: " << error.what() << '\n';

@@ -17,7 +17,7 @@ constexpr int max_attempts = 3;
 // Not for the database: about the connection, read by the gateway itself, or a claim of whoever sent it.
 bool is_withheld(const Request &request, std::string_view name) {
     if (is_connection_header(name) || name == "expect" || name == "forwarded" || name == "x-real-ip" ||
-        name.starts_with("x-forwarded-") || name == "x-correlation-id")
+        name.starts_with("x-forwarded-") || name == "x-correlation-id" || name == "usher-timing")
         return true;
     for (const Field &field : request.fields) { // named by Connection: for this hop only
         if (field.name != "connection") continue;
@@ -110,7 +110,9 @@ Response call_database(Pool &pool, Pool *standbys, Metrics &metrics, Exchange &e
     const bool is_safe = request.method == "GET" || request.method == "HEAD";
     if (standbys != nullptr)
         if (std::optional<Response> response = ask_standby(*standbys, metrics, exchange, parameters)) return *response;
+    const auto asked = Clock::now();
     Pool::Lease database = pool.borrow();
+    exchange.wait_time = Clock::now() - asked;
     for (int attempt = 1;; ++attempt) {
         if (!database->ensure_connected()) throw database_unavailable();
         const auto started = Clock::now();

@@ -7,10 +7,10 @@ use UsherGateway;
 
 my $node = start_cluster('requests');
 my $gateway = start_gateway($node, trusted_proxies => '127.0.0.0/8,10.0.0.0/8,2001:db8::/32',
-    cors_origins => 'https://app.example.com,http://localhost:3000', hsts_max_age_s => 600, server_timing => 'true');
+    cors_origins => 'https://app.example.com,http://localhost:3000', hsts_max_age_s => 600);
 my $json = { 'Content-Type' => 'application/json' };
 sub get_with { my (%headers) = @_; return http($gateway, 'GET', '/echo', { headers => \%headers }) }
-sub post_json { my ($body, %headers) = @_; return http($gateway, 'POST', '/echo', { headers => { %$json, %headers }, content => $body }) }
+sub send_json { my ($body, %headers) = @_; return http($gateway, 'POST', '/echo', { headers => { %$json, %headers }, content => $body }) }
 
 # --- what arrives
 my $echo = json_of(http($gateway, 'POST', '/echo?a=1&b=%C3%A4', { headers => { %$json, 'X-Two' => [ 'a', 'b' ], 'User-Agent' => 'test/1' }, content => '{"k": "ä"}' }));
@@ -42,11 +42,11 @@ my %bad_json = (
     'U+0000' => '["a\u0000b"]', 'U+0000 in a key' => '{"\u0000": 1}', 'a NUL byte' => "[\"a\0b\"]", 'a lone surrogate' => '["\ud800"]',
     '1e400' => '[1e400]', 'a byte order mark' => "\xef\xbb\xbf{}", 'a comment' => '{} // x', 'only space' => '  ',
     'a number of 100 kB' => '[' . '9' x 100_000 . ']');
-problem_is(post_json($bad_json{$_}), 400, 'malformed_request', $_) for sort keys %bad_json;
-is(post_json($_)->{status}, 200, 'good JSON: ' . substr($_, 0, 30))
+problem_is(send_json($bad_json{$_}), 400, 'malformed_request', $_) for sort keys %bad_json;
+is(send_json($_)->{status}, 200, 'good JSON: ' . substr($_, 0, 30))
   for '{}', '[]', 'null', '"x"', '1e300', '18446744073709551616', '[' x 64 . ']' x 64, '{"a": {"a": {"a": 1}}}', '["\ud83d\ude00"]', "\n{}\n";
-problem_is(post_json(' ' x 1_048_577), 413, 'body_too_large', 'one byte too many');
-is(post_json('"' . 'x' x 1_048_574 . '"')->{status}, 200, 'a body of exactly the limit');
+problem_is(send_json(' ' x 1_048_577), 413, 'body_too_large', 'one byte too many');
+is(send_json('"' . 'x' x 1_048_574 . '"')->{status}, 200, 'a body of exactly the limit');
 
 # --- media types
 sub post_type { my ($type, $body) = @_; return http($gateway, 'POST', '/echo', { headers => { 'Content-Type' => $type }, content => $body // '{}' }) }
@@ -55,7 +55,7 @@ problem_is(post_type($_), 415, 'unsupported_media_type', "refused: $_") for 'tex
 problem_is(post_type('application/json; charset=latin1'), 415, 'unsupported_media_type', 'another charset');
 problem_is(post_type('application/x-www-form-urlencoded', "a=\xff"), 400, 'malformed_request', 'a form that is not UTF-8');
 problem_is((exchange($gateway, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"))[0], 415, 'unsupported_media_type', 'a body without a type');
-problem_is(post_json('{}', 'Content-Encoding' => 'gzip'), 415, 'unsupported_media_type', 'a compressed body');
+problem_is(send_json('{}', 'Content-Encoding' => 'gzip'), 415, 'unsupported_media_type', 'a compressed body');
 is(get_with(Accept => $_)->{status}, 200, "Accept: $_")
   for '*/*', 'application/json', 'application/*;q=0.1', 'text/html, */*;q=0.8', 'application/problem+json', 'image/png, application/json;q=0.5', 'TEXT/HTML';
 problem_is(get_with(Accept => $_), 406, 'not_acceptable', "Accept: $_") for 'image/png', 'application/xml', 'application/json;q=0', '*/*; q=0.0';
@@ -130,7 +130,17 @@ $answer = get_with();
 is_deeply([ @{ $answer->{headers} }{qw(x-content-type-options cache-control referrer-policy content-security-policy strict-transport-security server)} ],
     [ 'nosniff', 'no-store', 'no-referrer', "default-src 'none'; frame-ancestors 'none'", 'max-age=600', 'usher' ], 'security headers');
 like($answer->{headers}{date}, qr/^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/, 'Date');
-like($answer->{headers}{'server-timing'}, qr/^db;dur=[\d.]+$/, 'Server-Timing');
+is($answer->{headers}{'server-timing'}, undef, 'no Server-Timing unless it is asked for');
+$answer = get_with('Usher-Timing' => '1');
+like($answer->{headers}{'server-timing'}, qr/^wait;dur=[\d.]+, db;dur=[\d.]+, total;dur=[\d.]+$/, 'Server-Timing for a request that asks');
+ok(!exists json_of($answer)->{headers}{'usher-timing'}, '… which is not the database\'s business');
+my ($waited, $queried, $total) = http($gateway, 'GET', '/sleep?0.2', { headers => { 'Usher-Timing' => '1' } })->{headers}{'server-timing'} =~ /dur=([\d.]+)/g;
+ok($queried >= 200 && $total >= $queried + $waited, '… in milliseconds') or diag("$waited $queried $total");
+my $always = start_gateway($node, server_timing => 'always');
+like(http($always, 'GET', '/echo')->{headers}{'server-timing'}, qr/^wait;/, 'server_timing=always');
+my $never = start_gateway($node, server_timing => 'never');
+is(http($never, 'GET', '/echo', { headers => { 'Usher-Timing' => '1' } })->{headers}{'server-timing'}, undef, 'server_timing=never');
+stop_gateway($_) for $always, $never;
 
 # --- answers of the database
 sub answer_of { my ($status, $headers, $body) = @_; return http($gateway, 'POST', '/answer', { headers => $json, content => encode_json({ status => $status, headers => $headers, body => $body }) }) }

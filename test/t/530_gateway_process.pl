@@ -58,6 +58,20 @@ for ([ '{', qr/not valid JSON/ ], [ '[]', qr/one JSON object/ ], [ '{"prot": 1}'
     ok($status == 2 && $errors =~ $_->[1], "refused file: $_->[0]") or diag($errors);
 }
 ok((run_program({ USHER_GATEWAY_PROT => 1 }, '--check-config'))[0] == 2, 'an unknown variable is refused');
+# everything that is wrong is said at once, whether to check or to run
+my @mistakes = ("unknown option --no-such-option (see --help)", "option --port needs a value", '"max_headers" in FILE must be a number from 1 to 1000', 'unknown option "prot" in FILE',
+    'USHER_GATEWAY_POOL_SIZE must be a number from 1 to 1000', 'unknown option USHER_GATEWAY_PROT in the environment', 'trusted_proxies: "a" is not an address or network',
+    'trusted_proxies: "b" is not an address or network', 'cors_origins: "*" is not an origin like https://app.example.com', 'server_timing must be never, request or always',
+    'database is not a valid libpq connection string');
+for my $action (['--check-config'], [])
+{
+    my $file = config_file('{"max_headers": 0, "prot": 1, "server_timing": "often"}');
+    ($status, $out, $errors) = run_program({ USHER_GATEWAY_PROT => 1, USHER_GATEWAY_POOL_SIZE => 0 }, @$action, '--config', $file, '--no-such-option=1', '--trusted-proxies=a,10.0.0.1,b',
+        '--cors-origins=*,https://good.example.com', '--database=nonsense', '--pages=/no/such/folder', '--port');
+    is($status, 2, "many mistakes: exit status 2 (@$action)");
+    my @said = map { s/^usher-gateway: //r =~ s/\Q$file\E/FILE/r } split /\n/, $errors;
+    is_deeply([ sort @said ], [ sort @mistakes, @$action ? 'pages: there is no index.html in /no/such/folder' : () ], '… each has its line');
+}
 
 my $node = start_cluster('process');
 my $gateway = start_gateway($node, config => config_file('{"max_body_bytes": 10, "max_headers": 20, "pool_size": 3, "cors_origins": ["https://a.example"]}'),
@@ -126,13 +140,13 @@ stop_gateway($gateway);
 
 # --- slow clients, and more than there is room for
 $gateway = start_gateway($node, head_timeout_ms => 800, body_timeout_ms => 800, idle_timeout_ms => 1000, max_connections => 20, max_requests_per_connection => 3);
-my @slow = map { my $s = connect_to($gateway); syswrite($s, "GET /echo HTTP/1.1\r\nX-"); $s } 1 .. 10;
+my @slow = map { my $s = connect_to($gateway); syswrite($s, $_ % 2 ? "GET /echo HTTP/1.1\r\nX-" : "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"); $s } 1 .. 10;
 my $started = time;
-is(http($gateway, 'GET', '/echo')->{status}, 200, 'slow heads do not stop others');
+is(http($gateway, 'GET', '/echo')->{status}, 200, 'slow heads and bodies do not stop others');
 ok(time - $started < 0.7, '… or slow them down');
 my $answer = (parse_answers(scalar raw($gateway, '', socket => $slow[0])))[0];
 problem_is($answer, 408, 'request_timeout', 'a head that does not come');
-problem_is((exchange($gateway, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"))[0], 408, 'request_timeout', 'a body that does not come');
+problem_is((parse_answers(scalar raw($gateway, '', socket => $slow[1])))[0], 408, 'request_timeout', 'a body that does not come');
 my ($got, $closed) = raw($gateway, '', wait => 5);
 ok($got eq '' && $closed, 'a connection that says nothing is closed without a word');
 ($got, $closed) = raw($gateway, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n" x 5);
