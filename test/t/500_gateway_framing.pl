@@ -1,6 +1,7 @@
 # How requests are told apart (RFC 9112): what could be read in two ways is refused, and nothing is smuggled behind it.
 use strict;
 use warnings;
+use Errno;
 use Test::More;
 use UsherGateway;
 
@@ -9,6 +10,11 @@ my $gateway = start_gateway($node);
 my $end = "\r\n\r\n";
 my $get = "GET /echo HTTP/1.1\r\nHost: a$end";
 my $smuggled = "GET /status/299 HTTP/1.1\r\nHost: a$end"; # would be answered 299, which nothing else is
+
+# Memory of the gateway, in MB: VmRSS now, VmHWM at most so far.
+sub memory { my ($what) = @_; open my $file, '<', "/proc/$gateway->{pid}/status" or die; my ($kb) = join('', <$file>) =~ /^$what:\s+(\d+) kB/m; return $kb / 1024 }
+
+my $resident = memory('VmRSS');
 
 # Refused, closed, and what follows is not taken for a request.
 sub refused
@@ -144,6 +150,30 @@ is($echo->{headers}{'x-text'}, "\x{e4} %41", 'a value is trimmed and not percent
     is($answer->{status}, 413, 'a body that is too large is not asked for');
     ($answer) = exchange($gateway, post("Content-Length: 2\r\nExpect: something\r\n", '{}'));
     is($answer->{status}, 417, 'an unknown expectation');
+}
+
+# --- memory: 60 clients at a time, each sending far more than may be kept, of what costs most
+{
+    my @flood = (chunked("1\r\n \r\n" x 300_000), post("Content-Length: 1048576\r\n", '[' x 1_048_576), "GET /echo HTTP/1.1\r\nHost: a\r\n" . "X: b\r\n" x 100_000, 'GET /' . 'a' x 1_000_000,
+        post("Content-Length: 1048576\r\n", '{"a":' x 209_715 . ' ' ), chunked(sprintf("%x\r\n", 2_000_000) . ' ' x 2_000_000));
+    my @clients = map { my $s = connect_to($gateway); $s->blocking(0); { socket => $s, bytes => $flood[ $_ % @flood ], sent => 0, done => 0 } } 1 .. 60;
+    my $limit = time + 60;
+    local $SIG{PIPE} = 'IGNORE';
+    while ((my @open = grep { !$_->{done} } @clients) && time < $limit)
+    {
+        for my $client (@open)
+        {
+            my $sent = $client->{sent} < length $client->{bytes} ? syswrite($client->{socket}, $client->{bytes}, 65536, $client->{sent}) : 0;
+            $client->{sent} += $sent // 0;
+            my $got = sysread($client->{socket}, my $answer, 65536);
+            $client->{answer} .= $answer if $got;
+            $client->{done} = 1 if defined $got ? $got == 0 : !$!{EAGAIN};
+        }
+        select undef, undef, undef, 0.002;
+    }
+    is((grep { ($_->{answer} // '') !~ m{^HTTP/1\.1 4} } @clients), 0, 'a flood: every client is refused');
+    my $peak = memory('VmHWM');
+    cmp_ok($peak - $resident, '<', 150, sprintf 'memory stays bounded: %.0f MB at first, %.0f MB at most, %.0f MB afterwards', $resident, $peak, memory('VmRSS'));
 }
 $good->($get, 'and the gateway is alive');
 is($node->safe_psql('postgres', 'SELECT 1'), '1', 'so is the server');
