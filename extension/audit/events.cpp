@@ -1,5 +1,5 @@
 // Events that code reports: usher.log_event() and audit::log_event().
-#include "audit/audit.hpp"
+#include "audit/log_writer.hpp"
 #include "core/json.hpp"
 #include "operations/survivors.hpp"
 #include "pg/args.hpp"
@@ -29,7 +29,15 @@ void check_one_of(const char *argument, std::string_view value, std::initializer
     refuse(argument, "must be one of " + list);
 }
 
-pg::Param text_or_null(std::string_view value) { return value.empty() ? pg::null(TEXTOID) : pg::text(value); }
+/// The whole row that was written just now.
+std::string read_back(const Uuid &id, TimestampTz created_at) {
+    static constinit pg::Statement read{"SELECT pg_catalog.to_jsonb(a)::pg_catalog.text FROM usher.audit_logs a"
+                                        " WHERE a.id OPERATOR(pg_catalog.=) $1"
+                                        " AND a.created_at OPERATOR(pg_catalog.=) $2", // in one partition
+                                        pg::Access::latest};
+    const pg::AsOwner owner;
+    return read.run({pg::uuid(id), pg::datum(TIMESTAMPTZOID, TimestampTzGetDatum(created_at))}).front().string(0);
+}
 } // namespace
 
 Uuid log_event(const Event &event) {
@@ -40,24 +48,20 @@ Uuid log_event(const Event &event) {
 
     const Actor actor = current_actor();
     const request::Context context = request::context();
-    const std::string_view action = event.event_type.substr(event.event_type.rfind('.') + 1);
-    static constinit pg::Statement insert{
-        "INSERT INTO usher.audit_logs AS a (event_type, action, severity, source, result, actor_id, actor_name, "
-        "session_id,"
-        " client_ip, user_agent, correlation_id, resource_type, resource_id, event_data, error_message)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-        " RETURNING a.id, CASE WHEN $16 THEN pg_catalog.to_jsonb(a)::pg_catalog.text END"};
-    const pg::AsOwner owner;
-    const pg::Rows rows = insert.run(
-        {pg::text(event.event_type), pg::text(action.empty() ? event.event_type : action), pg::text(event.severity),
-         pg::text(event.source), pg::text(event.result),
-         pg::uuid_or_null(event.actor_id ? event.actor_id : actor.user_id),
-         text_or_null(event.actor_id && event.actor_id != actor.user_id ? std::string_view() : actor.name),
-         pg::uuid_or_null(actor.session_id), pg::inet_or_null(context.client_ip), text_or_null(context.user_agent),
-         text_or_null(context.correlation_id), text_or_null(event.resource_type), text_or_null(event.resource_id),
-         pg::jsonb(event.data), text_or_null(event.error_message), pg::boolean(event.survives_rollback)});
-    if (event.survives_rollback) operations::survive_rollback("audit_logs", rows.front().text(1));
-    return rows.front().uuid(0);
+    const Statement statement{&actor, &context, nullptr, nullptr, &event};
+    const LogWriter::Written written = pg::call([&] {
+        MemoryContext const scratch =
+            AllocSetContextCreate(CurrentMemoryContext, "usher event", ALLOCSET_DEFAULT_SIZES);
+        MemoryContext const caller = MemoryContextSwitchTo(scratch);
+        const LogWriter::Written row = static_cast<LogWriter *>(palloc(sizeof(LogWriter)))->write_event(statement);
+        MemoryContextSwitchTo(caller);
+        MemoryContextDelete(scratch);
+        return row;
+    });
+    Uuid id;
+    std::copy_n(written.id.data, UUID_LEN, id.bytes.begin());
+    if (event.survives_rollback) operations::survive_rollback("audit_logs", read_back(id, written.created_at));
+    return id;
 }
 
 } // namespace usher::audit

@@ -159,17 +159,9 @@ void prepare_predicates(const ResultRelInfo &result, MemoryContext context) {
 
 void LogWriter::fill_constants(const Statement &statement) {
     std::fill_n(nulls_, static_cast<int>(position_count), false);
-    const CommandId number = running_statement();
-    const TimestampTz now = instant_of(number);
+    const TimestampTz now = statement.event != nullptr ? next_instant() : instant_of(running_statement());
     first_id(now, &id_);
     constants_[created_at] = TimestampTzGetDatum(now);
-    constants_[event_type] = CStringGetTextDatum(psprintf("row.%s", statement.action));
-    constants_[action] = CStringGetTextDatum(statement.action);
-    deleted_type_ = CStringGetTextDatum("row.delete");
-    deleted_action_ = CStringGetTextDatum("delete");
-    constants_[severity] = CStringGetTextDatum("info");
-    constants_[source] = CStringGetTextDatum("trigger");
-    constants_[outcome] = CStringGetTextDatum("success");
     const Actor &actor = *statement.actor;
     nulls_[actor_id] = !actor.user_id;
     if (actor.user_id) std::memcpy(actor_id_.data, actor.user_id->bytes.data(), UUID_LEN);
@@ -186,12 +178,47 @@ void LogWriter::fill_constants(const Statement &statement) {
             DirectFunctionCall1(inet_in, CStringGetDatum(pnstrdup(context.client_ip.data(), context.client_ip.size())));
     constants_[user_agent] = text_or_null(context.user_agent, &nulls_[user_agent]);
     constants_[correlation_id] = text_or_null(context.correlation_id, &nulls_[correlation_id]);
-    constants_[resource_type] = PointerGetDatum(statement.resource_type);
-    const Datum empty = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
-    constants_[event_data] = constants_[metadata] = empty;
-    nulls_[error_message] = true;
+    constants_[metadata] = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
     constants_[transaction_id] = Int64GetDatum(static_cast<int64>(U64FromFullTransactionId(GetTopFullTransactionId())));
-    constants_[statement_id] = Int32GetDatum(static_cast<int32>(number));
+    if (statement.event != nullptr)
+        fill_event(*statement.event, actor);
+    else
+        fill_change(statement);
+}
+
+void LogWriter::fill_change(const Statement &statement) {
+    constants_[event_type] = CStringGetTextDatum(psprintf("row.%s", statement.action));
+    constants_[action] = CStringGetTextDatum(statement.action);
+    deleted_type_ = CStringGetTextDatum("row.delete");
+    deleted_action_ = CStringGetTextDatum("delete");
+    constants_[severity] = CStringGetTextDatum("info");
+    constants_[source] = CStringGetTextDatum("trigger");
+    constants_[outcome] = CStringGetTextDatum("success");
+    constants_[resource_type] = PointerGetDatum(statement.resource_type);
+    constants_[event_data] = constants_[metadata];
+    nulls_[error_message] = true;
+    constants_[statement_id] = Int32GetDatum(static_cast<int32>(running_statement()));
+}
+
+void LogWriter::fill_event(const Event &event, const Actor &actor) {
+    const auto fill = [this](Position position, std::string_view value) {
+        constants_[position] = text_or_null(value, &nulls_[position]);
+    };
+    const std::string_view last_part = event.event_type.substr(event.event_type.rfind('.') + 1);
+    fill(event_type, event.event_type);
+    fill(action, last_part.empty() ? event.event_type : last_part);
+    fill(severity, event.severity);
+    fill(source, event.source);
+    fill(outcome, event.result);
+    fill(resource_type, event.resource_type);
+    fill(error_message, event.error_message);
+    constants_[event_data] =
+        DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(event.data.data(), event.data.size())));
+    nulls_[statement_id] = true;
+    if (!event.actor_id) return;
+    nulls_[actor_id] = false;
+    std::memcpy(actor_id_.data, event.actor_id->bytes.data(), UUID_LEN);
+    if (event.actor_id != actor.user_id) nulls_[actor_name] = true; // that is the name of who acts here
 }
 
 void LogWriter::open(const Statement &statement) {
@@ -337,6 +364,20 @@ void LogWriter::close() {
     if (partition_ != nullptr) table_close(partition_, NoLock);
     table_close(log_, NoLock);
     MemoryContextDelete(batch_);
+}
+
+LogWriter::Written LogWriter::write_event(const Statement &statement) {
+    PreventCommandIfReadOnly("INSERT"); // what the executor would say
+    PreventCommandIfParallelMode("INSERT");
+    open(statement);
+    const Written written{id_, DatumGetTimestampTz(constants_[created_at])};
+    LogRow row;
+    bool is_null = false;
+    row.resource_id = text_or_null(statement.event->resource_id, &is_null);
+    add(row);
+    close();
+    CommandCounterIncrement(); // whoever wrote it sees it
+    return written;
 }
 
 } // namespace usher::audit

@@ -12,12 +12,13 @@
 
 namespace usher::audit {
 
-/// What all rows of a statement share.
+/// What all rows of a statement share: it has changed a table, or reports an event.
 struct Statement {
     const Actor *actor;
     const request::Context *context;
-    text *resource_type;
-    const char *action; // insert, update, delete, truncate
+    text *resource_type = nullptr;
+    const char *action = nullptr; // insert, update, delete, truncate
+    const Event *event = nullptr; // then the two above are its own
 };
 
 /// What differs from row to row. A Datum of 0 is NULL.
@@ -33,6 +34,12 @@ public:
     /// Values live in the memory context that is current during open(); batch() empties it when it grows.
     void add(const LogRow &row);
     void close();
+    struct Written {
+        pg_uuid_t id;
+        TimestampTz created_at;
+    };
+    /// One row that reports an event, in the place of open(), add() and close().
+    Written write_event(const Statement &statement);
     /// Memory for the values of rows that wait.
     [[nodiscard]] MemoryContext batch() const { return batch_; }
 
@@ -40,6 +47,8 @@ private:
     static constexpr int batch_rows = 500;
     static constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
     void fill_constants(const Statement &statement);
+    void fill_change(const Statement &statement);
+    void fill_event(const Event &event, const Actor &actor);
     bool open_partition();
     void flush();
     void write_directly();

@@ -16,9 +16,11 @@ namespace {
 constinit pg::TransactionLocal<Identity> identity;
 constinit pg::Invalidation session_changes{"sessions_inval"};
 
-constinit pg::Statement find_session{"SELECT s.status = 'active' AND s.expires_at > pg_catalog.statement_timestamp(),"
-                                     " s.assurance_level::pg_catalog.int4"
-                                     " FROM usher.sessions s WHERE s.id = $1 AND s.user_id = $2",
+// By the primary key alone: with user_id among the conditions, a planner that has no statistics yet takes its index,
+// and reads all sessions of the user at each call.
+constinit pg::Statement find_session{"SELECT s.user_id = $2 AND s.status = 'active'"
+                                     " AND s.expires_at > pg_catalog.statement_timestamp(),"
+                                     " s.assurance_level::pg_catalog.int4 FROM usher.sessions s WHERE s.id = $1",
                                      pg::Access::latest};
 constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id = $1", pg::Access::latest};
 
