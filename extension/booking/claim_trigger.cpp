@@ -89,7 +89,7 @@ Holder holder_of(const PlainRow &row) {
     holder.occupies = DatumGetBool(row.values[occupies]);
     holder.overbooked = !row.nulls[overbooked] && DatumGetBool(row.values[overbooked]);
     holder.by_appointment = !row.nulls[by_appointment] && DatumGetBool(row.values[by_appointment]);
-    holder.is_hold = !row.nulls[hold];
+    if (!row.nulls[hold]) holder.held_until = pg::instant_of(row.values[hold]);
     if (!row.nulls[daily_limit]) holder.daily_limit = DatumGetInt32(row.values[daily_limit]);
     return holder;
 }
@@ -151,8 +151,10 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
         const Holder &old = before[i], &fresh = now[i];
         if (is_booking && fresh.overbooked && !old.overbooked) note_overbooking(fresh);
         const bool is_moved = !(old.visible == fresh.visible), is_given = old.staff != fresh.staff;
-        // While it was about to run out, others may have taken its place: they do not count holds that are over.
-        if (old.is_hold && !fresh.is_hold && old.occupies && fresh.occupies) kept.push_back(fresh);
+        if (old.held_until && !fresh.held_until && old.occupies && fresh.occupies) {
+            kept.push_back(fresh);
+            kept.back().held_until = old.held_until;
+        }
         if (old.occupies == fresh.occupies && !is_moved && !is_given) continue;
         if (!fresh.occupies)
             gone.push_back(fresh);
@@ -171,8 +173,10 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
     drop(schema, drop_claims, gone);
     drop(schema, drop_staff_claims, unstaffed);
     place_claims(schema, placed, true);
+    // Whoever came while it ran out has not counted it. One that holds still keeps its place, however few there are
+    // now.
     for (const Holder &each : kept)
-        if (!each.overbooked) check_capacity(schema, each);
+        if (!each.overbooked && *each.held_until <= pg::clock_time()) check_capacity(schema, each);
 }
 } // namespace
 

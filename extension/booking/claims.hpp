@@ -20,7 +20,7 @@ struct Holder {
     bool overbooked = false;
     bool by_appointment = false; // of bookings only: its appointments claim, not the booking
     std::optional<int> daily_limit;
-    bool is_hold = false; // of bookings only: pending until a time
+    std::optional<Instant> held_until; // of bookings only: pending until then
 
     [[nodiscard]] TimeRange claimed() const { return {visible.from - buffer_before, visible.until + buffer_after}; }
 };

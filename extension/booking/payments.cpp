@@ -4,7 +4,7 @@
 // Payload: {"reference_type": "booking", "reference_id": uuid, "transaction_id": …, "captured_minor": n,
 // "refunded_minor": n, "currency": "EUR", "payment_method": "card"}
 #include "booking/payments.hpp"
-#include "booking/schema.hpp"
+#include "booking/guarded_lock.hpp"
 #include "core/json_object.hpp"
 #include "events/events.hpp"
 #include "pg/subxact.hpp"
@@ -26,12 +26,14 @@ private:
 };
 
 constinit Statement lock_first{"SELECT @._lock_before_moving(ARRAY[$1], NULL)"};
-constinit Statement lock_booking{
+constinit Statement read_booking{
     "SELECT b.status, b.hold_expires_at, b.price_minor, b.currency, b.paid_at, b.needs_staff AND b.staff_id IS NULL"
-    " FROM @.bookings AS b WHERE b.id = $1 FOR UPDATE"};
+    " FROM @.bookings AS b WHERE b.id = $1"};
 constinit Statement mark_paid{
     "UPDATE @.bookings AS b SET paid_at = pg_catalog.clock_timestamp(), payment_method = $2 WHERE b.id = $1"};
 constinit Statement confirm{"UPDATE @.bookings AS b SET status = 'confirmed' WHERE b.id = $1"};
+// Paid for, but nobody is there to do it yet: it keeps its place until somebody decides.
+constinit Statement keep_place{"UPDATE @.bookings AS b SET hold_expires_at = NULL WHERE b.id = $1"};
 constinit Statement expire{
     "UPDATE @.bookings AS b SET status = 'cancelled', cancellation_reason = 'hold_expired' WHERE b.id = $1"};
 
@@ -72,13 +74,15 @@ void propose_refund(const Payment &payment, const char *reason) {
     events::publish("booking.refund_proposed", proposal.text(), to_string(payment.booking));
 }
 
+// Either the payment confirms the booking, or somebody else may have its place: that is decided once, with the guards
+// in hand, so that whoever books at the end of the hold waits for it.
 void settle(const Schema &schema, const Payment &payment) {
     lock_first.run(schema, {pg::uuid(payment.booking)});
-    const pg::Rows rows = lock_booking.run(schema, {pg::uuid(payment.booking)});
-    if (rows.empty()) {
+    if (!lock_with_guards(schema, payment.booking)) {
         propose_refund(payment, "unknown_booking");
         return;
     }
+    const pg::Rows rows = read_booking.run(schema, {pg::uuid(payment.booking)});
     const pg::Row booking = rows.front();
     const std::string status = booking.string(0);
     const std::optional<Instant> hold = booking.optional_time(1);
@@ -91,27 +95,23 @@ void settle(const Schema &schema, const Payment &payment) {
         propose_refund(payment, "booking_cancelled");
         return;
     }
-    const auto give_up = [&] {
+    if (status == "pending" && hold && *hold <= pg::clock_time()) {
         expire.run(schema, {pg::uuid(payment.booking)});
         propose_refund(payment, "hold_expired");
-    };
-    if (status == "pending" && hold && *hold <= pg::clock_time()) {
-        give_up();
         return;
     }
     if (payment.net_minor < booking.int8(2)) return; // a part: the rest is still to come
     const pg::Refusal refusal = pg::attempt([&] {
         if (booking.is_null(4)) mark_paid.run(schema, {pg::uuid(payment.booking), pg::text(payment.method)});
-        if (status == "pending" && !booking.boolean(5)) confirm.run(schema, {pg::uuid(payment.booking)});
+        if (status == "pending") (booking.boolean(5) ? keep_place : confirm).run(schema, {pg::uuid(payment.booking)});
     });
     if (!refusal) return;
-    // The hold ran out while it was confirmed, and its place was taken. Whatever else it is, is for the caller to see.
+    // A pending booking that does not block can lose its time to another one, and stays pending then. Whatever else it
+    // is, is for the caller to see.
     const std::string code = refusal.sqlstate();
-    const bool is_over = hold && *hold <= pg::clock_time();
-    if (!is_over || (code != errc::not_allowed.sqlstate && code != errc::slot_taken.sqlstate &&
-                     code != errc::capacity_full.sqlstate))
-        throw Error(code, refusal.error->message);
-    give_up();
+    if (code != errc::slot_taken.sqlstate && code != errc::capacity_full.sqlstate && code != errc::daily_limit.sqlstate)
+        throw pg::PgError{const_cast<ErrorData *>(refusal.error)};
+    propose_refund(payment, "slot_taken");
 }
 } // namespace
 

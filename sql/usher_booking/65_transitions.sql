@@ -75,6 +75,13 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._lock_before_moving(uuid[], uuid) IS 'Locks the locations, the staff and the customers of bookings, before the bookings.';
 
+CREATE FUNCTION @extschema@._lock_with_guards(booking_id uuid) RETURNS boolean
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_lock_with_guards';
+COMMENT ON FUNCTION @extschema@._lock_with_guards(uuid) IS
+    'Takes the guards of a booking, then locks its row, so that whoever wants its place when the hold is over waits until it is decided. False when there is no such booking.';
+
 CREATE FUNCTION @extschema@._check_hold(booking @extschema@.bookings) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -125,6 +132,7 @@ BEGIN
     END IF;
     IF to_status = 'confirmed' THEN
         PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], NULL);
+        PERFORM @extschema@._lock_with_guards(booking_id);
     END IF;
     booking := @extschema@._lock_booking(booking_id, expected_version);
     PERFORM @extschema@._check_not_yet(booking, to_status);

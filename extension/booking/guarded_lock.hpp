@@ -1,0 +1,12 @@
+// A booking that is decided while its hold may be running out: confirmed, or paid for.
+#pragma once
+#include "booking/schema.hpp"
+
+namespace usher::booking {
+
+/// Takes the guards of a booking and of its appointments, and then locks its row, until the end of the transaction.
+/// False when there is no such booking. Whoever wants the place of a hold that is over waits for the guards and finds
+/// it decided, instead of finding its row in the hands of somebody who has not decided yet.
+bool lock_with_guards(const Schema &schema, const Uuid &booking);
+
+} // namespace usher::booking
