@@ -1,4 +1,8 @@
 -- The functions over HTTP. Access rights are decided inside the functions: who may do what depends on the booking.
+
+-- Of one user; the DBA may define it anew.
+SELECT usher.define_rate_limit('booking.create', 'token_bucket', 60, '1 minute');
+
 DO $do$
 DECLARE
     r record;
@@ -75,7 +79,8 @@ BEGIN
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,
             function => format('@extschema@.%s', r.signature)::regprocedure, access => r.access, success_status => r.success_status,
-            read_only => r.read_only, summary => r.summary, tag => 'booking');
+            read_only => r.read_only, summary => r.summary, tag => 'booking',
+            rate_limit => CASE WHEN r.method = 'POST' AND r.path IN ('/bookings', '/bookings/series') THEN 'booking.create' END);
     END LOOP;
 END
 $do$;
