@@ -64,7 +64,7 @@ BEGIN
     SELECT u.is_active INTO active FROM usher.users u WHERE u.id = explain_access.user_id;
 
     FOR each IN
-        WITH found AS (
+        WITH found AS MATERIALIZED ( -- first what the user has, then what of it speaks about the permission
             SELECT r.source, concat_ws(' ', r.source, r.origin) || ': ' || r.permission AS text, split_part(r.permission, ':', 1) AS resource,
                    split_part(r.permission, ':', 2) AS action, r.effect, r.scope, r.expires_at
             FROM usher._held_rules r WHERE r.user_id = explain_access.user_id
