@@ -207,6 +207,11 @@ while [ $# -gt 0 ]; do
     "test_$part" $names 8>&-
 done
 
+# Whatever ran: no secret of it in the servers' logs.
+if [ -n "$(find "$T" -name '*.log' -path '*/log/*' 2>/dev/null | head -n 1)" ]; then
+    if perl "$SRC/tools/secrets_in_logs.pl" "$T"; then count 1 0; else count 0 1; fi
+fi
+
 # Every server and gateway of a test has a path below $T on its command line.
 for process in /proc/[0-9]*; do
     line=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline") || continue

@@ -1,5 +1,6 @@
 // usher.enforce(): policy models over the rows of usher.policy_rules.
 #include "core/policy.hpp"
+#include "core/policy_csv.hpp"
 #include "pg/args.hpp"
 #include "pg/cache.hpp"
 #include "pg/guc.hpp"
@@ -202,4 +203,17 @@ USHER_FUNCTION(usher_access_check_model) {
     const pg::Args args(fcinfo);
     policy::parse_model(args.text(0));
     return pg::null_result(fcinfo);
+}
+
+/// usher._policy_lines(policies)
+USHER_FUNCTION(usher_access_policy_lines) {
+    const pg::Args args(fcinfo);
+    pg::RowSet rows(fcinfo);
+    for (const policy::CsvRule &rule : policy::parse_policy_csv(args.text(0))) {
+        pg::poll();
+        const std::vector<std::string> values(rule.values.begin() + 1, rule.values.end());
+        rows.add(
+            {pg::int4(static_cast<std::int32_t>(rule.line)), pg::text(rule.values.front()), pg::text_array(values)});
+    }
+    return rows.finish();
 }

@@ -16,6 +16,7 @@
 namespace usher::policy {
 
 inline constexpr std::size_t max_columns = 6; // v0 to v5
+inline constexpr std::size_t max_value = 256; // bytes of one of them
 
 enum class Combine : std::uint8_t {
     allow_overrides,   // some(where (p.eft == allow))

@@ -5,6 +5,7 @@
 #include "core/random.hpp"
 #include "pg/guc.hpp"
 #include "pg/spi.hpp"
+#include "request/identity.hpp"
 
 namespace usher::identity {
 
@@ -15,8 +16,9 @@ constexpr std::int64_t second = 1000000;
 constinit pg::Statement lock_user{"SELECT FROM usher.users WHERE id = $1 FOR NO KEY UPDATE"};
 constinit pg::Statement end_open{"SELECT usher._end_one_time_tokens($1, $2)"};
 constinit pg::Statement add_token{"INSERT INTO usher.one_time_tokens (user_id, purpose, token_hash, email, event_id, "
-                                  "client_ip, user_agent, expires_at)"
-                                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+                                  "client_ip, user_agent, expires_at, security_context)"
+                                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+                                  "jsonb_strip_nulls(jsonb_build_object('correlation_id', $9)))"};
 constinit pg::Statement event_payload{
     "SELECT jsonb_build_object('user_id', $1, 'email', $2, 'token', $3, 'expires_at', $4)::text", pg::Access::read};
 constinit pg::Statement use{
@@ -53,9 +55,10 @@ std::string issue_one_time_token(const Uuid &user_id, const char *purpose, std::
         event_id = publish(event, payload.front().string(0), user_id);
     }
     const Origin origin = request_origin();
+    const std::string_view correlation = request::context().correlation_id;
     add_token.run({pg::uuid(user_id), pg::text(purpose), pg::bytea(hash), pg::text(email), pg::uuid_or_null(event_id),
                    pg::inet_or_null(origin.address), origin.agent.empty() ? pg::null(TEXTOID) : pg::text(origin.agent),
-                   pg::timestamptz(expires_at)});
+                   pg::timestamptz(expires_at), correlation.empty() ? pg::null(TEXTOID) : pg::text(correlation)});
     return token;
 }
 

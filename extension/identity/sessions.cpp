@@ -16,10 +16,12 @@ constexpr std::int64_t second = 1000000;
 constexpr std::size_t max_device = 16384;
 
 constinit pg::Statement add_session{
-    "INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, device, fingerprint, client_ip, "
-    "user_agent,"
+    "INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, device, fingerprint, security_context, "
+    "client_ip, user_agent,"
     " authentication_methods, assurance_level, created_at, last_activity_at, expires_at, absolute_expires_at)"
-    " VALUES ($1, $2, $3, $4, $5, left($5 ->> 'fingerprint', 255), $6, $7, $8, $9, $10, $10, $11, $12)"};
+    " VALUES ($1, $2, $3, $4, $5 - 'security_context', left($5 ->> 'fingerprint', 255),"
+    " CASE jsonb_typeof($5 -> 'security_context') WHEN 'object' THEN $5 -> 'security_context' ELSE '{}' END,"
+    " $6, $7, $8, $9, $10, $10, $11, $12)"};
 constinit pg::Statement end_oldest{
     "UPDATE usher.sessions SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = 'session_limit'"
     " WHERE id IN (SELECT s.id FROM usher.sessions s WHERE s.user_id = $1 AND s.status = 'active' AND s.expires_at > "

@@ -36,6 +36,7 @@ COMMENT ON COLUMN usher.sessions.generation_step IS
     '2 after a change of privileges: the next refresh skips a generation, so that no token of before is the parent of the new one.';
 COMMENT ON COLUMN usher.sessions.rotation_key IS
     'Key of the HMAC chain by which a refresh token gives its successor (docs/identity.md). Useless without a token.';
+COMMENT ON COLUMN usher.sessions.security_context IS 'What the application knows about the risk of this login: the object "security_context" of the device given to login().';
 COMMENT ON COLUMN usher.sessions.expires_at IS
     'End of the session: the idle limit, counted from the last refresh, or absolute_expires_at if that is earlier.';
 COMMENT ON COLUMN usher.sessions.assurance_level IS 'Authenticator assurance level (NIST SP 800-63B) reached by authentication_methods (RFC 8176).';
@@ -76,6 +77,7 @@ CREATE INDEX one_time_tokens_expires_at_idx ON usher.one_time_tokens (expires_at
 COMMENT ON TABLE usher.one_time_tokens IS
     'Links sent by mail, by hash. At most one per user and purpose is open: asking for a new one ends the old one.';
 COMMENT ON COLUMN usher.one_time_tokens.email IS 'The address that the token was sent to; it proves this address and no other.';
+COMMENT ON COLUMN usher.one_time_tokens.security_context IS 'The correlation id of the request that asked for the token.';
 COMMENT ON COLUMN usher.one_time_tokens.event_id IS 'The event that carries the token to the mailer; the token is cut out of it when it is used or ended.';
 COMMENT ON COLUMN usher.one_time_tokens.ended_at IS 'When it was replaced by a newer one or ended by a change of the password.';
 SELECT pg_catalog.pg_extension_config_dump('usher.one_time_tokens', '');

@@ -136,6 +136,38 @@ REVOKE ALL ON FUNCTION usher.remove_policy(text, text, text, text, text, text, t
 COMMENT ON FUNCTION usher.remove_policy(text, text, text, text, text, text, text) IS
     'Removes exactly this policy rule; false when there was none. Needs policy:manage.';
 
+CREATE FUNCTION usher._policy_lines(policies text) RETURNS TABLE (line integer, ptype text, v text[])
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_access_policy_lines';
+REVOKE ALL ON FUNCTION usher._policy_lines(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._policy_lines(text) IS 'The rules of a Casbin policy file. Raises 22023 with the line of one that is malformed.';
+
+CREATE FUNCTION usher.load_policies(policies text) RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor text := coalesce(usher.current_user_id()::text, session_user);
+    loaded integer;
+BEGIN
+    PERFORM usher.require_permission('policy:manage');
+    IF policies IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'policies must not be null');
+    END IF;
+    INSERT INTO usher.policy_rules AS p (ptype, v0, v1, v2, v3, v4, v5, created_by, updated_by)
+    SELECT l.ptype, l.v[1], l.v[2], l.v[3], l.v[4], l.v[5], l.v[6], actor, actor
+    FROM (SELECT DISTINCT ON (x.ptype, x.v) x.line, x.ptype, x.v FROM usher._policy_lines(policies) x ORDER BY x.ptype, x.v, x.line) l
+    ORDER BY l.line
+    ON CONFLICT ON CONSTRAINT policy_rules_ptype_v0_v1_v2_v3_v4_v5_key DO UPDATE SET is_active = true WHERE NOT p.is_active;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    PERFORM usher._log_access_change('access.policies_loaded', jsonb_build_object('rules', loaded), 'policy', NULL);
+    RETURN loaded;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.load_policies(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.load_policies(text) IS
+    'Adds the rules of a Casbin policy file, as its text: "p, alice, data1, read" in lines. Rules that are there already are left alone; returns how many were added. A malformed line is an error 22023 that names it, and nothing is added. Needs policy:manage.';
+
 CREATE FUNCTION usher.list_policies(ptype text DEFAULT NULL, v0 text DEFAULT NULL, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (id uuid, rule_ptype text, rule text[], is_active boolean, created_at timestamptz, created_by text,
                    updated_at timestamptz, updated_by text)

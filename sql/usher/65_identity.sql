@@ -17,7 +17,7 @@ CREATE FUNCTION usher.login(identifier text, password text, device jsonb DEFAULT
     AS 'MODULE_PATHNAME', 'usher_identity_login';
 REVOKE ALL ON FUNCTION usher.login(text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.login(text, text, jsonb) IS
-    'Checks e-mail address or username and password, and starts a session. error: invalid_credentials whatever is wrong with them; email_not_verified only after the right password; second_factor_required, with a challenge for login_second_factor(); busy. Commit after a refusal too, so that it counts. device describes the client and may hold a "fingerprint".';
+    'Checks e-mail address or username and password, and starts a session. error: invalid_credentials whatever is wrong with them; email_not_verified only after the right password; second_factor_required, with a challenge for login_second_factor(); busy. Commit after a refusal too, so that it counts. device describes the client and may hold a "fingerprint", and a "security_context" (an object) of what the application knows about the risk.';
 
 CREATE FUNCTION usher.refresh_session(OUT error text, OUT user_id uuid, OUT session_id uuid, OUT access_token text, OUT token_type text,
     OUT expires_in integer, INOUT refresh_token text, OUT retry_after integer)

@@ -1,6 +1,6 @@
 // Worlds of models, policy rows and requests, with what npm casbin answers: one JSON object per line.
 // usage: node casbin.js SEED WORLDS    (WORLDS of each model; 60 requests in each)
-const { newEnforcer, newModelFromString } = require('casbin');
+const { newEnforcer, newModelFromString, StringAdapter } = require('casbin');
 
 let state = Number(process.argv[2]) >>> 0;
 const worlds = Number(process.argv[3]);
@@ -90,6 +90,10 @@ const models = {
   'comments, continued lines': { model: { r: 'sub, obj, act # the request', p: 'sub, obj, act ; the policy', m: 'r.sub == p.sub \\\n && r.obj == p.obj \\\n && r.act == p.act # all of it' }, ...acl },
 };
 
+// The rows as a policy file, with the liberties that people take.
+const value = (text) => one(/^[^",()#]+$/.test(text) ? ['', ' '] : ['']) + (text === '' || /[",]/.test(text) || random() < 0.1 ? `"${text.replace(/"/g, '""')}"` : text);
+const policyFile = (rows) => '# policy\n' + rows.map((row) => row.map(value).join(one([',', ', '])) + one(['\n', '\n\n', ' \n'])).join('');
+
 async function main() {
   for (const [name, model] of Object.entries(models)) {
     for (let world = 0; world < worlds; world++) {
@@ -99,18 +103,14 @@ async function main() {
         const key = JSON.stringify(row);
         return !seen.has(key) && seen.add(key);
       });
-      const enforcer = await newEnforcer(newModelFromString(definition));
-      const sections = enforcer.getModel().model;
-      for (const [ptype, ...values] of rows) sections.get(ptype[0]).get(ptype).policy.push(values);
-      enforcer.sortPolicies(); // what loadPolicy() does after an adapter has filled the model
-      enforcer.getModel().sortPoliciesBySubjectHierarchy();
-      await enforcer.buildRoleLinks();
+      const file = policyFile(rows);
+      const enforcer = await newEnforcer(newModelFromString(definition), new StringAdapter(file)); // as from a policy file
       const requests = [];
       for (let i = 0; i < 60; i++) {
         const request = model.ask();
         requests.push({ request: request.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))), allowed: enforcer.enforceSync(...request) });
       }
-      console.log(JSON.stringify({ name, definition, rows, requests }));
+      console.log(JSON.stringify({ name, definition, rows, file, requests }));
     }
   }
 }

@@ -52,6 +52,20 @@ SELECT p AS permission, regress_access.may('ada', p) AS admin, regress_access.ma
 FROM unnest(ARRAY['booking:create', 'booking:read', 'booking:confirm', 'booking:start', 'booking:complete', 'booking:*', 'user:manage', 'role:manage',
                   'key:manage', '*:*', 'invented:thing', 'not a permission', '']) AS p;
 
+-- The other presets: what each role may do, and whom it manages.
+BEGIN;
+DELETE FROM usher.role_management;
+SELECT usher.apply_role_preset(name) FROM unnest(ARRAY['clinic', 'field_service', 'blog']) AS name;
+SELECT r.role, r.description, (SELECT string_agg(coalesce(t.name, 'everybody'), ' ' ORDER BY t.name) FROM usher.role_management m JOIN usher.roles a ON a.id = m.actor_role_id
+       LEFT JOIN usher.roles t ON t.id = m.target_role_id WHERE a.name = r.role) AS manages, r.permissions
+FROM usher.list_roles() r WHERE r.role NOT LIKE 'regress%' AND r.role NOT IN ('washer') ORDER BY r.role;
+-- the same as answers: one user for each role
+INSERT INTO usher.users (email, status) SELECT r.role || '@preset.test', 'active' FROM usher.list_roles() r WHERE r.role NOT LIKE 'regress%';
+INSERT INTO usher.user_roles (user_id, role_id) SELECT u.id, r.id FROM usher.roles r JOIN usher.users u ON u.email = r.name || '@preset.test';
+SELECT split_part(a.email, '@', 1) AS actor, string_agg(split_part(t.email, '@', 1), ' ' ORDER BY t.email) FILTER (WHERE usher.can_manage(t.id, a.id)) AS manages
+FROM usher.users a, usher.users t WHERE a.email LIKE '%@preset.test' AND t.email LIKE '%@preset.test' GROUP BY a.email ORDER BY a.email;
+ROLLBACK;
+
 -- Identity: none, then each of them ------------------------------------------------------------------------------------
 SELECT usher.has_permission('booking:create'), usher.has_role('client'), usher.has_permission_somewhere('booking:create');
 BEGIN;
@@ -280,7 +294,9 @@ INSERT INTO usher.policy_rules (ptype, v0, v1, v2, v3) VALUES
     ('g', regress_access.id('walt')::text, 'regress_group', NULL, NULL);
 SELECT p, (usher._decide(regress_access.id('walt'), p, NULL)).via
 FROM unnest(ARRAY['regress:read', 'regress:write', 'regress:paint', 'regress:burn', 'booking:read']) AS p;
+SELECT step, rule, effect, counts, reason FROM usher.explain_access(regress_access.id('walt'), 'regress:read');
 INSERT INTO usher.policy_rules (ptype, v0, v1, v2, v3) VALUES ('p', 'washer', 'booking', '*', 'deny');
+SELECT step, rule, effect, counts, reason FROM usher.explain_access(regress_access.id('walt'), 'booking:read');
 SELECT p, (usher._decide(regress_access.id('walt'), p, NULL)).via FROM unnest(ARRAY['booking:read', 'regress:write']) AS p;
 UPDATE usher.policy_rules SET is_active = false WHERE v1 = 'booking' AND v3 = 'deny';
 SELECT regress_access.may('walt', 'booking:read'), updated_by IS NOT NULL AS stamped FROM usher.policy_rules WHERE NOT is_active;

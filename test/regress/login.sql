@@ -19,6 +19,10 @@ SELECT error, user_id = :'ann' AS ann, session_id IS NOT NULL AS session, access
 SELECT error FROM usher.login('  ANN@login.example ', 'correct horse battery');
 SELECT error FROM usher.login('Ann_Login', 'correct horse battery', '{"fingerprint": "f00", "name": "phone"}');
 
+RESET ROLE;
+SELECT last_login_at > now() - interval '1 minute' AS noted FROM usher.users WHERE id = :'ann';
+SET ROLE regress_login_app;
+
 -- Wrong: the same answer.
 SELECT l.* FROM usher.login('nobody@login.example', 'correct horse battery') l;
 SELECT l.* FROM usher.login('ann@login.example', 'wrong') l;
@@ -77,9 +81,27 @@ SELECT reset_required FROM usher.credentials WHERE user_id = :'bob';
 SET ROLE regress_login_app;
 SELECT usher.unlock_user(:'bob');
 RESET ROLE;
+-- a reset opens it, and logging in works at once
+SELECT token AS reset FROM usher.create_password_reset(:'bob') \gset
+BEGIN;
+SELECT error FROM usher.reset_password(:'reset', 'another correct horse');
+SELECT error, session_id IS NOT NULL AS session FROM usher.login('bob@login.example', 'another correct horse');
+ROLLBACK;
 SELECT usher.unlock_user(:'bob');
 SELECT error FROM usher.login('bob@login.example', 'correct horse battery');
 SELECT failed_login_attempts, spent_slots, locked_until, reset_required, lockout_count > 0 AS remembered FROM usher.credentials WHERE user_id = :'bob';
+
+-- The number of locks goes down by one a day, with the next success.
+UPDATE usher.credentials SET lockout_count = 5, last_lockout_at = now() - interval '49 hours', failed_login_attempts = 4 WHERE user_id = :'bob';
+SELECT error FROM usher.login('bob@login.example', 'wrong');
+SELECT lockout_count, lockout_count - 1 AS before_this_lock FROM usher.credentials WHERE user_id = :'bob';
+SELECT usher.unlock_user(:'bob');
+-- The waiting time is for administrators, not for the user whom the attempts are about.
+SELECT failure_reason, retry_after > 0 AS told FROM usher.list_login_attempts(:'bob', 1000) WHERE failure_reason = 'account_locked' LIMIT 1;
+BEGIN;
+SELECT usher.authenticate(usher.issue_token(:'bob')) = :'bob' AS is_bob;
+SELECT failure_reason, retry_after FROM usher.list_login_attempts() WHERE failure_reason = 'account_locked' LIMIT 1;
+COMMIT;
 
 -- Guesses in one transaction count one after the other.
 BEGIN;
@@ -111,6 +133,31 @@ SELECT error FROM usher.login('nobody@login.example', 'wrong');
 SELECT network FROM usher.network_failures WHERE network <<= '198.51.100.0/24';
 COMMIT;
 
+-- Nothing tells over HTTP whether there is such an account, or what is the matter with it: status, headers and body are the same.
+SELECT user_id AS off FROM usher.register_user('off@login.example', 'correct horse battery') \gset
+UPDATE usher.users SET status = 'active', email_verified_at = now() WHERE id = :'off';
+SELECT usher.deactivate_user(:'off');
+SELECT user_id AS locked FROM usher.register_user('locked@login.example', 'correct horse battery') \gset
+UPDATE usher.users SET status = 'active', email_verified_at = now() WHERE id = :'locked';
+SELECT count(error) FROM generate_series(1, 5) g, LATERAL usher.login('locked@login.example', 'wrong ' || g) l;
+SET usher.network_lockout_threshold = 10000;
+CREATE FUNCTION pg_temp.answer(path text, body jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', r.status, (SELECT string_agg(h::text, ' ' ORDER BY h) FROM jsonb_array_elements(r.headers) h WHERE h ->> 0 !~* '^ratelimit'), r.body)
+    FROM usher.http_request('POST', path, '', '{"content-type": "application/json", "x-correlation-id": "the-same"}', body::text, '198.51.100.99') r $$;
+WITH answered AS MATERIALIZED (
+    SELECT path, pg_temp.answer(path, body) AS answer
+    FROM (VALUES ('nobody@login.example', 'x'), ('nobody', 'x'), ('ann@login.example', 'wrong'), ('no-password@login.example', 'x'), ('off@login.example', 'correct horse battery'),
+                 ('off@login.example', 'x'), ('locked@login.example', 'correct horse battery'), ('locked@login.example', 'x'), ('eve@login.example', 'x')) AS q (name, password),
+        LATERAL (VALUES ('/auth/login', jsonb_build_object('identifier', name, 'password', password)),
+                        ('/auth/password/forgot', jsonb_build_object('email', name)),
+                        ('/auth/verify-email/request', jsonb_build_object('email', name)),
+                        ('/auth/login/code/request', jsonb_build_object('email', name)),
+                        ('/auth/login/code', jsonb_build_object('email', name, 'code', '000000'))) AS r (path, body))
+SELECT path, count(*) AS asked, count(DISTINCT answer) AS answers, min(left(answer, 3)) AS status FROM answered GROUP BY path ORDER BY path;
+SELECT DISTINCT failure_reason FROM usher.login_attempts WHERE client_ip = '198.51.100.99' ORDER BY 1; -- what was behind it
+RESET usher.network_lockout_threshold;
+SELECT usher.unlock_user(:'ann');
+
 -- A foreign or weaker hash is renewed by the next login.
 SELECT usher.import_password_hash(:'ann', public.crypt('an old password', public.gen_salt('bf', 4)));
 SELECT error FROM usher.login('ann@login.example', 'wrong');
@@ -118,6 +165,26 @@ SELECT left(password_hash, 4) AS hash FROM usher.credentials WHERE user_id = :'a
 SELECT error FROM usher.login('ann@login.example', 'an old password');
 SELECT left(password_hash, 9) AS hash FROM usher.credentials WHERE user_id = :'ann';
 SELECT error FROM usher.login('ann@login.example', 'an old password');
+
+-- … and by the other algorithm, when that is the setting.
+SET usher.password_algorithm = 'bcrypt';
+SET usher.bcrypt_rounds = 10;
+SELECT error FROM usher.login('ann@login.example', 'an old password');
+SELECT left(password_hash, 7) AS hash FROM usher.credentials WHERE user_id = :'ann';
+SELECT error FROM usher.login('ann@login.example', 'an old password');
+RESET usher.password_algorithm;
+RESET usher.bcrypt_rounds;
+-- Spelled with combining marks or without, a password is the same.
+SELECT usher.set_password(:'ann', U&'Gru\0308n am Flu\00DF 47');
+SELECT error FROM usher.login('ann@login.example', U&'Gr\00FCn am Flu\00DF 47');
+
+-- Each attempt is an audit event as well.
+SELECT (SELECT count(*) FROM usher.login_attempts WHERE user_id = :'ann') = (SELECT count(*) FROM usher.audit_logs WHERE event_type IN ('login.succeeded', 'login.failed') AND resource_id = :'ann')
+       + 0 AS one_each;
+-- Attempts are kept for usher.identity_retention days.
+INSERT INTO usher.login_attempts (email, success, attempted_at) VALUES ('old@login.example', true, now() - interval '91 days'), ('young@login.example', true, now() - interval '89 days');
+SELECT affected FROM usher._maintain_identity(100) WHERE task = 'login_attempts_removed';
+SELECT email FROM usher.login_attempts WHERE email IN ('old@login.example', 'young@login.example');
 
 -- What is recorded: every attempt, the typed name only if it is an account's or looks like an address.
 SELECT DISTINCT email, user_id IS NOT NULL AS known, success, failure_reason FROM usher.login_attempts

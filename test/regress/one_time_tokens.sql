@@ -93,6 +93,14 @@ SELECT usher.create_password_reset(:'bob');
 SELECT count(*) FROM usher.one_time_tokens WHERE user_id = :'bob' AND used_at IS NULL AND ended_at IS NULL;
 SELECT usher.reactivate_user(:'bob');
 
+-- Where it was asked for.
+BEGIN;
+SELECT usher.set_request_context('203.0.113.44', 'browser', 'request-7');
+SELECT token IS NOT NULL AS made FROM usher.create_password_reset(:'ann');
+SELECT client_ip, user_agent, security_context, octet_length(token_hash) AS hash, used_at, expires_at - created_at BETWEEN '59 min' AND '61 min' AS an_hour
+FROM usher.one_time_tokens WHERE user_id = :'ann' AND purpose = 'password_reset' AND ended_at IS NULL AND used_at IS NULL;
+COMMIT;
+
 -- At most so many in an hour.
 SET usher.one_time_tokens_per_hour = 3;
 DELETE FROM usher.one_time_tokens WHERE user_id = :'ann';

@@ -97,6 +97,24 @@ ROLLBACK;
 SELECT usher.enforce('[]'::jsonb, ARRAY['x']);
 SELECT usher.drop_model('regress_jsonb');
 
+-- A policy file as Casbin has it.
+SELECT usher.define_model('regress_file', '{"r": "sub, obj, act", "p": "sub, obj, act", "g": "_, _", "e": "some(where (p.eft == allow))", "m": "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act"}');
+\set file '# policy.csv\np, regress_file_admin, data1, read\np, regress_file_admin,"data, too", write\n\ng, regress_file_alice, regress_file_admin\np, regress_file_admin, data1, read\n'
+SELECT usher.load_policies(:'file'), usher.load_policies(:'file') AS again;
+SELECT obj, act, usher.enforce('regress_file', ARRAY['regress_file_alice', obj, act]) FROM (VALUES ('data1', 'read'), ('data, too', 'write'), ('data1', 'write')) AS q (obj, act);
+SELECT rule_ptype, rule, created_by = session_user AS by_me FROM usher.list_policies(max_rows => 1000) WHERE rule[1] LIKE 'regress_file%';
+SELECT event_type, event_data FROM usher.audit_logs WHERE event_type = 'access.policies_loaded' ORDER BY id;
+\set VERBOSITY default
+SELECT usher.load_policies(E'p, regress_file_bob, data1, read\np, "open');
+\set VERBOSITY terse
+SELECT usher.load_policies(NULL);
+SELECT count(*) AS of_the_refused_file FROM usher.policy_rules WHERE v0 = 'regress_file_bob';
+SET ROLE pg_read_all_data;
+SELECT usher.load_policies('p, a, b');
+RESET ROLE;
+DELETE FROM usher.policy_rules WHERE v0 LIKE 'regress_file%';
+SELECT usher.drop_model('regress_file');
+
 -- Raw SQL leaves the same trace as the functions: every changed row, and who changed it.
 BEGIN;
 CREATE TEMP TABLE began ON COMMIT DROP AS SELECT clock_timestamp() AS at;

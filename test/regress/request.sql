@@ -250,6 +250,23 @@ SELECT count(*) FROM regress_request.many WHERE owner = usher.current_user_id();
 SELECT usher.current_user_id() = :'ann' AS in_a_worker_it_would_be_lost;
 COMMIT;
 
+-- In a parallel worker there is nobody, even for a function that claims to be safe there, and what it authenticates stays there.
+CREATE FUNCTION regress_request.in_worker(token text) RETURNS text LANGUAGE plpgsql PARALLEL SAFE AS $$
+BEGIN
+    IF token IS NOT NULL THEN PERFORM usher.authenticate(token); END IF;
+    RETURN coalesce(usher.current_user_id()::text, 'nobody');
+END $$;
+BEGIN;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+SET LOCAL parallel_leader_participation = off;
+SELECT usher.authenticate(:'ann_token') IS NOT NULL;
+SELECT DISTINCT regress_request.in_worker(NULL) FROM regress_request.many;
+SELECT DISTINCT regress_request.in_worker(:'bob_token') = :'bob' AS bob_there FROM regress_request.many WHERE n < 3;
+SELECT usher.current_user_id() = :'ann' AS still_ann;
+COMMIT;
+
 -- The context is a description. What would break log lines is refused.
 BEGIN;
 SELECT usher.set_request_context('2001:db8::1', 'curl/8', 'abc-123');

@@ -10,7 +10,19 @@ SELECT user_id AS ann FROM usher.register_user('ann@sessions.example', 'correct 
 SELECT user_id AS bob FROM usher.register_user('bob@sessions.example', 'correct horse battery') \gset
 SET ROLE regress_sessions_app;
 
+BEGIN;
 SELECT usher.set_request_context('203.0.113.9', 'phone');
+SELECT session_id AS s0, refresh_token AS t0 FROM usher.login('ann@sessions.example', 'correct horse battery', '{"name": "tablet", "fingerprint": "f01", "security_context": {"risk": "low"}}') \gset
+COMMIT;
+RESET ROLE;
+SELECT client_ip, user_agent, device, fingerprint, security_context, status, created_at = last_activity_at AS new FROM usher.sessions WHERE id = :'s0';
+BEGIN;
+SELECT usher.set_request_context('203.0.113.10', 'tablet');
+SELECT error FROM usher.refresh_session(:'t0');
+SELECT client_ip, user_agent, last_activity_at > created_at AS active FROM usher.sessions WHERE id = :'s0';
+SELECT event_type, event_data - 'session_id' AS event_data, client_ip FROM usher.audit_logs WHERE event_data ->> 'session_id' = :'s0' ORDER BY id;
+COMMIT;
+SET ROLE regress_sessions_app;
 SELECT session_id AS s1, refresh_token AS t1, access_token AS a1 FROM usher.login('ann@sessions.example', 'correct horse battery', '{"name": "phone", "fingerprint": "f00"}') \gset
 
 -- Each refresh gives a new pair; the parent gets the same successor again for a moment (grace).
@@ -70,6 +82,35 @@ UPDATE usher.sessions SET absolute_expires_at = now() + interval '1 hour', expir
 SELECT error FROM usher.refresh_session(:'t1');
 SELECT expires_at = absolute_expires_at AS not_beyond FROM usher.sessions WHERE id = :'s1';
 
+-- The limits themselves: idle counts from the last refresh, absolute from the login.
+SET usher.session_idle_timeout = '10 min';
+SET usher.session_absolute_timeout = '15 min';
+SELECT session_id AS s1, refresh_token AS t1 FROM usher.login('ann@sessions.example', 'correct horse battery') \gset
+SELECT expires_at - created_at AS idle, absolute_expires_at - created_at AS absolute FROM usher.sessions WHERE id = :'s1';
+UPDATE usher.sessions SET created_at = created_at - interval '4 min', expires_at = expires_at - interval '4 min', absolute_expires_at = absolute_expires_at - interval '4 min' WHERE id = :'s1';
+SELECT error, refresh_token AS t2 FROM usher.refresh_session(:'t1') \gset
+SELECT expires_at - last_activity_at AS idle_again FROM usher.sessions WHERE id = :'s1';
+UPDATE usher.sessions SET created_at = created_at - interval '4 min', expires_at = expires_at - interval '4 min', absolute_expires_at = absolute_expires_at - interval '4 min' WHERE id = :'s1';
+SELECT error, refresh_token AS t3 FROM usher.refresh_session(:'t2') \gset
+SELECT expires_at = absolute_expires_at AS cut, absolute_expires_at - created_at AS absolute FROM usher.sessions WHERE id = :'s1';
+RESET usher.session_idle_timeout;
+RESET usher.session_absolute_timeout;
+
+-- A token two generations old ends the session in every mode.
+CREATE FUNCTION pg_temp.replay_grandparent(mode text) RETURNS TABLE (replay text, current_token text, reason text) LANGUAGE plpgsql AS $$
+DECLARE first text; last text; session uuid;
+BEGIN
+    PERFORM set_config('usher.refresh_reuse', mode, true);
+    SELECT l.refresh_token, l.session_id INTO first, session FROM usher.login('ann@sessions.example', 'correct horse battery') l;
+    SELECT r.refresh_token INTO last FROM usher.refresh_session(first) r;
+    SELECT r.refresh_token INTO last FROM usher.refresh_session(last) r;
+    replay := (usher.refresh_session(first)).error;
+    current_token := (usher.refresh_session(last)).error;
+    reason := (SELECT s.revoked_reason FROM usher.sessions s WHERE s.id = session);
+    RETURN NEXT;
+END $$;
+SELECT mode, r.* FROM unnest(ARRAY['strict', 'grace', 'lenient']) AS mode, LATERAL pg_temp.replay_grandparent(mode) r;
+
 -- The user's own view, and ending sessions. An access token fails at the next statement.
 SELECT usher.logout_all(:'ann') > 0 AS ended;
 SET ROLE regress_sessions_app;
@@ -112,6 +153,7 @@ SELECT status, revoked_reason FROM usher.sessions WHERE id = :'b1';
 SET usher.max_sessions_per_user = 2;
 SELECT count(*) AS logins FROM generate_series(1, 4) g, LATERAL usher.login('bob@sessions.example', 'correct horse battery', jsonb_build_object('n', g)) l WHERE l.error IS NULL;
 SELECT revoked_reason, count(*) FROM usher.sessions WHERE user_id = :'bob' GROUP BY 1 ORDER BY 1;
+SELECT device ->> 'n' AS newest_stay FROM usher.sessions WHERE user_id = :'bob' AND status = 'active' ORDER BY 1;
 RESET usher.max_sessions_per_user;
 
 -- A change of password ends all other sessions, and no token of before is the parent of the next one.

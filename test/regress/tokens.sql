@@ -28,6 +28,10 @@ FROM usher.verify_token(:'token');
 -- the second time comes from the cache
 SELECT (SELECT v FROM usher.verify_token(:'token') v) = (SELECT v FROM usher.verify_token(:'token') v) AS same;
 
+-- aud is a plain string, and the default life is usher.access_token_ttl, 15 minutes
+SELECT jsonb_typeof(c -> 'aud') AS aud, (c ->> 'exp')::bigint - (c ->> 'iat')::bigint AS seconds
+FROM (SELECT (usher.verify_token(usher.issue_token(:'ann'))).claims AS c) AS t;
+
 -- Refusals of issue_token.
 SELECT usher.issue_token(NULL);
 SELECT usher.issue_token('00000000-0000-0000-0000-000000000000');

@@ -6,13 +6,18 @@ SET usher.argon2_iterations = 1;
 SELECT usher.apply_role_preset('carwash');
 CREATE ROLE regress_users_app;
 SELECT usher.grant_access('regress_users_app', 'application');
+INSERT INTO usher.password_blocklist (password) VALUES ('our town football club');
 SET ROLE regress_users_app;
 
 -- Registration: what is refused, and why.
+SELECT error FROM usher.register_user('ann@users.example', 'Our Town Football Club');
 SELECT error FROM usher.register_user('not an address', 'correct horse battery');
 SELECT error FROM usher.register_user('ann@users.example', 'short');
 SELECT error FROM usher.register_user('ann@users.example', repeat('x', 1025));
 SELECT error FROM usher.register_user('ann.long@users.example', 'ANN.long@users.example');
+SELECT error FROM usher.register_user('ann@users.example', 'the name is ann', username => 'the name is ann');
+SELECT error FROM usher.register_user('ann@users.example', 'annabelle.leeward', 'Annabelle', 'Leeward', 'annabelle');
+SELECT error FROM usher.register_user('ann@users.example', 'passwordpassword');
 SELECT error FROM usher.register_user('ann@users.example', 'correct horse battery', username => 'a b');
 SELECT error FROM usher.register_user('ann@users.example', 'correct horse battery', first_name => repeat('x', 101));
 SELECT error FROM usher.register_user('ann@users.example', 'correct horse battery', phone => 'call me');
@@ -25,6 +30,21 @@ SELECT :'ann' <> '' AS registered;
 SELECT user_id, error FROM usher.register_user('ANN@users.EXAMPLE', 'correct horse battery');
 SELECT user_id, error FROM usher.register_user('other@users.example', 'correct horse battery', username => 'ANN');
 SELECT user_id AS bob FROM usher.register_user('bob@users.example', 'correct horse battery') \gset
+
+-- What a new account is like, and what is found by index.
+RESET ROLE;
+SELECT status, is_active, tier, email_verified_at, profile, preferences, metadata, last_login_at, created_at = updated_at AS unchanged, display_name, usher.user_has_role(id, 'client') AS client
+FROM usher.users WHERE id = :'bob';
+SELECT failed_login_attempts, locked_until, lockout_count, last_failed_login_at, reset_required, password_changed_at IS NOT NULL AS password FROM usher.credentials WHERE user_id = :'bob';
+SELECT v.* AS without_index
+FROM (VALUES ('users', 'lower(email::text)'), ('users', 'lower(username::text)'), ('users', 'external_id'), ('users', 'status'), ('users', 'tier'), ('users', 'created_at'),
+             ('credentials', 'locked_until'), ('user_roles', 'user_id'), ('user_roles', 'role_id'), ('user_roles', 'expires_at'), ('identities', 'user_id'), ('identities', 'provider'),
+             ('sessions', 'id'), ('sessions', 'user_id'), ('sessions', 'absolute_expires_at'), ('one_time_tokens', 'token_hash'), ('one_time_tokens', 'user_id'),
+             ('one_time_tokens', 'expires_at'), ('login_attempts', 'user_id'), ('login_attempts', 'lower(email::text)'), ('login_attempts', 'client_ip'),
+             ('login_attempts', 'attempted_at'), ('consents', 'user_id'), ('user_permissions', 'user_id'), ('user_permissions', 'expires_at'), ('role_permissions', 'role_id'),
+             ('role_permissions', 'permission'), ('policy_rules', 'ptype'), ('policy_rules', 'is_active'), ('api_keys', 'prefix')) AS v (relation, key)
+WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = ('usher.' || v.relation)::regclass AND pg_get_indexdef(i.indexrelid, 1, true) = v.key);
+SET ROLE regress_users_app;
 
 -- What the application may not see.
 SELECT * FROM usher.credentials;
@@ -99,6 +119,7 @@ COMMIT;
 -- An administrator (here: the superuser) manages accounts.
 RESET ROLE;
 SELECT f.email, f.user_id = g.user_id AS same FROM usher.find_user('ANN') f, usher.get_user(:'ann') g;
+SELECT email, role, roles FROM usher.find_user('ann@users.example');
 SELECT usher.find_user('nobody@users.example') IS NULL AS not_found;
 SELECT usher.get_user('00000000-0000-0000-0000-000000000000');
 SELECT usher.set_user_tier(:'ann', 'GOLD');
@@ -121,6 +142,9 @@ SELECT usher.unlink_identity(:'ann', 'google'), usher.unlink_identity(:'ann', 'g
 SELECT name, status, tier FROM usher.list_users(only_tier => 'GOLD');
 SELECT * FROM usher.list_users(max_rows => 0);
 SELECT usher.set_password(:'bob', 'short');
+SELECT usher.set_password(:'bob', 'OUR TOWN FOOTBALL CLUB');
+DELETE FROM usher.password_blocklist WHERE password = 'our town football club';
+SELECT usher.set_password(:'bob', 'our town football club');
 SELECT usher.set_password(:'bob', 'another good password');
 SELECT usher.import_password_hash(:'bob', 'plain');
 SELECT usher.import_password_hash(:'bob', '$argon2id$v=19$m=2097152,t=2,p=1$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA');

@@ -132,6 +132,14 @@ for my $preload ('usher', '')
 		($ret, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET usher.max_concurrent_hashes = 1; SET usher.hash_wait = '20ms'; SELECT usher.verify_password('x', '$hash')", on_error_stop => 1);
 	}
 	like($err, qr/53400|too many passwords/, 'and so does verify_password()');
+	my $answer = '';
+	$tries = 0;
+	until ($answer eq 'busy|1' || ++$tries > 30)
+	{
+		$answer = one("SET usher.max_concurrent_hashes = 1; SET usher.hash_wait = '20ms'; SELECT error, retry_after FROM usher.login('same$tag\@mfa.example', 'correct horse battery')");
+	}
+	is($answer, 'busy|1', 'login() answers busy, with retry_after');
+	is(one("SELECT count(*) > 0 AND bool_and(NOT success) FROM usher.login_attempts WHERE failure_reason = 'busy'"), 't', 'which is recorded, and counts for nothing');
 	my ($waiting_out, $waiting_err) = ('', '');
 	my $waiting = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SET usher.max_concurrent_hashes = 1",
 		'-c', "SELECT count(usher.verify_password('wrong ' || g, '$hash')) FROM generate_series(1, 1000) g" ], '<', \undef, '>', \$waiting_out, '2>', \$waiting_err);

@@ -1,6 +1,7 @@
 // Policy models: the examples that Casbin ships with, the matching functions, and expressions.
 #include "core/error.hpp"
 #include "core/policy.hpp"
+#include "core/policy_csv.hpp"
 #include "core/policy_match.hpp"
 #include <gtest/gtest.h>
 #include <regex>
@@ -285,6 +286,44 @@ TEST(PolicyMatch, GlobMatch) {
     EXPECT_FALSE(glob_match("z", std::string(200, '{') + "a,b" + std::string(200, '}')));
     for (const char *bad : {"a[", "a[0-", "a\\", "a[^"}) EXPECT_FALSE(glob_match("ab", bad)) << bad;
     EXPECT_FALSE(glob_match(std::string(5000, 'a'), "*a*a*a*a*a*a*a*a*b"));
+}
+
+TEST(PolicyCsv, ReadsLinesAsCasbinDoes) {
+    const auto rules = parse_policy_csv("# who may what\n\np, alice, data1, read\r\n  p ,\tbob,data2 , write  \n"
+                                        "g, alice, admin\np, \"a, b\", \"say \"\"x\"\"\", \n"
+                                        "p, eval(r.sub.age > 18, r.obj), it's \"so\", x\n#p, x, y\ng2, a, b");
+    ASSERT_EQ(rules.size(), 6U);
+    EXPECT_EQ(rules[0].line, 3U);
+    EXPECT_EQ(rules[0].values, (std::vector<std::string>{"p", "alice", "data1", "read"}));
+    EXPECT_EQ(rules[1].values, (std::vector<std::string>{"p", "bob", "data2", "write"}));
+    EXPECT_EQ(rules[2].values, (std::vector<std::string>{"g", "alice", "admin"}));
+    EXPECT_EQ(rules[3].values, (std::vector<std::string>{"p", "a, b", "say \"x\"", ""}));
+    EXPECT_EQ(rules[4].values, (std::vector<std::string>{"p", "eval(r.sub.age > 18,r.obj)", "it's \"so\"", "x"}));
+    EXPECT_EQ(rules[5].values, (std::vector<std::string>{"g2", "a", "b"}));
+    EXPECT_TRUE(parse_policy_csv("").empty());
+    EXPECT_TRUE(parse_policy_csv("\n \n#\n").empty());
+}
+
+TEST(PolicyCsv, NamesTheLineOfAMalformedRule) {
+    const auto problem = [](const std::string &text) {
+        try {
+            parse_policy_csv("p, a, b\n" + text);
+        } catch (const usher::Error &error) {
+            EXPECT_EQ(error.detail(), R"({"line":2})");
+            return std::string(error.what());
+        }
+        return std::string("none");
+    };
+    EXPECT_EQ(problem("x, a, b"), "policy rules: line 2: it must begin with p or g, or one of them with a number");
+    EXPECT_EQ(problem("p1234, a"), "policy rules: line 2: it must begin with p or g, or one of them with a number");
+    EXPECT_EQ(problem(", a"), "policy rules: line 2: it must begin with p or g, or one of them with a number");
+    EXPECT_EQ(problem("p"), "policy rules: line 2: there must be one to six values");
+    EXPECT_EQ(problem("p, 1, 2, 3, 4, 5, 6, 7"), "policy rules: line 2: there must be one to six values");
+    EXPECT_EQ(problem("p, \"a"), "policy rules: line 2: a quoted value does not end");
+    EXPECT_EQ(problem("p, \"a\" b, c"), "policy rules: line 2: there is text after a quoted value");
+    EXPECT_EQ(problem("p, f(a, b"), "policy rules: line 2: parentheses do not match");
+    EXPECT_EQ(problem("p, " + std::string(257, 'x')), "policy rules: line 2: a value is longer than 256 bytes");
+    EXPECT_EQ(problem("p, " + std::string(256, 'x')), "none");
 }
 
 } // namespace
