@@ -7,15 +7,15 @@ namespace usher::booking {
 namespace {
 constinit Statement find_holders{
     "SELECT b.location_id, b.customer_id, b.service_id, b.staff_id, b.start_at, b.end_at, b.buffer_before,"
-    " b.buffer_after, b.daily_limit FROM @.bookings AS b WHERE b.id = $1"
+    " b.buffer_after, b.daily_limit FROM @.bookings AS b WHERE b.id = ANY ($1)"
     " UNION ALL SELECT a.location_id, a.customer_id, NULL, a.practitioner_id, a.start_at, a.end_at, a.buffer_before,"
     " a.buffer_after, NULL FROM @.appointments AS a"
-    " WHERE a.booking_id = $1 AND a.status IN ('scheduled', 'arrived', 'in_progress')"};
+    " WHERE a.booking_id = ANY ($1) AND a.status IN ('scheduled', 'arrived', 'in_progress')"};
 constinit Statement take_row{"SELECT 1 FROM @.bookings AS b WHERE b.id = $1 FOR UPDATE SKIP LOCKED"};
 constinit Statement wait_for_row{"SELECT 1 FROM @.bookings AS b WHERE b.id = $1 FOR UPDATE"};
 
-std::vector<Holder> holders_of(const Schema &schema, const Uuid &booking) {
-    const pg::Rows rows = find_holders.run(schema, {pg::uuid(booking)});
+std::vector<Holder> holders_of(const Schema &schema, const std::vector<Uuid> &bookings) {
+    const pg::Rows rows = find_holders.run(schema, {pg::uuid_array(bookings)});
     std::vector<Holder> holders;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const pg::Row row = rows[i];
@@ -41,11 +41,11 @@ bool need_the_same(const std::vector<Holder> &left, const std::vector<Holder> &r
 enum class Outcome : std::uint8_t { locked, unknown, busy, moved };
 
 Outcome try_lock(const Schema &schema, const Uuid &booking) {
-    const std::vector<Holder> holders = holders_of(schema, booking);
+    const std::vector<Holder> holders = holders_of(schema, {booking});
     if (holders.empty()) return Outcome::unknown;
     take_guards(schema, holders);
     if (take_row.run(schema, {pg::uuid(booking)}).empty()) return Outcome::busy;
-    return need_the_same(holders, holders_of(schema, booking)) ? Outcome::locked : Outcome::moved;
+    return need_the_same(holders, holders_of(schema, {booking})) ? Outcome::locked : Outcome::moved;
 }
 
 /// Runs f in a subtransaction; what it locked is let go again unless it returns true.
@@ -80,6 +80,14 @@ bool lock_with_guards(const Schema &schema, const Uuid &booking) {
 }
 
 } // namespace usher::booking
+
+/// _guard_bookings(booking_ids uuid[])
+USHER_FUNCTION(usher_booking_guard_bookings) {
+    const usher::pg::Args args(fcinfo);
+    const usher::booking::Schema schema(fcinfo);
+    usher::booking::take_guards(schema, usher::booking::holders_of(schema, args.uuid_array(0)));
+    return Datum{0};
+}
 
 /// _lock_with_guards(booking_id uuid)
 USHER_FUNCTION(usher_booking_lock_with_guards) {

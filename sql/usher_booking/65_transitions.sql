@@ -82,6 +82,12 @@ CREATE FUNCTION @extschema@._lock_with_guards(booking_id uuid) RETURNS boolean
 COMMENT ON FUNCTION @extschema@._lock_with_guards(uuid) IS
     'Takes the guards of a booking, then locks its row, so that whoever wants its place when the hold is over waits until it is decided. False when there is no such booking.';
 
+CREATE FUNCTION @extschema@._guard_bookings(booking_ids uuid[]) RETURNS void
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_guard_bookings';
+COMMENT ON FUNCTION @extschema@._guard_bookings(uuid[]) IS 'Updates the guards of bookings and of their appointments, in the order of guards.';
+
 CREATE FUNCTION @extschema@._check_hold(booking @extschema@.bookings) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -110,14 +110,17 @@ AS $$
 DECLARE
     expired integer;
     moment constant timestamptz := clock_timestamp();
+    over uuid[];
 BEGIN
     IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 100000 THEN
         PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 100000', jsonb_build_object('argument', 'max_rows'));
     END IF;
+    over := ARRAY(SELECT x.id FROM @extschema@.bookings AS x WHERE x.status = 'pending' AND x.hold_expires_at <= moment
+        ORDER BY x.hold_expires_at LIMIT max_rows);
+    PERFORM @extschema@._guard_bookings(over); -- whoever books one of these places now waits for it, instead of finding its row in other hands
     UPDATE @extschema@.bookings AS b SET status = 'cancelled', cancellation_reason = 'hold_expired'
         WHERE b.id IN (SELECT x.id FROM @extschema@.bookings AS x
-            WHERE x.status = 'pending' AND x.hold_expires_at <= moment
-            ORDER BY x.hold_expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+            WHERE x.id = ANY (over) AND x.status = 'pending' AND x.hold_expires_at <= moment ORDER BY x.id FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS expired = ROW_COUNT;
     -- Guards of days that have passed guard nothing any more.
     DELETE FROM @extschema@.resource_guards AS g WHERE (g.kind, g.id, g.day) IN (
