@@ -18,6 +18,16 @@ close $fh;
 my $file = $node->basedir . '/expected.tsv';
 append_to_file($file, join('', map { join("\t", map { $_ eq '-' ? '\N' : $_ } @$_) . "\n" } @rows));
 
+# The file is what Temporal says, where it is installed.
+SKIP:
+{
+	my $modules = $ENV{USHER_NODE} // '';
+	skip 'the npm packages are not installed', 1 unless -d "$modules/\@js-temporal/polyfill";
+	local $ENV{NODE_PATH} = $modules;
+	my ($out, $err) = run_command([ 'node', "$FindBin::Bin/../node/opening_hours.js" ]);
+	is("$out\n", slurp_file("$FindBin::Bin/../data/opening_hours.tsv"), 'Temporal computes these instants') or diag($err);
+}
+
 $node->safe_psql('postgres', <<SQL);
 SET client_min_messages = warning;
 CREATE EXTENSION usher CASCADE;
