@@ -46,9 +46,9 @@ SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attre
 WHERE c.relnamespace = 'wash'::regnamespace AND c.relkind = 'r' AND a.attname !~ '^[a-z]+(_[a-z]+)*$';
 
 -- No function of the extension reads a table of core: users, history and events are asked for by core's functions
-SELECT p.proname, t.relname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'usher_booking' JOIN pg_proc AS p ON p.oid = d.objid
-    JOIN pg_class AS t ON t.relnamespace = 'usher'::regnamespace AND t.relkind IN ('r', 'p') AND p.prosrc ~ ('\m(FROM|JOIN|INTO|UPDATE)\s+usher\.' || t.relname || '\M(?!\s*\()')
-WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' ORDER BY 1, 2;
+SELECT p.proname, m[1] AS reads FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'usher_booking' JOIN pg_proc AS p ON p.oid = d.objid
+    CROSS JOIN LATERAL regexp_matches(p.prosrc, '\m(?:FROM|JOIN|INTO|UPDATE)\s+usher\.([a-z_]+)(\s*\()?', 'g') AS m
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND m[2] IS NULL ORDER BY 1, 2;
 
 -- The history of a booking outlives its row
 BEGIN;
