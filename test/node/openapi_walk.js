@@ -1,7 +1,7 @@
 // Calls every operation of the OpenAPI document once, through Prism as a validating proxy, with values made from the
 // document itself. One JSON line for each operation: what was answered, and what Prism found wrong with it.
 //
-// node openapi_walk.js PROXY SCENARIO    SCENARIO: a JSON file with { document, token, values, requests, order_last }
+// node openapi_walk.js PROXY SCENARIO    SCENARIO: a JSON file with { document, token, values, requests, order_first, order_last }
 //   values    by the name of a parameter or property
 //   requests  by operationId: { token, body, query, path }, over what the document says
 'use strict';
@@ -72,7 +72,8 @@ async function main() {
     for (const [method, operation] of Object.entries(item)) operations.push([path, method, operation]);
   const rank = { get: 0, post: 1, put: 2, patch: 3, delete: 4 };
   const last = (o) => scenario.order_last.indexOf(o[2].operationId);
-  operations.sort((a, b) => last(a) - last(b) || rank[a[1]] - rank[b[1]] || (a[0] < b[0] ? -1 : 1));
+  const first = (o) => (scenario.order_first.includes(o[2].operationId) ? 0 : 1);
+  operations.sort((a, b) => first(a) - first(b) || last(a) - last(b) || rank[a[1]] - rank[b[1]] || (a[0] < b[0] ? -1 : 1));
   for (const [path, method, operation] of operations) {
     const [url, options] = build(path, method, operation);
     const answer = await fetch(url, options);

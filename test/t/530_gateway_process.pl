@@ -73,6 +73,17 @@ for my $action (['--check-config'], [])
     is_deeply([ sort @said ], [ sort @mistakes, @$action ? 'pages: there is no index.html in /no/such/folder' : () ], '… each has its line');
 }
 
+# --- an old cpp-httplib is refused, by what fetches it and by the compiler
+{
+    mkdir "$folder/old" or die;
+    append_to_file("$folder/old/httplib.h", "#define CPPHTTPLIB_VERSION \"0.40.9\"\n#define CPPHTTPLIB_VERSION_NUM \"0x002809\"\n");
+    my $source = "$ENV{USHER_SOURCE}/gateway";
+    my ($out, $errors) = ('', '');
+    local $ENV{USHER_HTTPLIB_INCLUDE} = "$folder/old";
+    ok(!IPC::Run::run([ "$source/fetch-httplib", $folder ], '<', \undef, '>', \$out, '2>', \$errors) && $errors =~ /older than 0\.41/, 'an old httplib.h is refused when it is looked for');
+    ok(!IPC::Run::run([ 'g++', '-std=c++20', '-fsyntax-only', '-x', 'c++', '-I', "$folder/old", "$source/http.hpp" ], '<', \undef, '>', \$out, '2>', \$errors) && $errors =~ /cpp-httplib 0\.41 or newer is needed/, '… and does not compile');
+}
+
 my $node = start_cluster('process');
 my $gateway = start_gateway($node, config => config_file('{"max_body_bytes": 10, "max_headers": 20, "pool_size": 3, "cors_origins": ["https://a.example"]}'),
     environment => { USHER_GATEWAY_MAX_BODY_BYTES => 20, USHER_GATEWAY_POOL_SIZE => 4 }, pool_size => 2);

@@ -22,7 +22,12 @@ BEGIN
     IF text = 'fail' THEN RAISE EXCEPTION 'the secret of %', text; END IF;
     note_id := id;
 END $$;
-SELECT usher.add_route('POST', '/notes', 'app.add_note(int,text)', access => 'public', success_status => 201);
+SELECT usher.define_rate_limit('test.notes', 'fixed_window', 1000, '1 hour');
+SELECT usher.add_route('POST', '/notes', 'app.add_note(int,text)', access => 'public', success_status => 201, rate_limit => 'test.notes');
+CREATE FUNCTION app.nap(OUT slept boolean) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN PERFORM pg_sleep(20); slept := true; END $$;
+GRANT EXECUTE ON FUNCTION app.nap() TO gateway_test;
+SELECT usher.add_route('GET', '/nap', 'app.nap()', access => 'public', options => '{"timeout_ms": 200}');
 SQL
 my $gateway = start_gateway($node, database => $node->connstr('postgres') . ' user=gateway_test');
 sub post { my ($path, $body, %headers) = @_; return http($gateway, 'POST', $path, { headers => { 'Content-Type' => 'application/json', %headers }, content => encode_json($body) }) }
@@ -46,8 +51,11 @@ is($answer->{status}, 201, 'register') or diag($answer->{content});
 is($answer->{headers}{'x-correlation-id'}, 'reg-1', '… correlation id');
 my $token = sql("SELECT payload ->> 'token' FROM usher.events WHERE event = 'user.email_verification_requested'");
 is(post('/auth/verify-email', { token => $token })->{status}, 200, 'verify the address');
+my $failed = sub { return sql("SELECT (SELECT count(*) FROM usher.login_attempts WHERE NOT success) || ' ' || (SELECT failed_login_attempts FROM usher.credentials c JOIN usher.users u ON u.id = c.user_id WHERE u.email = '$email')") };
+is($failed->(), '0 0', 'no failed login so far');
 $answer = post('/auth/login', { identifier => $email, password => 'wrong password' });
 is($answer->{status}, 401, 'a wrong password');
+is($failed->(), '1 1', '… it counts, although it was refused');
 is(json_of($answer)->{code}, 'invalid_credentials', '… its code');
 cmp_ok(sql("SELECT count(*) FROM usher.audit_logs WHERE correlation_id = '$answer->{headers}{'x-correlation-id'}' AND client_ip = '127.0.0.1'"), '>=', 1,
     '… and it is on record, with address and correlation id, although the answer was a refusal');
@@ -68,10 +76,17 @@ is(http($gateway, 'GET', '/auth/me', $bearer)->{status}, 401, '… and the token
 # --- an application's own function
 is(post('/notes', { id => 1, text => 'x' })->{status}, 201, 'a route of the application');
 problem_is(post('/notes', { id => 1, text => 'y' }), 409, 'conflict', 'a deferred constraint fails at commit: 409, never 201');
+$answer = post('/notes', { id => 3, text => 'z' });
+my ($left) = $answer->{headers}{ratelimit} =~ /r=(\d+)/;
 $answer = post('/notes', { id => 2, text => 'fail' });
 is($answer->{status}, 500, 'a function that raises');
 unlike($answer->{content}, qr/secret/, '… keeps its message to itself');
-is(sql('SELECT string_agg(id::text, \',\') FROM app.notes'), '1', '… and its row was rolled back');
+is(sql('SELECT string_agg(id::text, \',\' ORDER BY id) FROM app.notes'), '1,3', '… and its row was rolled back');
+like($answer->{headers}{ratelimit}, qr/r=@{[ $left - 1 ]};/, '… and nothing else: the request counts against the limit');
+like(post('/notes', { id => 4, text => 'z' })->{headers}{ratelimit}, qr/r=@{[ $left - 2 ]};/, '… as the next one sees');
+my $started = time;
+problem_is(http($gateway, 'GET', '/nap'), 504, 'timeout', 'a route with a time limit of its own');
+cmp_ok(time - $started, '<', 8, '… is stopped by it, not by the gateway\'s');
 is(post('/notes', [])->{status} =~ /^4/ ? 1 : 0, 1, 'a body that is no object');
 is(post('/notes', { id => 'x', text => 1 })->{status}, 422, 'arguments of the wrong kind');
 is(stop_gateway($gateway), 0, 'stopped');

@@ -140,22 +140,42 @@ for my $case ([ 'a key twice', '{"text":"a","text":"b"}' ], [ 'depth 10,000', '[
     problem_is(post_json($gateway, '/notes', $case->[1], %user), 400, 'malformed_request', $case->[0]);
 }
 problem_is(post_json($gateway, '/notes', '{"text":"' . 'x' x 2_000_000 . '"}', %user), 413, 'body_too_large', '2 MB');
+my $session = json_of(post_json($gateway, '/auth/login', { identifier => 'u2@example.com', password => $UsherGateway::password })); # before hostile logins lock this network out
+sub everything { return $node->safe_psql('postgres', "SELECT concat_ws(' ', (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM usher.users), (SELECT count(*) FROM usher.roles), (SELECT count(*) FROM app.notes))") }
 $before = count_notes();
-my $evil = q{'; DROP TABLE app.notes; --};
-is(post_json($gateway, '/notes', { text => $evil }, %user)->{status}, 201, 'SQL in the body');
-(my $escaped = $evil) =~ s/([^a-z])/sprintf '%%%02x', ord $1/gei;
-like(get("/notes/$escaped", %user)->{status}, qr/^4/, '… in the path');
-like(get("/users?only_status=$escaped&only_tier=$escaped", %admin)->{status}, qr/^(200|4\d\d)$/, '… in the query');
-like(get("/users?$escaped=1", %admin)->{status}, qr/^4/, '… in a name');
-like(get("/notes/$id", %user, 'User-Agent' => $evil, 'X-Correlation-Id' => $evil, 'If-None-Match' => $evil, 'Idempotency-Key' => $evil)->{status}, qr/^(200|4\d\d)$/, '… in headers');
-like(get('/auth/me', Authorization => "Bearer $evil")->{status}, qr/^4/, '… in the token');
-is(count_notes(), $before + 1, 'all of it was data');
+for my $evil (q{'; DROP TABLE app.notes; --}, q{$$); DELETE FROM usher.users; --}, q{\\'; CREATE TABLE app.x (); --})
+{
+    my $there = everything();
+    (my $escaped = $evil) =~ s/([^a-z])/sprintf '%%%02x', ord $1/gei;
+    my $quoted = encode_json([$evil]) =~ s/^\[|\]$//gr;
+    my %places = (
+        'the path' => get("/notes/$escaped", %user),
+        'the query' => get("/users?only_status=$escaped&only_tier=$escaped", %admin),
+        'the name of a parameter' => get("/users?$escaped=1", %admin),
+        'a cursor' => get('/users?cursor=' . encode_base64(qq{["$escaped"]}, '') =~ tr{+/=}{-_}dr, %admin),
+        'max_rows' => get("/users?max_rows=$escaped", %admin),
+        'the name of a member' => post_json($gateway, '/notes', "{$quoted: 1}", %user),
+        'a nested name' => post_json($gateway, '/auth/login', "{\"identifier\": \"a\", \"password\": \"b\", \"device\": {$quoted: $quoted}}"),
+        'credentials of a login' => post_json($gateway, '/auth/login', { identifier => $evil, password => $evil }),
+        'headers' => get("/notes/$id", %user, 'User-Agent' => $evil, 'X-Correlation-Id' => $evil, 'If-None-Match' => $evil, 'Idempotency-Key' => $evil, traceparent => $evil, 'Accept-Language' => $evil, $evil =~ tr/a-zA-Z//cdr => $evil),
+        'If-Match' => put_note('If-Match' => qq{"$evil"}),
+        'Idempotency-Key' => post_json($gateway, '/notes', '{"text": 5}', %user, 'Idempotency-Key' => $evil),
+        'a token' => get('/auth/me', Authorization => "Bearer $evil"),
+        'Basic' => post_json($gateway, '/oauth/token', 'grant_type=client_credentials', 'Content-Type' => 'application/x-www-form-urlencoded', Authorization => 'Basic ' . encode_base64("$evil:$evil", '')),
+        'a form' => post_json($gateway, '/oauth/token', "grant_type=$escaped&refresh_token=$escaped&client_id=$escaped&scope=$escaped", 'Content-Type' => 'application/x-www-form-urlencoded'),
+        'a cookie' => get('/auth/me', Cookie => "__Host-usher_access=$escaped"),
+        'the media type' => post_json($gateway, '/notes', '{}', %user, 'Content-Type' => "application/json; charset=$evil"));
+    like($places{$_}{status}, qr/^(200|4\d\d)$/, "SQL in $_") for sort keys %places;
+    is(everything(), $there, "all of it was data: $evil");
+    my $kept = post_json($gateway, '/notes', { text => $evil }, %user);
+    is(json_of(get('/notes/' . json_of($kept)->{id}, %user))->{text}, $evil, '… and comes back as it was sent');
+}
+is(count_notes(), $before + 3, 'and only what was asked for was done');
 
 # --- OAuth
 sub form { my ($where, $content, %headers) = @_; return http($gateway, 'POST', "/oauth/$where", { headers => { 'Content-Type' => 'application/x-www-form-urlencoded', %headers }, content => $content }) }
 my $meta = json_of(get('/.well-known/oauth-authorization-server'));
 is($meta->{token_endpoint}, 'http://localhost:8080/oauth/token', 'metadata') or diag(explain($meta));
-my $session = json_of(post_json($gateway, '/auth/login', { identifier => 'u2@example.com', password => $UsherGateway::password }));
 $answer = form('introspect', "token=$session->{access_token}", %admin);
 is_deeply([ $answer->{status}, json_of($answer)->{active}, json_of($answer)->{username}, json_of($answer)->{token_type} ], [ 200, JSON::PP::true, 'u2@example.com', 'Bearer' ], 'introspection of an access token');
 is(json_of(form('introspect', "token=$session->{refresh_token}", %admin))->{active}, JSON::PP::true, '… of a refresh token');

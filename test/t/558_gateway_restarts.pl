@@ -1,5 +1,5 @@
 # Mixed load at 64 connections while the database is restarted twice: no wrong answer, no acknowledged write is lost, and
-# nothing but 503 in between. 60 seconds with USHER_LONG=1, else 15.
+# nothing but 503 in between. 60 seconds with USHER_LONG=1, else 9.
 use strict;
 use warnings;
 use JSON::PP;
@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep);
 use UsherGateway;
 
 plan skip_all => 'node is not installed' unless grep { -x "$_/node" } split /:/, $ENV{PATH};
-my $seconds = $ENV{USHER_LONG} ? 60 : 15;
+my $seconds = $ENV{USHER_LONG} ? 60 : 9;
 my $node = start_usher_cluster('restarts', settings => "fsync = off\n");
 $node->safe_psql('postgres', <<'SQL');
 CREATE SCHEMA app;
