@@ -8,42 +8,67 @@ PG_MAJOR=15
 RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR libpq-dev libssl-dev libargon2-dev libcrypt-dev
     nlohmann-json3-dev g++ make dpkg-dev ca-certificates curl jq"
 TEST_PACKAGES="libipc-run-perl libgtest-dev"
+# Programs beside which the gateway is tested: proxies, pooler, service manager, browser. Their services are never started.
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium"
+BENCH_PACKAGES="wrk"
 CLANG_PACKAGES="clang clang-format clang-tidy"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "dev: $*"; exit 1; }
 
-# need PACKAGE...: installs those that are missing. Where there is no dpkg, the programs are expected to be there.
-need() {
+# Those of the packages that are not installed. Where there is no dpkg, the programs are expected to be there.
+missing_of() {
     command -v dpkg-query > /dev/null || return 0
-    missing=
     for package in "$@"; do
         case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) in
             installed) ;;
-            *) missing="$missing $package" ;;
+            *) printf ' %s' "$package" ;;
         esac
     done
+}
+
+can_install() { [ "$(id -u)" -eq 0 ] || command -v sudo > /dev/null; }
+
+# need PACKAGE...: installs those that are missing.
+need() {
+    missing=$(missing_of "$@")
     [ -n "$missing" ] || return 0
-    root=
-    if [ "$(id -u)" -ne 0 ]; then
-        root=sudo
-        command -v sudo > /dev/null || die "these packages are missing, and there is no sudo; as root:
+    can_install || die "these packages are missing, and there is no sudo; as root:
   apt-get install --no-install-recommends$missing"
-    fi
+    root=
+    [ "$(id -u)" -eq 0 ] || root=sudo
     say "installing$missing"
     # Debian would create a cluster of its own on port 5432 and start it.
     $root sh -c 'f=/etc/postgresql-common/createcluster.conf
         [ -e $f ] || { mkdir -p ${f%/*}; echo "create_main_cluster = false" > $f; }'
+    # No service is started, now (policy-rc.d) or with the machine: we want the programs only.
     # The lists may be old or absent; a second try with fresh ones settles it.
-    # shellcheck disable=SC2086 # a list of words
-    install_packages() {
-        $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing > "$1" 2>&1
-    }
     log=$(mktemp)
-    if ! install_packages "$log"; then
-        $root apt-get update -q > "$log" 2>&1 && install_packages "$log" || { tail -n 30 "$log" >&2; die "apt-get failed"; }
-    fi
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive sh -c '
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            trap "rm -f $policy" EXIT
+            trap "exit 130" INT TERM
+            printf "#!/bin/sh\nexit 101\n" > $policy
+            chmod 755 $policy
+        fi
+        install() { apt-get install -y -q --no-install-recommends "$@"; }
+        install "$@" || { apt-get update -q && install "$@"; } || exit 1
+        for package in "$@"; do
+            case $package in nginx|haproxy|pgbouncer) systemctl disable --quiet "$package" || true ;; esac
+        done' sh $missing > "$log" 2>&1 || { tail -n 30 "$log" >&2; die "apt-get failed"; }
     rm -f "$log"
+}
+
+# want PACKAGE...: the same, but without the right to install them it goes on: their tests are skipped, and say so.
+want() {
+    if can_install; then
+        need "$@"
+    else
+        missing=$(missing_of "$@")
+        [ -z "$missing" ] || say "not installed, so the tests that use them are skipped:$missing"
+    fi
 }
 
 # need_node: Node.js and npm, Debian's unless there are others.

@@ -13,6 +13,17 @@ my @files = grep { !/^-I/ } @rest;
 
 my $harness = TAP::Harness->new({ jobs => $jobs, lib => \@lib, verbosity => -1, failures => 1, color => 0 });
 my ($passed, $failed) = (0, 0);
+my %seen; # by parser: the lines of what failed, and why a part was skipped
+$harness->callback(
+    made_parser => sub {
+        my ($parser) = @_;
+        $parser->callback(
+            test => sub {
+                my ($result) = @_;
+                push @{ $seen{$parser}{failed} }, $result->raw unless $result->is_ok;
+                $seen{$parser}{skipped}{ $result->explanation } = 1 if $result->has_skip;
+            });
+    });
 $harness->callback(
     after_test => sub {
         my ($job, $parser) = @_;
@@ -24,9 +35,10 @@ $harness->callback(
         $bad = 1 if !$bad && !$good && !$parser->skip_all;
         $passed += $good;
         $failed += $bad;
-        printf "tap %s ... %s\n", $name, $bad ? 'FAILED' : $parser->skip_all ? 'skipped: ' . $parser->skip_all : "$good ok";
+        my $skipped = join '', map { ", skipped a part: $_" } sort keys %{ $seen{$parser}{skipped} // {} };
+        printf "tap %s ... %s\n", $name, $bad ? 'FAILED' : $parser->skip_all ? 'skipped: ' . $parser->skip_all : "$good ok$skipped";
         return unless $bad;
-        print map { "    $_\n" } grep { /^not ok/ } @{ $job->[2] // [] };
+        print map { "    $_\n" } @{ $seen{$parser}{failed} // [] };
         my $log = "$ENV{TESTDIR}/tmp_check/log/regress_log_$name";
         if (open my $fh, '<', $log) {
             my @lines = <$fh>;
