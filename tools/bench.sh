@@ -29,8 +29,9 @@ if [ "${1:-}" = http ]; then # not one backend, but whole servers beside each ot
         command -v $program > /dev/null || { echo "bench http needs $program" >&2; exit 1; }
     done
     sh "$SRC/tools/build.sh" gateway >> "$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; exit 1; }
-    NODE_PATH=$BUILD/node/node_modules PATH=$BINDIR:$PATH \
-        perl "$SRC/bench/http/load.pl" "$(cluster_conninfo "$dir" postgres)" "$BUILD/gateway/usher-gateway"
+    sh "$SRC/tools/node.sh" bench/http bench-node
+    NODE_PATH=$BUILD/bench-node/node_modules PATH=$BINDIR:$PATH \
+        perl "$SRC/bench/http/load.pl" "$(cluster_conninfo "$dir" postgres)" "$BUILD/gateway/usher-gateway" "$dir/http.md"
     exit
 fi
 rm -f "$dir/results.md"
