@@ -37,7 +37,8 @@ constinit pg::Statement insert_deliveries{"INSERT INTO usher.deliveries (event_i
                                           " SELECT $1, c.consumer, $3, $4 FROM pg_catalog.unnest($2) AS c (consumer)"};
 constinit pg::Statement notify{
     "SELECT pg_catalog.pg_notify('usher_events', c.consumer) FROM pg_catalog.unnest($1) AS c (consumer)"};
-constinit pg::Statement find_event{"SELECT e.event, e.payload, e.depth FROM usher.events e WHERE e.id = $1"};
+constinit pg::Statement find_event{
+    "SELECT e.event, e.payload, e.depth FROM usher.events e WHERE e.id OPERATOR(pg_catalog.=) $1"};
 
 // The event whose handler runs now: the cause of whatever that handler publishes.
 struct Frame {

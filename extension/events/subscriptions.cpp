@@ -8,14 +8,15 @@ namespace {
 constinit pg::Invalidation changes{"events_inval"};
 
 // By the names in the catalog: to_regprocedure() would fail where the owner may not use the handler's schema.
-constinit pg::Statement load{
-    "SELECT s.event, s.consumer, s.mode = 'sync', p.oid, p.proowner"
-    " FROM usher.subscriptions s"
-    " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.handler_schema"
-    " LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proname = s.handler_name"
-    "      AND p.proargtypes = '25 3802'::pg_catalog.oidvector AND p.prokind = 'f'" // text, jsonb
-    " WHERE s.is_active ORDER BY s.id",
-    pg::Access::latest};
+constinit pg::Statement load{"SELECT s.event, s.consumer, s.mode OPERATOR(pg_catalog.=) 'sync', p.oid, p.proowner"
+                             " FROM usher.subscriptions s"
+                             " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) s.handler_schema"
+                             " LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) n.oid AND "
+                             "p.proname OPERATOR(pg_catalog.=) s.handler_name"
+                             "      AND p.proargtypes OPERATOR(pg_catalog.=) '25 3802'::pg_catalog.oidvector AND "
+                             "p.prokind OPERATOR(pg_catalog.=) 'f'" // text, jsonb
+                             " WHERE s.is_active ORDER BY s.id",
+                             pg::Access::latest};
 
 struct Cache {
     Subscriptions list;

@@ -9,10 +9,10 @@
 namespace usher::http {
 
 namespace {
-constinit pg::Statement find{"SELECT a.fingerprint, a.status, a.headers::pg_catalog.text, a.body"
-                             " FROM usher.idempotent_answers a"
-                             " WHERE a.principal = $1 AND a.key_hash = $2"
-                             " AND a.created_at > pg_catalog.now() - pg_catalog.make_interval(hours => $3)"};
+constinit pg::Statement find{
+    "SELECT a.fingerprint, a.status, a.headers::pg_catalog.text, a.body FROM usher.idempotent_answers a"
+    " WHERE a.principal OPERATOR(pg_catalog.=) $1 AND a.key_hash OPERATOR(pg_catalog.=) $2 AND a.created_at"
+    "  OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(hours => $3))"};
 constinit pg::Statement store{
     "INSERT INTO usher.idempotent_answers AS a (principal, key_hash, fingerprint, status, headers, body)"
     " VALUES ($1, $2, $3, $4, $5, $6)"

@@ -33,11 +33,13 @@ constinit pg::Statement find_alive{
     pg::Access::latest};
 // SKIP LOCKED: another call notes the same minute.
 constinit pg::Statement note_use{
-    "UPDATE usher.api_key_uses SET last_used_at = pg_catalog.clock_timestamp() WHERE api_key_id IN (SELECT l.api_key_id"
+    "UPDATE usher.api_key_uses SET last_used_at = pg_catalog.clock_timestamp() WHERE api_key_id OPERATOR(pg_catalog.=) "
+    "ANY (SELECT l.api_key_id"
     " FROM usher.api_key_uses l WHERE l.api_key_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE SKIP LOCKED)"};
 
-constinit pg::Statement count_keys{"SELECT count(*) FROM usher.api_keys WHERE user_id = $1 AND revoked_at IS NULL"
-                                   " AND (expires_at IS NULL OR expires_at > clock_timestamp())"};
+constinit pg::Statement count_keys{
+    "SELECT pg_catalog.count(*) FROM usher.api_keys WHERE user_id OPERATOR(pg_catalog.=) $1 AND revoked_at IS NULL"
+    " AND (expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())"};
 constinit pg::Statement add_key{
     "INSERT INTO usher.api_keys (id, user_id, name, prefix, key_hash, permissions, expires_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"};

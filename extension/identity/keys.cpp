@@ -21,7 +21,7 @@ constinit pg::Invalidation key_changes{"signing_keys_inval"};
 constinit pg::Statement read_keys{
     "SELECT k.kid, k.algorithm, k.private_key, k.activates_at, k.retires_at, k.public_jwk::pg_catalog.text"
     "  FROM usher.signing_keys k"
-    " WHERE k.retires_at IS NULL OR k.retires_at > pg_catalog.statement_timestamp()"
+    " WHERE k.retires_at IS NULL OR k.retires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp()"
     " ORDER BY k.activates_at DESC, k.kid",
     pg::Access::latest};
 constinit pg::Statement lock_keys{"LOCK TABLE usher.signing_keys IN SHARE ROW EXCLUSIVE MODE"};

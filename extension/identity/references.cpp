@@ -5,7 +5,8 @@ namespace usher::identity {
 
 namespace {
 // KEY SHARE: many may refer to one user at once; whoever shuts an account takes its row FOR UPDATE before it publishes.
-constinit pg::Statement lock{"SELECT u.is_active FROM usher.users AS u WHERE u.id = $1 FOR KEY SHARE"};
+constinit pg::Statement lock{
+    "SELECT u.is_active FROM usher.users AS u WHERE u.id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE"};
 } // namespace
 
 UserState lock_user(const Uuid &user_id) {

@@ -12,7 +12,8 @@
 using namespace usher;
 
 namespace {
-constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id = $1", pg::Access::read};
+constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1",
+                                  pg::Access::read};
 } // namespace
 
 /// usher.issue_token(user_id, claims, ttl)

@@ -6,11 +6,11 @@ namespace usher::limits::records {
 
 namespace {
 #define STATE "r.window_start, r.request_count, r.previous_count, r.blocked_until, r.algorithm, r.refused_count"
-constinit pg::Statement find_record{"SELECT " STATE " FROM usher.rate_limit_records r WHERE r.key_hash = $1",
-                                    pg::Access::latest};
+constinit pg::Statement find_record{
+    "SELECT " STATE " FROM usher.rate_limit_records r WHERE r.key_hash OPERATOR(pg_catalog.=) $1", pg::Access::latest};
 // One row lock orders the hits of a key. The row is made first if need be, so that there is one to lock.
-constinit pg::Statement lock_record{"SELECT " STATE
-                                    " FROM usher.rate_limit_records r WHERE r.key_hash = $1 FOR UPDATE"};
+constinit pg::Statement lock_record{
+    "SELECT " STATE " FROM usher.rate_limit_records r WHERE r.key_hash OPERATOR(pg_catalog.=) $1 FOR UPDATE"};
 #undef STATE
 constinit pg::Statement make_record{"INSERT INTO usher.rate_limit_records (key_hash, policy, algorithm, window_start, "
                                     "window_end, request_count, limit_value)"
@@ -24,7 +24,7 @@ constinit pg::Statement write_record{
     " previous_count = EXCLUDED.previous_count, limit_value = EXCLUDED.limit_value,"
     " refused_count = EXCLUDED.refused_count, blocked_until = EXCLUDED.blocked_until, updated_at = "
     "EXCLUDED.updated_at"};
-constinit pg::Statement delete_record{"DELETE FROM usher.rate_limit_records WHERE key_hash = $1"};
+constinit pg::Statement delete_record{"DELETE FROM usher.rate_limit_records WHERE key_hash OPERATOR(pg_catalog.=) $1"};
 
 Record read(const pg::Row &row, const NamedPolicy &policy) {
     Record record;

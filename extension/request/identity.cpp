@@ -18,11 +18,13 @@ constinit pg::Invalidation session_changes{"sessions_inval"};
 
 // By the primary key alone: with user_id among the conditions, a planner that has no statistics yet takes its index,
 // and reads all sessions of the user at each call.
-constinit pg::Statement find_session{"SELECT s.user_id = $2 AND s.status = 'active'"
-                                     " AND s.expires_at > pg_catalog.statement_timestamp(),"
-                                     " s.assurance_level::pg_catalog.int4 FROM usher.sessions s WHERE s.id = $1",
-                                     pg::Access::latest};
-constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id = $1", pg::Access::latest};
+constinit pg::Statement find_session{
+    "SELECT s.user_id OPERATOR(pg_catalog.=) $2 AND s.status OPERATOR(pg_catalog.=) 'active'"
+    " AND s.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp(), s.assurance_level::pg_catalog.int4"
+    " FROM usher.sessions s WHERE s.id OPERATOR(pg_catalog.=) $1",
+    pg::Access::latest};
+constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1",
+                                  pg::Access::latest};
 
 // What is committed now counts, also under REPEATABLE READ: a thief's long transaction ends when the session does.
 bool is_alive(Identity &who) {
