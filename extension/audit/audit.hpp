@@ -28,6 +28,7 @@ struct Event {
     std::string_view source = "usher";
     /// Of somebody else than current_actor(): at login nobody is authenticated yet.
     std::optional<Uuid> actor_id;
+    std::optional<Uuid> session_id;
     /// Stays even when the transaction is rolled back (see operations/survivors.hpp).
     bool survives_rollback = false;
 };

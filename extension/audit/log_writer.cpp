@@ -215,6 +215,10 @@ void LogWriter::fill_event(const Event &event, const Actor &actor) {
     constants_[event_data] =
         DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(event.data.data(), event.data.size())));
     nulls_[statement_id] = true;
+    if (event.session_id) {
+        nulls_[session_id] = false;
+        std::memcpy(session_id_.data, event.session_id->bytes.data(), UUID_LEN);
+    }
     if (!event.actor_id) return;
     nulls_[actor_id] = false;
     std::memcpy(actor_id_.data, event.actor_id->bytes.data(), UUID_LEN);

@@ -114,6 +114,10 @@ void record(const AuditEvent &event, const std::optional<Uuid> &user_id) {
     row.source = "application"; // as those that the SQL halves write by usher.log_event()
     if (user_id) row.resource_type = "user";
     row.resource_id = id;
+    if (event.session_id) {
+        row.actor_id = user_id;
+        row.session_id = event.session_id;
+    }
     (void)audit::log_event(row);
 }
 

@@ -48,6 +48,8 @@ struct AuditEvent {
     std::string data = "{}";
     std::string_view severity = "info";
     std::string_view result = "success";
+    /// The session that begins or goes on with it: its user is the one who acts, though nobody is authenticated.
+    std::optional<Uuid> session_id{};
 };
 void record(const AuditEvent &event, const std::optional<Uuid> &user_id);
 

@@ -57,7 +57,7 @@ void record_login(const std::optional<Uuid> &user_id, const char *refusal, const
     if (refusal != nullptr) data.add("reason", refusal);
     const std::string text = data.text();
     if (refusal == nullptr)
-        record({"login.succeeded", text}, user_id);
+        record({"login.succeeded", text, "info", "success", session_id}, user_id);
     else
         record({"login.failed", text, "warning", "failure"}, user_id);
 }

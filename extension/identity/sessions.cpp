@@ -138,7 +138,7 @@ Refreshed refresh(std::string_view text, const Origin &origin) {
                                  .add("generation", std::int64_t{refreshed.token.generation})
                                  .add("repeated", standing != RefreshStanding::current)
                                  .text();
-    record({"session.refreshed", data}, user_id);
+    record({"session.refreshed", data, "info", "success", token->session_id}, user_id);
     return refreshed;
 }
 } // namespace

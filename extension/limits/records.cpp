@@ -17,8 +17,8 @@ constinit pg::Statement make_record{"INSERT INTO usher.rate_limit_records (key_h
                                     " VALUES ($1, $2, $3, $4, $4, 0, $5) ON CONFLICT (key_hash) DO NOTHING"};
 constinit pg::Statement write_record{
     "INSERT INTO usher.rate_limit_records AS r (key_hash, policy, algorithm, window_start, window_end, request_count,"
-    " previous_count, limit_value, refused_count, blocked_until, updated_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    " previous_count, limit_value, refused_count, blocked_until, updated_at, created_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)"
     " ON CONFLICT (key_hash) DO UPDATE SET algorithm = EXCLUDED.algorithm, window_start = EXCLUDED.window_start,"
     " window_end = EXCLUDED.window_end, request_count = EXCLUDED.request_count,"
     " previous_count = EXCLUDED.previous_count, limit_value = EXCLUDED.limit_value,"

@@ -147,20 +147,21 @@ CREATE FUNCTION usher._end_sessions(user_id uuid, session_id uuid, except_sessio
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ended record;
-    counted integer := 0;
+    ended uuid[];
+    ended_id uuid;
 BEGIN
-    FOR ended IN
-        UPDATE usher.sessions s SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = reason
+    SELECT array_agg(l.id) INTO ended FROM (
+        SELECT s.id FROM usher.sessions s
         WHERE s.user_id = _end_sessions.user_id AND s.status = 'active'
           AND s.id = coalesce(_end_sessions.session_id, s.id) AND s.id IS DISTINCT FROM except_session
-        RETURNING s.id
-    LOOP
-        counted := counted + 1;
+        ORDER BY s.id FOR NO KEY UPDATE) l;
+    -- Told before it happens: who ends his own session is nobody afterwards.
+    FOREACH ended_id IN ARRAY coalesce(ended, '{}') LOOP
         PERFORM usher.log_event('session.revoked', jsonb_build_object('user_id', _end_sessions.user_id, 'reason', reason),
-                                resource_type => 'session', resource_id => ended.id::text);
+                                resource_type => 'session', resource_id => ended_id::text);
     END LOOP;
-    RETURN counted;
+    UPDATE usher.sessions s SET status = 'revoked', revoked_at = clock_timestamp(), revoked_reason = reason WHERE s.id = ANY (ended);
+    RETURN coalesce(cardinality(ended), 0);
 END $$;
 REVOKE ALL ON FUNCTION usher._end_sessions(uuid, uuid, uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._end_sessions(uuid, uuid, uuid, text) IS 'Revokes one session of a user, or all, or all but one; returns how many were in force.';

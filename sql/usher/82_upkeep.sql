@@ -23,6 +23,33 @@ REVOKE ALL ON FUNCTION usher._remove_expired_grants(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher._remove_expired_grants(integer) IS
     'Removes grants of roles and permissions that expired more than usher.identity_retention days ago; returns how many.';
 
+CREATE FUNCTION usher.list_expiring_grants(before timestamptz DEFAULT now(), max_rows integer DEFAULT 100)
+    RETURNS TABLE (expires_at timestamptz, user_id uuid, role text, permission text, effect text, scope text, granted_by uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.require_permission('role:read');
+    IF before IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'before must not be null', '{"argument": "before"}');
+    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
+    END IF;
+    RETURN QUERY
+    SELECT u.expires_at, u.user_id, NULL, u.permission, u.effect, u.scope, u.granted_by FROM usher.user_permissions u WHERE u.expires_at < list_expiring_grants.before
+    UNION ALL
+    SELECT u.expires_at, u.user_id, r.name, NULL, NULL, u.scope, u.assigned_by FROM usher.user_roles u JOIN usher.roles r ON r.id = u.role_id
+    WHERE u.expires_at < list_expiring_grants.before
+    UNION ALL
+    SELECT p.expires_at, NULL, r.name, p.permission, p.effect, p.scope, p.granted_by FROM usher.role_permissions p JOIN usher.roles r ON r.id = p.role_id
+    WHERE p.expires_at < list_expiring_grants.before
+    ORDER BY 1, 2, 3, 4, 6 LIMIT max_rows;
+END $$;
+REVOKE ALL ON FUNCTION usher.list_expiring_grants(timestamptz, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_expiring_grants(timestamptz, integer) IS
+    'For a review: roles and permissions of users, and permissions of roles, that expire before an instant, by default those that have expired and wait for upkeep; oldest first. Needs role:read.';
+
 CREATE FUNCTION usher._run_maintenance(max_rows integer) RETURNS TABLE (task text, affected bigint)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

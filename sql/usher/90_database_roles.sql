@@ -50,7 +50,7 @@ BEGIN ATOMIC
       define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe list_parked_events retry_event
       define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines list_subscriptions
       add_token_issuer update_token_issuer remove_token_issuer list_token_issuers'),
-    ('function', '{application,gateway,auditor,admin}', 'list_roles list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
+    ('function', '{application,gateway,auditor,admin}', 'list_roles list_expiring_grants list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
     -- Building blocks of applications: they see and change only what they are given.
     ('function', '{application,gateway,admin}',
      'uuid_v7 raise_error error_codes publish log_event log_read hit_rate_limit rate_limit_key http_request openapi

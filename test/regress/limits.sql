@@ -30,6 +30,9 @@ RESET SESSION AUTHORIZATION;
 SELECT usher._flush_rate_limits() > 0 AS flushed;
 SELECT usher._flush_rate_limits() AS again;
 SELECT count(*), bool_and(key_hash ~ '^[0-9a-f]{64}$') FROM usher.rate_limit_records WHERE policy LIKE 'regress.%';
+SELECT DISTINCT policy, algorithm, limit_value, window_end > window_start AS has_window, metadata, created_at <= updated_at AS dated,
+    blocked_until IS NOT NULL AS is_blocked FROM usher.rate_limit_records WHERE policy LIKE 'regress.%' ORDER BY policy, is_blocked;
+SELECT request_count FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('regress.fixed', 'somebody else');
 SELECT policy, refused_count, is_blocked FROM usher.rate_limit_attacks WHERE policy LIKE 'regress.%' ORDER BY policy, refused_count;
 SELECT count(*) FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('regress.block', 'x');
 -- Time passes. What is in the table counts when shared memory knows nothing of a key (any more), as after a restart.

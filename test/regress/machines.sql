@@ -155,6 +155,20 @@ SELECT usher.detach_machine('shop.moods');
 UPDATE shop.moods SET mood = 'open' RETURNING mood;
 SELECT * FROM usher.history('shop.moods', :'one');
 
+-- history outlives the row
+DELETE FROM shop.moods;
+SELECT seq, from_status, to_status, action FROM usher.status_history WHERE relation = 'shop.moods'::regclass AND entity_id = :'one' ORDER BY seq;
+
+-- What is odd about a definition: statuses that cannot be reached, dead ends, no way to an end, guards that are gone
+CREATE FUNCTION shop.will_go(old jsonb, new jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT usher.define_machine('regress_odd', '{"initial": ["open"], "terminal": ["done"], "transitions": [
+    {"from": "open", "to": "done", "action": "finish", "guard": "shop.will_go(jsonb,jsonb)"}, {"from": "open", "to": "stuck", "action": "stick"},
+    {"from": "island", "to": "done", "action": "swim"}, {"from": "open", "to": "round", "action": "turn"}, {"from": "round", "to": "about", "action": "turn"},
+    {"from": "about", "to": "round", "action": "turn"}]}');
+SELECT rule, status, message FROM usher.validate_machine('regress_odd') ORDER BY 1, 2;
+DROP FUNCTION shop.will_go(jsonb, jsonb);
+SELECT rule, status, message FROM usher.validate_machine('regress_odd') WHERE rule = 'missing_guard';
+SELECT * FROM usher.validate_machine('no_such');
 -- Presets: each is sound, has a diagram, and works on a table
 SELECT p.preset, usher.apply_machine_preset(p.preset, 'regress_' || p.preset) AS version, (SELECT count(*) FROM usher.validate_machine('regress_' || p.preset)) AS findings
     FROM (VALUES ('post'), ('order'), ('work_order'), ('payment')) AS p (preset);

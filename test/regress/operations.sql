@@ -25,6 +25,13 @@ INSERT INTO usher.permissions (name, description) VALUES ('regress:operate', 'fo
 INSERT INTO usher.user_permissions (user_id, permission, scope, expires_at) VALUES
     (:'somebody', 'regress:operate', 'now', now() - interval '1 day'), (:'somebody', 'regress:operate', 'old', now() - interval '91 days');
 SELECT value >= 2 AS told FROM usher.metrics() WHERE name = 'usher_grants_expired';
+SELECT permission, scope, role, user_id = :'somebody' AS his FROM usher.list_expiring_grants() WHERE user_id = :'somebody';
+SELECT usher.create_role('regress_operator'), usher.grant_role(:'somebody', 'regress_operator', expires_at => now() + interval '1 day') \g /dev/null
+SELECT usher.grant_permission('regress_operator', 'regress:operate', expires_at => now() + interval '2 days');
+SELECT role, permission, effect, user_id IS NULL AS of_role FROM usher.list_expiring_grants(now() + interval '1 week') WHERE role = 'regress_operator';
+SELECT * FROM usher.list_expiring_grants(NULL);
+SELECT * FROM usher.list_expiring_grants(now(), 0);
+SELECT usher.drop_role('regress_operator');
 SELECT affected FROM usher.run_maintenance() WHERE task = 'expired_grants_removed';
 SELECT scope FROM usher.user_permissions WHERE user_id = :'somebody';
 DELETE FROM usher.permissions WHERE name = 'regress:operate';
@@ -34,6 +41,29 @@ SELECT status IN ('ok', 'degraded') AS status, in_recovery, preloaded, active_us
        worker_running, database_time > now() AS now FROM usher.health();
 SELECT name FROM usher.metrics() WHERE name ~ '^usher_(users|table|index|connections|lock|oldest|database|transactions|grants|audit|lost)' GROUP BY name ORDER BY name COLLATE "C";
 SELECT bool_and(value >= 0) AS sane, count(*) FILTER (WHERE jsonb_typeof(labels) <> 'object') AS odd_labels FROM usher.metrics();
+-- each number is that of the tables
+BEGIN;
+UPDATE usher.users SET status = 'active' WHERE id = :'somebody';
+INSERT INTO usher.sessions (user_id, refresh_token_hash, rotation_key, expires_at, absolute_expires_at)
+    SELECT :'somebody', sha256(i::text::bytea), sha256(i::text::bytea), now() + interval '1 hour', now() + interval '1 day' FROM generate_series(1, 3) i;
+UPDATE usher.credentials SET locked_until = now() + interval '1 hour' WHERE user_id = :'somebody';
+INSERT INTO usher.deliveries (event_id, consumer, event, status) SELECT usher.uuid_v7(), 'regress', 'regress.parked', 'parked' FROM generate_series(1, 4);
+SELECT t.name, m.value = t.n AS is_right, m.value IS NOT NULL AS is_told
+FROM (VALUES
+    ('usher_users', '{"status": "active"}'::jsonb, (SELECT count(*) FROM usher.users WHERE status = 'active')),
+    ('usher_sessions_live', '{}', (SELECT count(*) FROM usher.sessions WHERE status = 'active' AND expires_at > now())),
+    ('usher_accounts_locked', '{}', (SELECT count(*) FROM usher.credentials WHERE locked_until > now())),
+    ('usher_deliveries', '{"status": "parked", "consumer": "regress"}', 4),
+    ('usher_audit_seals', '{}', (SELECT count(*) FROM usher.audit_seals)),
+    ('usher_connections', '{"state": "active"}', (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND backend_type = 'client backend')),
+    ('usher_connections_max', '{}', current_setting('max_connections')::bigint),
+    ('usher_table_bytes', '{"table": "users", "schema": "usher"}', pg_total_relation_size('usher.users'))) AS t (name, labels, n)
+LEFT JOIN usher.metrics() m ON m.name = t.name AND m.labels = t.labels ORDER BY t.name COLLATE "C";
+SELECT h.status, h.active_users = (SELECT count(*) FROM usher.users WHERE status = 'active') AS users,
+       h.live_sessions = (SELECT count(*) FROM usher.sessions WHERE status = 'active' AND expires_at > now()) AS sessions,
+       h.audit_rows_last_hour = (SELECT count(*) FROM usher.audit_logs WHERE created_at > now() - interval '1 hour') AS audit_rows,
+       h.parked_events = (SELECT count(*) FROM usher.deliveries WHERE status = 'parked') AS parked FROM usher.health() h;
+ROLLBACK;
 
 -- Settings that leak or weaken
 BEGIN;

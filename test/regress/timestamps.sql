@@ -70,6 +70,16 @@ UPDATE clock.notes SET updated_at = '1990-01-01' WHERE id = 2;
 RESET usher.restoring;
 SELECT id, updated_at = '1990-01-01' AS kept FROM clock.notes WHERE id < 3 ORDER BY id;
 
+-- The extension's own entities: created_at, and updated_at that follows
+SELECT c.relname, a.attname, format_type(a.atttypid, NULL) AS type, a.attnotnull AS not_null, pg_get_expr(d.adbin, d.adrelid) AS "default"
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('created_at', 'updated_at')
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.oid IN ('usher.users'::regclass, 'usher.roles'::regclass, 'usher.machines'::regclass) ORDER BY 1, 2;
+BEGIN;
+INSERT INTO usher.users (email, updated_at) VALUES ('clock@regress.example', '2000-01-01');
+UPDATE usher.users SET first_name = 'Clock' WHERE email = 'clock@regress.example' RETURNING updated_at = now() AS is_now;
+ROLLBACK;
+
 -- What does not fit is refused
 SELECT usher.enable_updated_at('clock.notes', 'nope');
 SELECT usher.enable_updated_at('clock.notes', 'body');

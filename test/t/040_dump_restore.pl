@@ -55,7 +55,14 @@ $node->safe_psql('before', q{
     SELECT usher.enable_audit('public.notes');
     UPDATE public.notes SET body = 'two'});
 
+# the audit log has its months, and a seal
+$node->safe_psql('before', 'SELECT pg_sleep(1.1); SELECT count(*) FROM usher.run_maintenance()');
+my $log = q{SELECT tableoid::regclass, count(*), md5(string_agg(l::text, chr(10) ORDER BY l.id)) FROM usher.audit_logs l GROUP BY 1 ORDER BY 1::text COLLATE "C";
+    SELECT seq, row_count, is_intact, chain FROM usher.verify_audit_chain();
+    SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'usher.audit_logs'::regclass ORDER BY 1::text COLLATE "C"};
 my $before = contents('before');
+my $log_before = $node->safe_psql('before', $log);
+like($log_before, qr/^usher\.audit_logs_\d{4}_\d\d\|[1-9].*^1\|[1-9]\d*\|t\|/ms, 'the audit log is in months, and sealed');
 my ($filled) = scalar(() = $before =~ /\|[1-9]\d*\|/g);
 cmp_ok($filled, '>=', 12, 'a dump has something to lose: tables with rows');
 my $notes = $node->safe_psql('before', 'SELECT * FROM public.notes');
@@ -72,6 +79,8 @@ for my $way (
     $node->command_ok([ @$restore, '-d', $node->connstr($name) ], "$name: restored without an error");
     is(contents($name), $before, "$name: every row of every table is the same");
     is($node->safe_psql($name, 'SELECT * FROM public.notes'), $notes, "$name: restoring does not touch updated_at");
+    is($node->safe_psql($name, $log), $log_before, "$name: the audit log is the same: no row more or less, in the same months, its chain intact");
+    is($node->safe_psql($name, 'SELECT count(*) FROM usher.schema_drift()'), 0, "$name: and so is every object");
     is($node->safe_psql($name, $privileges), $node->safe_psql('before', $privileges), "$name: and every privilege");
     is($node->safe_psql($name, q{SELECT string_agg(rule || ' ' || violations, ', ') FROM usher.self_check() WHERE violations > 0}), '',
         "$name: usher.self_check() finds nothing");

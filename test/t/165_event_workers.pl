@@ -128,6 +128,11 @@ $slow->query_safe('COMMIT');
 is(one($claim), '1', 'and the earlier one when it is committed');
 $slow->quit;
 
+# NOTIFY is off unless it is wanted: commits that notify wait for each other.
+unlike(one(q{LISTEN usher_events; SELECT usher.publish('load.quiet')}), qr/notification/, 'nothing is notified');
+like(one(q{SET usher.notify_events = on; LISTEN usher_events; SELECT usher.publish('load.loud')}), qr/Asynchronous notification "usher_events" with payload "crew"/,
+	'with usher.notify_events the consumers are');
+
 # The background worker and run_event_handlers() side by side run each handler once.
 one(q{
 	CREATE TABLE handled (n integer);
