@@ -76,9 +76,10 @@ TimestampTz instant_of(CommandId statement) {
         TimestampTz instant;
     };
     static auto *const inner = new std::vector<Audited>; // by number; never destroyed
-    static constinit LocalTransactionId transaction = InvalidLocalTransactionId;
-    if (transaction != MyProc->lxid) inner->clear();
-    transaction = MyProc->lxid;
+    static constinit std::uint64_t transaction = 0;
+    const std::uint64_t current = U64FromFullTransactionId(GetTopFullTransactionId());
+    if (transaction != current) inner->clear();
+    transaction = current;
     TimestampTz instant = next_instant();
     for (; !inner->empty() && inner->back().statement > statement; inner->pop_back())
         instant = inner->back().instant - 1;
