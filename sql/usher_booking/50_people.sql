@@ -253,6 +253,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     actor constant uuid := usher.current_user_id();
+    sees_all constant boolean := actor IS NULL OR usher.has_permission('customer:manage');
+    served constant uuid[] := CASE WHEN NOT sees_all THEN @extschema@._served_customers() END;
     wanted uuid[];
     people uuid[];
 BEGIN
@@ -262,8 +264,7 @@ BEGIN
     END IF;
     wanted := ARRAY(SELECT c.id FROM @extschema@.customers AS c
         WHERE (list_customers.after IS NULL OR c.id > list_customers.after)
-            AND (actor IS NULL OR c.user_id = actor OR usher.has_permission('customer:manage')
-                OR c.id = ANY (@extschema@._served_customers()))
+            AND (sees_all OR c.user_id = actor OR c.id = ANY (served))
             AND (search IS NULL OR lower(c.email) = lower(search) OR c.phone = search
                 OR position(lower(search) IN lower(coalesce(c.name, ''))) > 0)
         ORDER BY c.id LIMIT max_rows);

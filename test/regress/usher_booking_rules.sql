@@ -362,13 +362,14 @@ CREATE VIEW rules_test.seen WITH (security_invoker) AS SELECT b.id, b.customer_i
 GRANT SELECT ON rules_test.seen TO regress_rules_app;
 CREATE TABLE rules_test.names AS SELECT * FROM (VALUES (:'a'::uuid, 'a'), (:'b', 'b'), (:'c', 'c')) AS v (id, name);
 GRANT SELECT ON rules_test.names TO regress_rules_app;
-CREATE FUNCTION rules_test.seen_by(who text, OUT in_table text, OUT through_view text, OUT with_customer text, OUT by_function text, OUT customers bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION rules_test.seen_by(who text, OUT in_table text, OUT through_view text, OUT with_customer text, OUT by_function text, OUT in_batch text, OUT customers bigint) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM usher.authenticate((SELECT p.token FROM rules_test.people AS p WHERE p.name = who));
     SELECT string_agg(n.name, '' ORDER BY n.name) INTO in_table FROM wash.bookings AS b JOIN rules_test.names AS n USING (id);
     SELECT string_agg(n.name, '' ORDER BY n.name), string_agg(n.name, '' ORDER BY n.name) FILTER (WHERE s.customer IS NOT NULL) INTO through_view, with_customer
         FROM rules_test.seen AS s JOIN rules_test.names AS n USING (id);
     SELECT string_agg(n.name, '' ORDER BY n.name) INTO by_function FROM wash.list_bookings() AS b JOIN rules_test.names AS n ON n.id = b.booking_id;
+    SELECT string_agg(n.name, '' ORDER BY n.name) INTO in_batch FROM wash.get_bookings(ARRAY(SELECT m.id FROM rules_test.names AS m)) AS b JOIN rules_test.names AS n ON n.id = b.booking_id;
     SELECT count(*) INTO customers FROM wash.customers AS c JOIN rules_test.people AS p USING (id);
 END
 $$;
