@@ -73,6 +73,12 @@ BEGIN;
 SELECT usher.authenticate(regress_issuers.token(jsonb_build_object('sid', gen_random_uuid()))) = :'ann' AS is_ann, usher.current_session_id() AS session;
 ROLLBACK;
 
+-- roles that a token claims are words: decisions read tables
+BEGIN;
+SELECT usher.authenticate(regress_issuers.token('{"roles": ["admin"], "permissions": ["*:*"], "scope": "*:*"}')) = :'ann' AS is_ann, usher.current_claims() -> 'roles' AS claimed,
+       usher.has_role('admin') AS admin, usher.has_permission('user:manage') AS may;
+ROLLBACK;
+
 -- What is accepted, and every refusal.
 SELECT n, (usher.verify_token(token)).error
 FROM (VALUES

@@ -74,8 +74,9 @@ for my $node ($primary, $standby)
 
 # The examples of docs/identity.md run as they stand there.
 my @examples = PostgreSQL::Test::Utils::slurp_file("$ENV{USHER_SOURCE}/docs/identity.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/gs;
-is(scalar(@examples), 2, 'docs/identity.md has examples');
+is(scalar(@examples), 3, 'docs/identity.md has examples');
 my @said = map { $primary->safe_psql('postgres', $_) } @examples;
+is($said[0], 't|4711', 'the example of import says what it should');
 is($said[-1], 't|t', 'the example of API keys says what it should');
 
 $standby->stop;

@@ -9,7 +9,9 @@ use Test::More;
 my $node = PostgreSQL::Test::Cluster->new('access_row_security');
 $node->init;
 $node->start;
-my ($setup) = slurp_file("$ENV{USHER_SOURCE}/docs/access.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/s or die 'docs/access.md has no example';
+my @examples = slurp_file("$ENV{USHER_SOURCE}/docs/access.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/gs;
+my ($roles, $setup, $model, $file) = @examples;
+is(scalar(@examples), 4, 'docs/access.md has its examples');
 $node->safe_psql('postgres', "SET client_min_messages = warning; CREATE EXTENSION usher CASCADE; $setup");
 sub one { return $node->safe_psql('postgres', $_[0]) }
 
@@ -126,6 +128,14 @@ INI
     is($differences, '', '8 clients behind PgBouncer with 2 connections: 200 transactions, each sees its own');
     $bouncer->kill_kill;
 }
+
+# The other examples of the page.
+$node->safe_psql('postgres', $roles, extra_params => [ '-v', "user_id=$id{dan}" ]);
+is(one("SELECT string_agg(concat_ws(' ', permission, effect, scope, via), ', ' ORDER BY permission, effect) FROM usher.list_permissions('$id{dan}')"),
+    'booking:create allow north role, invoice:send allow north role, invoice:send deny direct', 'roles: the page gives what it says');
+my $said = $node->safe_psql('postgres', $model);
+like($said, qr/\nt$/, 'a model of Casbin: allowed');
+is($node->safe_psql('postgres', $file), '1', 'a policy file: the rule that is new');
 
 $node->stop;
 done_testing();
