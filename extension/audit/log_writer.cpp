@@ -105,6 +105,13 @@ Datum text_or_null(std::string_view value, bool *is_null) {
     return value.empty() ? 0 : PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size())));
 }
 
+/// Of a role that was dropped while its session goes on, the number.
+Datum session_user_name() {
+    const Oid role = GetSessionUserId();
+    const char *const name = GetUserNameFromId(role, true);
+    return CStringGetTextDatum(name != nullptr ? name : psprintf("%u", role));
+}
+
 bool has_insert_triggers(Relation relation) {
     const TriggerDesc *const triggers = relation->trigdesc;
     return triggers != nullptr && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
@@ -171,7 +178,7 @@ void LogWriter::fill_constants(const Statement &statement) {
     nulls_[session_id] = !actor.session_id;
     if (actor.session_id) std::memcpy(session_id_.data, actor.session_id->bytes.data(), UUID_LEN);
     constants_[session_id] = UUIDPGetDatum(&session_id_);
-    constants_[database_user] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+    constants_[database_user] = session_user_name();
     const request::Context &context = *statement.context;
     nulls_[client_ip] = context.client_ip.empty();
     if (!context.client_ip.empty())
