@@ -3,8 +3,10 @@
 // it would break.
 #include "audit/audit.hpp"
 #include "core/json.hpp"
+#include "events/events.hpp"
 #include "machines/decide.hpp"
 #include "machines/registry.hpp"
+#include "pg/direct_insert.hpp"
 #include "pg/spi.hpp"
 
 namespace usher::machines {
@@ -252,6 +254,41 @@ bool is_audited(const Fired &now) {
     return false;
 }
 
+/// Appends a row to the history of a row of some table. `what`: from_status, to_status, action, changed_by,
+/// changed_by_name, reason_code, notes, version.
+void write_history(const pg::Param &relation, const pg::Param &entity, bool is_new,
+                   const std::array<pg::Param, 8> &what) {
+    static constexpr std::array names{
+        "id",         "relation",        "entity_id",   "seq",   "from_status", "to_status", "action",
+        "changed_by", "changed_by_name", "reason_code", "notes", "changed_at",  "version"};
+    // The row itself is locked by the change, so nobody else counts the same seq.
+    static constinit pg::Statement find_last{
+        "SELECT h.seq FROM usher.status_history h WHERE h.relation OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
+        " AND h.entity_id OPERATOR(pg_catalog.=) $2 ORDER BY h.seq DESC LIMIT 1"};
+    static constinit pg::Statement insert{
+        "INSERT INTO usher.status_history (relation, entity_id, seq, from_status, to_status, action, changed_by,"
+        " changed_by_name, reason_code, notes, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+    const pg::AsOwner owner;
+    const Uuid id = pg::new_uuid();
+    const auto row = [&](std::int32_t seq) {
+        return std::array{pg::uuid(id), relation, entity,  pg::int4(seq), what[0], what[1],
+                          what[2],      what[3],  what[4], what[5],       what[6], pg::timestamptz(pg::clock_time()),
+                          what[7]};
+    };
+    const Oid table = pg::core_relation("status_history");
+    pg::TableForm form{.columns = names, .checks = 1};
+    if (is_new) { // then nothing stands in the way of 1, unless an earlier row had the same id
+        form.skips_conflicts = true;
+        if (pg::insert_directly(table, form, row(1)) == 1) return;
+        form.skips_conflicts = false;
+    }
+    const pg::Rows last = find_last.run({relation, entity});
+    const std::int32_t seq = last.empty() ? 1 : last.front().int4(0) + 1;
+    if (!pg::insert_directly(table, form, row(seq)))
+        insert.run(
+            {relation, entity, pg::int4(seq), what[0], what[1], what[2], what[3], what[4], what[5], what[6], what[7]});
+}
+
 void record(const Fired &now, const Passage &passage, const machine::Transition *transition) {
     const Attachment &attachment = *now.attachment;
     const std::string action = transition != nullptr ? transition->action : "create";
@@ -266,21 +303,11 @@ void record(const Fired &now, const Passage &passage, const machine::Transition 
     const audit::Actor actor = audit::current_actor();
     const auto optional_text = [](const std::optional<std::string> &text) { return pg::text_or_null(text); };
 
-    if (attachment.history) {
-        // The row itself is locked by the change, so nobody else counts the same seq.
-        static constinit pg::Statement insert{
-            "INSERT INTO usher.status_history (relation, entity_id, seq, from_status, to_status, action, changed_by,"
-            " changed_by_name, reason_code, notes, version)"
-            " SELECT $1, $2, coalesce((SELECT h.seq FROM usher.status_history h WHERE h.relation "
-            "OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
-            "  AND h.entity_id OPERATOR(pg_catalog.=) $2 ORDER BY h.seq DESC LIMIT 1), 0) OPERATOR(pg_catalog.+) 1,"
-            "  $3, $4, $5, $6, $7, $8, $9, $10"};
-        const pg::AsOwner owner;
-        insert.run({pg::regclass(relation), pg::input(UUIDOID, *id), optional_text(passage.from()),
-                    optional_text(passage.to()), pg::text(action), pg::uuid_or_null(actor.user_id),
-                    pg::text(actor.name), optional_text(reason), optional_text(notes),
-                    version ? pg::int4(std::stoi(*version)) : pg::null(INT4OID)});
-    }
+    if (attachment.history)
+        write_history(pg::regclass(relation), pg::input(UUIDOID, *id), now.before == nullptr,
+                      {optional_text(passage.from()), optional_text(passage.to()), pg::text(action),
+                       pg::uuid_or_null(actor.user_id), pg::text(actor.name), optional_text(reason),
+                       optional_text(notes), version ? pg::int4(std::stoi(*version)) : pg::null(INT4OID)});
 
     const std::string name = relation_name(relation);
     std::string data = R"({"relation":)" + json::quote(name) + R"(,"id":)" + json::quote(*id) + R"(,"from":)" +
@@ -302,10 +329,7 @@ void record(const Fired &now, const Passage &passage, const machine::Transition 
     }
     if (attachment.event_prefix != nullptr && transition != nullptr && !transition->event.empty()) {
         const std::string event = std::string(attachment.event_prefix) + "." + transition->event;
-        const std::string payload = data + payload_json(now) + "}";
-        static constinit pg::Statement publish{"SELECT usher.publish($1, $2, $3)"};
-        const pg::AsOwner owner;
-        publish.run({pg::text(event), pg::jsonb(payload), pg::text(*id)});
+        events::publish(event, data + payload_json(now) + "}", *id);
     }
 }
 } // namespace

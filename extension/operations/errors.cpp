@@ -24,12 +24,7 @@ USHER_FUNCTION(usher_raise_error) {
                 std::string(args.optional_text(3).value_or("")));
 }
 
-USHER_FUNCTION(usher_uuid_v7) {
-    std::array<std::uint8_t, 8> random;
-    if (!pg::call([&] { return pg_strong_random(random.data(), random.size()); }))
-        throw Error("58000", "could not generate random values");
-    return pg::result(pg::uuid(make_uuid_v7(pg::clock_time(), random)));
-}
+USHER_FUNCTION(usher_uuid_v7) { return pg::result(pg::uuid(pg::new_uuid())); }
 
 USHER_FUNCTION(usher_is_restoring) { return BoolGetDatum(pg::is_restoring()); }
 

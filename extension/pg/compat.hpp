@@ -28,10 +28,27 @@ inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
 inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
     ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
 }
+/// The same for a row that was inserted speculatively: a violated constraint is told, not raised.
+inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    bool conflict = false;
+    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL));
+    return !conflict;
+}
+inline RangeType *make_range(TypeCacheEntry *type, RangeBound *lower, RangeBound *upper) {
+    return ::make_range(type, lower, upper, false);
+}
 inline bool may_execute(Oid function, Oid role) { return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK; }
 #else
 inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
     ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
+}
+inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    bool conflict = false;
+    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL, false));
+    return !conflict;
+}
+inline RangeType *make_range(TypeCacheEntry *type, RangeBound *lower, RangeBound *upper) {
+    return ::make_range(type, lower, upper, false, nullptr);
 }
 inline bool may_execute(Oid function, Oid role) {
     return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;

@@ -82,6 +82,21 @@ std::int64_t microseconds_of(Datum interval_value) {
     return value->time + (static_cast<std::int64_t>(value->month) * DAYS_PER_MONTH + value->day) * USECS_PER_DAY;
 }
 
+// Asking for eight random bytes costs as much as for some hundred.
+Uuid new_uuid() {
+    static constinit std::array<std::uint8_t, 512> stock{};
+    static constinit std::size_t used = stock.size();
+    if (used == stock.size()) {
+        if (!call([] { return pg_strong_random(stock.data(), stock.size()); }))
+            throw Error("58000", "could not generate random values");
+        used = 0;
+    }
+    std::array<std::uint8_t, 8> random;
+    std::copy_n(stock.begin() + static_cast<std::ptrdiff_t>(used), random.size(), random.begin());
+    used += random.size();
+    return make_uuid_v7(clock_time(), random);
+}
+
 Instant transaction_time() { return instant_of(TimestampTzGetDatum(GetCurrentTransactionStartTimestamp())); }
 Instant statement_time() { return instant_of(TimestampTzGetDatum(GetCurrentStatementStartTimestamp())); }
 Instant clock_time() { return instant_of(TimestampTzGetDatum(GetCurrentTimestamp())); }

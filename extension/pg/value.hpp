@@ -72,6 +72,9 @@ TimestampTz timestamp_of(Instant value);
 /// Microseconds of an interval; a month counts 30 days, as in the server's own comparison of intervals.
 std::int64_t microseconds_of(Datum interval_value);
 
+/// A version 7 uuid of now.
+Uuid new_uuid();
+
 /// The transaction's clock (now()) and the clock of the wall.
 Instant transaction_time();
 Instant statement_time();

@@ -1,0 +1,25 @@
+// Rows that go into tables of ours past the executor, where every change of something else writes one: with SPI,
+// setting up and tearing down the executor, and reading CHECK constraints from the catalog, cost several times what the
+// row does.
+//
+// Rights, row-level security, triggers and CHECKs are not looked at: the caller knows that the row is right, and where
+// somebody has added to the table, nothing is written and the caller goes through SPI.
+#pragma once
+#include "pg/value.hpp"
+
+namespace usher::pg {
+
+/// What the table must look like: all of its columns in order, and how many CHECK constraints the caller stands for.
+struct TableForm {
+    std::span<const char *const> columns;
+    int checks = 0;
+    /// Also with foreign keys: the caller knows that the rows that they refer to are there.
+    bool may_refer = false;
+    /// Rows that break an exclusion or unique constraint are left out, without waiting for whoever else writes now.
+    bool skips_conflicts = false;
+};
+
+/// Inserts rows, given one after the other. Returns how many went in; nothing when the table does not look so.
+std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values);
+
+} // namespace usher::pg
