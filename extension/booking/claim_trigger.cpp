@@ -178,6 +178,27 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
     for (const Holder &each : kept)
         if (!each.overbooked && *each.held_until <= pg::clock_time()) check_capacity(schema, each);
 }
+
+/// How the statements of the trigger are planned: planning them anew for each call would cost more than running them,
+/// and a plan that is kept must go by index even if it was made while the tables were empty. Set here, since settings
+/// of the function would cost more than a statement.
+class KeptPlansByIndex {
+public:
+    KeptPlansByIndex() {
+        enable_seqscan = false;
+        plan_cache_mode = PLAN_CACHE_MODE_FORCE_GENERIC_PLAN;
+    }
+    ~KeptPlansByIndex() {
+        enable_seqscan = scans_;
+        plan_cache_mode = mode_;
+    }
+    KeptPlansByIndex(const KeptPlansByIndex &) = delete;
+    KeptPlansByIndex &operator=(const KeptPlansByIndex &) = delete;
+
+private:
+    bool scans_ = enable_seqscan;
+    int mode_ = plan_cache_mode;
+};
 } // namespace
 
 } // namespace usher::booking
@@ -195,6 +216,7 @@ USHER_FUNCTION(usher_booking_claim) {
         throw Error("39P01", "trigger must fire AFTER INSERT OR UPDATE of a statement, with transition tables");
     if (tuplestore_tuple_count(data->tg_newtable) == 0) return PointerGetDatum(nullptr);
     const bool is_booking = std::strcmp(data->tg_trigger->tgargs[0], "booking") == 0;
+    const KeptPlansByIndex planning;
     const Schema schema(fcinfo);
     const Layout &layout = layout_of(data->tg_relation, is_booking);
     const std::vector<Holder> now = holders_of(data->tg_newtable, data->tg_relation, layout);

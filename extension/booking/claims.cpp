@@ -3,11 +3,16 @@
 #include "booking/zones.hpp"
 #include "core/json_object.hpp"
 #include "core/slots.hpp"
+#include "pg/direct_insert.hpp"
 #include <tuple>
 
 namespace usher::booking {
 
 namespace {
+// Nearly every booking touches three: its location, its staff member and its customer on one day.
+constinit Statement touch_three_guards{
+    "INSERT INTO @.resource_guards AS g (kind, id, day) VALUES ('location', $1, $4), ('staff', $2, $4),"
+    " ('customer', $3, $4) ON CONFLICT (kind, id, day) DO UPDATE SET touched = g.touched + 1"};
 constinit Statement touch_guards{"INSERT INTO @.resource_guards AS g (kind, id, day)"
                                  " SELECT n.kind, n.id, n.day FROM ROWS FROM (pg_catalog.unnest($1), "
                                  "pg_catalog.unnest($2), pg_catalog.unnest($3)) AS n (kind, id, day)"
@@ -15,11 +20,12 @@ constinit Statement touch_guards{"INSERT INTO @.resource_guards AS g (kind, id, 
 
 // Holds that ran out do not count: nobody may have swept them away yet.
 constinit Statement find_occupied{
-    "SELECT b.start_at, b.end_at, (SELECT l.max_concurrent_bookings FROM @.locations AS l WHERE l.id = $1)"
+    "SELECT b.start_at, b.end_at, (SELECT l.max_concurrent_bookings FROM @.locations AS l WHERE l.id = $1), b.id"
     " FROM @.bookings AS b WHERE b.location_id = $1 AND b.occupies AND NOT b.by_appointment"
     " AND b.during OPERATOR(pg_catalog.&&) pg_catalog.tstzrange($2, $3)"
-    " AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > $4)"
-    " UNION ALL SELECT a.start_at, a.end_at, (SELECT l.max_concurrent_bookings FROM @.locations AS l WHERE l.id = $1)"
+    " AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > $4)"};
+constinit Statement find_appointments{
+    "SELECT a.start_at, a.end_at, (SELECT l.max_concurrent_bookings FROM @.locations AS l WHERE l.id = $1)"
     " FROM @.appointments AS a JOIN @.bookings AS b ON b.id = a.booking_id WHERE a.location_id = $1 AND a.occupies"
     " AND a.during OPERATOR(pg_catalog.&&) pg_catalog.tstzrange($2, $3)"
     " AND (b.status <> 'pending' OR b.hold_expires_at IS NULL OR b.hold_expires_at > $4)"};
@@ -36,6 +42,7 @@ constinit Statement insert_claims{
     "INSERT INTO @.booking_claims (booking_id, holder_id, resource_kind, resource_id, during)"
     " SELECT n.booking_id, n.holder_id, n.kind, n.id, pg_catalog.tstzrange(n.from_at, n.until_at) FROM " WANTED_CLAIMS
     " ON CONFLICT DO NOTHING"};
+constinit Statement find_bookings{"SELECT FROM @.bookings AS b WHERE b.id = ANY ($1)"};
 // Kind by kind: each has an index of its own.
 #define RIVALS_OF(kind)                                                                                                \
     "SELECT c.booking_id, c.resource_kind, c.resource_id FROM " WANTED_CLAIMS " JOIN @.booking_claims AS c"            \
@@ -75,6 +82,61 @@ std::pair<LocalDate, TimeRange> local_day(const Schema &schema, const Holder &ho
     return {day, zone->day(day)};
 }
 
+/// Competing writers of a location's day wait here, first come, first served. A row lock is no queue: whenever one
+/// writer is done, all others wake up to look for the newest version of the guard, and who is last there waits again.
+/// What makes the count right is the guard alone. Taken before any guard, in the order of the keys; with the row lock
+/// it goes when the (sub)transaction ends.
+void queue_up(const Schema &schema, std::span<const Guard> guards) {
+    std::vector<std::uint64_t> keys;
+    for (const Guard &each : guards) {
+        if (each.rank != 1) continue;
+        std::array<char, sizeof(each.id.bytes) + sizeof(each.day) + sizeof(Oid)> name;
+        const Oid oid = schema.oid();
+        std::memcpy(name.data(), each.id.bytes.data(), sizeof(each.id.bytes));
+        std::memcpy(name.data() + sizeof(each.id.bytes), &each.day, sizeof(each.day));
+        std::memcpy(name.data() + sizeof(each.id.bytes) + sizeof(each.day), &oid, sizeof(oid));
+        keys.push_back(std::hash<std::string_view>{}({name.data(), name.size()}));
+    }
+    // Upkeep that touches a crowd of them goes without, to the end of its transaction: the lock table is small, and
+    // nobody may wait here with guards in hand.
+    constexpr std::size_t crowd = 256;
+    static constinit TimestampTz without_queue = 0; // when that transaction began
+    const TimestampTz transaction = GetCurrentTransactionStartTimestamp();
+    if (keys.size() > crowd) without_queue = transaction;
+    if (without_queue == transaction) return;
+    std::sort(keys.begin(), keys.end());
+    constexpr int our_kind = 3; // pg_advisory_lock() has 1 and 2
+    for (const std::uint64_t key : keys)
+        pg::call([&] {
+            LOCKTAG tag;
+            SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(key >> 32), static_cast<uint32>(key), our_kind);
+            LockAcquire(&tag, ExclusiveLock, false, false);
+        });
+}
+
+/// Updates these guard rows, in their order.
+void touch(const Schema &schema, std::vector<Guard> guards) {
+    std::sort(guards.begin(), guards.end());
+    guards.erase(std::unique(guards.begin(), guards.end()), guards.end());
+    if (guards.empty()) return;
+    queue_up(schema, guards);
+    if (guards.size() == 3 && guards[0].rank == 1 && guards[1].rank == 2 && guards[2].rank == 3 &&
+        guards[0].day == guards[1].day && guards[0].day == guards[2].day) {
+        touch_three_guards.run(
+            schema, {pg::uuid(guards[0].id), pg::uuid(guards[1].id), pg::uuid(guards[2].id), date(guards[0].day)});
+        return;
+    }
+    std::vector<std::string> kinds;
+    std::vector<Uuid> ids;
+    std::vector<std::int32_t> days;
+    for (const Guard &each : guards) {
+        kinds.emplace_back(each.kind);
+        ids.push_back(each.id);
+        days.push_back(each.day);
+    }
+    touch_guards.run(schema, {pg::text_array(kinds), pg::uuid_array(ids), date_array(days)});
+}
+
 struct Claims { // in the order in which they are written: customers before staff, like nobody else's claims
     std::vector<Uuid> bookings, holders, resources;
     std::vector<std::string> kinds;
@@ -107,6 +169,30 @@ Claims wanted_claims(const std::vector<Holder> &holders) {
         sorted.until.push_back(each.range.until);
     }
     return sorted;
+}
+
+/// What the foreign key of claims asks, for those that are written past the executor.
+void require_bookings(const Schema &schema, std::vector<Uuid> bookings) {
+    std::sort(bookings.begin(), bookings.end());
+    bookings.erase(std::unique(bookings.begin(), bookings.end()), bookings.end());
+    if (find_bookings.run(schema, {pg::uuid_array(bookings)}).processed() == bookings.size()) return;
+    throw Error("23503", "booking was deleted while it was written");
+}
+
+/// Places those claims that nothing stands in the way of, past the executor: nothing when that cannot be.
+std::optional<std::size_t> place_directly(const Schema &schema, const Claims &claims) {
+    static constexpr std::array names{"booking_id", "resource_kind", "holder_id", "resource_id", "during", "live"};
+    std::vector<pg::Param> rows;
+    rows.reserve(claims.kinds.size() * names.size());
+    for (std::size_t i = 0; i < claims.kinds.size(); ++i) {
+        if (claims.from[i] >= claims.until[i]) return std::nullopt; // for the constraint to say
+        rows.insert(rows.end(),
+                    {pg::uuid(claims.bookings[i]), pg::text(claims.kinds[i]), pg::uuid(claims.holders[i]),
+                     pg::uuid(claims.resources[i]), time_range({claims.from[i], claims.until[i]}), pg::boolean(true)});
+    }
+    const Oid table = pg::call([&] { return get_relname_relid("booking_claims", schema.oid()); });
+    return pg::insert_directly(table, {.columns = names, .checks = 2, .may_refer = true, .skips_conflicts = true},
+                               rows);
 }
 
 void check_daily_limit(const Schema &schema, const Holder &holder) {
@@ -148,29 +234,34 @@ void take_guards(const Schema &schema, const std::vector<Holder> &holders) {
         need(guards, 3, "customer", each.customer, each.visible);
         if (each.daily_limit) guards.push_back({4, "customer_day", each.customer, local_day(schema, each).first});
     }
-    std::sort(guards.begin(), guards.end());
-    guards.erase(std::unique(guards.begin(), guards.end()), guards.end());
-    if (guards.empty()) return;
-    std::vector<std::string> kinds;
-    std::vector<Uuid> ids;
-    std::vector<std::int32_t> days;
-    for (const Guard &each : guards) {
-        kinds.emplace_back(each.kind);
-        ids.push_back(each.id);
-        days.push_back(each.day);
-    }
-    touch_guards.run(schema, {pg::text_array(kinds), pg::uuid_array(ids), date_array(days)});
+    touch(schema, std::move(guards));
+}
+
+void take_location_guards(const Schema &schema, const Uuid &location, const std::vector<TimeRange> &ranges) {
+    std::vector<Guard> guards;
+    for (const TimeRange &each : ranges) need(guards, 1, "location", location, each);
+    touch(schema, std::move(guards));
 }
 
 void check_capacity(const Schema &schema, const Holder &holder) {
-    const pg::Rows rows =
-        find_occupied.run(schema, {pg::uuid(holder.location), pg::timestamptz(holder.visible.from),
-                                   pg::timestamptz(holder.visible.until), pg::timestamptz(pg::clock_time())});
+    const auto around = {pg::uuid(holder.location), pg::timestamptz(holder.visible.from),
+                         pg::timestamptz(holder.visible.until), pg::timestamptz(pg::clock_time())};
     std::vector<TimeRange> occupied;
-    for (std::size_t i = 0; i < rows.size(); ++i) occupied.push_back({rows[i].time(0), rows[i].time(1)});
-    if (occupied.empty()) return;
-    const int places = rows.front().int4(2);
-    if (slots::Occupancy(occupied).peak(holder.visible) <= places) return;
+    int places = 0;
+    bool finds_itself = false;
+    const auto add = [&](const pg::Rows &rows) {
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            occupied.push_back({rows[i].time(0), rows[i].time(1)});
+            places = rows[i].int4(2);
+        }
+    };
+    const pg::Rows bookings = find_occupied.run(schema, around);
+    add(bookings);
+    for (std::size_t i = 0; i < bookings.size(); ++i) finds_itself = finds_itself || bookings[i].uuid(3) == holder.id;
+    if (was_ever_used(schema, "appointments")) add(find_appointments.run(schema, around));
+    // Its claims are there: so must it be. Handlers of its event have run already, and may do anything.
+    if (!finds_itself) require_bookings(schema, {holder.booking});
+    if (occupied.empty() || slots::Occupancy(occupied).peak(holder.visible) <= places) return;
     throw Error(errc::capacity_full, "location has no place left at this time",
                 json::Object()
                     .add("rule", "capacity")
@@ -185,7 +276,9 @@ void place_claims(const Schema &schema, const std::vector<Holder> &holders, bool
         const auto params = {pg::uuid_array(claims.bookings), pg::uuid_array(claims.holders),
                              pg::text_array(claims.kinds),    pg::uuid_array(claims.resources),
                              time_array(claims.from),         time_array(claims.until)};
-        std::uint64_t placed = insert_claims.run(schema, params).processed();
+        std::uint64_t placed = place_directly(schema, claims).value_or(0);
+        // What stands in the way may be gone when its transaction ends: this waits for it.
+        if (placed < claims.kinds.size()) placed += insert_claims.run(schema, params).processed();
         if (placed < claims.kinds.size()) {
             const pg::Param *const p = params.begin();
             expire_rivals.run(schema, {p[0], p[1], p[2], p[3], p[4], p[5], pg::timestamptz(pg::clock_time())});
@@ -193,12 +286,17 @@ void place_claims(const Schema &schema, const std::vector<Holder> &holders, bool
         }
         if (placed < claims.kinds.size()) refuse_taken(schema, params);
     }
-    if (!check_limits) return;
+    std::vector<Uuid> unchecked;
     for (const Holder &each : holders) {
         if (!each.occupies) continue;
-        if (!each.overbooked && !each.by_appointment) check_capacity(schema, each);
-        if (each.daily_limit) check_daily_limit(schema, each);
+        const bool counts = check_limits && !each.overbooked && !each.by_appointment;
+        if (counts)
+            check_capacity(schema, each);
+        else
+            unchecked.push_back(each.booking);
+        if (check_limits && each.daily_limit) check_daily_limit(schema, each);
     }
+    if (!unchecked.empty()) require_bookings(schema, std::move(unchecked));
 }
 
 } // namespace usher::booking

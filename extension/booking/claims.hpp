@@ -29,6 +29,9 @@ struct Holder {
 /// id and day. Competing writers queue there instead of deadlocking.
 void take_guards(const Schema &schema, const std::vector<Holder> &holders);
 
+/// The same of one location only, for whoever is going to choose somebody or to make several bookings there.
+void take_location_guards(const Schema &schema, const Uuid &location, const std::vector<TimeRange> &ranges);
+
 /// Throws UB002 when there are more bookings at an instant of this one than the location has places.
 void check_capacity(const Schema &schema, const Holder &holder);
 

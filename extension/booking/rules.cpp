@@ -4,20 +4,14 @@
 #include "booking/booking_row.hpp"
 #include "booking/payments.hpp"
 #include "booking/people.hpp"
+#include "booking/permissions.hpp"
+#include "booking/service_terms.hpp"
 #include "core/json_object.hpp"
 #include "request/identity.hpp"
 
 namespace usher::booking {
 
 namespace {
-constinit Statement find_terms{
-    "SELECT s.is_active, s.duration, s.buffer_before, s.buffer_after, s.name, s.price_minor, s.currency, "
-    "s.pending_blocks,"
-    " s.auto_confirm, s.needs_staff, s.customer_exclusive, s.by_appointment, s.hold_ttl, s.daily_limit,"
-    " EXISTS (SELECT FROM @.location_services AS o WHERE o.location_id = $2 AND o.service_id = s.id)"
-    " FROM @.services AS s WHERE s.id = $1"};
-constinit Statement may_overbook{"SELECT @._may('booking:overbook', $1)"};
-
 [[noreturn]] void refuse_reference(const char *message, const char *key, const Uuid &id) {
     throw Error(errc::unknown_reference, message, json::Object().add(key, id).text());
 }
@@ -28,8 +22,9 @@ public:
 
     void insert() {
         const Uuid location_id = now_.uuid(Column::location_id), service_id = now_.uuid(Column::service_id);
+        const pg::Rows *const handed = HandedTerms::take(service_id, location_id);
         const std::optional<Location> location = find_location(schema_, location_id, Reading::locked);
-        take_terms(location_id, service_id);
+        take_terms(service_id, handed != nullptr ? *handed : read_terms(schema_, service_id, location_id));
         if (!location || !location->is_active)
             refuse_reference("location does not exist or is not active", "location_id", location_id);
         if (!is_offered_)
@@ -79,31 +74,31 @@ public:
     }
 
 private:
-    void take_terms(const Uuid &location_id, const Uuid &service_id) {
-        const pg::Rows rows = find_terms.run(schema_, {pg::uuid(service_id), pg::uuid(location_id)});
-        if (rows.empty() || !rows.front().boolean(0))
+    void take_terms(const Uuid &service_id, const pg::Rows &rows) {
+        if (rows.empty() || !rows.front().boolean(service_is_active))
             refuse_reference("service does not exist or is not active", "service_id", service_id);
         const pg::Row terms = rows.front();
-        duration_ = terms.interval_us(1);
-        buffers_ = {terms.interval_us(2), terms.interval_us(3)};
-        now_.set_datum(Column::duration, terms.datum(1), false);
-        now_.set_datum(Column::buffer_before, terms.datum(2), false);
-        now_.set_datum(Column::buffer_after, terms.datum(3), false);
-        now_.set_datum(Column::service_name, terms.datum(4), false);
-        if (now_.is_null(Column::price_minor)) now_.set_datum(Column::price_minor, terms.datum(5), false);
-        if (now_.is_null(Column::currency)) now_.set_datum(Column::currency, terms.datum(6), false);
-        now_.set_datum(Column::pending_blocks, terms.datum(7), false);
-        now_.set_datum(Column::auto_confirm, terms.datum(8), false);
-        now_.set_datum(Column::needs_staff, terms.datum(9), false);
-        now_.set_datum(Column::customer_exclusive, terms.datum(10), false);
-        by_appointment_ = terms.boolean(11);
-        now_.set_datum(Column::by_appointment, terms.datum(11), false);
+        duration_ = terms.interval_us(term_duration);
+        buffers_ = {terms.interval_us(term_buffer_before), terms.interval_us(term_buffer_after)};
+        now_.set_datum(Column::duration, terms.datum(term_duration), false);
+        now_.set_datum(Column::buffer_before, terms.datum(term_buffer_before), false);
+        now_.set_datum(Column::buffer_after, terms.datum(term_buffer_after), false);
+        now_.set_datum(Column::service_name, terms.datum(term_name), false);
+        if (now_.is_null(Column::price_minor)) now_.set_datum(Column::price_minor, terms.datum(term_price), false);
+        if (now_.is_null(Column::currency)) now_.set_datum(Column::currency, terms.datum(term_currency), false);
+        now_.set_datum(Column::pending_blocks, terms.datum(term_pending_blocks), false);
+        now_.set_datum(Column::auto_confirm, terms.datum(term_auto_confirm), false);
+        now_.set_datum(Column::needs_staff, terms.datum(term_needs_staff), false);
+        now_.set_datum(Column::customer_exclusive, terms.datum(term_customer_exclusive), false);
+        by_appointment_ = terms.boolean(term_by_appointment);
+        now_.set_datum(Column::by_appointment, terms.datum(term_by_appointment), false);
         const bool holds =
-            !terms.is_null(12) && !now_.is_null(Column::status) && now_.text(Column::status) == "pending";
-        now_.set(Column::hold_expires_at,
-                 holds ? pg::timestamptz(pg::clock_time() + terms.interval_us(12)) : pg::null(TIMESTAMPTZOID));
-        now_.set_datum(Column::daily_limit, terms.is_null(13) ? Datum{0} : terms.datum(13), terms.is_null(13));
-        is_offered_ = terms.boolean(14);
+            !terms.is_null(term_hold_ttl) && !now_.is_null(Column::status) && now_.text(Column::status) == "pending";
+        now_.set(Column::hold_expires_at, holds ? pg::timestamptz(pg::clock_time() + terms.interval_us(term_hold_ttl))
+                                                : pg::null(TIMESTAMPTZOID));
+        now_.set_datum(Column::daily_limit, terms.is_null(term_daily_limit) ? Datum{0} : terms.datum(term_daily_limit),
+                       terms.is_null(term_daily_limit));
+        is_offered_ = terms.boolean(is_offered);
     }
 
     /// The end follows from the start. Hours of location and staff, and whether this staff member can do it.
@@ -131,7 +126,7 @@ private:
     }
 
     void require_overbooking(const Uuid &location_id) {
-        if (!may_overbook.run(schema_, {pg::uuid(location_id)}).front().boolean(0))
+        if (!may(schema_, "booking:overbook", location_id))
             throw Error(errc::not_permitted, "permission \"booking:overbook\" is needed at this location",
                         json::Object().add("permission", "booking:overbook").add("location_id", location_id).text());
     }

@@ -57,10 +57,32 @@ pg::Rows Statement::run(const Schema &schema, std::initializer_list<pg::Param> p
     return prepared_->run(params);
 }
 
+bool was_ever_used(const Schema &schema, const char *table) {
+    return pg::call([&] {
+        Relation const relation = relation_open(get_relname_relid(table, schema.oid()), AccessShareLock);
+        const bool is_used = table_relation_size(relation, MAIN_FORKNUM) > 0;
+        relation_close(relation, NoLock);
+        return is_used;
+    });
+}
+
 pg::Param time_array(const std::vector<Instant> &values) {
     std::vector<Datum> datums;
     for (const Instant each : values) datums.push_back(TimestampTzGetDatum(pg::timestamp_of(each)));
     return array_of(TIMESTAMPTZOID, 8, TYPALIGN_DOUBLE, std::move(datums), nullptr);
+}
+
+pg::Param time_range(const TimeRange &range) {
+    RangeBound from{TimestampTzGetDatum(pg::timestamp_of(range.from)), false, true, true};
+    RangeBound until{TimestampTzGetDatum(pg::timestamp_of(range.until)), false, false, false};
+    return pg::datum(TSTZRANGEOID, pg::call([&] {
+                         TypeCacheEntry *const type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+                         return RangeTypePGetDatum(pg::make_range(type, &from, &until));
+                     }));
+}
+
+pg::Param date(std::int32_t days_since_1970) {
+    return pg::datum(DATEOID, DateADTGetDatum(days_since_1970 - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)));
 }
 
 pg::Param date_array(const std::vector<std::int32_t> &days_since_1970) {

@@ -1,5 +1,6 @@
 // Statements on the tables of usher_booking, whose schema is the choice of the DBA.
 #pragma once
+#include "core/zone.hpp"
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
@@ -34,8 +35,14 @@ private:
     std::uint64_t generation_ = 0;
 };
 
+/// Has the table ever had a row? What hardly anybody uses need not be asked every time.
+bool was_ever_used(const Schema &schema, const char *table);
+
 /// Arrays for unnest().
 pg::Param time_array(const std::vector<Instant> &values);
+/// A half-open tstzrange.
+pg::Param time_range(const TimeRange &range);
+pg::Param date(std::int32_t days_since_1970);
 pg::Param date_array(const std::vector<std::int32_t> &days_since_1970);
 pg::Param uuid_array_or_null(const std::vector<std::optional<Uuid>> &values);
 

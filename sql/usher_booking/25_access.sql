@@ -2,23 +2,9 @@
 -- assigned to him, whoever holds location:manage_any acts everywhere.
 
 CREATE FUNCTION @extschema@._may(permission text, location_id uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    LANGUAGE c STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    actor constant uuid := usher.current_user_id();
-BEGIN
-    IF actor IS NULL THEN
-        PERFORM usher.require_permission(permission); -- raises unless the database role itself is trusted
-        RETURN true;
-    END IF;
-    RETURN usher.has_permission(permission, location_id::text)
-        AND (usher.has_permission('location:manage_any', location_id::text)
-            OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
-                WHERE ls.location_id = _may.location_id AND ls.staff_id = actor AND ls.is_active));
-END
-$$;
+    AS 'MODULE_PATHNAME', 'usher_booking_may';
 COMMENT ON FUNCTION @extschema@._may(text, uuid) IS
     'Whether the current actor has a permission and works at the location (or may act at any). Raises 42501 for an untrusted database role without identity.';
 

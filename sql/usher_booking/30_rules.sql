@@ -1,9 +1,6 @@
 -- What makes a booking right, for raw SQL as well as for the functions. The row trigger completes and checks the row
 -- (extension/booking/rules.cpp); the statement trigger takes the guards, the claims and the capacity (claims.cpp). Order of locks:
 -- location, user, guards (sorted), claims.
---
--- The statement trigger sets how its statements are planned: planning them anew for each call would cost more than running them, and a
--- plan that is kept must go by index even if it was made while the tables were empty.
 
 CREATE FUNCTION @extschema@._lock_customer(customer_id uuid) RETURNS void
     LANGUAGE c VOLATILE
@@ -28,7 +25,7 @@ COMMENT ON FUNCTION @extschema@._complete_booking() IS 'Row trigger of bookings:
 
 CREATE FUNCTION @extschema@._claim() RETURNS trigger
     LANGUAGE c
-    SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_booking_claim';
 COMMENT ON FUNCTION @extschema@._claim() IS 'Statement trigger of bookings and appointments: claims follow time, staff and status.';
 
@@ -36,7 +33,7 @@ CREATE FUNCTION @extschema@._peak_now(location_id uuid, start_at timestamptz, en
     with_overbooked boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- see above
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off -- as the statement trigger does
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -85,7 +82,8 @@ COMMENT ON FUNCTION @extschema@._fence(text, uuid[]) IS 'Makes a transaction wit
 
 CREATE TRIGGER complete_booking BEFORE INSERT OR UPDATE ON @extschema@.bookings
     FOR EACH ROW EXECUTE FUNCTION @extschema@._complete_booking();
-CREATE TRIGGER claim_inserted AFTER INSERT ON @extschema@.bookings
+-- Named so that they fire after those of history and audit: nobody should wait for a guard longer than claims take.
+CREATE TRIGGER usher_claim_inserted AFTER INSERT ON @extschema@.bookings
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._claim('booking');
-CREATE TRIGGER claim_updated AFTER UPDATE ON @extschema@.bookings
+CREATE TRIGGER usher_claim_updated AFTER UPDATE ON @extschema@.bookings
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._claim('booking');

@@ -80,9 +80,9 @@ COMMENT ON FUNCTION @extschema@._complete_appointment() IS
 
 CREATE TRIGGER complete_appointment BEFORE INSERT OR UPDATE ON @extschema@.appointments
     FOR EACH ROW EXECUTE FUNCTION @extschema@._complete_appointment();
-CREATE TRIGGER claim_inserted AFTER INSERT ON @extschema@.appointments
+CREATE TRIGGER usher_claim_inserted AFTER INSERT ON @extschema@.appointments
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._claim('appointment');
-CREATE TRIGGER claim_updated AFTER UPDATE ON @extschema@.appointments
+CREATE TRIGGER usher_claim_updated AFTER UPDATE ON @extschema@.appointments
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._claim('appointment');
 
 -- The booking follows its appointments ...

@@ -49,29 +49,11 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._remember(text, jsonb) IS 'Stores the answer of a request for its repetitions.';
 
-CREATE FUNCTION @extschema@._check_start(service @extschema@.services, location_id uuid, start_at timestamptz, by_manager boolean)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION @extschema@._check_start(service_id uuid, location_id uuid, start_at timestamptz, by_manager boolean) RETURNS void
+    LANGUAGE c VOLATILE
     SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF start_at IS NULL OR NOT isfinite(start_at) THEN
-        PERFORM usher.raise_error('invalid_argument', 'start_at must be an instant', jsonb_build_object('argument', 'start_at'));
-    END IF;
-    -- Managers book walk-in customers who stand at the door, at any minute; nobody books the past.
-    IF start_at < clock_timestamp() + (CASE WHEN by_manager THEN interval '-15 minutes' ELSE (service).min_notice END) THEN
-        PERFORM usher.raise_error('notice_or_horizon', 'the start is too soon',
-            jsonb_build_object('rule', 'min_notice', 'min_notice', (service).min_notice, 'start_at', start_at));
-    ELSIF start_at > clock_timestamp() + (CASE WHEN by_manager THEN interval '1095 days' ELSE (service).horizon END) THEN
-        PERFORM usher.raise_error('notice_or_horizon', 'the start is too far ahead',
-            jsonb_build_object('rule', 'horizon', 'horizon', (service).horizon, 'start_at', start_at));
-    ELSIF NOT by_manager AND NOT @extschema@._on_grid(location_id, start_at, (service).slot_step) THEN
-        PERFORM usher.raise_error('not_on_slot_grid', 'no slot begins at this time',
-            jsonb_build_object('start_at', start_at, 'slot_step', (service).slot_step));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._check_start(@extschema@.services, uuid, timestamptz, boolean) IS
+    AS 'MODULE_PATHNAME', 'usher_booking_check_start';
+COMMENT ON FUNCTION @extschema@._check_start(uuid, uuid, timestamptz, boolean) IS
     'Notice, horizon and slot grid of a start; opening hours are the business of the trigger.';
 
 CREATE FUNCTION @extschema@._staff_candidates(location_id uuid, service @extschema@.services, start_at timestamptz) RETURNS SETOF uuid
@@ -104,177 +86,40 @@ $$;
 COMMENT ON FUNCTION @extschema@._staff_candidates(uuid, @extschema@.services, timestamptz) IS
     'Who is free for a service then: least booked first, longest idle next.';
 
--- Takes guards in the order that everybody keeps, for writers that choose somebody, or make several bookings.
-CREATE FUNCTION @extschema@._guard(kind text, ids uuid[], during tstzrange) RETURNS void
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION @extschema@._guard_location(location_id uuid, starts timestamptz[], duration interval) RETURNS void
+    LANGUAGE c VOLATILE STRICT
     SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    INSERT INTO @extschema@.resource_guards AS g (kind, id, day)
-        SELECT _guard.kind, who.id, d::date
-        FROM unnest(ids) AS who (id) CROSS JOIN generate_series((lower(during) AT TIME ZONE 'UTC')::date::timestamp,
-            (upper(during) AT TIME ZONE 'UTC')::date::timestamp, interval '1 day') AS d
-        ORDER BY who.id, d
-        ON CONFLICT (kind, id, day) DO UPDATE SET touched = g.touched + 1;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._guard(text, uuid[], tstzrange) IS 'Updates the guards of these resources for the days of a range.';
+    AS 'MODULE_PATHNAME', 'usher_booking_guard_location';
+COMMENT ON FUNCTION @extschema@._guard_location(uuid, timestamptz[], interval) IS
+    'Queues for the days of these bookings at a location and updates their guards, before any other guard.';
 
--- Whoever makes bookings for others is a manager of the location.
 CREATE FUNCTION @extschema@._books_for_others(customer_id uuid, location_id uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    LANGUAGE c STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    actor constant uuid := usher.current_user_id();
-BEGIN
-    IF actor IS NULL OR (customer_id <> actor AND NOT EXISTS (SELECT FROM @extschema@.customers AS c
-        WHERE c.id = _books_for_others.customer_id AND c.user_id = actor)) THEN
-        IF NOT @extschema@._may('booking:manage', location_id) THEN
-            PERFORM usher.raise_error('not_permitted', 'only managers of the location make bookings for others',
-                jsonb_build_object('permission', 'booking:manage', 'location_id', location_id));
-        END IF;
-        RETURN true;
-    ELSIF NOT usher.has_permission('booking:create', location_id::text) THEN
-        PERFORM usher.raise_error('not_permitted', 'permission "booking:create" is needed',
-            jsonb_build_object('permission', 'booking:create', 'location_id', location_id));
-    END IF;
-    RETURN false;
-END
-$$;
+    AS 'MODULE_PATHNAME', 'usher_booking_books_for_others';
 COMMENT ON FUNCTION @extschema@._books_for_others(uuid, uuid) IS 'Whether the actor books as a manager; raises 42501 for whoever may not book at all.';
 
-CREATE FUNCTION @extschema@._make_booking(booking @extschema@.bookings, service @extschema@.services, staff_policy text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION @extschema@._require_bookable(service_id uuid, location_id uuid) RETURNS void
+    LANGUAGE c VOLATILE
     SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    end_at constant timestamptz := (booking).start_at + (service).duration;
-    candidate uuid := (booking).staff_id;
-    is_chosen constant boolean := (booking).staff_id IS NOT NULL OR staff_policy = 'none' OR NOT (service).needs_staff;
-BEGIN
-    IF is_chosen THEN
-        INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info,
-                special_instructions, overbooked, series_id)
-            VALUES ((booking).id, (booking).customer_id, (service).id, (booking).location_id, (booking).start_at, candidate,
-                (booking).vehicle_info, (booking).special_instructions, (booking).overbooked, (booking).series_id);
-    ELSE
-        IF NOT @extschema@._is_open((booking).location_id, (booking).start_at, end_at) THEN
-            PERFORM usher.raise_error('outside_hours', 'location is not open during the whole booking',
-                jsonb_build_object('rule', 'location_hours', 'location_id', (booking).location_id));
-        END IF;
-        PERFORM @extschema@._lock_customer((booking).customer_id);
-        -- Before anybody is chosen, so that two choices cannot fall on the same person.
-        PERFORM @extschema@._guard('location', ARRAY[(booking).location_id], tstzrange((booking).start_at, end_at));
-        FOR candidate IN SELECT c FROM @extschema@._staff_candidates((booking).location_id, service, (booking).start_at) AS c LOOP
-            BEGIN
-                INSERT INTO @extschema@.bookings (id, customer_id, service_id, location_id, start_at, staff_id, vehicle_info,
-                        special_instructions, overbooked, series_id)
-                    VALUES ((booking).id, (booking).customer_id, (service).id, (booking).location_id, (booking).start_at, candidate,
-                        (booking).vehicle_info, (booking).special_instructions, (booking).overbooked, (booking).series_id);
-                EXIT;
-            EXCEPTION
-                -- Booked at another location a moment ago, or not eligible any more: try the next.
-                WHEN SQLSTATE 'UB001' OR SQLSTATE 'UB003' OR SQLSTATE 'UB005' THEN
-                    IF @extschema@._is_claimed('customer', (booking).customer_id, tstzrange((booking).start_at, end_at)) THEN
-                        RAISE; -- it is the customer who has another booking: nobody else would help
-                    END IF;
-                    candidate := NULL;
-            END;
-        END LOOP;
-        IF candidate IS NULL THEN
-            PERFORM usher.raise_error('slot_taken', 'nobody is free at this time',
-                jsonb_build_object('rule', 'no_staff_free', 'location_id', (booking).location_id, 'start_at', (booking).start_at));
-        END IF;
-    END IF;
-    IF (service).auto_confirm THEN
-        UPDATE @extschema@.bookings AS b SET status = 'confirmed'
-            WHERE b.id = (booking).id AND (b.staff_id IS NOT NULL OR NOT b.needs_staff);
-    END IF;
-    RETURN (booking).id;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._make_booking(@extschema@.bookings, @extschema@.services, text) IS
-    'Inserts a booking, with somebody chosen when nobody is named, and confirms it where the service does so by itself.';
+    AS 'MODULE_PATHNAME', 'usher_booking_require_bookable';
+COMMENT ON FUNCTION @extschema@._require_bookable(uuid, uuid) IS 'Raises US005 unless the service and the location are active.';
 
-CREATE FUNCTION @extschema@._bookable_service(service_id uuid, location_id uuid) RETURNS @extschema@.services
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION @extschema@._make_booking(id uuid, customer_id uuid, service_id uuid, location_id uuid, start_at timestamptz, staff_id uuid,
+    staff_policy text, vehicle_info jsonb, special_instructions text, series_id uuid) RETURNS void
+    LANGUAGE c VOLATILE
     SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    service @extschema@.services;
-BEGIN
-    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = _bookable_service.service_id AND s.is_active;
-    IF service.id IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'service does not exist or is not active',
-            jsonb_build_object('service_id', _bookable_service.service_id));
-    ELSIF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = _bookable_service.location_id AND l.is_active) THEN
-        PERFORM usher.raise_error('unknown_reference', 'location does not exist or is not active',
-            jsonb_build_object('location_id', _bookable_service.location_id));
-    END IF;
-    RETURN service;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._bookable_service(uuid, uuid) IS 'The service, when it and the location are active; US005 otherwise.';
+    AS 'MODULE_PATHNAME', 'usher_booking_make';
+COMMENT ON FUNCTION @extschema@._make_booking(uuid, uuid, uuid, uuid, timestamptz, uuid, text, jsonb, text, uuid) IS
+    'Inserts a booking, with somebody chosen when nobody is named, and confirms it where the service does so by itself.';
 
 CREATE FUNCTION @extschema@.create_booking(customer_id uuid DEFAULT NULL, service_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,
     start_at timestamptz DEFAULT NULL, staff_id uuid DEFAULT NULL, staff_policy text DEFAULT 'any', vehicle_info jsonb DEFAULT NULL,
     special_instructions text DEFAULT NULL, id uuid DEFAULT NULL, idempotency_key text DEFAULT NULL, overbook boolean DEFAULT false)
     RETURNS @extschema@.booking_receipt
-    LANGUAGE plpgsql VOLATILE
+    LANGUAGE c VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    who constant uuid := coalesce(create_booking.customer_id, usher.current_user_id());
-    by_manager boolean;
-    service @extschema@.services;
-    booking @extschema@.bookings;
-    receipt @extschema@.booking_receipt;
-    answer jsonb;
-BEGIN
-    IF service_id IS NULL OR location_id IS NULL OR start_at IS NULL OR who IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'service_id, location_id, start_at and a customer are needed',
-            jsonb_build_object('argument', CASE WHEN service_id IS NULL THEN 'service_id' WHEN location_id IS NULL THEN 'location_id'
-                WHEN start_at IS NULL THEN 'start_at' ELSE 'customer_id' END));
-    ELSIF staff_policy IS NULL OR staff_policy NOT IN ('any', 'none') THEN
-        PERFORM usher.raise_error('invalid_argument', 'staff_policy must be any or none', jsonb_build_object('argument', 'staff_policy'));
-    END IF;
-    by_manager := @extschema@._books_for_others(who, location_id);
-    IF idempotency_key IS NOT NULL THEN
-        answer := @extschema@._replay(idempotency_key, jsonb_build_object('function', 'create_booking', 'customer_id', who,
-            'service_id', service_id, 'location_id', location_id, 'start_at', start_at, 'staff_id', staff_id,
-            'staff_policy', staff_policy, 'vehicle_info', vehicle_info, 'special_instructions', special_instructions,
-            'id', create_booking.id, 'overbook', overbook));
-        IF answer IS NOT NULL THEN
-            receipt := jsonb_populate_record(NULL::@extschema@.booking_receipt, answer);
-            receipt.replayed := true;
-            RETURN receipt;
-        END IF;
-    END IF;
-    service := @extschema@._bookable_service(service_id, location_id);
-    PERFORM @extschema@._check_start(service, location_id, start_at, by_manager);
-    booking.id := coalesce(create_booking.id, usher.uuid_v7());
-    booking.customer_id := who;
-    booking.location_id := location_id;
-    booking.start_at := start_at;
-    booking.staff_id := staff_id;
-    booking.vehicle_info := vehicle_info;
-    booking.special_instructions := special_instructions;
-    booking.overbooked := coalesce(overbook, false);
-    PERFORM @extschema@._make_booking(booking, service, staff_policy);
-    SELECT b.id, b.status, b.start_at, b.end_at, b.staff_id, b.price_minor, b.currency, b.hold_expires_at, b.version, false
-        INTO receipt FROM @extschema@.bookings AS b WHERE b.id = booking.id;
-    IF idempotency_key IS NOT NULL THEN
-        PERFORM @extschema@._remember(idempotency_key, to_jsonb(receipt));
-    END IF;
-    RETURN receipt;
-END
-$$;
+    AS 'MODULE_PATHNAME', 'usher_booking_create';
 COMMENT ON FUNCTION @extschema@.create_booking(uuid, uuid, uuid, timestamptz, uuid, text, jsonb, text, uuid, text, boolean) IS
     'Books a service at a location, for oneself or, with booking:manage there, for a customer. Without staff_id somebody free is chosen, or nobody with staff_policy none. overbook: beyond the capacity of the location, with booking:overbook there; people are never booked twice. Raises UB001 to UB005, UB008 and UB010 when it cannot be.';
 
@@ -301,7 +146,6 @@ DECLARE
     who constant uuid := coalesce(create_booking_series.customer_id, usher.current_user_id());
     by_manager boolean;
     service @extschema@.services;
-    booking @extschema@.bookings;
     series constant uuid := usher.uuid_v7();
     answer jsonb;
     results jsonb := '[]';
@@ -332,30 +176,25 @@ BEGIN
             FROM jsonb_to_recordset(answer) AS r (ordinal integer, booking_id uuid, status text, error_code text);
         RETURN;
     END IF;
-    service := @extschema@._bookable_service(service_id, location_id);
+    PERFORM @extschema@._require_bookable(service_id, location_id);
+    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = create_booking_series.service_id;
     -- All locks that any of them needs come first, in the one order, so that two series cannot wait for each other.
     PERFORM FROM @extschema@.locations AS l WHERE l.id = create_booking_series.location_id FOR SHARE;
     PERFORM @extschema@._lock_customer(who);
     people := CASE WHEN staff_policy = 'none' AND staff_id IS NULL THEN '{}'::uuid[] WHEN staff_id IS NOT NULL THEN ARRAY[staff_id]
         ELSE ARRAY(SELECT ls.staff_id FROM @extschema@.location_staff AS ls
             WHERE ls.location_id = create_booking_series.location_id AND ls.is_active AND ls.bookable) END;
+    PERFORM @extschema@._guard_location(location_id, starts, service.duration);
     PERFORM @extschema@._guard_series(location_id, people, who, starts, service);
     FOR occurrence IN SELECT s.start_at, s.ordinality::integer AS number FROM unnest(starts) WITH ORDINALITY AS s (start_at, ordinality)
         ORDER BY s.start_at, s.ordinality
     LOOP
-        booking.id := usher.uuid_v7();
-        booking.customer_id := who;
-        booking.location_id := location_id;
-        booking.start_at := occurrence.start_at;
-        booking.staff_id := staff_id;
-        booking.vehicle_info := vehicle_info;
-        booking.special_instructions := special_instructions;
-        booking.overbooked := false;
-        booking.series_id := series;
+        made := usher.uuid_v7();
         failed := NULL;
         BEGIN
-            PERFORM @extschema@._check_start(service, location_id, occurrence.start_at, by_manager);
-            made := @extschema@._make_booking(booking, service, staff_policy);
+            PERFORM @extschema@._check_start(service_id, location_id, occurrence.start_at, by_manager);
+            PERFORM @extschema@._make_booking(made, who, service_id, location_id, occurrence.start_at, staff_id, staff_policy,
+                vehicle_info, special_instructions, series);
         EXCEPTION
             WHEN SQLSTATE 'UB001' OR SQLSTATE 'UB002' OR SQLSTATE 'UB003' OR SQLSTATE 'UB004' OR SQLSTATE 'UB005' OR SQLSTATE 'UB008'
                 OR SQLSTATE 'UB010' THEN

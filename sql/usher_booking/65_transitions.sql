@@ -293,7 +293,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     booking @extschema@.bookings;
-    service @extschema@.services;
     receipt @extschema@.booking_receipt;
     answer jsonb;
 BEGIN
@@ -321,9 +320,7 @@ BEGIN
             jsonb_build_object('booking_id', booking_id, 'start_at', booking.start_at));
     END IF;
     IF start_at IS NOT NULL AND start_at <> booking.start_at THEN
-        SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = booking.service_id;
-        service.duration := booking.duration; -- the terms it was made on
-        PERFORM @extschema@._check_start(service, booking.location_id, start_at,
+        PERFORM @extschema@._check_start(booking.service_id, booking.location_id, start_at,
             usher.current_user_id() IS NULL OR @extschema@._manages(to_jsonb(booking)));
     END IF;
     UPDATE @extschema@.bookings AS b

@@ -1,0 +1,60 @@
+#include "booking/permissions.hpp"
+#include "access/access.hpp"
+#include "core/json_object.hpp"
+#include "request/identity.hpp"
+
+namespace usher::booking {
+
+namespace {
+constinit Statement find_assignment{
+    "SELECT FROM @.location_staff AS ls WHERE ls.location_id = $1 AND ls.staff_id = $2 AND ls.is_active",
+    pg::Access::read};
+constinit Statement find_profile{"SELECT FROM @.customers AS c WHERE c.id = $1 AND c.user_id = $2", pg::Access::read};
+
+[[noreturn]] void refuse(std::string message, std::string_view permission, const Uuid &location) {
+    throw Error(errc::not_permitted, std::move(message),
+                json::Object().add("permission", permission).add("location_id", location).text());
+}
+} // namespace
+
+bool may(const Schema &schema, std::string_view permission, const Uuid &location) {
+    const request::Identity *const actor = request::current();
+    if (actor == nullptr) {
+        access::require(permission); // throws unless the database role itself is trusted
+        return true;
+    }
+    const Uuid user = actor->user_id;
+    const std::string scope = to_string(location);
+    return access::has_permission(user, permission, scope) &&
+           (access::has_permission(user, "location:manage_any", scope) ||
+            find_assignment.run(schema, {pg::uuid(location), pg::uuid(user)}).processed() > 0);
+}
+
+bool books_for_others(const Schema &schema, const Uuid &customer, const Uuid &location) {
+    const request::Identity *const actor = request::current();
+    const std::optional<Uuid> user = actor == nullptr ? std::nullopt : std::optional(actor->user_id);
+    const bool is_own =
+        user && (customer == *user || find_profile.run(schema, {pg::uuid(customer), pg::uuid(*user)}).processed() > 0);
+    if (!is_own) {
+        if (!may(schema, "booking:manage", location))
+            refuse("only managers of the location make bookings for others", "booking:manage", location);
+        return true;
+    }
+    if (!access::has_permission(*user, "booking:create", to_string(location)))
+        refuse("permission \"booking:create\" is needed", "booking:create", location);
+    return false;
+}
+
+} // namespace usher::booking
+
+/// _may(permission text, location_id uuid)
+USHER_FUNCTION(usher_booking_may) {
+    const usher::pg::Args args(fcinfo);
+    return BoolGetDatum(usher::booking::may(usher::booking::Schema(fcinfo), args.text(0), args.uuid(1)));
+}
+
+/// _books_for_others(customer_id uuid, location_id uuid)
+USHER_FUNCTION(usher_booking_books_for_others) {
+    const usher::pg::Args args(fcinfo);
+    return BoolGetDatum(usher::booking::books_for_others(usher::booking::Schema(fcinfo), args.uuid(0), args.uuid(1)));
+}
