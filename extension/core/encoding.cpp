@@ -47,27 +47,27 @@ bool decode(std::string_view text, const std::array<std::uint8_t, 256> &values, 
     const std::size_t rest = text.size() % 4;
     if (rest == 1) return false;
     out.resize(text.size() / 4 * 3 + (rest ? rest - 1 : 0));
-    const auto at = [&](std::size_t i) {
-        return static_cast<std::uint32_t>(values[static_cast<unsigned char>(text[i])]);
+    const auto at = [from = text.data(), table = values.data()](std::size_t i) {
+        return static_cast<std::uint32_t>(table[static_cast<unsigned char>(from[i])]);
     };
     std::uint32_t seen = 0; // all values or-ed together: one test at the end finds any invalid character
-    std::size_t to = 0;
+    char *to = out.data();  // a local pointer: characters written could change the string's own
     std::size_t i = 0;
-    for (; i + 4 <= text.size(); i += 4) {
+    for (; i + 4 <= text.size(); i += 4, to += 3) {
         const std::uint32_t a = at(i), b = at(i + 1), c = at(i + 2), d = at(i + 3);
         seen |= a | b | c | d;
         const std::uint32_t group = a << 18 | b << 12 | c << 6 | d;
-        out[to++] = static_cast<char>(group >> 16 & 0xff);
-        out[to++] = static_cast<char>(group >> 8 & 0xff);
-        out[to++] = static_cast<char>(group & 0xff);
+        to[0] = static_cast<char>(group >> 16 & 0xff);
+        to[1] = static_cast<char>(group >> 8 & 0xff);
+        to[2] = static_cast<char>(group & 0xff);
     }
     if (rest > 0) {
         const std::uint32_t a = at(i), b = at(i + 1), c = rest == 3 ? at(i + 2) : 0;
         seen |= a | b | c;
         // The bits that no byte uses must be zero, else two texts would mean the same bytes.
         if (rest == 2 ? (b & 15) != 0 : (c & 3) != 0) return false;
-        out[to++] = static_cast<char>(a << 2 | b >> 4);
-        if (rest == 3) out[to++] = static_cast<char>((b & 15) << 4 | c >> 2);
+        to[0] = static_cast<char>(a << 2 | b >> 4);
+        if (rest == 3) to[1] = static_cast<char>((b & 15) << 4 | c >> 2);
     }
     return (seen & 0xc0) == 0;
 }

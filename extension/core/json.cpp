@@ -181,18 +181,24 @@ private:
         return close(node);
     }
 
+    /// Where the characters that stand for themselves in a string end: at a quote, a backslash, a control character.
+    std::size_t plain_end() const noexcept {
+        const char *const end = text_.data() + text_.size();
+        const char *at = text_.data() + at_;
+        while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
+        return static_cast<std::size_t>(at - text_.data());
+    }
+
     bool string() {
         const std::uint32_t node = open(Kind::string);
         const std::size_t start = at_++;
         for (;; ++at_) {
+            at_ = plain_end();
             if (at_ >= text_.size()) return fail("string without end", start);
-            const auto c = static_cast<unsigned char>(text_[at_]);
-            if (c == '"') break;
-            if (c < 0x20) return fail("control character in a string", at_);
-            if (c == '\\') {
-                nodes_[node].escaped = true;
-                if (!escape()) return false;
-            }
+            if (text_[at_] == '"') break;
+            if (text_[at_] != '\\') return fail("control character in a string", at_);
+            nodes_[node].escaped = true;
+            if (!escape()) return false;
         }
         ++at_;
         return close(node);
