@@ -31,7 +31,7 @@ bool is_constant(FunctionCallInfo fcinfo, int argument) {
 
 /// What the current identity's rules say about the permission in argument 0; nullptr: nothing. Fills the call site if
 /// the permission is a constant.
-const permission::Windows *find_windows(FunctionCallInfo fcinfo) {
+[[gnu::noinline]] const permission::Windows *find_windows(FunctionCallInfo fcinfo) {
     const pg::Args args(fcinfo);
     const request::Identity *const who = args.is_null(0) ? nullptr : request::current();
     if (who == nullptr) return nullptr;
@@ -55,37 +55,56 @@ CallSite *current_site(FunctionCallInfo fcinfo) {
 
 bool is_open(const permission::Window &window) { return window.open(window.timeless() ? 0 : pg::clock_time()); }
 
-/// has_permission(permission, scope), where `window_at` reads the scope in argument 1.
-template <class F> Datum has_permission(FunctionCallInfo fcinfo, F &&window_at) {
-    CallSite *site = current_site(fcinfo);
-    if (site != nullptr && site->is_answered) return BoolGetDatum(site->answer);
-    const permission::Windows *const windows = site != nullptr ? site->windows : find_windows(fcinfo);
-    if (windows == nullptr) return BoolGetDatum(false);
-    const permission::Window window = fcinfo->args[1].isnull ? windows->everywhere() : window_at(*windows);
+using WindowAt = permission::Window (*)(FunctionCallInfo, const permission::Windows &); // by the scope in argument 1
+
+/// What the call site knows; nothing when the question is to be asked anew. For every row of a scan: throws nothing and
+/// calls nothing that could.
+template <WindowAt at> std::optional<bool> kept_answer(FunctionCallInfo fcinfo) {
+    const CallSite *const site = current_site(fcinfo);
+    if (site == nullptr) return std::nullopt;
+    if (site->is_answered) return site->answer;
+    if (site->windows == nullptr) return false;
+    const permission::Window window = fcinfo->args[1].isnull ? site->windows->everywhere() : at(fcinfo, *site->windows);
+    return is_open(window);
+}
+
+/// Asks anew, and leaves at the call site what may be kept.
+template <WindowAt at> bool find_answer(FunctionCallInfo fcinfo) {
+    const permission::Windows *const windows = find_windows(fcinfo);
+    if (windows == nullptr) return false;
+    const permission::Window window = fcinfo->args[1].isnull ? windows->everywhere() : at(fcinfo, *windows);
     const bool answer = is_open(window);
-    if (site == nullptr) {
-        site = current_site(fcinfo);
-        if (site != nullptr && site->has_constant_scope && window.timeless()) {
-            site->answer = answer;
-            site->is_answered = true;
-        }
+    if (CallSite *const site = current_site(fcinfo); site != nullptr && site->has_constant_scope && window.timeless()) {
+        site->answer = answer;
+        site->is_answered = true;
     }
-    return BoolGetDatum(answer);
+    return answer;
+}
+
+template <WindowAt at> Datum has_permission(FunctionCallInfo fcinfo) {
+    if (const std::optional<bool> kept = kept_answer<at>(fcinfo)) return BoolGetDatum(*kept);
+    return pg::entry([fcinfo] { return BoolGetDatum(find_answer<at>(fcinfo)); });
+}
+
+permission::Window at_uuid(FunctionCallInfo fcinfo, const permission::Windows &windows) {
+    Uuid scope;
+    std::memcpy(scope.bytes.data(), DatumGetUUIDP(fcinfo->args[1].value)->data, UUID_LEN);
+    return windows.at(scope);
+}
+
+permission::Window at_text(FunctionCallInfo fcinfo, const permission::Windows &windows) {
+    return windows.at(pg::Args(fcinfo).text(1));
 }
 
 } // namespace
 
-USHER_FUNCTION(usher_access_has_permission) {
-    return has_permission(fcinfo,
-                          [&](const permission::Windows &windows) { return windows.at(pg::Args(fcinfo).text(1)); });
-}
+USHER_SYMBOL(usher_access_has_permission_uuid)
+Datum usher_access_has_permission_uuid(PG_FUNCTION_ARGS) { return has_permission<at_uuid>(fcinfo); }
 
-USHER_FUNCTION(usher_access_has_permission_uuid) {
-    return has_permission(fcinfo, [&](const permission::Windows &windows) {
-        Uuid scope;
-        std::memcpy(scope.bytes.data(), DatumGetUUIDP(fcinfo->args[1].value)->data, UUID_LEN);
-        return windows.at(scope);
-    });
+// Reading text may fail, so all of it happens inside.
+USHER_FUNCTION(usher_access_has_permission) {
+    const std::optional<bool> kept = kept_answer<at_text>(fcinfo);
+    return BoolGetDatum(kept ? *kept : find_answer<at_text>(fcinfo));
 }
 
 USHER_FUNCTION(usher_access_has_permission_somewhere) {

@@ -63,6 +63,7 @@ Window &UuidWindows::operator[](const Uuid &id) {
     if (2 * (count_ + 1) > slots_.size()) { // twice as many slots, and everything into its new place
         std::vector<Slot> old(slots_.empty() ? 4 : 2 * slots_.size());
         old.swap(slots_);
+        mask_ = slots_.size() - 1;
         for (const Slot &slot : old)
             if (slot.is_used) slots_[place(slot.id)] = slot;
     }

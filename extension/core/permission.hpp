@@ -87,7 +87,7 @@ public:
     };
     Window &operator[](const Uuid &id);
     [[nodiscard]] const Window *find(const Uuid &id) const noexcept {
-        if (slots_.empty()) return nullptr;
+        if (count_ == 0) return nullptr;
         const Slot &slot = slots_[place(id)];
         return slot.is_used ? &slot.window : nullptr;
     }
@@ -99,13 +99,13 @@ private:
         std::uint64_t halves[2];
         std::memcpy(halves, id.bytes.data(), sizeof halves);
         const std::uint64_t mixed = (halves[0] * 0x9e3779b97f4a7c15u ^ halves[1]) * 0xd6e8feb86659fd93u;
-        const std::size_t mask = slots_.size() - 1; // a power of two, at most half full
-        std::size_t at = (mixed >> 32) & mask;
+        std::size_t at = (mixed >> 32) & mask_;
         while (slots_[at].is_used && std::memcmp(slots_[at].id.bytes.data(), halves, sizeof halves) != 0)
-            at = (at + 1) & mask;
+            at = (at + 1) & mask_;
         return at;
     }
-    std::vector<Slot> slots_;
+    std::vector<Slot> slots_; // a power of two of them, at most half full
+    std::size_t mask_ = 0;    // their number less one
     std::size_t count_ = 0;
 };
 

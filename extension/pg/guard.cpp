@@ -22,6 +22,9 @@ template <std::size_t N> static void keep(char (&to)[N], std::string_view from) 
     to[n] = '\0';
 }
 void capture(Failure &out) noexcept {
+    out.edata = nullptr;
+    out.sqlstate = ERRCODE_INTERNAL_ERROR;
+    out.message[0] = out.detail[0] = out.hint[0] = '\0';
     try {
         throw;
     } catch (const PgError &e) {

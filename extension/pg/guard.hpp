@@ -16,10 +16,10 @@ struct PgError {
 struct Failure { // what outlives an exception: plain bytes
     ErrorData *edata = nullptr;
     int sqlstate = ERRCODE_INTERNAL_ERROR;
-    char message[1024], detail[1024], hint[512];
-    // The rest stays as it is: every call of a function makes one of these, and zeros would cost more than most calls.
-    Failure() { message[0] = detail[0] = hint[0] = '\0'; }
+    char message[1024] = "", detail[1024] = "", hint[512] = "";
 };
+/// Of entry(): between catching and raising nothing else runs, so one will do, and no call pays for its own.
+inline constinit Failure caught;
 void capture(Failure &out) noexcept;             // call inside catch (...)
 [[noreturn]] void raise(const Failure &failure); // call outside any catch
 [[noreturn]] void throw_pending(MemoryContext cxt);
@@ -56,14 +56,13 @@ template <class F> [[gnu::noinline]] auto call(F &&f) -> std::invoke_result_t<F 
 /// The body of every function the server calls.
 template <class F> auto entry(F &&f) -> std::invoke_result_t<F &> {
     const MemoryContext cxt = CurrentMemoryContext;
-    Failure failure;
     try {
         return f();
     } catch (...) {
-        capture(failure);
+        capture(caught);
     }
     MemoryContextSwitchTo(cxt); // the exception object is gone: now we may jump
-    raise(failure);
+    raise(caught);
 }
 
 /// Lets a cancel or a shutdown request through; call it in long loops.
@@ -72,12 +71,16 @@ inline void poll() {
 }
 } // namespace usher::pg
 
-/// Defines the C symbol `name` of an SQL function; the braces that follow are its body, with `fcinfo` in scope.
-#define USHER_FUNCTION(name)                                                                                           \
+/// Declares the C symbol `name` of an SQL function.
+#define USHER_SYMBOL(name)                                                                                             \
     extern "C" {                                                                                                       \
     PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
     PG_FUNCTION_INFO_V1(name);                                                                                         \
-    }                                                                                                                  \
+    }
+
+/// Defines the C symbol `name` of an SQL function; the braces that follow are its body, with `fcinfo` in scope.
+#define USHER_FUNCTION(name)                                                                                           \
+    USHER_SYMBOL(name)                                                                                                 \
     static Datum name##_body(FunctionCallInfo fcinfo);                                                                 \
     Datum name(PG_FUNCTION_ARGS) {                                                                                     \
         return usher::pg::entry([fcinfo] { return name##_body(fcinfo); });                                             \
