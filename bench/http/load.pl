@@ -15,7 +15,7 @@ use POSIX ();
 use Time::HiRes qw(time sleep);
 
 my ($conninfo, $gateway, $results, $seconds) = @ARGV;
-$seconds //= 2;
+$seconds //= $ENV{BENCH_SECONDS} // 2; # of each run
 my %connection = $conninfo =~ /(\w+)='?([^\s']+)/g;
 my $ticks = POSIX::sysconf(&POSIX::_SC_CLK_TCK);
 my $work = File::Temp->newdir;
