@@ -182,17 +182,23 @@ void require_bookings(const Schema &schema, std::vector<Uuid> bookings) {
 /// Places those claims that nothing stands in the way of, past the executor: nothing when that cannot be.
 std::optional<std::size_t> place_directly(const Schema &schema, const Claims &claims) {
     static constexpr std::array names{"booking_id", "resource_kind", "holder_id", "resource_id", "during", "live"};
+    constexpr std::size_t batch = 1000; // a restore writes them all at once
+    const Oid table = pg::call([&] { return get_relname_relid("booking_claims", schema.oid()); });
+    const pg::TableForm form{.columns = names, .checks = 2, .may_refer = true, .skips_conflicts = true};
     std::vector<pg::Param> rows;
-    rows.reserve(claims.kinds.size() * names.size());
+    std::size_t placed = 0;
     for (std::size_t i = 0; i < claims.kinds.size(); ++i) {
         if (claims.from[i] >= claims.until[i]) return std::nullopt; // for the constraint to say
         rows.insert(rows.end(),
                     {pg::uuid(claims.bookings[i]), pg::text(claims.kinds[i]), pg::uuid(claims.holders[i]),
                      pg::uuid(claims.resources[i]), time_range({claims.from[i], claims.until[i]}), pg::boolean(true)});
+        if (rows.size() < batch * names.size() && i + 1 < claims.kinds.size()) continue;
+        const std::optional<std::size_t> some = pg::insert_directly(table, form, rows);
+        if (!some) return std::nullopt;
+        placed += *some;
+        rows.clear();
     }
-    const Oid table = pg::call([&] { return get_relname_relid("booking_claims", schema.oid()); });
-    return pg::insert_directly(table, {.columns = names, .checks = 2, .may_refer = true, .skips_conflicts = true},
-                               rows);
+    return placed;
 }
 
 void check_daily_limit(const Schema &schema, const Holder &holder) {

@@ -59,11 +59,14 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
     const std::size_t columns = form.columns.size();
     std::int64_t placed = 0;
     for (; values.size() >= columns; values = values.subspan(columns)) {
+        CHECK_FOR_INTERRUPTS();
         ExecClearTuple(slot);
+        MemoryContextSwitchTo(GetPerTupleMemoryContext(estate)); // emptied with each row
         for (std::size_t i = 0; i < columns; ++i) {
             slot->tts_isnull[i] = values[i].kind == Param::Kind::null;
             slot->tts_values[i] = to_datum(values[i]);
         }
+        MemoryContextSwitchTo(estate->es_query_cxt);
         ExecStoreVirtualTuple(slot);
         if (!form.skips_conflicts) {
             table_tuple_insert(table, slot, command, 0, nullptr);
@@ -79,6 +82,7 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
             SpeculativeInsertionLockRelease(transaction);
             placed += is_alone ? 1 : 0;
         }
+        ExecClearTuple(slot);
         ResetPerTupleExprContext(estate);
     }
     ExecDropSingleTupleTableSlot(slot);
