@@ -31,33 +31,18 @@ END;
 REVOKE ALL ON FUNCTION usher._first_id_at(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION usher._first_id_at(timestamptz) IS 'Smallest version 7 uuid of the millisecond.';
 
-CREATE FUNCTION usher._audit_digest_add(state internal, audit_row usher.audit_logs) RETURNS internal
-    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'usher_audit_digest_add';
-REVOKE ALL ON FUNCTION usher._audit_digest_add(internal, usher.audit_logs) FROM PUBLIC;
-COMMENT ON FUNCTION usher._audit_digest_add(internal, usher.audit_logs) IS 'Transition function of usher._audit_digest().';
-
-CREATE FUNCTION usher._audit_digest_final(state internal) RETURNS bytea
-    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'usher_audit_digest_final';
-REVOKE ALL ON FUNCTION usher._audit_digest_final(internal) FROM PUBLIC;
-COMMENT ON FUNCTION usher._audit_digest_final(internal) IS 'Final function of usher._audit_digest().';
-
-CREATE AGGREGATE usher._audit_digest(audit_row usher.audit_logs) (
-    SFUNC = usher._audit_digest_add, STYPE = internal, FINALFUNC = usher._audit_digest_final, PARALLEL = RESTRICTED);
-REVOKE ALL ON FUNCTION usher._audit_digest(usher.audit_logs) FROM PUBLIC;
-COMMENT ON AGGREGATE usher._audit_digest(usher.audit_logs) IS 'SHA-256 over audit rows in the order in which they come.';
-
-CREATE FUNCTION usher._digest_audit_rows(from_id uuid, until_id uuid, OUT row_count bigint, OUT digest bytea)
-    LANGUAGE plpgsql STABLE
+-- The rows come from the indexes of the partitions in the order of their ids: sorting a block would mean writing it to disk.
+CREATE FUNCTION usher._digest_audit_rows(from_id uuid, until_id uuid, max_rows bigint DEFAULT NULL,
+    OUT row_count bigint, OUT digest bytea, OUT next_id uuid)
+    LANGUAGE c STABLE
     SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    SELECT count(*), usher._audit_digest(b) INTO row_count, digest
-    FROM (SELECT l.* FROM usher.audit_logs l WHERE l.id >= from_id AND l.id < until_id ORDER BY l.id) b;
-END $$;
-REVOKE ALL ON FUNCTION usher._digest_audit_rows(uuid, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._digest_audit_rows(uuid, uuid) IS 'Number and digest of the audit rows of a block.';
+    SET enable_seqscan = off
+    SET enable_bitmapscan = off
+    SET enable_sort = off
+    AS 'MODULE_PATHNAME', 'usher_audit_digest_rows';
+REVOKE ALL ON FUNCTION usher._digest_audit_rows(uuid, uuid, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION usher._digest_audit_rows(uuid, uuid, bigint) IS
+    'Number and digest of the audit rows of a block, max_rows of them at most; next_id is the first row that was too many.';
 
 CREATE FUNCTION usher._chain_seal(previous bytea, seq bigint, from_id uuid, until_id uuid, row_count bigint, digest bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -78,8 +63,7 @@ DECLARE
     last usher.audit_seals;
     block_from uuid;
     block_until uuid;
-    found_rows bigint;
-    found_digest bytea;
+    block record;
 BEGIN
     -- With an older snapshot rows that were committed meanwhile would stay unseen, and be missing in the block for good.
     IF current_setting('transaction_isolation') <> 'read committed' OR NOT pg_try_advisory_xact_lock('usher.audit_seals'::regclass::oid::integer, 1) THEN
@@ -97,16 +81,19 @@ BEGIN
     horizon := least(horizon, oldest) - interval '1 second'; -- clocks are set back now and then
     SELECT * INTO last FROM usher.audit_seals s ORDER BY s.seq DESC LIMIT 1;
     block_from := coalesce(last.until_id, '00000000-0000-0000-0000-000000000000');
-    SELECT l.id INTO block_until FROM usher.audit_logs l WHERE l.id >= block_from ORDER BY l.id OFFSET max_rows LIMIT 1;
-    block_until := least(block_until, usher._first_id_at(horizon));
-    IF NOT EXISTS (SELECT FROM usher.audit_logs l WHERE l.id >= block_from AND l.id < block_until) THEN
+    block_until := usher._first_id_at(horizon);
+    IF block_from >= block_until THEN
         RETURN 0;
     END IF;
-    SELECT d.row_count, d.digest INTO found_rows, found_digest FROM usher._digest_audit_rows(block_from, block_until) d;
+    SELECT * INTO block FROM usher._digest_audit_rows(block_from, block_until, max_rows) d;
+    IF block.row_count = 0 THEN
+        RETURN 0;
+    END IF;
+    block_until := coalesce(block.next_id, block_until);
     INSERT INTO usher.audit_seals (seq, from_id, until_id, row_count, digest, chain)
-    VALUES (coalesce(last.seq, 0) + 1, block_from, block_until, found_rows, found_digest,
-            usher._chain_seal(last.chain, coalesce(last.seq, 0) + 1, block_from, block_until, found_rows, found_digest));
-    RETURN found_rows;
+    VALUES (coalesce(last.seq, 0) + 1, block_from, block_until, block.row_count, block.digest,
+            usher._chain_seal(last.chain, coalesce(last.seq, 0) + 1, block_from, block_until, block.row_count, block.digest));
+    RETURN block.row_count;
 END
 $$;
 REVOKE ALL ON FUNCTION usher._seal_audit_log(integer) FROM PUBLIC;
