@@ -50,8 +50,8 @@ const RowEncoder *find_encoder(Relation relation, const char *options) {
     static auto *const kept = new std::unordered_map<Oid, RowEncoder *>; // never destroyed
     const Oid oid = RelationGetRelid(relation);
     if (const auto found = kept->find(oid); found != kept->end()) {
-        const RowEncoder &encoder = *found->second;
-        if (pg::call([&] { return still_fits(encoder, RelationGetDescr(relation), options); })) return &encoder;
+        RowEncoder &encoder = *found->second;
+        if (pg::call([&] { return still_fits(encoder, relation, options); })) return &encoder;
         MemoryContext const old = encoder.context;
         kept->erase(found);
         pg::call([&] { MemoryContextDelete(old); });
@@ -150,9 +150,8 @@ struct Run {
     }
 };
 
-/// Settings that output functions read get one value, whatever the session says; true when something was changed.
-bool fix_settings(const RowEncoder &encoder) {
-    if (!encoder.reads_settings) return false;
+/// Settings that output functions read get one value, whatever the session says.
+void fix_settings() {
     const auto set = [](const char *name, const char *value) {
         set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     };
@@ -161,20 +160,19 @@ bool fix_settings(const RowEncoder &encoder) {
     if (extra_float_digits < 1) set("extra_float_digits", "1");
     if (bytea_output != BYTEA_OUTPUT_HEX) set("bytea_output", "hex");
     set("timezone", "UTC");
-    return true;
 }
 
-const char *action_of(TriggerEvent event) {
-    return TRIGGER_FIRED_BY_INSERT(event)   ? "insert"
-           : TRIGGER_FIRED_BY_UPDATE(event) ? "update"
-           : TRIGGER_FIRED_BY_DELETE(event) ? "delete"
-                                            : "truncate";
+Action action_of(TriggerEvent event) {
+    return TRIGGER_FIRED_BY_INSERT(event)   ? Action::insert_rows
+           : TRIGGER_FIRED_BY_UPDATE(event) ? Action::update_rows
+           : TRIGGER_FIRED_BY_DELETE(event) ? Action::delete_rows
+                                            : Action::truncate_table;
 }
 
 void log_statement(const TriggerData *data, const RowEncoder &encoder, const Statement &statement) {
     auto *const writer = static_cast<LogWriter *>(palloc(sizeof(LogWriter)));
-    const int level = NewGUCNestLevel();
-    fix_settings(encoder);
+    const int level = encoder.reads_settings ? NewGUCNestLevel() : 0;
+    if (level > 0) fix_settings();
     writer->open(statement);
     Run run{encoder, *writer, {}, static_cast<bool *>(palloc(sizeof(bool) * (encoder.count + 1)))};
     initStringInfo(&run.buffer);
@@ -194,7 +192,7 @@ void log_statement(const TriggerData *data, const RowEncoder &encoder, const Sta
     before.close();
     after.close();
     writer->close();
-    AtEOXact_GUC(true, level);
+    if (level > 0) AtEOXact_GUC(true, level);
 }
 
 const TriggerData *check_call(FunctionCallInfo fcinfo) {

@@ -1,62 +1,10 @@
 #include "audit/log_writer.hpp"
 #include "pg/spi.hpp"
+#include "pg/value.hpp"
 
 namespace usher::audit {
 
 namespace {
-enum Position : int {
-    id,
-    created_at,
-    event_type,
-    action,
-    severity,
-    source,
-    outcome,
-    actor_id,
-    actor_name,
-    session_id,
-    database_user,
-    client_ip,
-    user_agent,
-    correlation_id,
-    resource_type,
-    resource_id_column,
-    key,
-    old_values,
-    new_values,
-    event_data,
-    error_message,
-    metadata,
-    transaction_id,
-    statement_id,
-    position_count
-};
-
-constexpr const char *names[position_count] = {"id",
-                                               "created_at",
-                                               "event_type",
-                                               "action",
-                                               "severity",
-                                               "source",
-                                               "result",
-                                               "actor_id",
-                                               "actor_name",
-                                               "session_id",
-                                               "database_user",
-                                               "client_ip",
-                                               "user_agent",
-                                               "correlation_id",
-                                               "resource_type",
-                                               "resource_id",
-                                               "key",
-                                               "old_values",
-                                               "new_values",
-                                               "event_data",
-                                               "error_message",
-                                               "metadata",
-                                               "transaction_id",
-                                               "statement_id"};
-
 /// The clock of audit rows in this backend: never the same instant for two statements, also when the wall clock is set
 /// back. Between two of them there is room for a third, see instant_of().
 TimestampTz next_instant() {
@@ -92,9 +40,7 @@ TimestampTz instant_of(CommandId statement) {
 
 /// First id of a statement; those of further rows count on from it, so that they sort in the order of the rows.
 void first_id(TimestampTz instant, pg_uuid_t *made) {
-    std::array<std::uint8_t, 8> random{};
-    if (!pg_strong_random(random.data(), random.size()))
-        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
+    std::array<std::uint8_t, 8> random = pg::unique_bits();
     random[0] &= 0x1F; // room to count on
     const Uuid uuid = make_uuid_v7(pg::instant_of(TimestampTzGetDatum(instant)), random);
     std::memcpy(made->data, uuid.bytes.data(), UUID_LEN);
@@ -112,56 +58,29 @@ Datum session_user_name() {
     return CStringGetTextDatum(name != nullptr ? name : psprintf("%u", role));
 }
 
-bool has_insert_triggers(Relation relation) {
-    const TriggerDesc *const triggers = relation->trigdesc;
-    return triggers != nullptr && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
-                                   triggers->trig_insert_instead_row || triggers->trig_insert_before_statement ||
-                                   triggers->trig_insert_after_statement || triggers->trig_insert_new_table);
-}
+/// Values that never change, made once for the backend.
+struct Texts {
+    Datum event_types[4], actions[4]; // by Action
+    Datum severity, source, outcome, empty_object;
+};
 
-/// The partition for an instant; InvalidOid when there is none.
-Oid find_partition(Relation log, TimestampTz instant) {
-    PartitionKey const partition_key = RelationGetPartitionKey(log);
-    PartitionDesc const partitions = RelationGetPartitionDesc(log, true);
-    if (partition_key == nullptr || partition_key->strategy != PARTITION_STRATEGY_RANGE ||
-        partition_key->partnatts != 1 || partitions->nparts == 0)
-        return InvalidOid;
-    PartitionBoundInfo const bounds = partitions->boundinfo;
-    Datum value = TimestampTzGetDatum(instant);
-    bool is_equal = false;
-    const int bound = partition_range_datum_bsearch(partition_key->partsupfunc, partition_key->partcollation, bounds, 1,
-                                                    &value, &is_equal);
-    int index = bounds->indexes[bound + 1];
-    if (index < 0) index = bounds->default_index;
-    return index < 0 ? InvalidOid : partitions->oids[index];
-}
-
-/// Is it a table that we may write past the executor, with the columns where we expect them?
-bool is_plain(Relation partition) {
-    const Form_pg_class form = partition->rd_rel;
-    const TupleDesc desc = RelationGetDescr(partition);
-    if (form->relkind != RELKIND_RELATION || form->relam != HEAP_TABLE_AM_OID || form->relrowsecurity ||
-        desc->natts != position_count || has_insert_triggers(partition))
-        return false;
-    for (int i = 0; i < position_count; ++i) {
-        const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped || std::strcmp(NameStr(attribute->attname), names[i]) != 0) return false;
+const Texts &texts() {
+    static constinit Texts *made = nullptr;
+    if (made != nullptr) return *made;
+    MemoryContext const caller = MemoryContextSwitchTo(TopMemoryContext);
+    auto *const texts = static_cast<Texts *>(palloc0(sizeof(Texts)));
+    static constexpr const char *actions[] = {"insert", "update", "delete", "truncate"};
+    for (int i = 0; i < 4; ++i) {
+        texts->event_types[i] = CStringGetTextDatum(psprintf("row.%s", actions[i]));
+        texts->actions[i] = CStringGetTextDatum(actions[i]);
     }
-    return true;
-}
-} // namespace
-
-namespace {
-/// Predicates of partial indexes, ready to run. The server would plan each first, which costs more than a row; theirs
-/// come from the relation cache, simplified already.
-void prepare_predicates(const ResultRelInfo &result, MemoryContext context) {
-    MemoryContext const caller = MemoryContextSwitchTo(context);
-    for (int i = 0; i < result.ri_NumIndices; ++i) {
-        IndexInfo *const index = result.ri_IndexRelationInfo[i];
-        if (index->ii_Predicate != NIL && index->ii_PredicateState == nullptr)
-            index->ii_PredicateState = ExecInitQual(index->ii_Predicate, nullptr);
-    }
+    texts->severity = CStringGetTextDatum("info");
+    texts->source = CStringGetTextDatum("trigger");
+    texts->outcome = CStringGetTextDatum("success");
+    texts->empty_object = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
     MemoryContextSwitchTo(caller);
+    made = texts;
+    return *made;
 }
 } // namespace
 
@@ -186,7 +105,7 @@ void LogWriter::fill_constants(const Statement &statement) {
             DirectFunctionCall1(inet_in, CStringGetDatum(pnstrdup(context.client_ip.data(), context.client_ip.size())));
     constants_[user_agent] = text_or_null(context.user_agent, &nulls_[user_agent]);
     constants_[correlation_id] = text_or_null(context.correlation_id, &nulls_[correlation_id]);
-    constants_[metadata] = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+    constants_[metadata] = texts().empty_object;
     constants_[transaction_id] = Int64GetDatum(static_cast<int64>(U64FromFullTransactionId(GetTopFullTransactionId())));
     if (statement.event != nullptr)
         fill_event(*statement.event, actor);
@@ -195,13 +114,12 @@ void LogWriter::fill_constants(const Statement &statement) {
 }
 
 void LogWriter::fill_change(const Statement &statement) {
-    constants_[event_type] = CStringGetTextDatum(psprintf("row.%s", statement.action));
-    constants_[action] = CStringGetTextDatum(statement.action);
-    deleted_type_ = CStringGetTextDatum("row.delete");
-    deleted_action_ = CStringGetTextDatum("delete");
-    constants_[severity] = CStringGetTextDatum("info");
-    constants_[source] = CStringGetTextDatum("trigger");
-    constants_[outcome] = CStringGetTextDatum("success");
+    const Texts &known = texts();
+    constants_[event_type] = known.event_types[static_cast<int>(statement.action)];
+    constants_[action] = known.actions[static_cast<int>(statement.action)];
+    constants_[severity] = known.severity;
+    constants_[source] = known.source;
+    constants_[outcome] = known.outcome;
     constants_[resource_type] = PointerGetDatum(statement.resource_type);
     constants_[event_data] = constants_[metadata];
     nulls_[error_message] = true;
@@ -235,33 +153,40 @@ void LogWriter::fill_event(const Event &event, const Actor &actor) {
 
 void LogWriter::open(const Statement &statement) {
     partition_ = nullptr;
-    estate_ = nullptr;
-    result_ = nullptr;
-    bulk_ = nullptr;
-    slot_count_ = count_ = 0;
+    indexes_ = nullptr;
+    slots_ = nullptr;
+    slot_count_ = count_ = index_count_ = 0;
+    room_ = first_rows;
+    waiting_ = static_cast<Waiting *>(palloc(sizeof(Waiting) * first_rows));
     memory_ = CurrentMemoryContext;
     batch_ = AllocSetContextCreate(memory_, "usher audit batch", ALLOCSET_DEFAULT_SIZES);
     // The lock first, then the clock: sealing relies on ids being younger than the lock.
-    log_ = table_open(get_relname_relid("audit_logs", get_namespace_oid("usher", false)), RowExclusiveLock);
+    log_ = table_open(find_log(), RowExclusiveLock);
     fill_constants(statement);
-    if (!open_partition() && partition_ != nullptr) {
-        table_close(partition_, NoLock);
-        partition_ = nullptr;
-    }
+    open_partition();
 }
 
-bool LogWriter::open_partition() {
-    if (has_insert_triggers(log_) || log_->rd_rel->relrowsecurity) return false;
+void LogWriter::open_partition() {
     const Oid found = find_partition(log_, DatumGetTimestampTz(constants_[created_at]));
-    if (!OidIsValid(found)) return false;
-    partition_ = table_open(found, RowExclusiveLock);
-    if (!is_plain(partition_)) return false;
-    estate_ = CreateExecutorState();
-    result_ = makeNode(ResultRelInfo);
-    InitResultRelInfo(result_, partition_, 0, nullptr, 0);
-    ExecOpenIndices(result_, false);
-    prepare_predicates(*result_, estate_->es_query_cxt);
-    return true;
+    if (!OidIsValid(found)) return;
+    Relation const partition = table_open(found, RowExclusiveLock);
+    const LogTarget &target = find_target(partition);
+    if (!target.is_plain) {
+        table_close(partition, NoLock);
+        return;
+    }
+    partition_ = partition;
+    auto **const found_indexes =
+        static_cast<const LogIndex **>(palloc(sizeof(const LogIndex *) * (target.index_count + 1)));
+    index_count_ = find_indexes(target, constants_, nulls_, found_indexes);
+    indexes_ = static_cast<OpenIndex *>(palloc(sizeof(OpenIndex) * (index_count_ + 1)));
+    for (int i = 0; i < index_count_; ++i) {
+        OpenIndex &index = indexes_[i];
+        index.relation = index_open(found_indexes[i]->oid, RowExclusiveLock);
+        index.check = found_indexes[i]->check;
+        index.info = *found_indexes[i]->info;
+        index.info.ii_Context = memory_; // what the index method keeps, it keeps for this statement
+    }
 }
 
 void LogWriter::next_id() {
@@ -270,10 +195,39 @@ void LogWriter::next_id() {
 }
 
 void LogWriter::add(const LogRow &row) {
-    ids_[count_] = id_;
+    if (count_ == room_) {
+        room_ = batch_rows;
+        waiting_ = static_cast<Waiting *>(repalloc(waiting_, sizeof(Waiting) * batch_rows));
+    }
+    Waiting &waiting = waiting_[count_++];
+    waiting.row = row;
+    waiting.id = id_;
     next_id();
-    rows_[count_++] = row;
     if (count_ == batch_rows || MemoryContextMemAllocated(batch_, true) > batch_bytes) flush();
+}
+
+Datum LogWriter::value(const Waiting &waiting, int position, bool *is_null) const {
+    const auto optional = [is_null](Datum value) {
+        *is_null = value == 0;
+        return value;
+    };
+    *is_null = false;
+    switch (position) {
+    case id: return UUIDPGetDatum(&waiting.id);
+    case resource_id_column: return optional(waiting.row.resource_id);
+    case key: return optional(waiting.row.key);
+    case old_values: return optional(waiting.row.old_values);
+    case new_values: return optional(waiting.row.new_values);
+    case event_type:
+        if (waiting.row.is_gone) return texts().event_types[static_cast<int>(Action::delete_rows)];
+        break;
+    case action:
+        if (waiting.row.is_gone) return texts().actions[static_cast<int>(Action::delete_rows)];
+        break;
+    default: break;
+    }
+    *is_null = nulls_[position];
+    return constants_[position];
 }
 
 void LogWriter::flush() {
@@ -292,41 +246,53 @@ void LogWriter::flush() {
 }
 
 void LogWriter::write_directly() {
-    MemoryContext const caller = MemoryContextSwitchTo(memory_);
+    MemoryContext const caller = MemoryContextSwitchTo(batch_);
+    if (count_ == 1)
+        write_one();
+    else
+        write_many();
+    // index by index: the pages of one stay at hand
+    for (OpenIndex *each = indexes_; each != indexes_ + index_count_; ++each) enter(*each);
+    MemoryContextSwitchTo(caller);
+}
+
+void LogWriter::write_one() {
+    Datum values[position_count];
+    bool nulls[position_count];
+    for (int i = 0; i < position_count; ++i) values[i] = value(waiting_[0], i, &nulls[i]);
+    HeapTuple const tuple = heap_form_tuple(RelationGetDescr(partition_), values, nulls);
+    tuple->t_tableOid = RelationGetRelid(partition_);
+    heap_insert(partition_, tuple, GetCurrentCommandId(true), 0, nullptr);
+    waiting_[0].place = tuple->t_self;
+}
+
+void LogWriter::write_many() {
+    MemoryContext const batch = MemoryContextSwitchTo(memory_);
+    if (slots_ == nullptr) slots_ = static_cast<TupleTableSlot **>(palloc(sizeof(TupleTableSlot *) * batch_rows));
     while (slot_count_ < count_) slots_[slot_count_++] = table_slot_create(partition_, nullptr);
-    if (count_ > 1 && bulk_ == nullptr) bulk_ = GetBulkInsertState();
-    for (int i = 0; i < count_; ++i) {
-        TupleTableSlot *const slot = slots_[i];
+    MemoryContextSwitchTo(batch);
+    for (int row = 0; row < count_; ++row) {
+        TupleTableSlot *const slot = slots_[row];
         ExecClearTuple(slot);
-        std::copy_n(constants_, static_cast<int>(position_count), slot->tts_values);
-        std::copy_n(nulls_, static_cast<int>(position_count), slot->tts_isnull);
-        slot->tts_values[id] = UUIDPGetDatum(&ids_[i]);
-        const LogRow &row = rows_[i];
-        const auto put = [slot](Position position, Datum value) {
-            slot->tts_values[position] = value;
-            slot->tts_isnull[position] = value == 0;
-        };
-        if (row.is_gone) {
-            put(event_type, deleted_type_);
-            put(action, deleted_action_);
-        }
-        put(resource_id_column, row.resource_id);
-        put(key, row.key);
-        put(old_values, row.old_values);
-        put(new_values, row.new_values);
+        for (int i = 0; i < position_count; ++i) slot->tts_values[i] = value(waiting_[row], i, &slot->tts_isnull[i]);
         ExecStoreVirtualTuple(slot);
     }
-    const CommandId command = GetCurrentCommandId(true);
-    if (count_ == 1)
-        table_tuple_insert(partition_, slots_[0], command, 0, nullptr);
-    else
-        table_multi_insert(partition_, slots_, count_, command, 0, bulk_);
-    for (int i = 0; i < count_ && result_->ri_NumIndices > 0; ++i) {
-        pg::insert_index_entries(result_, slots_[i], estate_);
-        ResetPerTupleExprContext(estate_);
+    // Without the ring of buffers that COPY uses: the rows are to be sealed soon, and should not be on disk by then.
+    heap_multi_insert(partition_, slots_, count_, GetCurrentCommandId(true), 0, nullptr);
+    for (int row = 0; row < count_; ++row) {
+        waiting_[row].place = slots_[row]->tts_tid;
+        ExecClearTuple(slots_[row]);
     }
-    for (int i = 0; i < count_; ++i) ExecClearTuple(slots_[i]);
-    MemoryContextSwitchTo(caller);
+}
+
+void LogWriter::enter(OpenIndex &index) {
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    for (Waiting *each = waiting_; each != waiting_ + count_; ++each) {
+        for (int i = 0; i < index.info.ii_NumIndexAttrs; ++i)
+            values[i] = value(*each, index.info.ii_IndexAttrNumbers[i] - 1, &nulls[i]);
+        index_insert(index.relation, values, nulls, &each->place, partition_, index.check, false, &index.info);
+    }
 }
 
 void LogWriter::write_through_spi() {
@@ -343,35 +309,21 @@ void LogWriter::write_through_spi() {
                                                   JSONBOID, JSONBOID,       TEXTOID, JSONBOID, INT8OID,  INT4OID};
     for (int i = 0; i < count_; ++i) {
         pg::Param params[position_count];
-        for (int p = 0; p < position_count; ++p)
-            params[p] = nulls_[p] ? pg::null(types[p]) : pg::datum(types[p], constants_[p]);
-        params[id] = pg::datum(UUIDOID, UUIDPGetDatum(&ids_[i]));
-        const LogRow &row = rows_[i];
-        const auto put = [&params](Position position, Datum value) {
-            params[position] = value == 0 ? pg::null(types[position]) : pg::datum(types[position], value);
-        };
-        if (row.is_gone) {
-            put(event_type, deleted_type_);
-            put(action, deleted_action_);
+        for (int p = 0; p < position_count; ++p) {
+            bool is_null = false;
+            const Datum each = value(waiting_[i], p, &is_null);
+            params[p] = is_null ? pg::null(types[p]) : pg::datum(types[p], each);
         }
-        put(resource_id_column, row.resource_id);
-        put(key, row.key);
-        put(old_values, row.old_values);
-        put(new_values, row.new_values);
         insert.run_plain(params);
     }
 }
 
 void LogWriter::close() {
     flush();
-    if (bulk_ != nullptr) {
-        table_finish_bulk_insert(partition_, 0);
-        FreeBulkInsertState(bulk_);
-    }
     for (int i = 0; i < slot_count_; ++i) ExecDropSingleTupleTableSlot(slots_[i]);
-    if (result_ != nullptr) {
-        ExecCloseIndices(result_);
-        FreeExecutorState(estate_);
+    for (OpenIndex *each = indexes_; each != indexes_ + index_count_; ++each) {
+        pg::end_index_inserts(each->relation, &each->info);
+        index_close(each->relation, NoLock);
     }
     if (partition_ != nullptr) table_close(partition_, NoLock);
     table_close(log_, NoLock);

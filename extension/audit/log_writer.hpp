@@ -2,22 +2,25 @@
 //
 // Rows of one statement go into one partition in batches, past the executor: with SPI a bulk change would pay more for
 // inserting its audit rows than for making them. Where the partition is not a plain local table of the form that we
-// know (the DBA attached something else, or added triggers or row-level security), rows go through SPI one by one.
+// know (the DBA attached something else, added triggers, row-level security or an index of expressions), rows go
+// through SPI one by one.
 //
 // Plain data and plain frames: call it inside pg::call.
 #pragma once
 #include "audit/audit.hpp"
-#include "pg/guard.hpp"
+#include "audit/log_target.hpp"
 #include "request/identity.hpp"
 
 namespace usher::audit {
+
+enum class Action : std::uint8_t { insert_rows, update_rows, delete_rows, truncate_table };
 
 /// What all rows of a statement share: it has changed a table, or reports an event.
 struct Statement {
     const Actor *actor;
     const request::Context *context;
     text *resource_type = nullptr;
-    const char *action = nullptr; // insert, update, delete, truncate
+    Action action = Action::insert_rows;
     const Event *event = nullptr; // then the two above are its own
 };
 
@@ -44,29 +47,40 @@ public:
     [[nodiscard]] MemoryContext batch() const { return batch_; }
 
 private:
-    static constexpr int batch_rows = 500;
+    static constexpr int first_rows = 8, batch_rows = 500;
     static constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
+    struct Waiting {
+        LogRow row;
+        pg_uuid_t id;
+        ItemPointerData place;
+    };
+    struct OpenIndex {
+        Relation relation;
+        IndexInfo info;
+        IndexUniqueCheck check;
+    };
     void fill_constants(const Statement &statement);
     void fill_change(const Statement &statement);
     void fill_event(const Event &event, const Actor &actor);
-    bool open_partition();
+    void open_partition();
     void flush();
     void write_directly();
+    void write_one();
+    void write_many();
+    void enter(OpenIndex &index);
     void write_through_spi();
     void next_id();
+    [[nodiscard]] Datum value(const Waiting &waiting, int position, bool *is_null) const;
 
     Relation log_, partition_;
-    EState *estate_;
-    ResultRelInfo *result_;
-    BulkInsertState bulk_;
-    TupleTableSlot *slots_[batch_rows];
+    OpenIndex *indexes_;
+    int index_count_;
+    TupleTableSlot **slots_;
     int slot_count_;
-    LogRow rows_[batch_rows];
-    pg_uuid_t ids_[batch_rows];
-    int count_;
-    Datum deleted_type_, deleted_action_;
-    Datum constants_[24];
-    bool nulls_[24];
+    Waiting *waiting_;
+    int count_, room_;
+    Datum constants_[position_count];
+    bool nulls_[position_count];
     pg_uuid_t id_, actor_id_, session_id_;
     MemoryContext memory_, batch_;
 };

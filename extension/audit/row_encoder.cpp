@@ -1,5 +1,6 @@
 #include "audit/row_encoder.hpp"
 #include "audit/json_writer.hpp"
+#include "pg/cache.hpp"
 
 namespace usher::audit {
 
@@ -84,6 +85,7 @@ void sort_columns(RowEncoder &encoder) {
 
 void find_key(RowEncoder &encoder, Relation relation, const NameList *key) {
     encoder.key_columns = static_cast<int *>(palloc(sizeof(int) * (encoder.count + 1)));
+    encoder.is_key = static_cast<bool *>(palloc0(sizeof(bool) * (encoder.count + 1)));
     Bitmapset *const primary =
         key == nullptr ? RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY) : nullptr;
     for (int i = 0; i < encoder.count; ++i) {
@@ -91,7 +93,9 @@ void find_key(RowEncoder &encoder, Relation relation, const NameList *key) {
         const bool is_key = key != nullptr
                                 ? contains(*key, RelationGetDescr(relation), column.index)
                                 : bms_is_member(column.index + 1 - FirstLowInvalidHeapAttributeNumber, primary);
-        if (is_key && !column.is_redacted) encoder.key_columns[encoder.key_count++] = i;
+        if (!is_key || column.is_redacted) continue;
+        encoder.key_columns[encoder.key_count++] = i;
+        encoder.is_key[i] = true;
     }
 }
 
@@ -168,6 +172,7 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     const TupleDesc desc = RelationGetDescr(relation);
     auto *const encoder = static_cast<RowEncoder *>(palloc0(sizeof(RowEncoder)));
     encoder->context = context;
+    encoder->changes = pg::relation_changes();
     encoder->desc = CreateTupleDescCopyConstr(desc);
     encoder->options = pstrdup(options);
     encoder->columns = static_cast<Column *>(palloc0(sizeof(Column) * (desc->natts + 1)));
@@ -185,8 +190,16 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     return encoder;
 }
 
-bool still_fits(const RowEncoder &encoder, TupleDesc desc, const char *options) {
-    return std::strcmp(encoder.options, options) == 0 && equalTupleDescs(encoder.desc, desc);
+bool still_fits(RowEncoder &encoder, Relation relation, const char *options) {
+    if (std::strcmp(encoder.options, options) != 0) return false;
+    const std::uint64_t changes = pg::relation_changes();
+    if (encoder.changes == changes) return true;
+    const text *const name = name_of(relation);
+    if (!equalTupleDescs(encoder.desc, RelationGetDescr(relation)) || VARSIZE(name) != VARSIZE(encoder.resource_type) ||
+        std::memcmp(name, encoder.resource_type, VARSIZE(name)) != 0)
+        return false;
+    encoder.changes = changes;
+    return true;
 }
 
 Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot) {
@@ -265,9 +278,7 @@ text *resource_id(const char *key, int length) {
 
 bool encode_key(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, Datum *json, Datum *id) {
     if (encoder.key_count == 0) return false;
-    auto *const chosen = static_cast<bool *>(palloc0(sizeof(bool) * encoder.count));
-    for (int i = 0; i < encoder.key_count; ++i) chosen[encoder.key_columns[i]] = true;
-    *json = encode_columns(encoder, buffer, slot, chosen);
+    *json = encode_columns(encoder, buffer, slot, encoder.is_key);
     const char *key = nullptr;
     if (encoder.key_count == 1) {
         const Column &column = encoder.columns[encoder.key_columns[0]];

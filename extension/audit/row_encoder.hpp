@@ -62,7 +62,9 @@ struct RowEncoder {
     bool reads_settings; // some output depends on DateStyle and the like
     int *key_columns;    // indexes into columns
     int key_count;
-    char *prefix; // header and keys of a whole row
+    bool *is_key;          // by index into columns
+    std::uint64_t changes; // pg::relation_changes() when it was seen to fit
+    char *prefix;          // header and keys of a whole row
     int prefix_length, keys_length;
     text *resource_type;
 };
@@ -81,7 +83,7 @@ struct NameList {
 /// In a memory context of its own. What is no column any more is passed over.
 RowEncoder *make_encoder(Relation relation, const char *options, NameList exclude, NameList redact,
                          const NameList *key);
-bool still_fits(const RowEncoder &encoder, TupleDesc desc, const char *options);
+bool still_fits(RowEncoder &encoder, Relation relation, const char *options);
 
 /// The whole row. `buffer` is scratch space; the result is palloc'd.
 Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot);

@@ -5,9 +5,11 @@ namespace usher::pg {
 
 namespace {
 Invalidation *first = nullptr; // all that were ever asked, linked; never removed
+std::uint64_t changes = 1;
 } // namespace
 
 void Invalidation::on_relcache_change(Datum, Oid relation) noexcept {
+    ++changes;
     for (Invalidation *each = first; each != nullptr; each = each->next_) {
         if (OidIsValid(relation) && OidIsValid(each->relation_) && relation != each->relation_) continue;
         ++each->generation_;
@@ -16,17 +18,26 @@ void Invalidation::on_relcache_change(Datum, Oid relation) noexcept {
     }
 }
 
-void Invalidation::enroll() {
+void Invalidation::watch() {
     static constinit bool registered = false; // one slot of the server's few, shared by all caches
-    if (!registered) {
-        call([] {
-            CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0);
-        });
-        registered = true;
-    }
+    if (registered) return;
+    CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0);
+    // a renamed schema renames what is in it
+    CacheRegisterSyscacheCallback(
+        NAMESPACEOID, [](Datum, int, uint32) { ++changes; }, 0);
+    registered = true;
+}
+
+void Invalidation::enroll() {
+    call([] { watch(); });
     next_ = first;
     first = this;
     enrolled_ = true;
+}
+
+std::uint64_t relation_changes() {
+    Invalidation::watch();
+    return changes;
 }
 
 // The look-up itself may deliver messages that clear relation_ again: then the generation has moved, which is what

@@ -23,6 +23,8 @@ public:
     std::uint64_t generation();
     /// May what is read now be kept? Not in a parallel worker, which cannot take the latest snapshot.
     static bool may_keep() { return !IsParallelWorker(); }
+    /// Asks the server to be told. Plain frame.
+    static void watch();
 
 private:
     static void on_relcache_change(Datum, Oid relation) noexcept;
@@ -34,5 +36,9 @@ private:
     Invalidation *next_ = nullptr;
     bool enrolled_ = false;
 };
+
+/// Counts what this backend has been told about any relation: definitions, indexes, triggers, statistics. What was read
+/// about a relation while it was locked is good as long as this stays the same. Plain frame.
+std::uint64_t relation_changes();
 
 } // namespace usher::pg

@@ -58,4 +58,11 @@ inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
 }
 #endif
 
+#if PG_VERSION_NUM < 170000
+/// Index methods keep nothing from entry to entry that has to be released.
+inline void end_index_inserts(Relation, IndexInfo *) {}
+#else
+inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
+#endif
+
 } // namespace usher::pg

@@ -83,17 +83,24 @@ std::int64_t microseconds_of(Datum interval_value) {
 }
 
 // Asking for eight random bytes costs as much as for some hundred.
-Uuid new_uuid() {
-    static constinit std::array<std::uint8_t, 512> stock{};
+std::array<std::uint8_t, 8> unique_bits() {
+    static constinit std::array<std::uint8_t, 4096> stock{};
     static constinit std::size_t used = stock.size();
-    if (used == stock.size()) {
-        if (!call([] { return pg_strong_random(stock.data(), stock.size()); }))
-            throw Error("58000", "could not generate random values");
+    static constinit int drawn_by = 0; // a process that was forked off must not go on with its parent's
+    if (used == stock.size() || drawn_by != MyProcPid) {
+        if (!pg_strong_random(stock.data(), stock.size()))
+            ereport(ERROR, errcode(ERRCODE_SYSTEM_ERROR), errmsg("could not generate random values"));
         used = 0;
+        drawn_by = MyProcPid;
     }
     std::array<std::uint8_t, 8> random;
     std::copy_n(stock.begin() + static_cast<std::ptrdiff_t>(used), random.size(), random.begin());
     used += random.size();
+    return random;
+}
+
+Uuid new_uuid() {
+    const std::array<std::uint8_t, 8> random = call([] { return unique_bits(); });
     return make_uuid_v7(clock_time(), random);
 }
 

@@ -72,6 +72,8 @@ TimestampTz timestamp_of(Instant value);
 /// Microseconds of an interval; a month counts 30 days, as in the server's own comparison of intervals.
 std::int64_t microseconds_of(Datum interval_value);
 
+/// The random part of an id: unique, not secret. Plain frame.
+std::array<std::uint8_t, 8> unique_bits();
 /// A version 7 uuid of now.
 Uuid new_uuid();
 

@@ -1,12 +1,14 @@
 -- The audit log: one table for changed rows and for events. Partitioned by month on created_at.
 --
+-- Names and keys compare byte by byte (COLLATE "C"): faster, and no index breaks when the system's collations change.
+--
 -- Indexes belong to the partitions, never to the parent. Partitions made later are ordinary tables of the schema, dumped and
 -- restored like any other table: a parent index would be made twice by a restore, once on ATTACH and once by its own command.
 
 CREATE TABLE usher.audit_logs (
     id uuid NOT NULL DEFAULT usher.uuid_v7(),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    event_type text NOT NULL CHECK (event_type <> '' AND octet_length(event_type) <= 100),
+    event_type text COLLATE "C" NOT NULL CHECK (event_type <> '' AND octet_length(event_type) <= 100),
     action text NOT NULL CHECK (action <> '' AND octet_length(action) <= 100),
     severity text NOT NULL DEFAULT 'info' CHECK (severity IN ('debug', 'info', 'notice', 'warning', 'error', 'critical')),
     source text NOT NULL DEFAULT 'application' CHECK (source <> '' AND octet_length(source) <= 100),
@@ -17,9 +19,9 @@ CREATE TABLE usher.audit_logs (
     database_user text NOT NULL DEFAULT session_user,
     client_ip inet,
     user_agent text,
-    correlation_id text,
-    resource_type text,
-    resource_id text,
+    correlation_id text COLLATE "C",
+    resource_type text COLLATE "C",
+    resource_id text COLLATE "C",
     key jsonb,
     old_values jsonb,
     new_values jsonb,
@@ -67,7 +69,7 @@ CREATE TRIGGER audit_logs_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON usher.a
     FOR EACH STATEMENT EXECUTE FUNCTION usher._protect_audit_logs();
 
 -- What one partition has of its own. Most indexes leave out rows that they would never be asked for, so that a bulk change
--- by a plain database role pays for two only.
+-- by a plain database role pays for two only. No two entries are the same, so nothing is spent on looking for duplicates.
 CREATE FUNCTION usher._prepare_audit_partition(partition_table regclass) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -76,11 +78,11 @@ DECLARE
     name text := (SELECT c.relname FROM pg_class c WHERE c.oid = partition_table);
 BEGIN
     EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I PRIMARY KEY (id)', partition_table, name || '_pkey');
-    EXECUTE format('CREATE INDEX %I ON %s (resource_type, resource_id, id)', name || '_resource_idx', partition_table);
-    EXECUTE format('CREATE INDEX %I ON %s (actor_id, id) WHERE actor_id IS NOT NULL', name || '_actor_id_idx', partition_table);
-    EXECUTE format('CREATE INDEX %I ON %s (correlation_id, id) WHERE correlation_id IS NOT NULL', name || '_correlation_id_idx', partition_table);
-    EXECUTE format('CREATE INDEX %I ON %s (event_type, id) WHERE source <> ''trigger''', name || '_event_type_idx', partition_table);
-    EXECUTE format('CREATE INDEX %I ON %s (severity, id) WHERE severity <> ''info''', name || '_severity_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (resource_type, resource_id, id) WITH (deduplicate_items = off)', name || '_resource_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (actor_id, id) WITH (deduplicate_items = off) WHERE actor_id IS NOT NULL', name || '_actor_id_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (correlation_id, id) WITH (deduplicate_items = off) WHERE correlation_id IS NOT NULL', name || '_correlation_id_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (event_type, id) WITH (deduplicate_items = off) WHERE source <> ''trigger''', name || '_event_type_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (severity, id) WITH (deduplicate_items = off) WHERE severity <> ''info''', name || '_severity_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s USING brin (created_at)', name || '_created_at_idx', partition_table);
     EXECUTE format('CREATE TRIGGER audit_logs_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '
                    'FOR EACH STATEMENT EXECUTE FUNCTION usher._protect_audit_logs()', partition_table);
