@@ -1,6 +1,8 @@
 #include "query.hpp"
+#include "core/json.hpp"
 #include "errors.hpp"
 #include "log.hpp"
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace usher::gateway {
@@ -30,18 +32,24 @@ bool is_withheld(const Request &request, std::string_view name) {
     return false;
 }
 
+// An object of names and values; a repeated field is one list (RFC 9110 section 5.3).
 std::string headers_for_database(const Exchange &exchange) {
-    nlohmann::json headers = nlohmann::json::object();
+    std::vector<std::pair<std::string_view, std::string>> headers;
     for (const Field &field : exchange.request.fields) {
         if (is_withheld(exchange.request, field.name)) continue;
-        const auto found = headers.find(field.name);
+        const auto same = [&](const auto &header) { return header.first == field.name; };
+        const auto found = std::find_if(headers.begin(), headers.end(), same);
         if (found == headers.end())
-            headers[field.name] = field.value;
+            headers.emplace_back(field.name, field.value);
         else
-            *found = found->get<std::string>() + (field.name == "cookie" ? "; " : ", ") + field.value;
+            found->second += (field.name == "cookie" ? "; " : ", ") + field.value;
     }
-    headers["x-correlation-id"] = exchange.correlation_id;
-    return headers.dump();
+    headers.emplace_back("x-correlation-id", exchange.correlation_id);
+    std::string out;
+    out.reserve(512);
+    for (const auto &[name, value] : headers)
+        out += (out.empty() ? '{' : ',') + json::quote(name) + ':' + json::quote(value);
+    return out + '}';
 }
 
 [[noreturn]] void invalid_answer(const Exchange &exchange, const char *reason) {
@@ -56,19 +64,22 @@ Response read_row(const Exchange &exchange, const Outcome &outcome) {
     Response response;
     response.status = std::atoi(outcome.row[0]->c_str());
     if (response.status < 200 || response.status > 599) invalid_answer(exchange, "status out of range");
-    const auto headers = nlohmann::json::parse(*outcome.row[1], nullptr, false);
-    if (!headers.is_array()) invalid_answer(exchange, "headers are not an array");
-    for (const auto &pair : headers) {
-        if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string())
-            invalid_answer(exchange, "a header is not a pair of strings");
-        const auto &name = pair[0].get_ref<const std::string &>();
-        const auto &value = pair[1].get_ref<const std::string &>();
-        if (!is_token(name) || !is_field_value(value)) invalid_answer(exchange, "a header is malformed");
-        const std::string lower = lower_case(name);
+    json::Document headers;
+    if (!headers.parse(*outcome.row[1]) || !headers.root().is_array())
+        invalid_answer(exchange, "headers are not an array");
+    std::vector<std::string> pair;
+    for (const json::Member header : headers.root().members()) {
+        pair.clear();
+        if (header.value.is_array())
+            for (const json::Member part : header.value.members())
+                if (part.value.is_string()) pair.push_back(part.value.as_string());
+        if (pair.size() != 2 || header.value.size() != 2) invalid_answer(exchange, "a header is not a pair of strings");
+        if (!is_token(pair[0]) || !is_field_value(pair[1])) invalid_answer(exchange, "a header is malformed");
+        const std::string lower = lower_case(pair[0]);
         if (lower == "usher-route")
-            response.route = value; // for the metrics; not sent
+            response.route = pair[1]; // for the metrics; not sent
         else if (!is_connection_header(lower) && lower != "x-correlation-id")
-            response.headers.push_back({name, value});
+            response.headers.push_back({pair[0], pair[1]});
     }
     response.body = outcome.row[2].value_or("");
     return response;

@@ -393,7 +393,12 @@ std::string Member::key() const { return key_value_ ? key_value_->as_string() : 
 void append_string(std::string &out, std::string_view text) {
     constexpr char digits[] = "0123456789abcdef";
     out += '"';
-    for (const char c : text) {
+    std::size_t copied = 0; // most text needs no escapes: it is copied in runs
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+        out.append(text, copied, i - copied);
+        copied = i + 1;
         switch (c) {
         case '"': out += "\\\""; break;
         case '\\': out += "\\\\"; break;
@@ -403,15 +408,12 @@ void append_string(std::string &out, std::string_view text) {
         case '\r': out += "\\r"; break;
         case '\t': out += "\\t"; break;
         default:
-            if (static_cast<unsigned char>(c) < 0x20) {
-                out += "\\u00";
-                out += digits[static_cast<unsigned char>(c) >> 4];
-                out += digits[static_cast<unsigned char>(c) & 15];
-            } else {
-                out += c;
-            }
+            out += "\\u00";
+            out += digits[static_cast<unsigned char>(c) >> 4];
+            out += digits[static_cast<unsigned char>(c) & 15];
         }
     }
+    out.append(text, copied, text.size() - copied);
     out += '"';
 }
 
