@@ -89,7 +89,7 @@ sub whole_time {
     my ($one, $other) = @{$ns}{ $target->{variant}, $target->{against} };
     my $ratio = median(map { $one->[$_] / $other->[$_] } 0 .. $#$one);
     my ($wanted, $reached, $met) = defined $target->{times_faster}
-        ? ("at least $target->{times_faster} times faster than", sprintf('%.0f', 1 / $ratio), 1 / $ratio >= $target->{times_faster})
+        ? ("at least $target->{times_faster} times faster than", sprintf('%.1f', 1 / $ratio), 1 / $ratio >= $target->{times_faster})
         : (sprintf('at most %.2f of', $target->{ratio_at_most}), sprintf('%.2f', $ratio), $ratio <= $target->{ratio_at_most});
     return sprintf('Target: "%s" %s "%s": %s, %s.', $target->{variant}, $wanted, $target->{against}, $reached, $met ? 'met' : '**missed**');
 }
