@@ -21,7 +21,7 @@ sub look_at
     my ($file, $entry) = @_;
     $entries++;
     # the text of a statement: logged as such, quoted in a context, or under an error; not the DETAIL with its parameters
-    return if $entry =~ /^\S+ \S+ \S+ .*?(?:STATEMENT|QUERY|LOCATION):  |LOG:  (?:statement|execute [^:]*|duration: [^:]*):/;
+    return if $entry =~ /^\S+ \S+ \S+ .*?(?:STATEMENT|QUERY|LOCATION):  |LOG:  (?:[0-9A-Z]{5}: )?(?:statement|execute [^:]*|duration: [^:]*):/;
     $entry =~ s/(?:SQL (?:statement|expression)|unnamed portal|PL\/pgSQL assignment) ".*//s;
     for my $kind (sort keys %secret)
     {
