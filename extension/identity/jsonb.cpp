@@ -1,6 +1,7 @@
 #include "identity/jsonb.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <list>
 
@@ -120,18 +121,40 @@ private:
     JEntry number(std::string_view text) {
         std::int64_t whole = 0;
         const auto read = std::from_chars(text.data(), text.data() + text.size(), whole);
-        const bool is_whole = read.ec == std::errc{} && read.ptr == text.data() + text.size();
-        const struct varlena *const made = pg::call([&] {
-            if (is_whole) return reinterpret_cast<const struct varlena *>(int64_to_numeric(whole));
-            return reinterpret_cast<const struct varlena *>(
-                DatumGetPointer(DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(text.data(), text.size())),
-                                                    ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
-        });
         align();
-        out_->append(reinterpret_cast<const char *>(made), VARSIZE_ANY(made));
+        if (read.ec == std::errc{} && read.ptr == text.data() + text.size()) {
+            *out_ += numeric_of(whole);
+            return JENTRY_ISNUMERIC;
+        }
+        append_numeric(*out_, [&] {
+            return DatumGetPointer(DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(text.data(), text.size())),
+                                                       ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+        });
         return JENTRY_ISNUMERIC;
     }
 
+    /// The server makes it. Kept, because the numbers of a token are times, and those of one token and of others of the
+    /// same second are the same.
+    const std::string &numeric_of(std::int64_t whole) {
+        KnownNumber &known = known_numbers_[static_cast<std::uint64_t>(whole) * 0x9e3779b97f4a7c15u >> 60];
+        if (known.numeric.empty() || known.whole != whole) {
+            known.numeric.clear(); // should the server refuse, nothing is known
+            append_numeric(known.numeric, [whole] { return reinterpret_cast<char *>(int64_to_numeric(whole)); });
+            known.whole = whole;
+        }
+        return known.numeric;
+    }
+
+    template <class F> static void append_numeric(std::string &to, F &&make) {
+        const char *const made = pg::call([&] { return static_cast<const char *>(make()); });
+        to.append(made, VARSIZE_ANY(made));
+    }
+
+    struct KnownNumber {
+        std::int64_t whole = 0;
+        std::string numeric;
+    };
+    std::array<KnownNumber, 16> known_numbers_;
     std::string *out_ = nullptr;
     std::size_t start_ = 0;
     std::string buffer_;
