@@ -86,7 +86,7 @@ sub http_server
     } };
 }
 my @processes;
-END { $_->kill_kill for @processes } # also when something fails
+END { local $?; $_->kill_kill for @processes } # also when something fails; what became of them is not what became of us
 sub start
 {
     my ($command, $out, $errors) = @_;
