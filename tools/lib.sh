@@ -61,10 +61,12 @@ need() {
     rm -f "$log"
 }
 
-# want PACKAGE...: the same, but without the right to install them it goes on: their tests are skipped, and say so.
+# want PACKAGE...: the same, but goes on without those that cannot be had: their tests are skipped, and say so.
 want() {
     if can_install; then
-        need "$@"
+        (need "$@") || for package in "$@"; do
+            (need "$package") || say "$package cannot be installed, so the tests that use it are skipped"
+        done
     else
         missing=$(missing_of "$@")
         [ -z "$missing" ] || say "not installed, so the tests that use them are skipped:$missing"
