@@ -180,7 +180,7 @@ SELECT usher.authenticate(:'key2');
 SELECT usher.create_api_key('late', '{parcel:read}', NULL, :'ann');
 -- An administrator makes them for others.
 SELECT error, length(api_key) FROM usher.create_api_key('robot', '{parcel:read}', NULL, :'bob');
-SELECT event_type, count(*) FROM usher.audit_logs WHERE event_type LIKE 'api\_key.%' AND resource_id IN (:'ann', :'bob') GROUP BY 1 ORDER BY 1;
+SELECT event_type, count(*) FROM usher.audit_logs WHERE event_type LIKE 'api\_key.%' AND coalesce(event_data ->> 'user_id', resource_id) IN (:'ann', :'bob') GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS leaks FROM usher.audit_logs a WHERE a::text LIKE '%' || substr(:'key1', 18) || '%' OR a::text LIKE '%' || substr(:'key2', 18) || '%';
 
 DROP TABLE public.regress_parcels;
