@@ -124,26 +124,7 @@ GRANT SELECT ON blog.active_posts, blog.active_comments TO blog_app;
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    IF got IS DISTINCT FROM expected THEN
-        RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
-    END IF;
-    RETURN 'ok: ' || what;
-END $$;
-CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE;
-END $$;
-CREATE FUNCTION pg_temp.person(email text, name text, role text) RETURNS uuid LANGUAGE plpgsql AS $$
-DECLARE id uuid := (usher.register_user(email, 'a long password of ' || name, name)).user_id;
-BEGIN
-    PERFORM usher.verify_email(usher.create_email_verification(id)), usher.grant_role(id, role);
-    RETURN id;
-END $$;
+\ir expect.sql
 SELECT pg_temp.person('ann@blog.example', 'Ann', 'author') AS ann \gset
 SELECT pg_temp.person('edd@blog.example', 'Edd', 'editor') AS edd \gset
 SELECT pg_temp.person('rae@blog.example', 'Rae', 'reader') AS rae \gset

@@ -11,24 +11,7 @@
 \pset pager off
 SET client_min_messages = warning;
 
-CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    IF got IS DISTINCT FROM expected THEN
-        RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
-    END IF;
-    RETURN 'ok: ' || what;
-END
-$$;
--- The SQLSTATE that a statement is refused with.
-CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION
-    WHEN OTHERS THEN
-        RETURN SQLSTATE;
-END
-$$;
+\ir expect.sql
 \pset tuples_only on
 \pset format unaligned
 

@@ -13,14 +13,7 @@ CREATE SCHEMA clinic;
 CREATE EXTENSION usher_booking SCHEMA clinic CASCADE;
 SELECT usher.apply_role_preset('clinic');
 
-CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    IF got IS DISTINCT FROM expected THEN
-        RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
-    END IF;
-    RETURN 'ok: ' || what;
-END
-$$;
+\ir expect.sql
 
 -- Who is who
 SELECT user_id AS doctor FROM usher.register_user('doctor@clinic.example', 'a doctor''s long password', 'Ada') \gset

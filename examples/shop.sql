@@ -67,28 +67,10 @@ GRANT SELECT, INSERT, UPDATE ON shop.orders, shop.payments TO shop_app;
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    IF got IS DISTINCT FROM expected THEN
-        RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
-    END IF;
-    RETURN 'ok: ' || what;
-END $$;
-CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE;
-END $$;
-CREATE FUNCTION pg_temp.person(name text, role text) RETURNS uuid LANGUAGE plpgsql AS $$
-DECLARE id uuid := (usher.register_user(lower(name) || '@shop.example', 'a long password of ' || name, name)).user_id;
-BEGIN
-    PERFORM usher.verify_email(usher.create_email_verification(id));
-    IF role IS NOT NULL THEN PERFORM usher.grant_role(id, role); END IF;
-    RETURN id;
-END $$;
-SELECT pg_temp.person('Cy', NULL) AS cy, pg_temp.person('Kay', 'cashier') AS kay, pg_temp.person('Pat', 'packer') AS pat \gset
+\ir expect.sql
+SELECT pg_temp.person('cy@shop.example', 'Cy') AS cy,
+       pg_temp.person('kay@shop.example', 'Kay', 'cashier') AS kay,
+       pg_temp.person('pat@shop.example', 'Pat', 'packer') AS pat \gset
 SELECT usher.issue_token(:'cy') AS cy_token, usher.issue_token(:'kay') AS kay_token, usher.issue_token(:'pat') AS pat_token \gset
 SET ROLE shop_app;
 

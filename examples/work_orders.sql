@@ -138,28 +138,13 @@ SELECT usher.subscribe('work_order.*', 'messenger', mode => 'async');
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    IF got IS DISTINCT FROM expected THEN
-        RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
-    END IF;
-    RETURN 'ok: ' || what;
-END $$;
-CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE;
-END $$;
-CREATE FUNCTION pg_temp.person(name text, role text) RETURNS uuid LANGUAGE plpgsql AS $$
-DECLARE id uuid := (usher.register_user(lower(name) || '@field.example', 'a long password of ' || name, name)).user_id;
-BEGIN
-    PERFORM usher.verify_email(usher.create_email_verification(id)), usher.grant_role(id, role);
-    RETURN id;
-END $$;
-SELECT pg_temp.person('Cleo', 'client') AS cleo, pg_temp.person('Olaf', 'client') AS olaf, pg_temp.person('Dora', 'dispatcher') AS dora,
-       pg_temp.person('Tom', 'technician') AS tom, pg_temp.person('Tess', 'technician') AS tess, pg_temp.person('Mia', 'manager') AS mia \gset
+\ir expect.sql
+SELECT pg_temp.person('cleo@field.example', 'Cleo', 'client') AS cleo,
+       pg_temp.person('olaf@field.example', 'Olaf', 'client') AS olaf,
+       pg_temp.person('dora@field.example', 'Dora', 'dispatcher') AS dora,
+       pg_temp.person('tom@field.example', 'Tom', 'technician') AS tom,
+       pg_temp.person('tess@field.example', 'Tess', 'technician') AS tess,
+       pg_temp.person('mia@field.example', 'Mia', 'manager') AS mia \gset
 SELECT usher.issue_token(:'cleo') AS cleo_token, usher.issue_token(:'olaf') AS olaf_token, usher.issue_token(:'dora') AS dora_token,
        usher.issue_token(:'tom') AS tom_token, usher.issue_token(:'tess') AS tess_token, usher.issue_token(:'mia') AS mia_token \gset
 SET ROLE field_app;
