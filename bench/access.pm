@@ -8,12 +8,9 @@ our $rows = 1_000_000;
 our $few = 10_000; # for what is slow: figures are per row
 
 our $setup = qq{
-    CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-    DROP SCHEMA IF EXISTS bench CASCADE;
     DO \$\$ BEGIN CREATE ROLE bench_reader; EXCEPTION WHEN duplicate_object THEN END \$\$;
     GRANT bench_reader TO CURRENT_USER;
     SELECT usher.grant_access('bench_reader', 'application');
-    CREATE SCHEMA bench;
     GRANT USAGE ON SCHEMA bench TO bench_reader;
     DELETE FROM usher.users WHERE email LIKE '%\@bench.test';
     DELETE FROM usher.roles WHERE name LIKE 'bench%';
@@ -36,7 +33,6 @@ our $setup = qq{
     VACUUM (FREEZE, ANALYZE) bench.bookings, bench.few_bookings;
 };
 our $teardown = q{
-    DROP SCHEMA bench CASCADE;
     DELETE FROM usher.users WHERE email LIKE '%@bench.test';
     DELETE FROM usher.roles WHERE name LIKE 'bench%';
 };

@@ -3,21 +3,12 @@
 package audited;
 use strict;
 use warnings;
+use wide_table;
 
 sub setup {
     my ($rows) = @_;
-    return qq{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
+    return wide_table::setup($rows) . q{
         SELECT usher._maintain_audit_partitions();
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
-        CREATE TABLE bench.seed AS
-            SELECT i::bigint AS id, i % 1000 AS customer, 'name ' || i AS name, md5(i::text) AS reference, 'a note of ordinary length' AS note,
-                   (i % 10000) / 100.0 AS amount, 'pending' AS status, i AS counter, now() AS created_at, now() AS updated_at,
-                   now() AS seen_at
-            FROM generate_series(1, $rows) i;
-        CREATE TABLE bench.t (LIKE bench.seed);
-        ALTER TABLE bench.t ADD PRIMARY KEY (id);
         CREATE TABLE bench.log (LIKE usher.audit_logs INCLUDING DEFAULTS);
         SELECT usher._prepare_audit_partition('bench.log');
         CREATE TABLE bench.ready AS
@@ -26,8 +17,8 @@ sub setup {
             FROM bench.seed s ORDER BY id;
         -- changed columns of two rows
         CREATE FUNCTION bench.difference(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
-            \$\$ SELECT jsonb_object_agg(x.key, x.value) FROM jsonb_each(a) x WHERE b -> x.key IS DISTINCT FROM x.value \$\$;
-        CREATE FUNCTION bench.audit_row() RETURNS trigger LANGUAGE plpgsql AS \$\$
+            $$ SELECT jsonb_object_agg(x.key, x.value) FROM jsonb_each(a) x WHERE b -> x.key IS DISTINCT FROM x.value $$;
+        CREATE FUNCTION bench.audit_row() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF TG_OP = 'INSERT' THEN
                 INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, new_values)
@@ -38,8 +29,8 @@ sub setup {
                         bench.difference(to_jsonb(OLD), to_jsonb(NEW)), bench.difference(to_jsonb(NEW), to_jsonb(OLD)));
             END IF;
             RETURN NULL;
-        END \$\$;
-        CREATE FUNCTION bench.audit_statement() RETURNS trigger LANGUAGE plpgsql AS \$\$
+        END $$;
+        CREATE FUNCTION bench.audit_statement() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF TG_OP = 'INSERT' THEN
                 INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, new_values)
@@ -51,7 +42,7 @@ sub setup {
                 FROM old_rows o JOIN new_rows n USING (id);
             END IF;
             RETURN NULL;
-        END \$\$;
+        END $$;
     };
 }
 

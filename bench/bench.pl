@@ -9,7 +9,7 @@
 #   title     one line
 #   rounds    how many (20), after one round that is not counted
 #   rows      how many rows or calls one run makes: figures are per row
-#   setup     SQL, once
+#   setup     SQL, once; it finds the extension usher, and an empty schema bench that the next case empties again
 #   reset     SQL before each run, not measured
 #   measure   SQL that is measured, unless the variant has its own
 #   variants  list of { name, reset, measure, rows, ours }: the first is the base, the one without the feature; or
@@ -104,6 +104,7 @@ sub run_case {
     my $rounds = $ENV{BENCH_ROUNDS} || $case->{rounds} || 20;
 
     connect_session();
+    run_sql('CREATE EXTENSION IF NOT EXISTS usher CASCADE; DROP SCHEMA IF EXISTS bench CASCADE; CREATE SCHEMA bench;');
     run_sql($case->{setup}) if $case->{setup};
     my %ns = map { $_->{name} => [] } @variants;
     for my $variant (grep { $_->{command} } @variants) {

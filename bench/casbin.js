@@ -1,24 +1,13 @@
 // CPU time of one decision of npm casbin over 110,000 rules, in ns: the roles and users of bench/cases/enforce_rules.pl.
 // The rules are put into the model directly: adding them one by one compares each with all others.
 const { newEnforcer, newModelFromString } = require('casbin');
+const { readFileSync } = require('fs');
 
 const roles = 10000;
 const users = 100000;
-const model = `
-[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act
-[role_definition]
-g = _, _
-[policy_effect]
-e = some(where (p.eft == allow))
-[matchers]
-m = g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act
-`;
 
 async function main() {
-  const enforcer = await newEnforcer(newModelFromString(model));
+  const enforcer = await newEnforcer(newModelFromString(readFileSync(`${__dirname}/rbac.conf`, 'utf8')));
   const sections = enforcer.getModel().model;
   sections.get('p').get('p').policy = Array.from({ length: roles }, (_, i) => [`role${i}`, `data${Math.floor(i / 10)}`, 'read']);
   sections.get('g').get('g').policy = Array.from({ length: users }, (_, i) => [`user${i}`, `role${Math.floor(i / 10)}`]);

@@ -2,23 +2,14 @@
 package updated_at;
 use strict;
 use warnings;
+use wide_table;
 
 sub setup {
     my ($rows) = @_;
-    return qq{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
+    return wide_table::setup($rows) . q{
         CREATE EXTENSION IF NOT EXISTS moddatetime;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
-        CREATE TABLE bench.seed AS
-            SELECT i::bigint AS id, i % 1000 AS customer, 'name ' || i AS name, md5(i::text) AS reference, 'a note of ordinary length' AS note,
-                   (i % 10000) / 100.0 AS amount, 'pending' AS status, i AS counter, now() AS created_at, now() AS updated_at,
-                   now() AS seen_at
-            FROM generate_series(1, $rows) i;
-        CREATE TABLE bench.t (LIKE bench.seed);
-        ALTER TABLE bench.t ADD PRIMARY KEY (id);
         CREATE FUNCTION bench.touch() RETURNS trigger LANGUAGE plpgsql
-            AS \$\$ BEGIN NEW.updated_at := now(); RETURN NEW; END \$\$;
+            AS $$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
     };
 }
 

@@ -3,6 +3,7 @@
 # processor does for the same statements, without the way to the client and back that every statement has to pay for. The client
 # waits for its commit, as PostgreSQL ships; without that wait, which hides much of the work, the same is measured again.
 use audited;
+use durable;
 use File::Basename;
 use File::Temp qw(tempdir);
 
@@ -56,19 +57,13 @@ sub client_round {
     return map { main::median(@$_) } @times;
 }
 
-sub durable {
-    my ($run_sql, $on) = @_;
-    my $set = join "\n", map { $on ? "ALTER SYSTEM SET $_ = on;" : "ALTER SYSTEM RESET $_;" } qw(fsync synchronous_commit full_page_writes);
-    $run_sql->("$set\nCHECKPOINT;\nSELECT pg_reload_conf();\nSELECT pg_sleep(0.5);");
-}
-
 sub client {
     my ($run_sql) = @_;
     $run_sql->(tables());
     client_round($run_sql, 2); # warms caches
-    durable($run_sql, 1);
+    durable::commits($run_sql, 1);
     my @lines = client_part($run_sql, 'commits on disk');
-    durable($run_sql, 0);
+    durable::commits($run_sql, 0);
     return (@lines, client_part($run_sql, 'commits not awaited'));
 }
 

@@ -14,6 +14,7 @@ use warnings;
 use File::Basename;
 use File::Temp;
 use IPC::Open2;
+use durable;
 
 my $stored = $ENV{BENCH_BOOKINGS} || 100_000;
 my @psql = ($ENV{BENCH_PSQL}, '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $ENV{BENCH_CONNINFO});
@@ -85,14 +86,6 @@ sub store {
             SELECT b.id, b.id, k.kind, k.id, b.during FROM bench_wash.bookings AS b, LATERAL (VALUES ('staff', b.staff_id), ('customer', b.customer_id)) AS k (kind, id)
             ON CONFLICT DO NOTHING;
         ANALYZE bench_wash.bookings; ANALYZE bench_wash.booking_claims;});
-}
-
-# Commits that wait for the disk, as PostgreSQL ships; or not.
-sub durable {
-    my ($on) = @_;
-    my $set = join ' ', map { $on ? "ALTER SYSTEM SET $_ = on;" : "ALTER SYSTEM RESET $_;" } qw(fsync synchronous_commit full_page_writes);
-    $set =~ s/; /;\n/g;
-    sql("$set\nCHECKPOINT;\nSELECT pg_reload_conf();\nSELECT pg_sleep(0.5);");
 }
 
 # Bookings a second of the three, 8 clients, in turns.
@@ -168,7 +161,7 @@ sub report {
     my @lines = ('| 8 clients, spread over 200 days | smallest table | bare INSERT | **create_booking()** | of the bare INSERT |', '| --- | --- | --- | --- | --- |');
     my %share;
     for my $on (1, 0) {
-        durable($on);
+        durable::commits(\&sql, $on);
         my %tps = spread();
         my $name = $on ? 'durable commits' : 'CPU only';
         $share{$name} = $tps{ours} / $tps{bare};

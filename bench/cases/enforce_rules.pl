@@ -1,11 +1,8 @@
 # One decision of enforce() over 1,100, 11,000 and 110,000 rules: a tenth of them roles with a permission, the others users with
 # a role. Half of the requests are allowed. "First": nothing is kept in the backend yet; "again": the same requests.
 my $calls = 1000;
-my $model = q{r = sub, obj, act
-p = sub, obj, act
-g = _, _
-e = some(where (p.eft == allow))
-m = g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act};
+open my $file, '<', "$ENV{BENCH_HERE}/rbac.conf" or die "rbac.conf: $!\n";
+my $model = join '', <$file>;
 
 sub rules { # how many users; a tenth of that are roles
     my ($users) = @_;
@@ -23,7 +20,7 @@ return {
     title    => 'enforce() by the number of rules, RBAC',
     rounds   => 4,
     rows     => $calls,
-    setup    => "CREATE EXTENSION IF NOT EXISTS usher CASCADE; SELECT usher.define_model('bench', '$model');",
+    setup    => "SELECT usher.define_model('bench', '$model');",
     variants => [
         (map { { name => "$_->[0] rules, first", ours => 1, reset => rules($_->[1]), measure => ask($_->[1]) } }
             ([ '1,100', 1000 ], [ '11,000', 10000 ], [ '110,000', 100000 ])),

@@ -4,9 +4,6 @@ return {
     title => 'a routed read inside one statement',
     rows  => 2_000,
     setup => q{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         SELECT usher.apply_role_preset('carwash');
         CREATE FUNCTION bench.one(n integer, OUT id integer, OUT name text, OUT at timestamptz) LANGUAGE plpgsql STABLE
             AS $$ BEGIN id := n; name := 'a name'; at := '2026-01-01 00:00:00+00'; END $$;

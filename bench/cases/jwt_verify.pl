@@ -1,17 +1,10 @@
 # One HS256 token checked: signature, claims as jsonb, exp and nbf. The PL/pgSQL form uses pgcrypto's hmac and what SQL has
 # for the rest; it checks the same things.
+use base64url;
 return {
     title => 'HS256 token verified inside one statement',
     rows  => 2_000,
-    setup => q{
-        CREATE EXTENSION IF NOT EXISTS pgcrypto;
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
-        CREATE FUNCTION bench.from_base64url(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-        BEGIN
-            RETURN decode(translate(t, '-_', '+/') || repeat('=', (4 - length(t) % 4) % 4), 'base64');
-        END $$;
+    setup => $base64url::setup . q{
         CREATE FUNCTION bench.verify(token text, secret bytea) RETURNS jsonb LANGUAGE plpgsql STABLE STRICT AS $$
         DECLARE
             parts text[] := string_to_array(token, '.');

@@ -6,14 +6,11 @@ return {
     rounds => 10,
     rows  => 10,
     setup => q{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
         DELETE FROM usher.users WHERE email LIKE '%login.bench';
         SELECT user_id FROM usher.register_user('ann@login.bench', 'correct horse battery');
         UPDATE usher.users SET email_verified_at = now(), status = 'active' WHERE email = 'ann@login.bench';
         SELECT session_id IS NOT NULL FROM usher.login('ann@login.bench', 'correct horse battery'); -- makes the signing key
         -- a name of ours in a list of our own, so that the bare hash reads one row as well
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         CREATE TABLE bench.hash AS SELECT c.password_hash FROM usher.credentials c JOIN usher.users u ON u.id = c.user_id WHERE u.email = 'ann@login.bench';
         CREATE TABLE bench.outcome (error text);
     },
@@ -74,5 +71,5 @@ return {
               . ' back. So at the default %d hashes at once (usher.max_concurrent_hashes = 0, the number of cores) take %d times 19 MiB.', $step,
                 $cores, $cores), '');
     },
-    teardown => q{DELETE FROM usher.users WHERE email LIKE '%login.bench'; DROP SCHEMA bench CASCADE;},
+    teardown => q{DELETE FROM usher.users WHERE email LIKE '%login.bench';},
 };

@@ -5,9 +5,6 @@ return {
     rows     => 5_000,
     rounds   => 9,
     setup    => q{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         CREATE TABLE bench.handled (id bigint, event text);
         CREATE FUNCTION bench.handle(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS
             $$ BEGIN INSERT INTO bench.handled VALUES ((payload ->> 'id')::bigint, event); END $$;

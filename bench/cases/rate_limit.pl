@@ -4,10 +4,7 @@ return {
     rows     => 10_000,
     rounds   => 7,
     setup    => q{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
         SELECT usher.define_rate_limit('bench', 'sliding_window', 1000000, '1 hour');
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         CREATE TABLE bench.counter (key text PRIMARY KEY, hits bigint NOT NULL) WITH (fillfactor = 50);
         CREATE FUNCTION bench.hit(of_key text) RETURNS boolean LANGUAGE plpgsql AS $$
         DECLARE n bigint;

@@ -1,21 +1,16 @@
 # Becoming the user of a token, against PL/pgSQL that does the same work on rows: verifies an HMAC token by pgcrypto and looks
 # whether its session is in force. Ours are ECDSA tokens (ES256), each used before in this backend, as those of a session with
 # more than one request are.
+use base64url;
 return {
     title => 'authenticate() with a token of a session, seen before',
     rounds => 15,
     rows  => 500,
-    setup => q{
-        CREATE EXTENSION IF NOT EXISTS pgcrypto;
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
+    setup => $base64url::setup . q{
         DELETE FROM usher.users WHERE email LIKE '%authenticate.bench';
         SET usher.argon2_memory = 8192; SET usher.argon2_iterations = 1; SET usher.require_verified_email = off;
         SELECT user_id FROM usher.register_user('ann@authenticate.bench', 'correct horse battery');
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         CREATE TABLE bench.sessions (id uuid PRIMARY KEY, user_id uuid NOT NULL, status text NOT NULL, expires_at timestamptz NOT NULL);
-        CREATE FUNCTION bench.from_base64url(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-        BEGIN RETURN decode(translate(t, '-_', '+/') || repeat('=', (4 - length(t) % 4) % 4), 'base64'); END $$;
         CREATE FUNCTION bench.authenticate(token text) RETURNS uuid LANGUAGE plpgsql AS $$
         DECLARE
             parts text[] := string_to_array(token, '.');
@@ -51,5 +46,5 @@ return {
         { name => 'usher.authenticate()', ours => 1, measure => 'SELECT count(usher.authenticate(token)) FROM bench.ours;' },
     ],
     targets => [ { variant => 'usher.authenticate()', against => 'PL/pgSQL and pgcrypto', at_most => 1.0 } ],
-    teardown => q{DELETE FROM usher.users WHERE email LIKE '%authenticate.bench'; DROP SCHEMA bench CASCADE; RESET ALL;},
+    teardown => q{DELETE FROM usher.users WHERE email LIKE '%authenticate.bench'; RESET ALL;},
 };

@@ -1,5 +1,7 @@
 # usher.verify_token() with ES256: against what OpenSSL alone takes for the signature (bench/openssl_verify.c), and seen before
 # against HS256 seen before, where the signature no longer counts: 100 tokens again and again.
+use base64url;
+
 my $library = "$ENV{BUILD}/bench/openssl_verify";
 my $include = `$ENV{PG_CONFIG} --includedir-server`;
 chomp $include;
@@ -24,10 +26,7 @@ return {
     title  => 'ES256 access tokens verified inside one statement',
     rows   => 10_000,
     rounds => 5,
-    setup  => qq{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
+    setup  => $base64url::setup . qq{
         DELETE FROM usher.signing_keys;
         DELETE FROM usher.users WHERE email = 'bench\@token.example';
         INSERT INTO usher.users (email, status) VALUES ('bench\@token.example', 'active');
@@ -38,7 +37,7 @@ return {
         SELECT bench.set_key(private_key) FROM usher.signing_keys WHERE algorithm = 'ES256';
         CREATE TABLE bench.signatures AS
             SELECT split_part(token, '.', 1) || '.' || split_part(token, '.', 2) AS message,
-                   bench.der(decode(translate(split_part(token, '.', 3), '-_', '+/') || '==', 'base64')) AS signature
+                   bench.der(bench.from_base64url(split_part(token, '.', 3))) AS signature
             FROM bench.es256;
         VACUUM (FREEZE, ANALYZE) bench.signatures;
         DO \$\$
@@ -51,10 +50,10 @@ return {
         { name => 'nothing', measure => 'SELECT count(length(token)) FROM bench.es256;' },
         { name => 'OpenSSL, the signature alone', measure => 'SELECT count(bench.verify(message, signature)) FROM bench.signatures;' },
         { name => 'verify_token(), ES256, first sight', ours => 1, measure => 'SELECT count((usher.verify_token(token)).claims) FROM bench.es256;' },
-        { name => 'verify_token(), HS256, seen before', ours => 1, 
+        { name => 'verify_token(), HS256, seen before', ours => 1,
           reset => 'SELECT count((usher.verify_token(token)).claims) FROM bench.hs256 WHERE n <= 100;',
           measure => 'SELECT count((usher.verify_token(token)).claims) FROM bench.hs256_repeated;' },
-        { name => 'verify_token(), ES256, seen before', ours => 1, 
+        { name => 'verify_token(), ES256, seen before', ours => 1,
           reset => 'SELECT count((usher.verify_token(token)).claims) FROM bench.es256 WHERE n <= 100;',
           measure => 'SELECT count((usher.verify_token(token)).claims) FROM bench.es256_repeated;' },
     ],

@@ -1,19 +1,12 @@
 # usher.verify_token() with HS256: 100,000 different tokens in one statement, more than the memory of a backend holds, and
 # 1,000 that come again and again. The PL/pgSQL form uses pgcrypto's hmac and what SQL has for the rest: it looks the key up and
 # checks type, signature, issuer, audience and times, as verify_token() does.
+use base64url;
 return {
     title  => 'HS256 access tokens verified inside one statement of 100,000',
     rows   => 100_000,
     rounds => 5,
-    setup  => q{
-        CREATE EXTENSION IF NOT EXISTS pgcrypto;
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
-        CREATE FUNCTION bench.from_base64url(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-        BEGIN
-            RETURN decode(translate(t, '-_', '+/') || repeat('=', (4 - length(t) % 4) % 4), 'base64');
-        END $$;
+    setup  => $base64url::setup . q{
         DELETE FROM usher.signing_keys;
         SELECT usher.rotate_signing_key('HS256');
         CREATE TABLE bench.keys AS SELECT kid, bench.from_base64url(private_key) AS secret FROM usher.signing_keys;

@@ -14,9 +14,6 @@ return {
     title => 'status transition checked, one UPDATE of many rows',
     rows  => 50_000,
     setup => qq{
-        CREATE EXTENSION IF NOT EXISTS usher CASCADE;
-        DROP SCHEMA IF EXISTS bench CASCADE;
-        CREATE SCHEMA bench;
         SELECT usher.define_machine('bench', $transitions);
         CREATE TABLE bench.t (id uuid PRIMARY KEY, name text, status text NOT NULL, counter integer, amount numeric, note text);
         CREATE TABLE bench.transitions (from_status text, to_status text, PRIMARY KEY (from_status, to_status));
