@@ -9,15 +9,6 @@
 
 namespace usher::http {
 
-namespace {
-std::string new_correlation_id() {
-    std::array<std::uint8_t, 8> random;
-    if (!pg::call([&] { return pg_strong_random(random.data(), random.size()); }))
-        throw Error("58000", "could not generate random values");
-    return to_string(make_uuid_v7(pg::clock_time(), random));
-}
-} // namespace
-
 void set_context(Request &request) {
     const std::string given = request.header("x-correlation-id"), parent = request.header("traceparent");
     if (const auto id = headers::trace_id(parent))
@@ -25,7 +16,7 @@ void set_context(Request &request) {
     else if (headers::is_correlation_id(given))
         request.correlation_id = given;
     else
-        request.correlation_id = new_correlation_id();
+        request.correlation_id = to_string(pg::new_uuid());
     const std::string agent = headers::clean_user_agent(request.header("user-agent"));
     request::set_context({request.client_ip, agent, request.correlation_id});
 }

@@ -3,7 +3,6 @@
 #include "core/account.hpp"
 #include "core/error.hpp"
 #include "core/json_object.hpp"
-#include "core/random.hpp"
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
@@ -92,12 +91,6 @@ Origin request_origin() {
 std::string network_of(const Origin &origin) {
     if (origin.address.empty()) return {};
     return client_network.run({pg::inet(origin.address)}).front().string(0);
-}
-
-Uuid new_uuid() {
-    std::array<std::uint8_t, 8> random;
-    fill_random(random.data(), random.size());
-    return make_uuid_v7(pg::clock_time(), random);
 }
 
 Uuid publish(std::string_view event, const std::string &payload, const Uuid &user_id) {

@@ -36,9 +36,6 @@ Origin request_origin();
 /// The client's network, an IPv4 address or an IPv6 /64; empty when the address is unknown.
 std::string network_of(const Origin &origin);
 
-/// A new version 7 uuid.
-Uuid new_uuid();
-
 /// usher.publish(event, payload, key), with the user's id as key.
 Uuid publish(std::string_view event, const std::string &payload, const Uuid &user_id);
 

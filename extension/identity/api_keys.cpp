@@ -132,7 +132,7 @@ USHER_FUNCTION(usher_identity_create_api_key) {
     if (identity::count_keys.run({pg::uuid(owner)}).front().int8(0) >= identity::max_keys)
         return row.set("error", pg::text("too_many_factors")).finish();
     const ApiKey key = make_api_key();
-    const Uuid id = identity::new_uuid();
+    const Uuid id = pg::new_uuid();
     const std::string hash = sha256_bytes(key.text);
     identity::add_key.run({pg::uuid(id), pg::uuid(owner), pg::text(name), pg::text(key.prefix), pg::bytea(hash),
                            pg::text_array(permissions), pg::timestamptz_or_null(expires_at)});

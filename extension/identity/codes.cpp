@@ -69,7 +69,7 @@ std::string code_hmac(const Uuid &id, std::string_view code) {
 void issue_code(const Account &account, const char *purpose, std::string_view event, const Origin &origin) {
     lock_user.run({pg::uuid(account.id)});
     end_open.run({pg::uuid(account.id), pg::text(purpose)});
-    const Uuid id = new_uuid();
+    const Uuid id = pg::new_uuid();
     std::string code = random_digits(digits_of_code);
     const std::string mac = code_hmac(id, code);
     const Instant expires_at = pg::clock_time() + guc::one_time_code_ttl * second;

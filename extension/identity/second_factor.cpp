@@ -127,7 +127,7 @@ USHER_FUNCTION(usher_identity_enroll_totp) {
     if (identity::count_factors.run({pg::uuid(person.account.id)}).front().int8(0) >= identity::max_factors)
         return row.set("error", pg::text("too_many_factors")).finish();
 
-    const Uuid id = identity::new_uuid();
+    const Uuid id = pg::new_uuid();
     std::string secret = random_bytes(totp_secret_bytes);
     const std::string stored = identity::store_secret(base64url_encode(secret), "totp:" + to_string(id));
     identity::add_factor.run({pg::uuid(id), pg::uuid(person.account.id), pg::text(label), pg::text(stored)});

@@ -153,7 +153,7 @@ void require_device(std::string_view device) {
 NewSession start_session(const Uuid &user_id, std::string_view device, const Origin &origin, const Proof &proof) {
     if (guc::max_sessions_per_user > 0) end_oldest.run({pg::uuid(user_id), pg::int8(guc::max_sessions_per_user - 1)});
     RefreshToken token;
-    token.session_id = new_uuid();
+    token.session_id = pg::new_uuid();
     token.secret = random_bytes(32);
     const std::string rotation_key = random_bytes(32), hash = refresh_token_hash(token);
     const Instant now = pg::clock_time(), absolute_end = now + guc::session_absolute_timeout * second;

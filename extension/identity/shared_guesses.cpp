@@ -1,10 +1,9 @@
 #include "identity/shared_guesses.hpp"
 #include "identity/guess_slots.hpp"
 #include "identity/guesses.hpp"
+#include "identity/unsettled_failures.hpp"
 #include "operations/worker.hpp"
-#include "pg/shared.hpp"
 #include "pg/spi.hpp"
-#include "pg/xact.hpp"
 
 namespace usher::identity::shared_guesses {
 
@@ -14,6 +13,7 @@ constexpr long capacity = 16384; // accounts with a guess at this moment, or wit
 struct Key {
     std::uint32_t database;
     std::array<std::uint8_t, 16> subject;
+    bool operator==(const Key &) const = default;
 };
 
 struct Entry {
@@ -22,48 +22,21 @@ struct Entry {
     std::int32_t open;        // failures of transactions that have not ended
     std::int32_t rolled_back; // failures that no table shows
     Instant last_failure;
+
+    [[nodiscard]] bool is_idle() const { return evaluating == 0 && open == 0 && rolled_back == 0; }
 };
 
 pg::SharedMap<Key, Entry> map{"usher guesses", capacity};
+using Failures = UnsettledFailures<Key, Entry, map>;
 
 Key key_of(const Uuid &subject) { return {MyDatabaseId, subject.bytes}; }
 Uuid subject_of(const Key &key) { return Uuid{key.subject}; }
 
-template <class Map> void drop_if_idle(Map &locked, const Entry &entry) {
-    if (entry.evaluating == 0 && entry.open == 0 && entry.rolled_back == 0) locked.remove(entry.key);
+Unseen unseen_of(const Entry &entry, std::int32_t own) {
+    return {entry.evaluating, Failures::of_others(entry, own), entry.last_failure};
 }
 
-// --- failures of open transactions ----------------------------------------------------------------------------------
-
-struct Pending {
-    Key key;
-    std::int32_t count;
-};
-
-void settle(const Pending &pending, bool committed) noexcept {
-    map.locked([&](auto &locked) {
-        Entry *const entry = locked.find(pending.key);
-        if (entry == nullptr) return;
-        entry->open -= pending.count;
-        if (!committed) entry->rolled_back += pending.count;
-        drop_if_idle(locked, *entry);
-    });
-}
-
-constinit pg::OnEnd<Pending, settle> pending_failures;
-
-/// Failures of this transaction: its own statements see them in the table.
-std::int32_t own_failures(const Key &key) {
-    std::int32_t count = 0;
-    pending_failures.for_each([&](const Pending &pending) {
-        if (pending.key.database == key.database && pending.key.subject == key.subject) count += pending.count;
-    });
-    return count;
-}
-
-// --- a backend that is terminated while it evaluates runs no destructor
-// ------------------------------------------------
-
+// A backend that is terminated while it evaluates runs no destructor.
 constinit bool evaluating_now = false;
 constinit Key evaluated{};
 
@@ -78,34 +51,9 @@ void watch_exit() {
     watched = true;
 }
 
-Unseen unseen_of(const Entry &entry, std::int32_t own) {
-    return {entry.evaluating, std::max(entry.open - own, 0) + entry.rolled_back, entry.last_failure};
-}
-
-// --- writing down what was rolled back
-// ----------------------------------------------------------------------------------
-
 void flush() {
-    constexpr std::size_t batch_size = 64;
-    struct Due {
-        Key key;
-        std::int32_t count;
-        Instant last_failure;
-    };
-    std::vector<Due> batch;
-    batch.reserve(batch_size);
-    map.locked([&](auto &locked) {
-        locked.for_each([&](Entry &entry) {
-            if (entry.key.database == MyDatabaseId && entry.rolled_back > 0) {
-                batch.push_back({entry.key, entry.rolled_back, entry.last_failure}); // reserved: cannot throw
-                entry.open += entry.rolled_back;
-                entry.rolled_back = 0;
-            }
-            return batch.size() < batch_size;
-        });
-    });
-    for (const Due &due : batch) pending_failures.add({due.key, due.count});
-    for (const Due &due : batch) count_failures(subject_of(due.key), due.count, due.last_failure);
+    for (const Entry &entry : Failures::take_rolled_back())
+        count_failures(subject_of(entry.key), entry.rolled_back, entry.last_failure);
 }
 
 [[maybe_unused]] const bool enlisted = (operations::flush_regularly(flush), true);
@@ -115,7 +63,7 @@ bool enter(const Uuid &subject, Unseen &others) {
     if (!pg::is_preloaded()) return false;
     watch_exit();
     const Key key = key_of(subject);
-    const std::int32_t own = own_failures(key);
+    const std::int32_t own = Failures::own(key);
     const bool entered = map.locked([&](auto &locked) {
         Entry *const entry = locked.find_or_add(key);
         if (entry == nullptr) return false;
@@ -136,14 +84,14 @@ void leave(const Uuid &subject) noexcept {
         Entry *const entry = locked.find(key_of(subject));
         if (entry == nullptr) return;
         --entry->evaluating;
-        drop_if_idle(locked, *entry);
+        if (entry->is_idle()) locked.remove(entry->key);
     });
 }
 
 void fail(const Uuid &subject) {
     const Key key = key_of(subject);
     const Instant now = pg::clock_time();
-    pending_failures.add({key, 1}); // before it counts: this may fail
+    Failures::add(key, 1);
     evaluating_now = false;
     map.locked([&](auto &locked) {
         Entry *const entry = locked.find(key);
@@ -162,7 +110,7 @@ void count(const Uuid &subject) {
 Unseen look(const Uuid &subject) {
     if (!pg::is_preloaded()) return {};
     const Key key = key_of(subject);
-    const std::int32_t own = own_failures(key);
+    const std::int32_t own = Failures::own(key);
     return map.locked([&](auto &locked) {
         const Entry *const entry = locked.find(key);
         return entry == nullptr ? Unseen{} : unseen_of(*entry, own);
@@ -170,13 +118,7 @@ Unseen look(const Uuid &subject) {
 }
 
 void forget(const Uuid &subject) {
-    if (!pg::is_preloaded()) return;
-    map.locked([&](auto &locked) {
-        Entry *const entry = locked.find(key_of(subject));
-        if (entry == nullptr) return;
-        entry->rolled_back = 0;
-        drop_if_idle(locked, *entry);
-    });
+    if (pg::is_preloaded()) Failures::forget_rolled_back(key_of(subject));
 }
 
 LockoutState with_unseen(LockoutState state, const Unseen &unseen, const LockoutRules &rules) {

@@ -1,9 +1,8 @@
 #include "identity/shared_networks.hpp"
 #include "identity/guesses.hpp"
+#include "identity/unsettled_failures.hpp"
 #include "operations/worker.hpp"
-#include "pg/shared.hpp"
 #include "pg/value.hpp"
-#include "pg/xact.hpp"
 
 namespace usher::identity::shared_networks {
 
@@ -13,6 +12,7 @@ constexpr long capacity = 16384; // networks with a failure in a transaction tha
 struct Key {
     std::uint32_t database;
     std::array<char, 48> network; // text of a cidr, padded with zeros
+    bool operator==(const Key &) const = default;
 };
 
 using Hash = std::array<char, 32>;
@@ -23,9 +23,12 @@ struct Entry {
     std::int32_t rolled_back; // failures that no table shows
     Hash last_name;           // SHA-256 of the name that failed last
     Instant last_failure;
+
+    [[nodiscard]] bool is_idle() const { return open == 0 && rolled_back == 0; }
 };
 
 pg::SharedMap<Key, Entry> map{"usher network failures", capacity};
+using Failures = UnsettledFailures<Key, Entry, map>;
 
 Key key_of(const std::string &network) {
     Key key{MyDatabaseId, {}};
@@ -33,54 +36,10 @@ Key key_of(const std::string &network) {
     return key;
 }
 
-struct Pending {
-    Key key;
-    std::int32_t count;
-};
-
-void settle(const Pending &pending, bool committed) noexcept {
-    map.locked([&](auto &locked) {
-        Entry *const entry = locked.find(pending.key);
-        if (entry == nullptr) return;
-        entry->open -= pending.count;
-        if (!committed) entry->rolled_back += pending.count;
-        if (entry->open == 0 && entry->rolled_back == 0) locked.remove(pending.key);
-    });
-}
-
-constinit pg::OnEnd<Pending, settle> pending_failures;
-
-std::int32_t own_failures(const Key &key) {
-    std::int32_t count = 0;
-    pending_failures.for_each([&](const Pending &pending) {
-        if (pending.key.database == key.database && pending.key.network == key.network) count += pending.count;
-    });
-    return count;
-}
-
 void flush() {
-    constexpr std::size_t batch_size = 64;
-    struct Due {
-        Key key;
-        std::int32_t count;
-        Hash last_name;
-    };
-    std::vector<Due> batch;
-    batch.reserve(batch_size);
-    map.locked([&](auto &locked) {
-        locked.for_each([&](Entry &entry) {
-            if (entry.key.database == MyDatabaseId && entry.rolled_back > 0) {
-                batch.push_back({entry.key, entry.rolled_back, entry.last_name}); // reserved: cannot throw
-                entry.open += entry.rolled_back;
-                entry.rolled_back = 0;
-            }
-            return batch.size() < batch_size;
-        });
-    });
-    for (const Due &due : batch) pending_failures.add({due.key, due.count});
-    for (const Due &due : batch)
-        count_network_failures(due.key.network.data(), due.count,
-                               std::string(due.last_name.data(), due.last_name.size()));
+    for (const Entry &entry : Failures::take_rolled_back())
+        count_network_failures(entry.key.network.data(), entry.rolled_back,
+                               std::string(entry.last_name.data(), entry.last_name.size()));
 }
 
 [[maybe_unused]] const bool enlisted = (operations::flush_regularly(flush), true);
@@ -89,11 +48,11 @@ void flush() {
 shared_guesses::Unseen look(const std::string &network) {
     if (!pg::is_preloaded()) return {};
     const Key key = key_of(network);
-    const std::int32_t own = own_failures(key);
+    const std::int32_t own = Failures::own(key);
     return map.locked([&](auto &locked) {
         const Entry *const entry = locked.find(key);
         if (entry == nullptr) return shared_guesses::Unseen{};
-        return shared_guesses::Unseen{0, std::max(entry->open - own, 0) + entry->rolled_back, entry->last_failure};
+        return shared_guesses::Unseen{0, Failures::of_others(*entry, own), entry->last_failure};
     });
 }
 
@@ -108,7 +67,7 @@ bool fail(const std::string &network, const std::string &name_hash) {
         return entry != nullptr && entry->last_name == name;
     });
     if (is_repeated) return false;
-    pending_failures.add({key, 1}); // before it counts: this may fail
+    Failures::add(key, 1);
     const bool counted = map.locked([&](auto &locked) {
         Entry *const entry = locked.find_or_add(key);
         if (entry == nullptr) return false;
@@ -117,18 +76,12 @@ bool fail(const std::string &network, const std::string &name_hash) {
         entry->last_failure = now;
         return true;
     });
-    if (!counted) pending_failures.add({key, -1}); // no room: nothing is to be settled, the table alone counts
+    if (!counted) Failures::add(key, -1); // no room: nothing is to be settled, the table alone counts
     return true;
 }
 
 void forget(const std::string &network) {
-    if (!pg::is_preloaded()) return;
-    map.locked([&](auto &locked) {
-        Entry *const entry = locked.find(key_of(network));
-        if (entry == nullptr) return;
-        entry->rolled_back = 0;
-        if (entry->open == 0) locked.remove(entry->key);
-    });
+    if (pg::is_preloaded()) Failures::forget_rolled_back(key_of(network));
 }
 
 } // namespace usher::identity::shared_networks

@@ -1,6 +1,5 @@
 #include "identity/tokens.hpp"
 
-#include "core/random.hpp"
 #include "core/verified_tokens.hpp"
 #include "identity/issuers.hpp"
 #include "identity/keys.hpp"
@@ -16,12 +15,6 @@ constexpr std::int64_t second = 1000000;
 constexpr std::string_view reserved[] = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "roles", "amr", "acr"};
 
 std::string_view setting(const char *value) { return value == nullptr ? std::string_view() : value; }
-
-Uuid new_uuid() {
-    std::array<std::uint8_t, 8> random;
-    fill_random(random.data(), random.size());
-    return make_uuid_v7(pg::clock_time(), random);
-}
 
 void append_member(std::string &claims, std::string_view name, std::string_view text) {
     claims += claims.size() == 1 ? "\"" : ",\"";
@@ -160,7 +153,7 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
         throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
     const std::int64_t now_s = pg::clock_time() / second;
     IssuedToken issued;
-    issued.jti = to_string(new_uuid());
+    issued.jti = to_string(pg::new_uuid());
     issued.expires_in_s = ttl_s;
     issued.expires_at = (now_s + ttl_s) * second;
     std::string claims = "{";

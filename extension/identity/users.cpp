@@ -110,7 +110,7 @@ pg::Param text_or_null(const std::string &text) { return text.empty() ? pg::null
 
 /// The account with its password, role and events. An error code instead of an id when a name is taken.
 const char *create_account(const Registration &given, const std::string &hash, Uuid &id) {
-    id = new_uuid();
+    id = pg::new_uuid();
     const pg::Rows added =
         add_user.run({pg::uuid(id), pg::text(given.email), text_or_null(given.username), pg::text(given.first_name),
                       pg::text(given.last_name), text_or_null(given.phone), pg::jsonb(given.metadata)});
