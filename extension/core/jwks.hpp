@@ -12,7 +12,7 @@ namespace usher {
 
 class KeySet {
 public:
-    static constexpr std::size_t max_bytes = 256 * 1024, max_keys = 100;
+    static constexpr std::size_t max_bytes = 262144, max_keys = 100;
 
     KeySet() = default;
 

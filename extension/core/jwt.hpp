@@ -98,7 +98,7 @@ struct JwtRules {
 
 class JwtToken {
 public:
-    static constexpr std::size_t max_bytes = 16 * 1024;
+    static constexpr std::size_t max_bytes = 16384;
 
     JwtToken() = default;
     explicit JwtToken(std::string_view text) { parse_into(text); }

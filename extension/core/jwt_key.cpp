@@ -38,8 +38,8 @@ using ParamsPtr = std::unique_ptr<OSSL_PARAM, Freer<OSSL_PARAM_free>>;
 
 constexpr int min_rsa_bits = 2048; // NIST SP 800-131A
 constexpr int max_rsa_bits = 8192; // verification stays within a millisecond or two
-constexpr std::size_t max_key_text = 64 * 1024;
-constexpr std::size_t max_secret = 64 * 1024;
+constexpr std::size_t max_key_text = 65536;
+constexpr std::size_t max_secret = 65536;
 
 [[noreturn]] void refuse(std::string message) {
     ERR_clear_error(); // the reason may quote the input; ours is enough

@@ -242,7 +242,7 @@ std::span<const Transition> Machine::between(Status from, Status to) const noexc
 
 std::vector<std::string_view> Machine::targets(Status from) const {
     std::vector<std::string_view> names;
-    for (Status to = 0; to < names_.size(); ++to)
+    for (Status to = 0; to < count(); ++to)
         if (to != from && (from == nowhere ? initial_[to] : !between(from, to).empty())) names.push_back(names_[to]);
     return names;
 }
@@ -274,7 +274,7 @@ std::vector<Finding> Machine::validate() const {
     const std::vector<bool> reached = reachable(), ending = ends();
     const bool has_terminal = std::find(terminal_.begin(), terminal_.end(), true) != terminal_.end();
     if (!has_terminal) findings.push_back({"no_terminal", "", "no status is terminal: rows never come to an end"});
-    for (Status status = 0; status < names_.size(); ++status) {
+    for (Status status = 0; status < count(); ++status) {
         const std::string &name = names_[status];
         if (!reached[status])
             findings.push_back({"unreachable_status", name, "no row can come to status " + quoted(name)});
@@ -323,7 +323,7 @@ std::string Machine::diagram() const {
         ids.push_back("status_" + std::to_string(i));
         out += "    state \"" + mermaid_text(names_[i]) + "\" as " + ids.back() + "\n";
     }
-    for (Status to = 0; to < names_.size(); ++to) {
+    for (Status to = 0; to < count(); ++to) {
         if (!initial_[to]) continue;
         const std::span<const Transition> creations = between(nowhere, to);
         if (creations.empty()) out += "    [*] --> " + ids[to] + "\n";
@@ -333,7 +333,7 @@ std::string Machine::diagram() const {
     for (const Transition &each : transitions_)
         if (each.from != nowhere)
             out += "    " + ids[each.from] + " --> " + ids[each.to] + " : " + mermaid_text(each.action) + "\n";
-    for (Status from = 0; from < names_.size(); ++from)
+    for (Status from = 0; from < count(); ++from)
         if (terminal_[from]) out += "    " + ids[from] + " --> [*]\n";
     return out;
 }

@@ -51,6 +51,8 @@ public:
     [[nodiscard]] std::optional<Status> find(std::string_view status) const noexcept;
     [[nodiscard]] const std::string &name(Status status) const { return names_[status]; }
     [[nodiscard]] std::span<const std::string> statuses() const noexcept { return names_; }
+    /// How many statuses there are; parse() allows fewer than `nowhere`.
+    [[nodiscard]] Status count() const noexcept { return static_cast<Status>(names_.size()); }
     [[nodiscard]] bool is_initial(Status status) const noexcept { return initial_[status]; }
     [[nodiscard]] bool is_terminal(Status status) const noexcept { return terminal_[status]; }
 

@@ -277,7 +277,7 @@ std::string argon2_digest(std::string_view password, const PasswordHash &hash, s
 std::string scrypt_digest(std::string_view password, const PasswordHash &hash, std::size_t size) {
     std::string digest(size, '\0');
     const std::uint64_t n = std::uint64_t{1} << hash.iterations;
-    const std::uint64_t memory = 128 * hash.block_size * (n + hash.parallelism + 2) + 65536;
+    const std::uint64_t memory = std::uint64_t{128} * hash.block_size * (n + hash.parallelism + 2) + 65536;
     if (EVP_PBE_scrypt(password.data(), password.size(), bytes_of(std::string_view(hash.salt)), hash.salt.size(), n,
                        hash.block_size, hash.parallelism, memory, bytes_of(digest), size) != 1) {
         ERR_clear_error();

@@ -94,7 +94,7 @@ std::string name_key(const JwtKey &key) {
 /// Under the table lock.
 std::string insert_new_key(JwtAlgorithm algorithm, Instant activates_at) {
     const JwtKey key = JwtKey::generate(algorithm);
-    const std::string kid = name_key(key);
+    std::string kid = name_key(key);
     std::string secret = key.export_private();
     const std::string stored = store_secret(secret, sealing_context(kid));
     wipe(secret);
@@ -164,7 +164,7 @@ std::string rotate_signing_key(std::optional<JwtAlgorithm> algorithm, Instant ac
     }
     // Not now(): of two rotations in one transaction the second one is to win.
     if (activates_at == 0) activates_at = pg::clock_time();
-    const std::string kid = insert_new_key(*algorithm, activates_at);
+    std::string kid = insert_new_key(*algorithm, activates_at);
     retire_keys.run({pg::interval(key_overlap_s * 1000000)});
     return kid;
 }
