@@ -2,6 +2,7 @@
 # the commit. And what only reads works there.
 use strict;
 use warnings;
+use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -73,7 +74,7 @@ for my $node ($primary, $standby)
 }
 
 # The examples of docs/identity.md run as they stand there.
-my @examples = PostgreSQL::Test::Utils::slurp_file("$ENV{USHER_SOURCE}/docs/identity.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/gs;
+my @examples = map { $_->{text} } document_blocks('docs/identity.md');
 is(scalar(@examples), 3, 'docs/identity.md has examples');
 my @said = map { $primary->safe_psql('postgres', $_) } @examples;
 is($said[0], 't|4711', 'the example of import says what it should');

@@ -2,6 +2,7 @@
 # when transactions of different users share a connection, as behind a pooler or PostgREST.
 use strict;
 use warnings;
+use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -9,7 +10,7 @@ use Test::More;
 my $node = PostgreSQL::Test::Cluster->new('access_row_security');
 $node->init;
 $node->start;
-my @examples = slurp_file("$ENV{USHER_SOURCE}/docs/access.md") =~ /<!-- test:begin -->\n```sql\n(.*?)```\n<!-- test:end -->/gs;
+my @examples = map { $_->{text} } document_blocks('docs/access.md');
 my ($roles, $setup, $model, $file) = @examples;
 is(scalar(@examples), 4, 'docs/access.md has its examples');
 $node->safe_psql('postgres', "SET client_min_messages = warning; CREATE EXTENSION usher CASCADE; $setup");

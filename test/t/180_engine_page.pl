@@ -1,22 +1,12 @@
-# The examples of docs/engine.md: its "sql" blocks are run in order, and each <!-- expect: REGEX --> must match what its block printed.
+# The examples of docs/engine.md are run in order, and print what is said there.
 use strict;
 use warnings;
+use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($inside, $fence, $number, @blocks) = (0, 0, 0);
-for my $line (split /\n/, slurp_file("$ENV{USHER_SOURCE}/docs/engine.md"))
-{
-	$number++;
-	if ($line =~ /^<!-- test:begin -->/) { $inside = 1 }
-	elsif ($line =~ /^<!-- test:end -->/) { $inside = 0 }
-	elsif (!$inside) { next }
-	elsif ($fence && $line =~ /^```/) { $fence = 0 }
-	elsif ($fence) { $blocks[-1]{text} .= "$line\n" }
-	elsif ($line =~ /^```sql$/) { $fence = 1; push @blocks, { line => $number, text => '', expect => [] } }
-	elsif ($line =~ /^<!-- expect: (.*) -->$/) { push @{ $blocks[-1]{expect} }, $1 }
-}
+my @blocks = document_blocks('docs/engine.md');
 cmp_ok(scalar @blocks, '>=', 7, 'docs/engine.md has blocks to run');
 
 my $node = PostgreSQL::Test::Cluster->new('page');

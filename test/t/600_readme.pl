@@ -1,9 +1,7 @@
 # The commands of README.md do what it says: they are taken from its text and run in order, in one shell, as a reader would.
-#
-# Between <!-- test:begin --> and <!-- test:end --> every block fenced as "sh" is run. A line <!-- expect: REGEX --> after a
-# block must match what the block printed; a block must not fail unless <!-- expect-failure --> follows it.
 use strict;
 use warnings;
+use DocumentBlocks;
 use File::Temp;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -11,25 +9,7 @@ use Test::More;
 my $source = $ENV{USHER_SOURCE};
 my $work = File::Temp->newdir('usher-readme-XXXXXX', TMPDIR => 1);
 
-my @blocks;
-my ($inside, $fence) = (0, 0);
-my $number = 0;
-for my $line (split /\n/, slurp_file("$source/README.md"))
-{
-    $number++;
-    if ($line =~ /^<!-- test:begin -->/) { $inside = 1 }
-    elsif ($line =~ /^<!-- test:end -->/) { $inside = 0 }
-    elsif (!$inside) { next }
-    elsif ($fence && $line =~ /^```/) { $fence = 0 }
-    elsif ($fence) { $blocks[-1]{text} .= "$line\n" }
-    elsif ($line =~ /^```sh$/)
-    {
-        $fence = 1;
-        push @blocks, { line => $number, text => '', expect => [] };
-    }
-    elsif ($line =~ /^<!-- expect: (.*) -->$/) { push @{ $blocks[-1]{expect} }, $1 }
-    elsif ($line =~ /^<!-- expect-failure -->$/) { $blocks[-1]{fails} = 1 }
-}
+my @blocks = document_blocks('README.md');
 cmp_ok(scalar @blocks, '>=', 5, 'README.md has blocks to run');
 cmp_ok(scalar(map { @{ $_->{expect} } } @blocks), '>=', 5, 'and says what comes out');
 
