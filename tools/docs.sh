@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes reference.md and errors.md into a folder: docs.sh FOLDER. Uses a cluster that goes afterwards.
+# Writes reference.md, errors.md and routes.md into a folder: docs.sh FOLDER. Uses a cluster that goes afterwards.
 set -eu
 . "$SRC/tools/cluster.sh"
 out=$1
@@ -11,6 +11,6 @@ trap 'exit 130' INT TERM
 cluster_init "$dir"
 { extension_settings "$dir/root"; echo "shared_preload_libraries = 'usher'"; echo "fsync = off"; } | cluster_start "$dir"
 cluster_psql "$dir" postgres -f "$SRC/tools/database.sql" > /dev/null
-for page in reference errors; do
+for page in reference errors routes; do
     cluster_psql "$dir" postgres -f "$SRC/tools/$page.sql" > "$out/$page.md"
 done

@@ -12,7 +12,7 @@ $node->start;
 $node->command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$source/tools/database.sql" ],
     'all extensions are created');
 
-for my $page ('reference', 'errors')
+for my $page ('reference', 'errors', 'routes')
 {
     my ($made, $error);
     ok(IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', "$source/tools/$page.sql" ],
