@@ -25,6 +25,20 @@ $$;
 REVOKE ALL ON FUNCTION usher._role_id(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._role_id(text) IS 'Id of a role by name; raises US005 when there is none.';
 
+CREATE FUNCTION usher._check_permission_name(permission text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF permission IS NULL OR octet_length(permission) > 150
+        OR permission !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'permission must have the form resource:action, resource:* or *:*, of a-z, 0-9, _, - and .');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_permission_name(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_permission_name(text) IS 'Raises 22023 for a name that no permission can have.';
+
 CREATE FUNCTION usher._check_grant(permission text, scope text, effect text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -83,6 +97,20 @@ REVOKE ALL ON FUNCTION usher._require_role_control(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._require_role_control(uuid, text) IS
     'Raises 42501 unless a role of the current identity manages this one; nothing to check without an identity.';
 
+CREATE FUNCTION usher._managed_role(role text, scope text DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    this uuid := usher._role_id(role);
+BEGIN
+    PERFORM usher._require_role_control(this, scope);
+    RETURN this;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._managed_role(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._managed_role(text, text) IS 'Id of a role by name; raises US005 when there is none, 42501 when the current identity does not manage it.';
+
 CREATE FUNCTION usher._log_access_change(event_type text, data jsonb, resource_type text, resource_id text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -135,8 +163,7 @@ DECLARE
     this uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    this := usher._role_id(role);
-    PERFORM usher._require_role_control(this);
+    this := usher._managed_role(role);
     IF new_name IS NOT NULL AND new_name !~ '^[a-z][a-z0-9_-]{0,49}$' THEN
         PERFORM usher.raise_error('invalid_argument', 'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -');
     END IF;
@@ -165,8 +192,7 @@ DECLARE
     this uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    this := usher._role_id(role);
-    PERFORM usher._require_role_control(this);
+    this := usher._managed_role(role);
     DELETE FROM usher.roles r WHERE r.id = this;
     PERFORM usher._log_access_change('access.role_dropped', jsonb_build_object('role', role), 'role', role);
 END
@@ -184,10 +210,8 @@ DECLARE
     ancestor uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    child := usher._role_id(role);
-    ancestor := usher._role_id(parent);
-    PERFORM usher._require_role_control(child);
-    PERFORM usher._require_role_control(ancestor);
+    child := usher._managed_role(role);
+    ancestor := usher._managed_role(parent);
     INSERT INTO usher.role_parents (role_id, parent_id) VALUES (child, ancestor) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         PERFORM usher._log_access_change('access.role_parent_added', jsonb_build_object('role', role, 'parent', parent), 'role', role);
@@ -206,8 +230,7 @@ DECLARE
     child uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    child := usher._role_id(role);
-    PERFORM usher._require_role_control(child);
+    child := usher._managed_role(role);
     DELETE FROM usher.role_parents p WHERE p.role_id = child AND p.parent_id = usher._role_id(parent);
     IF FOUND THEN
         PERFORM usher._log_access_change('access.role_parent_removed', jsonb_build_object('role', role, 'parent', parent), 'role', role);
@@ -228,8 +251,7 @@ DECLARE
     target uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    actor := usher._role_id(role);
-    PERFORM usher._require_role_control(actor);
+    actor := usher._managed_role(role);
     target := CASE WHEN target_role IS NOT NULL THEN usher._role_id(target_role) END;
     PERFORM usher._require_role_control(target);
     INSERT INTO usher.role_management (actor_role_id, target_role_id) VALUES (actor, target) ON CONFLICT DO NOTHING;
@@ -250,8 +272,7 @@ DECLARE
     actor uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    actor := usher._role_id(role);
-    PERFORM usher._require_role_control(actor);
+    actor := usher._managed_role(role);
     DELETE FROM usher.role_management m
     WHERE m.actor_role_id = actor
       AND m.target_role_id IS NOT DISTINCT FROM CASE WHEN target_role IS NOT NULL THEN usher._role_id(target_role) END;
@@ -292,8 +313,7 @@ BEGIN
     PERFORM usher.require_permission('user:manage', user_id);
     PERFORM usher._check_user(user_id);
     PERFORM usher._check_scope(scope);
-    this := usher._role_id(role);
-    PERFORM usher._require_role_control(this, scope);
+    this := usher._managed_role(role, scope);
     PERFORM usher._assign_role(user_id, this, scope, expires_at);
 END
 $$;
@@ -335,8 +355,7 @@ DECLARE
 BEGIN
     PERFORM usher.require_permission('user:manage', user_id);
     PERFORM usher._check_user(user_id);
-    this := usher._role_id(role);
-    PERFORM usher._require_role_control(this, scope);
+    this := usher._managed_role(role, scope);
     DELETE FROM usher.user_roles ur
     WHERE ur.user_id = revoke_role.user_id AND ur.role_id = this
       AND (revoke_role.all_scopes OR ur.scope IS NOT DISTINCT FROM revoke_role.scope);
@@ -362,9 +381,7 @@ CREATE FUNCTION usher.create_permission(name text, description text DEFAULT NULL
 AS $$
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    IF name IS NULL OR octet_length(name) > 150 OR name !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'permission must have the form resource:action, resource:* or *:*, of a-z, 0-9, _, - and .');
-    END IF;
+    PERFORM usher._check_permission_name(name);
     INSERT INTO usher.permissions (name, description) VALUES (create_permission.name, create_permission.description)
     ON CONFLICT ON CONSTRAINT permissions_pkey DO NOTHING;
     IF NOT FOUND AND NOT coalesce(if_not_exists, false) THEN
@@ -402,8 +419,7 @@ DECLARE
     this uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    this := usher._role_id(to_role);
-    PERFORM usher._require_role_control(this);
+    this := usher._managed_role(to_role);
     PERFORM usher._check_grant(permission, scope, effect);
     INSERT INTO usher.role_permissions AS rp (role_id, permission, scope, effect, expires_at, granted_by)
     VALUES (this, grant_permission.permission, grant_permission.scope, grant_permission.effect, grant_permission.expires_at,
@@ -454,8 +470,7 @@ DECLARE
     this uuid;
 BEGIN
     PERFORM usher.require_permission('role:manage');
-    this := usher._role_id(from_role);
-    PERFORM usher._require_role_control(this);
+    this := usher._managed_role(from_role);
     -- Taking a deny away is giving: the same rule holds as for granting.
     PERFORM usher._check_grant(permission, scope, 'allow');
     DELETE FROM usher.role_permissions rp

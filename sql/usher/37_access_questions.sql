@@ -20,9 +20,7 @@ CREATE FUNCTION usher.check_access(permission text, resource jsonb DEFAULT NULL,
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF permission IS NULL OR permission !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' OR octet_length(permission) > 150 THEN
-        PERFORM usher.raise_error('invalid_argument', 'permission must have the form resource:action');
-    END IF;
+    PERFORM usher._check_permission_name(permission);
     IF resource IS NOT NULL AND (jsonb_typeof(resource) <> 'object' OR octet_length(resource::text) > 10000
             OR jsonb_typeof(resource -> 'scope') NOT IN ('string', 'null') OR octet_length(resource ->> 'scope') > 200) THEN
         PERFORM usher.raise_error('invalid_argument', 'resource must be a JSON object of type, id and scope (text of at most 200 bytes)');
@@ -57,9 +55,7 @@ BEGIN
         PERFORM usher.require_permission('user:manage', user_id);
     END IF;
     PERFORM usher._check_user(user_id);
-    IF permission IS NULL OR permission !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' OR octet_length(permission) > 150 THEN
-        PERFORM usher.raise_error('invalid_argument', 'permission must have the form resource:action');
-    END IF;
+    PERFORM usher._check_permission_name(permission);
     PERFORM usher._check_scope(scope);
     SELECT u.is_active INTO active FROM usher.users u WHERE u.id = explain_access.user_id;
 
@@ -104,9 +100,8 @@ REVOKE ALL ON FUNCTION usher.explain_access(uuid, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.explain_access(uuid, text, text) IS
     'Every rule about a permission of a user in the order of decision, whether it counts and why not; last the result. For oneself, or with user:manage.';
 
-CREATE FUNCTION usher.list_permissions(user_id uuid DEFAULT NULL)
-    RETURNS TABLE (permission text, effect text, scope text, via text, role text, expires_at timestamptz)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
+CREATE FUNCTION usher._subject(user_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -116,6 +111,20 @@ BEGIN
         PERFORM usher.require_permission('user:manage', subject);
     END IF;
     PERFORM usher._check_user(subject);
+    RETURN subject;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._subject(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._subject(uuid) IS 'Whom a question is about: oneself when NULL; somebody else only for those who may manage him (42501).';
+
+CREATE FUNCTION usher.list_permissions(user_id uuid DEFAULT NULL)
+    RETURNS TABLE (permission text, effect text, scope text, via text, role text, expires_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject constant uuid := usher._subject(user_id);
+BEGIN
     RETURN QUERY
     SELECT r.permission, r.effect, r.scope, r.source, CASE r.source WHEN 'role' THEN r.origin END, r.expires_at
     FROM usher._held_rules r JOIN usher.users u ON u.id = r.user_id AND u.is_active
@@ -137,12 +146,8 @@ CREATE FUNCTION usher.list_user_roles(user_id uuid DEFAULT NULL)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject uuid := coalesce(user_id, usher.current_user_id());
+    subject constant uuid := usher._subject(user_id);
 BEGIN
-    IF subject IS NULL OR subject IS DISTINCT FROM usher.current_user_id() THEN
-        PERFORM usher.require_permission('user:manage', subject);
-    END IF;
-    PERFORM usher._check_user(subject);
     RETURN QUERY
     SELECT h.role, h.scope, h.inherited_by, ur.assigned_by, ur.assigned_at, h.expires_at
     FROM usher._held_roles h

@@ -176,9 +176,7 @@ CREATE FUNCTION usher.list_policies(ptype text DEFAULT NULL, v0 text DEFAULT NUL
 AS $$
 BEGIN
     PERFORM usher.require_permission('policy:manage');
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     RETURN QUERY
     SELECT p.id, p.ptype, array_remove(ARRAY[p.v0, p.v1, p.v2, p.v3, p.v4, p.v5], NULL), p.is_active, p.created_at, p.created_by, p.updated_at, p.updated_by
     FROM usher.policy_rules p

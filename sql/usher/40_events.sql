@@ -345,13 +345,14 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.require_permission('event:manage');
+    PERFORM usher._check_max_rows(max_rows);
     RETURN QUERY
     SELECT d.event_id, d.consumer, d.event, d.key, d.attempts, d.error_message, d.created_at
     FROM usher.deliveries d
     WHERE d.status = 'parked' AND (of_consumer IS NULL OR d.consumer = of_consumer)
       AND (list_parked_events.after IS NULL OR d.event_id > list_parked_events.after)
     ORDER BY d.event_id, d.consumer
-    LIMIT least(greatest(max_rows, 1), 1000);
+    LIMIT max_rows;
 END $$;
 REVOKE ALL ON FUNCTION usher.list_parked_events(text, uuid, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_parked_events(text, uuid, integer) IS

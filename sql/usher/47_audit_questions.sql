@@ -30,7 +30,36 @@ $$;
 REVOKE ALL ON FUNCTION usher._audit_options(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._audit_options(regclass) IS 'The lists that enable_audit() was called with; {} for a table that is not audited.';
 
+CREATE FUNCTION usher._primary_key(relation regclass) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+            WHERE i.indrelid = relation AND i.indisprimary);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._primary_key(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._primary_key(regclass) IS 'The columns of the primary key by their names; NULL when there is none.';
+
 -- A key is given as an object of its columns, or as the bare value of the only one.
+CREATE FUNCTION usher._key_object(relation regclass, key jsonb, columns text[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_typeof(key) NOT IN ('object', 'array') AND cardinality(columns) = 1 THEN
+        RETURN jsonb_build_object(columns[1], key);
+    ELSIF jsonb_typeof(key) <> 'object' OR columns IS DISTINCT FROM (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k) THEN
+        PERFORM usher.raise_error('invalid_argument', format('key must be an object of the columns %s', array_to_string(columns, ', ')),
+            jsonb_build_object('relation', relation::text, 'columns', columns));
+    END IF;
+    RETURN key;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._key_object(regclass, jsonb, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._key_object(regclass, jsonb, text[]) IS 'A key as an object of its columns; raises 22023 for one of other columns.';
+
 CREATE FUNCTION usher._audit_key(relation regclass, key jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -42,21 +71,12 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null');
     END IF;
     SELECT array_agg(k ORDER BY k) INTO columns FROM jsonb_array_elements_text(usher._audit_options(relation) -> 'key') k;
-    IF columns IS NULL THEN
-        SELECT array_agg(a.attname::text ORDER BY a.attname) INTO columns
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = relation AND i.indisprimary;
-    END IF;
+    columns := coalesce(columns, usher._primary_key(relation));
     IF columns IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s has no key', relation), jsonb_build_object('relation', relation::text),
             'Name one with usher.enable_audit(relation, key => …).');
     END IF;
-    IF jsonb_typeof(key) NOT IN ('object', 'array') AND cardinality(columns) = 1 THEN
-        RETURN jsonb_build_object(columns[1], key);
-    ELSIF jsonb_typeof(key) <> 'object' OR columns <> (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k) THEN
-        PERFORM usher.raise_error('invalid_argument', format('key must be an object of the columns %s', array_to_string(columns, ', ')),
-            jsonb_build_object('relation', relation::text, 'columns', columns));
-    END IF;
-    RETURN key;
+    RETURN usher._key_object(relation, key, columns);
 END
 $$;
 REVOKE ALL ON FUNCTION usher._audit_key(regclass, jsonb) FROM PUBLIC;
@@ -104,9 +124,7 @@ CREATE FUNCTION usher.search_audit(
 AS $$
 BEGIN
     PERFORM usher.require_permission('audit:read');
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     PERFORM usher.log_read('audit_log', NULL, jsonb_strip_nulls(jsonb_build_object('actor_id', actor_id, 'event_type', event_type,
         'resource_type', resource_type, 'resource_id', resource_id, 'correlation_id', correlation_id, 'since', since, 'until', until)));
     -- Only the conditions that are asked for: each finds its index.
@@ -142,9 +160,7 @@ DECLARE
     kind text;
 BEGIN
     PERFORM usher.require_permission('audit:read');
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
     kind := usher._audit_resource(relation);
     PERFORM usher.log_read(kind, wanted, '{"question": "row_history"}');

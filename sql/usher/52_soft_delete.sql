@@ -98,21 +98,15 @@ CREATE FUNCTION usher._row_condition(relation regclass, key jsonb) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    columns text[];
+    columns text[] := usher._primary_key(relation);
 BEGIN
     IF relation IS NULL OR key IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null');
     END IF;
-    SELECT array_agg(a.attname::text ORDER BY a.attname) INTO columns
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = relation AND i.indisprimary;
     IF columns IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s has no primary key', relation), jsonb_build_object('relation', relation::text));
-    ELSIF jsonb_typeof(key) NOT IN ('object', 'array') AND cardinality(columns) = 1 THEN
-        key := jsonb_build_object(columns[1], key);
-    ELSIF jsonb_typeof(key) <> 'object' OR columns <> coalesce((SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k), '{}') THEN
-        PERFORM usher.raise_error('invalid_argument', format('key must be an object of the columns %s', array_to_string(columns, ', ')),
-            jsonb_build_object('relation', relation::text, 'columns', columns));
     END IF;
+    key := usher._key_object(relation, key, columns);
     -- Literals of unknown type: they take the types of their columns, so that the index is used.
     RETURN (SELECT string_agg(format('t.%I = %L', k.key, k.value), ' AND ') FROM jsonb_each_text(key) k);
 END

@@ -372,9 +372,7 @@ CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text D
 AS $$
 BEGIN
     PERFORM usher.require_permission('user:manage');
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(jsonb_build_object('status', only_status, 'tier', only_tier, 'after_id', after_id, 'max_rows', max_rows)));
     RETURN QUERY
     SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, usher._primary_role(u.id), u.last_login_at, u.created_at
@@ -394,9 +392,7 @@ AS $$
 DECLARE
     target constant uuid := usher._own_or_managed(list_login_attempts.user_id);
 BEGIN
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     RETURN QUERY
     SELECT a.attempted_at, a.email::text, a.success, a.failure_reason::text, a.client_ip, a.user_agent,
            CASE WHEN usher.current_user_id() IS DISTINCT FROM target THEN a.retry_after END

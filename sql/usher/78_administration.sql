@@ -7,9 +7,7 @@ CREATE FUNCTION usher.list_defined_permissions(only_resource text DEFAULT NULL, 
 AS $$
 BEGIN
     PERFORM usher.require_permission('role:read');
-    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000', '{"argument": "max_rows"}');
-    END IF;
+    PERFORM usher._check_max_rows(max_rows);
     RETURN QUERY
     SELECT p.name, p.description,
            ARRAY(SELECT DISTINCT r.name FROM usher.role_permissions rp JOIN usher.roles r ON r.id = rp.role_id

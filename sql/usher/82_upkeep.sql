@@ -33,9 +33,8 @@ BEGIN
     PERFORM usher.require_permission('role:read');
     IF before IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'before must not be null', '{"argument": "before"}');
-    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 1000', '{"argument": "max_rows"}');
     END IF;
+    PERFORM usher._check_max_rows(max_rows);
     RETURN QUERY
     SELECT u.expires_at, u.user_id, NULL, u.permission, u.effect, u.scope, u.granted_by FROM usher.user_permissions u WHERE u.expires_at < list_expiring_grants.before
     UNION ALL

@@ -73,7 +73,7 @@ BEGIN ATOMIC
     -- Called by triggers that other functions make.
     ('function', '{admin}', 'check_transition record_transition audit_change'),
     -- Called by functions that run with the caller's own rights.
-    ('function', '{application,gateway,admin}', '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition'),
+    ('function', '{application,gateway,admin}', '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition _primary_key _key_object'),
     -- For the owner of the extension alone: they run with the caller's own rights.
     ('function', '{}', 'grant_access revoke_access'),
 

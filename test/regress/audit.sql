@@ -231,6 +231,7 @@ SELECT * FROM usher.search_audit(max_rows => 0);
 SELECT action, old_values, new_values FROM usher.row_history('ledger.items', '1');
 SELECT action, new_values FROM usher.row_history('ledger.parts', '{"id": 1, "region": "north"}');
 SELECT * FROM usher.row_history('ledger.parts', '1');
+SELECT * FROM usher.row_history('ledger.parts', '{}');
 SELECT * FROM usher.row_history('ledger.secrets', '1');
 SELECT * FROM usher.row_history('ledger.items', NULL);
 CREATE TABLE ledger.moments (id integer PRIMARY KEY, v text, secret text, skipped text);
