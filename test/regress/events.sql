@@ -171,6 +171,7 @@ SELECT usher.complete_event('c', '00000000-0000-0000-0000-000000000000'), usher.
 SELECT * FROM usher.fail_event('c', '00000000-0000-0000-0000-000000000000');
 SELECT usher.retry_event(NULL, NULL);
 SELECT * FROM usher.run_event_handlers(0);
+SELECT * FROM usher.list_parked_events(max_rows => 0);
 -- an application publishes; it does not read events, which carry tokens, nor subscribe without the permission
 SET SESSION AUTHORIZATION regress_events_app;
 SELECT * FROM usher.events;
