@@ -239,7 +239,7 @@ void Connection::linger() {
     shutdown(socket_, SHUT_WR);
     const auto deadline = Clock::now() + milliseconds(1000);
     char bytes[16384];
-    for (std::size_t total = 0; total < 4 * 1024 * 1024;) {
+    for (std::size_t total = 0; total < std::size_t{4} * 1024 * 1024;) {
         pollfd socket = {socket_, POLLIN, 0};
         if (poll(&socket, 1, left_until(deadline)) <= 0) return;
         const ssize_t count = recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);

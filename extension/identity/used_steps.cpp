@@ -6,7 +6,7 @@ namespace usher::identity::used_steps {
 
 namespace {
 constexpr long capacity = 16384;                 // factors used within the last minutes
-constexpr Instant kept_us = 15 * 60 * 1000000LL; // longer than the widest window accepts a step (usher.totp_window)
+constexpr Instant kept_us = 15LL * 60 * 1000000; // longer than the widest window accepts a step (usher.totp_window)
 
 struct Key {
     std::uint32_t database;

@@ -234,12 +234,10 @@ std::string payload_json(const Fired &now) {
         if (!value)
             out += "null";
         else if (const Oid type = pg::call([&] { return getBaseType(TupleDescAttr(now.desc, column - 1)->atttypid); });
-                 type == INT2OID || type == INT4OID || type == INT8OID)
-            out += *value;
+                 type == INT2OID || type == INT4OID || type == INT8OID || type == JSONBOID)
+            out += *value; // is JSON already
         else if (type == BOOLOID)
             out += *value == "t" ? "true" : "false";
-        else if (type == JSONBOID)
-            out += *value;
         else
             json::append_string(out, *value);
     }

@@ -30,7 +30,7 @@ void capture(Failure &out) noexcept {
     } catch (const PgError &e) {
         out.edata = e.edata;
     } catch (const Error &e) {
-        const auto s = e.sqlstate();
+        const std::string &s = e.sqlstate();
         out.sqlstate = MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
         keep(out.message, e.what());
         keep(out.detail, e.detail());

@@ -35,14 +35,14 @@ void define_settings() {
         return context == PGC_POSTMASTER && !process_shared_preload_libraries_in_progress ? PGC_SIGHUP : context;
     };
 #define INT(variable, name, initial, least, most, unit, description)                                                   \
-    DefineCustomIntVariable("usher." name, description, nullptr, &variable, initial, least, most, PGC_SUSET, unit,     \
+    DefineCustomIntVariable("usher." name, description, nullptr, &(variable), initial, least, most, PGC_SUSET, unit,   \
                             nullptr, nullptr, nullptr);
 #define BOOL(variable, name, initial, description)                                                                     \
-    DefineCustomBoolVariable("usher." name, description, nullptr, &variable, initial, PGC_SUSET, 0, nullptr, nullptr,  \
-                             nullptr);
+    DefineCustomBoolVariable("usher." name, description, nullptr, &(variable), initial, PGC_SUSET, 0, nullptr,         \
+                             nullptr, nullptr);
 #define STRING(variable, name, initial, context, description)                                                          \
-    DefineCustomStringVariable("usher." name, description, nullptr, &variable, initial, at_start(context), 0, nullptr, \
-                               nullptr, nullptr);
+    DefineCustomStringVariable("usher." name, description, nullptr, &(variable), initial, at_start(context), 0,        \
+                               nullptr, nullptr, nullptr);
 #define ENUM(variable, name, initial, type, description)                                                               \
     DefineCustomEnumVariable("usher." name, description, nullptr, &variable##_value, value(type::initial),             \
                              type##_options, PGC_SUSET, 0, nullptr, nullptr, nullptr);
