@@ -48,7 +48,7 @@ TEST(Lockout, NeedsAResetAfterAHundredFailures) {
     EXPECT_FALSE(failures(99).reset_required);
     const LockoutState state = failures(100);
     EXPECT_TRUE(state.reset_required);
-    EXPECT_TRUE(refuses(state, start + 365 * 86400 * second));
+    EXPECT_TRUE(refuses(state, start + std::int64_t{365} * 86400 * second));
     EXPECT_EQ(retry_after(state, start), -1);
     const LockoutState open = after_unlock(state);
     EXPECT_FALSE(refuses(open, start));
