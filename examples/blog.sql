@@ -5,12 +5,7 @@
 --     createdb blog && psql -d blog -f examples/blog.sql
 --
 -- Each step checks what it got: the script stops at the first surprise.
-\set ON_ERROR_STOP on
-\set QUIET on
-\pset pager off
-\pset tuples_only on
-\pset format unaligned
-SET client_min_messages = warning;
+\ir expect.sql
 CREATE EXTENSION usher CASCADE;
 SELECT usher.apply_role_preset('blog');
 SELECT usher.apply_machine_preset('post') AS version \gset
@@ -124,7 +119,6 @@ GRANT SELECT ON blog.active_posts, blog.active_comments TO blog_app;
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-\ir expect.sql
 SELECT pg_temp.person('ann@blog.example', 'Ann', 'author') AS ann \gset
 SELECT pg_temp.person('edd@blog.example', 'Edd', 'editor') AS edd \gset
 SELECT pg_temp.person('rae@blog.example', 'Rae', 'reader') AS rae \gset

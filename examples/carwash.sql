@@ -6,14 +6,7 @@
 -- It plays several people, so it is run by a superuser; everything they do is done as carwash_app, a database role that has only
 -- grant_access('carwash_app', 'application'). Who somebody is comes from usher.authenticate(token) alone, per transaction.
 -- Each step checks what it got: the script stops at the first surprise.
-\set ON_ERROR_STOP on
-\set QUIET on
-\pset pager off
-SET client_min_messages = warning;
-
 \ir expect.sql
-\pset tuples_only on
-\pset format unaligned
 
 \echo '--- 1. a visitor registers, verifies the address, logs in, books'
 SELECT format('visitor-%s@example.com', substr(md5(random()::text), 1, 12)) AS email \gset

@@ -4,16 +4,11 @@
 --     createdb clinic && psql -d clinic -f examples/clinic.sql
 --
 -- Each step checks what it got: the script stops at the first surprise.
-\set ON_ERROR_STOP on
-\set QUIET on
-\pset pager off
-SET client_min_messages = warning;
+\ir expect.sql
 CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA clinic;
 CREATE EXTENSION usher_booking SCHEMA clinic CASCADE;
 SELECT usher.apply_role_preset('clinic');
-
-\ir expect.sql
 
 -- Who is who
 SELECT user_id AS doctor FROM usher.register_user('doctor@clinic.example', 'a doctor''s long password', 'Ada') \gset

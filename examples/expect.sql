@@ -1,4 +1,10 @@
--- What the examples check themselves with; they include it (\ir expect.sql). Everything here goes away with the session.
+-- How the examples run, and what they check themselves with; they include it (\ir expect.sql). The functions go away with the session.
+\set ON_ERROR_STOP on
+\set QUIET on
+\pset pager off
+\pset tuples_only on
+\pset format unaligned
+SET client_min_messages = warning;
 
 -- Stops the script at a surprise.
 CREATE FUNCTION pg_temp.expect(what text, got text, expected text) RETURNS text LANGUAGE plpgsql AS $$

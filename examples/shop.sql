@@ -4,12 +4,7 @@
 --     createdb shop && psql -d shop -f examples/shop.sql
 --
 -- Each step checks what it got: the script stops at the first surprise.
-\set ON_ERROR_STOP on
-\set QUIET on
-\pset pager off
-\pset tuples_only on
-\pset format unaligned
-SET client_min_messages = warning;
+\ir expect.sql
 CREATE EXTENSION usher CASCADE;
 SELECT usher.apply_machine_preset('order'), usher.apply_machine_preset('payment') \gset
 
@@ -67,7 +62,6 @@ GRANT SELECT, INSERT, UPDATE ON shop.orders, shop.payments TO shop_app;
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-\ir expect.sql
 SELECT pg_temp.person('cy@shop.example', 'Cy') AS cy,
        pg_temp.person('kay@shop.example', 'Kay', 'cashier') AS kay,
        pg_temp.person('pat@shop.example', 'Pat', 'packer') AS pat \gset

@@ -5,12 +5,7 @@
 --     createdb field && psql -d field -f examples/work_orders.sql
 --
 -- Each step checks what it got: the script stops at the first surprise.
-\set ON_ERROR_STOP on
-\set QUIET on
-\pset pager off
-\pset tuples_only on
-\pset format unaligned
-SET client_min_messages = warning;
+\ir expect.sql
 CREATE EXTENSION usher CASCADE;
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 SELECT usher.apply_role_preset('field_service');
@@ -138,7 +133,6 @@ SELECT usher.subscribe('work_order.*', 'messenger', mode => 'async');
 
 -- ---- what happens in it ---------------------------------------------------------------------------------------------------
 
-\ir expect.sql
 SELECT pg_temp.person('cleo@field.example', 'Cleo', 'client') AS cleo,
        pg_temp.person('olaf@field.example', 'Olaf', 'client') AS olaf,
        pg_temp.person('dora@field.example', 'Dora', 'dispatcher') AS dora,
