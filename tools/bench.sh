@@ -22,6 +22,7 @@ autovacuum = off
 jit = off
 max_parallel_workers_per_gather = 0
 max_wal_size = 8GB
+min_wal_size = 2GB
 checkpoint_timeout = 1h
 END
 if [ "${1:-}" = http ]; then # not one backend, but whole servers beside each other

@@ -91,10 +91,28 @@ bool is_finite(const ValueType &type, Datum value) {
     return type.kind == Kind::float4 ? std::isfinite(DatumGetFloat4(value)) : std::isfinite(DatumGetFloat8(value));
 }
 
-char *datetime_text(const ValueType &type, Datum value) {
+/// A date or time with its text. No setting has an influence on the text.
+struct DatetimeText {
+    Oid type;
+    Datum value;
+    int length;
+    char text[MAXDATELEN + 1];
+};
+
+/// Rows of a statement often have the same instant, in several columns even: the last texts are kept.
+const DatetimeText &datetime_text(const ValueType &type, Datum value) {
+    static constinit DatetimeText kept[8] = {};
+    // timetz is passed by reference: its Datum says where it is, not what, so its text serves once
+    const bool is_kept = type.base != TIMETZOID;
+    DatetimeText &found = kept[is_kept ? 1 + (value ^ value >> 20) % 7 : 0];
+    if (is_kept && found.type == type.base && found.value == value) return found;
+    found.type = InvalidOid; // until the text is whole: what cannot be written is an ERROR
     const int utc = 0;
-    return JsonEncodeDateTime(static_cast<char *>(palloc(MAXDATELEN + 1)), value, type.base,
-                              type.base == TIMESTAMPTZOID ? &utc : nullptr);
+    JsonEncodeDateTime(found.text, value, type.base, type.base == TIMESTAMPTZOID ? &utc : nullptr);
+    found.length = static_cast<int>(std::strlen(found.text));
+    found.value = value;
+    found.type = type.base;
+    return found;
 }
 
 char *bytea_text(Datum value) {
@@ -361,7 +379,7 @@ char *value_text(const ValueType &type, FmgrInfo *output, Datum value) {
     case Kind::json:
     case Kind::text: return TextDatumGetCString(value);
     case Kind::boolean: return pstrdup(DatumGetBool(value) ? "true" : "false");
-    case Kind::datetime: return datetime_text(type, value);
+    case Kind::datetime: return pstrdup(datetime_text(type, value).text);
     case Kind::uuid:
         out = static_cast<char *>(palloc0(uuid_text_length + 1));
         uuid_to_text(value, out);
@@ -399,10 +417,8 @@ JEntry write_value(StringInfo buffer, const ValueType &type, FmgrInfo *output, D
         buffer->len += uuid_text_length;
         return JENTRY_ISSTRING;
     case Kind::datetime: {
-        enlargeStringInfo(buffer, MAXDATELEN + 1);
-        const int utc = 0;
-        JsonEncodeDateTime(buffer->data + buffer->len, value, type.base, type.base == TIMESTAMPTZOID ? &utc : nullptr);
-        buffer->len += static_cast<int>(std::strlen(buffer->data + buffer->len));
+        const DatetimeText &found = datetime_text(type, value);
+        append(buffer, found.text, found.length);
         return JENTRY_ISSTRING;
     }
     default: break;

@@ -182,9 +182,9 @@ void LogWriter::open_partition() {
     indexes_ = static_cast<OpenIndex *>(palloc(sizeof(OpenIndex) * (index_count_ + 1)));
     for (int i = 0; i < index_count_; ++i) {
         OpenIndex &index = indexes_[i];
-        index.relation = index_open(found_indexes[i]->oid, RowExclusiveLock);
-        index.check = found_indexes[i]->check;
-        index.info = *found_indexes[i]->info;
+        index.known = found_indexes[i];
+        index.relation = index_open(index.known->oid, RowExclusiveLock);
+        index.info = *index.known->info;
         index.info.ii_Context = memory_; // what the index method keeps, it keeps for this statement
     }
 }
@@ -288,10 +288,13 @@ void LogWriter::write_many() {
 void LogWriter::enter(OpenIndex &index) {
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
+    BlockNumber block = InvalidBlockNumber;
     for (Waiting *each = waiting_; each != waiting_ + count_; ++each) {
+        const BlockNumber before = std::exchange(block, ItemPointerGetBlockNumber(&each->place));
+        if (index.known->once_a_block && before == block) continue;
         for (int i = 0; i < index.info.ii_NumIndexAttrs; ++i)
             values[i] = value(*each, index.info.ii_IndexAttrNumbers[i] - 1, &nulls[i]);
-        index_insert(index.relation, values, nulls, &each->place, partition_, index.check, false, &index.info);
+        index_insert(index.relation, values, nulls, &each->place, partition_, index.known->check, false, &index.info);
     }
 }
 

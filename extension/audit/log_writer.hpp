@@ -57,7 +57,7 @@ private:
     struct OpenIndex {
         Relation relation;
         IndexInfo info;
-        IndexUniqueCheck check;
+        const LogIndex *known;
     };
     void fill_constants(const Statement &statement);
     void fill_change(const Statement &statement);
