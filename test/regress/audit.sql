@@ -102,6 +102,18 @@ SELECT a.key AS unlike_to_jsonb, a.value, b.value
 UPDATE ledger.kinds SET f8 = 2, n = n, comp = (1, 'y'), ia = '{{1,2},{3,NULL}}', dom = NULL WHERE d = 'plain';
 SELECT old_values, new_values FROM usher.audit_logs WHERE resource_type = 'ledger.kinds' AND action = 'update';
 
+-- many dates and times, some of them again, some with the same bits in another type; times with a zone are values of their own
+CREATE TABLE ledger.times (id integer PRIMARY KEY, dt date, t time, tz timetz, ts timestamp, tstz timestamptz, ts2 timestamp, tstz2 timestamptz);
+SELECT usher.enable_audit('ledger.times');
+INSERT INTO ledger.times
+    SELECT i, date '2000-01-01' + i % 50, time '00:00' + i % 50 * interval '1 microsecond', timetz '00:00+01' + i % 7 * interval '1 hour',
+        timestamp '2000-01-01' + i % 50 * interval '1 microsecond', timestamptz '2000-01-01 00:00+00' + i % 50 * interval '1 microsecond',
+        timestamp '2024-07-01' + i % 3 * interval '1 day', timestamptz '2024-07-01 12:00+02' - i * interval '1 month'
+    FROM generate_series(1, 500) i;
+SELECT count(*) AS rows, count(*) FILTER (WHERE l.new_values - 'tz' <> to_jsonb(whole) - 'tz') AS unlike_to_jsonb,
+        count(*) FILTER (WHERE (l.new_values ->> 'tz')::timetz <> whole.tz) AS another_time
+    FROM usher.audit_logs l JOIN ledger.times whole ON whole.id::text = l.resource_id WHERE l.resource_type = 'ledger.times';
+
 -- Wide rows: more keys than one stride of the binary form, and as many columns as a table can have
 DO $$ BEGIN
     EXECUTE 'CREATE TABLE ledger.wide (' || (SELECT string_agg('c' || g || ' integer', ', ') FROM generate_series(1, 1600) g) || ')';

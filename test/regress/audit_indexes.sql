@@ -50,6 +50,17 @@ RESET enable_seqscan;
 RESET enable_indexscan;
 DROP INDEX usher.regress_by_value;
 
+-- The BRIN index has one entry for the rows of a block: rows that come into blocks it has summed up are found all the same
+SELECT brin_summarize_new_values(c.oid) >= 0 AS summed_up, c.oid::regclass AS summary
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = :'part'::regclass AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'brin') \gset
+SELECT clock_timestamp() AS before \gset
+SELECT pg_temp.load(70000) AS written;
+INSERT INTO regress_shelf.book VALUES (71200, 'one more');
+SELECT count(*) AS by_table FROM ONLY :part WHERE created_at >= :'before' \gset
+SET enable_seqscan = off;
+SELECT count(*) = :by_table AND :by_table >= 1603 AS same_by_index FROM ONLY :part WHERE created_at >= :'before';
+RESET enable_seqscan;
+
 -- Whoever renames a table or a schema finds the rows under the new name, in this session too
 ALTER TABLE regress_shelf.book RENAME TO volume;
 INSERT INTO regress_shelf.volume VALUES (1, 'renamed');
