@@ -28,6 +28,7 @@ Search search() {
 }
 std::vector<std::int64_t> starts(const std::vector<Slot> &found) {
     std::vector<std::int64_t> out;
+    out.reserve(found.size());
     for (const Slot &each : found) out.push_back(each.start / minute);
     return out;
 }

@@ -11,7 +11,7 @@ constexpr LocalDate epoch_2026 = 20'454; // 2026-01-01
 Zone zone() {
     return {3600, {{10 * day_us + hour, 7200}, {20 * day_us + hour, 3600}, {30 * day_us - hour, 3600 + 86'400}}};
 }
-LocalTime wall(int day, int hours, int minutes = 0) { return day * day_us + hours * hour + minutes * 60 * second_us; }
+LocalTime wall(int day, int hours, int minutes = 0) { return day * day_us + hours * hour + minutes * 60LL * second_us; }
 } // namespace
 
 TEST(Zone, OffsetHoldsFromTheChangeOn) {
