@@ -12,7 +12,7 @@ namespace usher {
 struct Uuid {
     std::array<std::uint8_t, 16> bytes{};
     friend bool operator==(const Uuid &, const Uuid &) = default;
-    friend auto operator<=>(const Uuid &, const Uuid &) = default;
+    friend auto operator<=>(const Uuid &, const Uuid &) = default; // NOLINT(modernize-use-nullptr): the 0 is std's
 };
 
 /// Lower-case canonical text of a uuid: 8-4-4-4-12 hex digits.
