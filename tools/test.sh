@@ -14,6 +14,10 @@ count() { # PASSED FAILED
     passed=$((passed + $1))
     failed=$((failed + $2))
 }
+none_named() { # NAME...: a name with a typing error must not pass
+    say "there is no test named $*"
+    count 0 1
+}
 finish() { say "$passed passed, $failed failed"; [ "$failed" -eq 0 ]; }
 
 build() { # TARGET... each with its variables in one word
@@ -71,6 +75,7 @@ test_unit() {
     [ $status -eq 0 ] || cat "$T/unit.log"
     count "${good:-0}" "${bad:-0}"
     say "unit ... ${good:-0} ok, ${bad:-0} failed"
+    [ $# -eq 0 ] || [ "${good:-0}${bad:-0}" != 00 ] || none_named "$@"
 }
 
 # pg_regress and pg_isolation_regress start and stop a cluster of their own, on a socket in the temporary folder.
@@ -140,7 +145,10 @@ run_tap() { # FOLDER FROM TO [NAME...]
         [ "$number" -ge "$from" ] && [ "$number" -le "$to" ] && wanted "$name" "$@" || continue
         files="$files $file"
     done
-    if [ -z "$files" ]; then return 0; fi
+    if [ -z "$files" ]; then
+        [ $# -eq 0 ] || none_named "$@"
+        return 0
+    fi
     mkdir -p "$folder"
     # USHER_*: for tests that need the sources, the gateway, or install for themselves
     # shellcheck disable=SC2086
