@@ -11,8 +11,12 @@ CREATE TABLE @extschema@.customers (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
+    created_by uuid,
     CONSTRAINT customers_known_check CHECK (user_id IS NOT NULL OR name IS NOT NULL)
 );
+COMMENT ON COLUMN @extschema@.customers.created_by IS
+    'User who made the profile of somebody else, and sees it from then on: a walk-in customer has no booking yet. Not a foreign key.';
+CREATE INDEX customers_created_by_idx ON @extschema@.customers (created_by) WHERE created_by IS NOT NULL;
 CREATE INDEX customers_user_id_idx ON @extschema@.customers (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX customers_email_idx ON @extschema@.customers (lower(email)) WHERE email IS NOT NULL;
 COMMENT ON TABLE @extschema@.customers IS

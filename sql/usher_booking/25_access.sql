@@ -57,6 +57,23 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._managed_locations() IS 'The locations whose bookings the current identity manages.';
 
+CREATE FUNCTION @extschema@._handled_locations() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor constant uuid := usher.current_user_id();
+BEGIN
+    IF actor IS NULL OR NOT usher.has_permission_somewhere('appointment:manage') THEN
+        RETURN @extschema@._managed_locations();
+    END IF;
+    RETURN ARRAY(SELECT unnest(@extschema@._managed_locations())
+        UNION SELECT ls.location_id FROM @extschema@.location_staff AS ls
+        WHERE ls.staff_id = actor AND ls.is_active AND usher.has_permission('appointment:manage', ls.location_id::text));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._handled_locations() IS 'The locations whose appointments the current identity handles: as a manager or at the front desk.';
+
 CREATE FUNCTION @extschema@._reads_all() RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -81,19 +98,25 @@ AS $$
 DECLARE
     actor constant uuid := usher.current_user_id();
     managed uuid[];
+    handled uuid[];
 BEGIN
     IF actor IS NULL THEN
         RETURN '{}';
     END IF;
     managed := @extschema@._managed_locations();
+    handled := @extschema@._handled_locations();
     RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = actor
         UNION
         SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = actor
         UNION
-        SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed));
+        SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed)
+        UNION
+        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.location_id = ANY (handled)
+        UNION
+        SELECT c.id FROM @extschema@.customers AS c WHERE c.created_by = actor);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._served_customers() IS 'The customers whose bookings the current identity works on or manages.';
+COMMENT ON FUNCTION @extschema@._served_customers() IS 'The customers whose bookings or appointments the current identity works on or manages, and those it made.';
 
 -- Row-level security for those who SELECT from the tables themselves. The arrays are read once per statement.
 ALTER TABLE @extschema@.customers ENABLE ROW LEVEL SECURITY;
@@ -117,7 +140,7 @@ CREATE POLICY appointments_own ON @extschema@.appointments FOR SELECT
     USING (customer_id = ANY ((SELECT @extschema@._own_customers())::uuid[]));
 CREATE POLICY appointments_practitioner ON @extschema@.appointments FOR SELECT
     USING (practitioner_id = (SELECT usher.current_user_id()));
-CREATE POLICY appointments_managed ON @extschema@.appointments FOR SELECT
-    USING (location_id = ANY ((SELECT @extschema@._managed_locations())::uuid[]));
+CREATE POLICY appointments_handled ON @extschema@.appointments FOR SELECT
+    USING (location_id = ANY ((SELECT @extschema@._handled_locations())::uuid[]));
 CREATE POLICY appointments_trusted ON @extschema@.appointments FOR SELECT
     USING ((SELECT @extschema@._reads_all()));

@@ -279,7 +279,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_customers(text, uuid, integer) IS
-    'Customers that the actor may see: oneself, those one serves or manages, all with customer:manage. search: e-mail address, phone number, or part of the name. The next page starts after the last id.';
+    'Customers that the actor may see: oneself, those one serves, manages or made, all with customer:manage. search: e-mail address, phone number, or part of the name. The next page starts after the last id.';
 
 CREATE FUNCTION @extschema@.upsert_customer(user_id uuid DEFAULT NULL, name text DEFAULT NULL, email text DEFAULT NULL,
     phone text DEFAULT NULL, attributes jsonb DEFAULT NULL, id uuid DEFAULT NULL)
@@ -309,9 +309,9 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'a customer without an account must have a name',
             jsonb_build_object('argument', 'name'));
     END IF;
-    INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes)
+    INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
         VALUES (profile, upsert_customer.user_id, upsert_customer.name, upsert_customer.email, upsert_customer.phone,
-            coalesce(upsert_customer.attributes, '{}'))
+            coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
         ON CONFLICT (id) DO UPDATE
             SET name = coalesce(upsert_customer.name, c.name), email = coalesce(upsert_customer.email, c.email),
                 phone = coalesce(upsert_customer.phone, c.phone), attributes = coalesce(upsert_customer.attributes, c.attributes),

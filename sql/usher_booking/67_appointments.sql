@@ -43,23 +43,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._describe_appointments(uuid[]) IS 'The details of appointments in the order of the array, with one look-up of users.';
 
-CREATE FUNCTION @extschema@._handled_locations() RETURNS uuid[]
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    actor constant uuid := usher.current_user_id();
-BEGIN
-    IF actor IS NULL OR NOT usher.has_permission_somewhere('appointment:manage') THEN
-        RETURN @extschema@._managed_locations();
-    END IF;
-    RETURN ARRAY(SELECT unnest(@extschema@._managed_locations())
-        UNION SELECT ls.location_id FROM @extschema@.location_staff AS ls
-        WHERE ls.staff_id = actor AND ls.is_active AND usher.has_permission('appointment:manage', ls.location_id::text));
-END
-$$;
-COMMENT ON FUNCTION @extschema@._handled_locations() IS 'The locations whose appointments the current identity handles: as a manager or at the front desk.';
-
 CREATE FUNCTION @extschema@._sees_appointment(appointment @extschema@.appointments) RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp

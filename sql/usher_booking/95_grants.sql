@@ -17,7 +17,7 @@ BEGIN ATOMIC
       set_staff_hours add_staff_time_off remove_staff_time_off list_staff list_bookings_outside_hours cancel_user_bookings expire_holds'),
     ('function', '{application,gateway,auditor,admin}', 'self_check'),
     -- For the row-level security policies: they tell only what is the caller's own.
-    ('function', '{application,gateway,admin}', '_own_customers _served_customers _managed_locations _reads_all'),
+    ('function', '{application,gateway,admin}', '_own_customers _served_customers _managed_locations _handled_locations _reads_all'),
 
     ('table', '{application,gateway,readonly,auditor,admin}',
      'services locations location_hours location_exceptions location_services location_staff staff_skills'),

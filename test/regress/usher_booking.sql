@@ -279,7 +279,8 @@ SELECT id AS elsewhere FROM wash.create_location('Elsewhere', '2 Road', 'Paris',
 BEGIN;
 SELECT booking_test.act_as('manager');
 SELECT booking_test.refusal(format('SELECT wash.set_location_hours(%L, ''{1}'', ''[]'')', :'elsewhere')) AS not_his;
-SELECT id AS walk_in FROM wash.upsert_customer(name => 'Walter Walk-in', phone => '555 0100') \gset
+SELECT id AS walk_in, created_by = booking_test.id_of('manager') AS made_by_manager FROM wash.upsert_customer(name => 'Walter Walk-in', phone => '555 0100') \gset
+SELECT :'made_by_manager' AS made_by_manager, name AS found_before_any_booking FROM wash.list_customers('555 0100');
 SELECT status FROM wash.create_booking(:'walk_in', :'service', :'location', :'ten'::timestamptz + interval '8 hours 1 minute');
 SELECT (customer).name AS customer, (washer).name IS NOT NULL AS has_washer, service_name, location_name FROM wash.list_bookings(customer_id => :'walk_in');
 COMMIT;

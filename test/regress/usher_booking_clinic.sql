@@ -223,6 +223,11 @@ SELECT clinic_test.act_as('other');
 SELECT count(*) FROM wash.appointments;
 SELECT clinic_test.refusal(format('SELECT wash.transition_appointment(%L, ''cancelled'')', :'session1')) AS not_there;
 COMMIT;
+BEGIN;
+SELECT clinic_test.act_as('nurse');
+SELECT count(*) > 3 AS all_of_the_front_desk, count(*) = (SELECT count(*) FROM wash.list_appointments()) AS as_by_function FROM wash.appointments;
+SELECT count(*) > 0 AS its_patients FROM wash.customers WHERE id = clinic_test.id_of('patient');
+COMMIT;
 RESET ROLE;
 
 -- Over HTTP
