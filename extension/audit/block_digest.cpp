@@ -188,6 +188,8 @@ void digest_rows(Block &block, Datum from, Datum until) {
     SPI_finish();
     MemoryContextDelete(block.row_memory);
 }
+
+Error digest_failed() { return {"39000", "could not compute SHA-256"}; }
 } // namespace
 
 } // namespace usher::audit
@@ -199,15 +201,14 @@ USHER_FUNCTION(usher_audit_digest_rows) {
     const pg::Args args(fcinfo);
     const Uuid from = args.uuid(0), until = args.uuid(1);
     const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-    const Error failed("39000", "could not compute SHA-256");
-    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) throw failed;
+    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) throw digest_failed();
     Block block{};
     block.digest = context.get();
     block.limit = args.is_null(2) ? PG_INT64_MAX : std::max<std::int64_t>(args.int8(2), 0);
     pg::call([&] { digest_rows(block, pg::to_datum(pg::uuid(from)), pg::to_datum(pg::uuid(until))); });
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    if (EVP_DigestFinal_ex(context.get(), digest, &size) != 1) throw failed;
+    if (EVP_DigestFinal_ex(context.get(), digest, &size) != 1) throw digest_failed();
     Uuid next;
     std::memcpy(next.bytes.data(), block.next.data, UUID_LEN);
     pg::RowBuilder row(fcinfo);

@@ -166,8 +166,7 @@ const Jsonb *json_to_jsonb(Datum value) {
     return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(bytes))));
 }
 
-// --- arrays and composite values, through the server's own builder
-// -----------------------------------------------------
+// --- arrays and composite values, through the server's own builder ---
 
 void push_value(JsonbParseState **state, JsonbIteratorToken token, const ValueType &type, Datum value);
 

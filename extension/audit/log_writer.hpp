@@ -48,7 +48,7 @@ public:
 
 private:
     static constexpr int first_rows = 8, batch_rows = 500;
-    static constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
+    static constexpr std::size_t batch_bytes = std::size_t{4} * 1024 * 1024;
     struct Waiting {
         LogRow row;
         pg_uuid_t id;

@@ -99,11 +99,16 @@ void find_key(RowEncoder &encoder, Relation relation, const NameList *key) {
     }
 }
 
+/// Where the keys and values of an object begin: behind its header and an entry for each.
+int value_offset(int count) {
+    return static_cast<int>(VARHDRSZ + sizeof(uint32) +
+                            std::size_t{2} * static_cast<std::size_t>(count) * sizeof(JEntry));
+}
+
 /// The bytes that every whole row begins with: room for the header and all entries, entries of the keys, the keys.
 void make_prefix(RowEncoder &encoder) {
     for (int i = 0; i < encoder.count; ++i) encoder.keys_length += encoder.columns[i].name_length;
-    encoder.prefix_length =
-        static_cast<int>(VARHDRSZ + sizeof(uint32) + 2 * encoder.count * sizeof(JEntry)) + encoder.keys_length;
+    encoder.prefix_length = value_offset(encoder.count) + encoder.keys_length;
     encoder.prefix = static_cast<char *>(palloc0(encoder.prefix_length));
     auto *const header = reinterpret_cast<uint32 *>(encoder.prefix + VARHDRSZ);
     *header = encoder.count | JB_FOBJECT;
@@ -218,7 +223,7 @@ Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableS
 
 Datum encode_columns(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, const bool *chosen) {
     const int count = static_cast<int>(std::count(chosen, chosen + encoder.count, true));
-    const int data = static_cast<int>(VARHDRSZ + sizeof(uint32) + 2 * count * sizeof(JEntry));
+    const int data = value_offset(count);
     const std::size_t entries = VARHDRSZ + sizeof(uint32);
     resetStringInfo(buffer);
     enlargeStringInfo(buffer, data + encoder.keys_length);
