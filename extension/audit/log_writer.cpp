@@ -176,9 +176,7 @@ void LogWriter::open_partition() {
         return;
     }
     partition_ = partition;
-    // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
-    auto **const found_indexes =
-        static_cast<const LogIndex **>(palloc(sizeof(const LogIndex *) * (target.index_count + 1)));
+    auto **const found_indexes = static_cast<const LogIndex **>(palloc(sizeof(void *) * (target.index_count + 1)));
     index_count_ = find_indexes(target, constants_, nulls_, found_indexes);
     indexes_ = static_cast<OpenIndex *>(palloc(sizeof(OpenIndex) * (index_count_ + 1)));
     for (int i = 0; i < index_count_; ++i) {

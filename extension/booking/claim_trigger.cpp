@@ -98,6 +98,7 @@ std::vector<Holder> holders_of(Tuplestorestate *store, Relation relation, const 
     int count = 0;
     const PlainRow *const rows = pg::call([&] { return read_rows(store, RelationGetDescr(relation), layout, count); });
     std::vector<Holder> holders;
+    holders.reserve(count);
     for (int i = 0; i < count; ++i) holders.push_back(holder_of(rows[i]));
     return holders;
 }

@@ -28,7 +28,7 @@ std::vector<Holder> holders_of(const Schema &schema, const std::vector<Uuid> &bo
         holder.buffer_before = row.interval_us(6);
         holder.buffer_after = row.interval_us(7);
         if (!row.is_null(8)) holder.daily_limit = row.int4(8);
-        holders.push_back(std::move(holder));
+        holders.push_back(holder);
     }
     return holders;
 }

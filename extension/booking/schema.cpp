@@ -68,6 +68,7 @@ bool was_ever_used(const Schema &schema, const char *table) {
 
 pg::Param time_array(const std::vector<Instant> &values) {
     std::vector<Datum> datums;
+    datums.reserve(values.size());
     for (const Instant each : values) datums.push_back(TimestampTzGetDatum(pg::timestamp_of(each)));
     return array_of(TIMESTAMPTZOID, 8, TYPALIGN_DOUBLE, std::move(datums), nullptr);
 }
@@ -87,6 +88,7 @@ pg::Param date(std::int32_t days_since_1970) {
 
 pg::Param date_array(const std::vector<std::int32_t> &days_since_1970) {
     std::vector<Datum> datums;
+    datums.reserve(days_since_1970.size());
     for (const std::int32_t each : days_since_1970)
         datums.push_back(DateADTGetDatum(each - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)));
     return array_of(DATEOID, 4, TYPALIGN_INT, std::move(datums), nullptr);
