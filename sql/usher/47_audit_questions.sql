@@ -35,7 +35,9 @@ CREATE FUNCTION usher._primary_key(relation regclass) RETURNS text[]
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+    -- indkey counts from 0; behind its key columns stand those that the index only carries along (INCLUDE)
+    RETURN (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_index i
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
             WHERE i.indrelid = relation AND i.indisprimary);
 END
 $$;

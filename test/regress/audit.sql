@@ -155,6 +155,16 @@ SELECT usher.disable_audit('ledger.secrets');
 INSERT INTO ledger.secrets VALUES (3);
 SELECT count(*) FROM ledger.log('ledger.secrets');
 
+-- Columns that a primary key only carries along are no part of the key
+CREATE TABLE ledger.carried (id integer, name text, is_active boolean NOT NULL DEFAULT true, deleted_at timestamptz, PRIMARY KEY (id) INCLUDE (name));
+SELECT usher.enable_audit('ledger.carried');
+SELECT usher.enable_soft_delete('ledger.carried');
+INSERT INTO ledger.carried VALUES (1, 'a');
+UPDATE ledger.carried SET name = 'b';
+DELETE FROM ledger.carried;
+SELECT usher.restore_row('ledger.carried', '1');
+SELECT action, old_values - 'deleted_at' AS old_values, new_values - 'deleted_at' AS new_values FROM usher.row_history('ledger.carried', '1');
+
 -- A table that changes its shape
 CREATE TABLE ledger.shape (id integer PRIMARY KEY, a text);
 SELECT usher.enable_audit('ledger.shape', redact => '{a}');
