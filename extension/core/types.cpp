@@ -1,4 +1,5 @@
 #include "core/types.hpp"
+#include <algorithm>
 
 namespace usher {
 
@@ -49,6 +50,14 @@ Uuid make_uuid_v7(std::int64_t unix_microseconds, const std::array<std::uint8_t,
     id.bytes[6] = static_cast<std::uint8_t>(0x70 | fraction >> 8);
     id.bytes[7] = static_cast<std::uint8_t>(fraction);
     for (int i = 0; i < 8; ++i) id.bytes[8 + i] = random[i];
+    id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
+    return id;
+}
+
+Uuid make_uuid_v8(const std::array<std::uint8_t, 32> &digest) {
+    Uuid id;
+    std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
+    id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0f) | 0x80);
     id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
     return id;
 }

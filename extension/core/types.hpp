@@ -22,6 +22,8 @@ std::optional<Uuid> parse_uuid(std::string_view text);
 /// A version 7 uuid (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 12 bits of sub-millisecond
 /// fraction so that ids made by one backend sort by time, 62 random bits.
 Uuid make_uuid_v7(std::int64_t unix_microseconds, const std::array<std::uint8_t, 8> &random);
+/// A version 8 uuid (RFC 9562 section 5.8): the first 122 bits of a digest, for a name that is no uuid itself.
+Uuid make_uuid_v8(const std::array<std::uint8_t, 32> &digest);
 
 /// A point in time: microseconds since the Unix epoch, UTC.
 using Instant = std::int64_t;

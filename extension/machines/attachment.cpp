@@ -1,5 +1,6 @@
 #include "machines/attachment.hpp"
 #include "audit/json_writer.hpp"
+#include "core/digest.hpp"
 #include "core/json.hpp"
 #include "pg/spi.hpp"
 
@@ -26,6 +27,11 @@ Oid column_type(TupleDesc desc, AttrNumber column) {
 }
 
 bool is_text(Oid type) { return type == TEXTOID || type == VARCHAROID; }
+
+/// May values of the type tell rows apart? Their text must not depend on any setting.
+bool is_key(Oid type) {
+    return type == UUIDOID || type == INT2OID || type == INT4OID || type == INT8OID || is_text(type);
+}
 
 const char *keep(MemoryContext context, std::string_view text) {
     auto *const copy = pg::call([&] { return static_cast<char *>(MemoryContextAllocZero(context, text.size() + 1)); });
@@ -95,8 +101,8 @@ private:
 
     AttrNumber id_column(std::string_view option, const std::string &name) const {
         const AttrNumber found = column(option, name);
-        if (column_type(desc_, found) != UUIDOID)
-            refuse(option, "names column " + json::quote(name) + ", which is not a uuid");
+        if (!is_key(column_type(desc_, found)))
+            refuse(option, "names column " + json::quote(name) + ", which is not a uuid, an integer or text");
         return found;
     }
 
@@ -167,6 +173,14 @@ std::optional<std::string> column_text(HeapTuple tuple, TupleDesc desc, AttrNumb
         return OidOutputFunctionCall(output, value);
     });
     return found == nullptr ? std::nullopt : std::optional<std::string>(found);
+}
+
+std::optional<Entity> entity_of(HeapTuple tuple, TupleDesc desc, AttrNumber id_column) {
+    std::optional<std::string> key = column_text(tuple, desc, id_column);
+    if (!key) return std::nullopt;
+    const bool is_uuid = column_type(desc, id_column) == UUIDOID;
+    const Uuid id = is_uuid ? parse_uuid(*key).value() : make_uuid_v8(sha256(*key));
+    return Entity{std::move(*key), id, is_uuid};
 }
 
 Datum row_to_jsonb(HeapTuple tuple, TupleDesc desc) {

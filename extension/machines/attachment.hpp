@@ -1,5 +1,6 @@
 // How a machine is attached to a table: what the arguments of its triggers say, resolved to columns.
 #pragma once
+#include "core/types.hpp"
 #include "pg/guard.hpp"
 #include <string>
 #include <string_view>
@@ -26,6 +27,17 @@ Attachment *read_attachment(const char *machine, const char *column, const char 
                             MemoryContext context);
 /// Of the trigger; throws 39P01 when it does not have three arguments.
 Attachment *read_attachment(const Trigger *trigger, TupleDesc desc, MemoryContext context);
+
+/// A row by its key. History and events know rows by a uuid: a key that is none has one made of its text.
+struct Entity {
+    std::string key;
+    Uuid id;
+    bool is_uuid;
+    /// The key where only a short one fits, in an index: of one that is too long (or empty) the uuid.
+    [[nodiscard]] std::string name() const { return key.empty() || key.size() > 255 ? to_string(id) : key; }
+};
+/// nullopt when the key is NULL.
+std::optional<Entity> entity_of(HeapTuple tuple, TupleDesc desc, AttrNumber id_column);
 
 /// Text of a column by its type's output function; nullopt for NULL.
 std::optional<std::string> column_text(HeapTuple tuple, TupleDesc desc, AttrNumber column);

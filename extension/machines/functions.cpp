@@ -28,15 +28,17 @@ void check_guard(const std::string &signature) {
 }
 
 /// Reads the row with the rights of the caller; nullptr when there is none, or none for the caller.
-HeapTuple read_row(Oid relation, AttrNumber id_column, TupleDesc desc, const Uuid &id) {
+HeapTuple read_row(Oid relation, AttrNumber id_column, TupleDesc desc, const std::string &key) {
     return pg::call([&]() -> HeapTuple {
         const MemoryContext target = CurrentMemoryContext;
+        const Form_pg_attribute attribute = TupleDescAttr(desc, id_column - 1);
         const char *const table =
             quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
-        const char *const column = quote_identifier(NameStr(TupleDescAttr(desc, id_column - 1)->attname));
+        const char *const column = quote_identifier(NameStr(attribute->attname));
         const char *const sql = psprintf("SELECT t FROM %s t WHERE t.%s OPERATOR(pg_catalog.=) $1", table, column);
-        Oid type = UUIDOID;
-        Datum value = UUIDPGetDatum(reinterpret_cast<const pg_uuid_t *>(id.bytes.data()));
+        Oid type = getBaseType(attribute->atttypid), input = InvalidOid, parameter = InvalidOid;
+        getTypeInputInfo(type, &input, &parameter);
+        Datum value = OidInputFunctionCall(input, const_cast<char *>(key.c_str()), parameter, -1);
         SPI_connect();
         if (SPI_execute_with_args(sql, 1, &type, &value, nullptr, true, 1) != SPI_OK_SELECT)
             elog(ERROR, "could not read a row");
@@ -59,10 +61,9 @@ HeapTuple read_row(Oid relation, AttrNumber id_column, TupleDesc desc, const Uui
     });
 }
 
-[[noreturn]] void refuse_unknown_row(Oid relation, const Uuid &id) {
+[[noreturn]] void refuse_unknown_row(Oid relation, const std::string &key) {
     throw Error(errc::unknown_reference, "row does not exist",
-                R"({"relation":)" + json::quote(relation_name(relation)) + R"(,"id":)" + json::quote(to_string(id)) +
-                    "}");
+                R"({"relation":)" + json::quote(relation_name(relation)) + R"(,"id":)" + json::quote(key) + "}");
 }
 
 /// An open table, closed at the end of the scope; after an ERROR the transaction closes it.
@@ -221,12 +222,12 @@ USHER_FUNCTION(usher_machines_allowed_transitions) {
     using namespace usher::machines;
     const pg::Args args(fcinfo);
     const Oid relation = args.oid(0);
-    const Uuid id = args.uuid(1);
+    const std::string key = args.output(1);
     pg::RowSet rows(fcinfo);
     const OpenTable table(relation);
     for (const Attachment *const each : table.require_attachments()) {
-        const HeapTuple row = read_row(relation, each->id, table.desc(), id);
-        if (row == nullptr) refuse_unknown_row(relation, id);
+        const HeapTuple row = read_row(relation, each->id, table.desc(), key);
+        if (row == nullptr) refuse_unknown_row(relation, key);
         const std::shared_ptr<const machine::Machine> machine = require_machine(each->machine);
         const std::optional<std::string> status = column_text(row, table.desc(), each->status);
         const std::optional<machine::Status> from = status ? machine->find(*status) : std::nullopt;
@@ -249,15 +250,17 @@ USHER_FUNCTION(usher_machines_history) {
     using namespace usher::machines;
     const pg::Args args(fcinfo);
     const Oid relation = args.oid(0);
-    const Uuid id = args.uuid(1);
+    const std::string key = args.output(1);
     const std::int32_t after = args.is_null(2) ? 0 : args.int4(2), max_rows = args.is_null(3) ? 100 : args.int4(3);
     if (max_rows < 1 || max_rows > 1000)
         throw Error(errc::invalid_argument, "max_rows must be between 1 and 1000", R"({"argument":"max_rows"})");
-    {
+    const Uuid id = [&] {
         const OpenTable table(relation);
-        const std::vector<Attachment *> attachments = table.require_attachments();
-        if (read_row(relation, attachments.front()->id, table.desc(), id) == nullptr) refuse_unknown_row(relation, id);
-    }
+        const AttrNumber id_column = table.require_attachments().front()->id;
+        const HeapTuple row = read_row(relation, id_column, table.desc(), key);
+        if (row == nullptr) refuse_unknown_row(relation, key);
+        return entity_of(row, table.desc(), id_column).value().id; // the key as it is stored
+    }();
     static constinit pg::Statement find{
         "WITH page AS (SELECT * FROM usher.status_history h WHERE h.relation OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
         "  AND h.entity_id OPERATOR(pg_catalog.=) $2 AND h.seq OPERATOR(pg_catalog.>) $3 ORDER BY h.seq LIMIT $4)"

@@ -254,24 +254,26 @@ bool is_audited(const Fired &now) {
 
 /// Appends a row to the history of a row of some table. `what`: from_status, to_status, action, changed_by,
 /// changed_by_name, reason_code, notes, version.
-void write_history(const pg::Param &relation, const pg::Param &entity, bool is_new,
-                   const std::array<pg::Param, 8> &what) {
+void write_history(const pg::Param &relation, const Entity &entity, bool is_new, const std::array<pg::Param, 8> &what) {
     static constexpr std::array names{
         "id",         "relation",        "entity_id",   "seq",   "from_status", "to_status", "action",
-        "changed_by", "changed_by_name", "reason_code", "notes", "changed_at",  "version"};
+        "changed_by", "changed_by_name", "reason_code", "notes", "changed_at",  "version",   "entity_key"};
     // The row itself is locked by the change, so nobody else counts the same seq.
     static constinit pg::Statement find_last{
         "SELECT h.seq FROM usher.status_history h WHERE h.relation OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
         " AND h.entity_id OPERATOR(pg_catalog.=) $2 ORDER BY h.seq DESC LIMIT 1"};
     static constinit pg::Statement insert{
         "INSERT INTO usher.status_history (relation, entity_id, seq, from_status, to_status, action, changed_by,"
-        " changed_by_name, reason_code, notes, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+        " changed_by_name, reason_code, notes, version, entity_key)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"};
     const pg::AsOwner owner;
     const Uuid id = pg::new_uuid();
+    const pg::Param entity_id = pg::uuid(entity.id),
+                    entity_key = entity.is_uuid ? pg::null(TEXTOID) : pg::text(entity.key);
     const auto row = [&](std::int32_t seq) {
-        return std::array{pg::uuid(id), relation, entity,  pg::int4(seq), what[0], what[1],
-                          what[2],      what[3],  what[4], what[5],       what[6], pg::timestamptz(pg::clock_time()),
-                          what[7]};
+        return std::array{pg::uuid(id), relation,  entity_id, pg::int4(seq), what[0], what[1],
+                          what[2],      what[3],   what[4],   what[5],       what[6], pg::timestamptz(pg::clock_time()),
+                          what[7],      entity_key};
     };
     const Oid table = pg::core_relation("status_history");
     pg::TableForm form{.columns = names, .checks = 1};
@@ -280,11 +282,11 @@ void write_history(const pg::Param &relation, const pg::Param &entity, bool is_n
         if (pg::insert_directly(table, form, row(1)) == 1) return;
         form.skips_conflicts = false;
     }
-    const pg::Rows last = find_last.run({relation, entity});
+    const pg::Rows last = find_last.run({relation, entity_id});
     const std::int32_t seq = last.empty() ? 1 : last.front().int4(0) + 1;
     if (!pg::insert_directly(table, form, row(seq)))
-        insert.run(
-            {relation, entity, pg::int4(seq), what[0], what[1], what[2], what[3], what[4], what[5], what[6], what[7]});
+        insert.run({relation, entity_id, pg::int4(seq), what[0], what[1], what[2], what[3], what[4], what[5], what[6],
+                    what[7], entity_key});
 }
 
 void record(const Fired &now, const Passage &passage, const machine::Transition *transition) {
@@ -292,8 +294,8 @@ void record(const Fired &now, const Passage &passage, const machine::Transition 
     const std::string action = transition != nullptr ? transition->action : "create";
     const bool requires_reason = transition != nullptr && transition->requires_reason;
     const Oid relation = RelationGetRelid(now.data->tg_relation);
-    const std::optional<std::string> id = column_text(now.after, now.desc, attachment.id);
-    if (!id) throw Error("23502", "key of a row with a status must not be null");
+    const std::optional<Entity> entity = entity_of(now.after, now.desc, attachment.id);
+    if (!entity) throw Error("23502", "key of a row with a status must not be null");
     const std::optional<std::string> reason = written_text(now, attachment.reason, requires_reason);
     const std::optional<std::string> notes = written_text(now, attachment.notes, false);
     const std::optional<std::string> version =
@@ -302,13 +304,13 @@ void record(const Fired &now, const Passage &passage, const machine::Transition 
     const auto optional_text = [](const std::optional<std::string> &text) { return pg::text_or_null(text); };
 
     if (attachment.history)
-        write_history(pg::regclass(relation), pg::input(UUIDOID, *id), now.before == nullptr,
+        write_history(pg::regclass(relation), *entity, now.before == nullptr,
                       {optional_text(passage.from()), optional_text(passage.to()), pg::text(action),
                        pg::uuid_or_null(actor.user_id), pg::text(actor.name), optional_text(reason),
                        optional_text(notes), version ? pg::int4(std::stoi(*version)) : pg::null(INT4OID)});
 
-    const std::string name = relation_name(relation);
-    std::string data = R"({"relation":)" + json::quote(name) + R"(,"id":)" + json::quote(*id) + R"(,"from":)" +
+    const std::string name = relation_name(relation), entity_name = entity->name();
+    std::string data = R"({"relation":)" + json::quote(name) + R"(,"id":)" + json::quote(entity->key) + R"(,"from":)" +
                        (passage.from() ? json::quote(*passage.from()) : "null") + R"(,"to":)" +
                        json::quote(*passage.to()) + R"(,"action":)" + json::quote(action) + R"(,"reason_code":)" +
                        (reason ? json::quote(*reason) : "null") + R"(,"version":)" + version.value_or("null") +
@@ -322,12 +324,12 @@ void record(const Fired &now, const Passage &passage, const machine::Transition 
         event.data = whole;
         event.source = "machine";
         event.resource_type = name;
-        event.resource_id = *id;
+        event.resource_id = entity_name;
         audit::log_event(event);
     }
     if (attachment.event_prefix != nullptr && transition != nullptr && !transition->event.empty()) {
         const std::string event = std::string(attachment.event_prefix) + "." + transition->event;
-        events::publish(event, data + payload_json(now) + "}", *id);
+        events::publish(event, data + payload_json(now) + "}", entity_name);
     }
 }
 } // namespace

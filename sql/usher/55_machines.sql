@@ -36,9 +36,12 @@ CREATE TABLE usher.status_history (
     notes text,
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     version integer,
+    entity_key text,
     UNIQUE (relation, entity_id, seq)
 );
 COMMENT ON TABLE usher.status_history IS 'Every status that a row of an attached table had, in order; written by usher.record_transition().';
+COMMENT ON COLUMN usher.status_history.entity_id IS 'Key of the row; of a key that is no uuid, one made of the SHA-256 digest of its text.';
+COMMENT ON COLUMN usher.status_history.entity_key IS 'Key of the row as text, when it is no uuid.';
 COMMENT ON COLUMN usher.status_history.seq IS 'Counts from 1 within the row: two racing changes cannot both have the same.';
 COMMENT ON COLUMN usher.status_history.from_status IS 'NULL for the creation of the row.';
 COMMENT ON COLUMN usher.status_history.changed_by IS 'User who made the change, not a foreign key: history outlives the user. NULL when no user was authenticated.';
@@ -111,7 +114,7 @@ DECLARE
     strange text;
 BEGIN
     PERFORM usher._check_attachment(machine, relation, column_name, coalesce(options, '{}'));
-    EXECUTE format('SELECT t.%1$I::text FROM %2$s t WHERE t.%1$I IS NULL OR NOT t.%1$I::text = ANY ($1) LIMIT 1', column_name, relation)
+    EXECUTE format('SELECT coalesce(t.%1$I::text, ''NULL'') FROM %2$s t WHERE t.%1$I IS NULL OR NOT t.%1$I::text = ANY ($1) LIMIT 1', column_name, relation)
         INTO strange USING usher.machine_statuses(machine);
     IF strange IS NOT NULL THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s has rows with status "%s", which machine "%s" does not know', relation, strange, machine),
@@ -125,7 +128,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.attach_machine(text, regclass, name, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.attach_machine(text, regclass, name, jsonb) IS
-    'Lets a machine rule over a status column of a table, for every writer. Options: id_column (uuid; default id), version_column, reason_column, notes_column, scope_column, event_prefix, payload_columns, history, audit. Calling it again changes them.';
+    'Lets a machine rule over a status column of a table, for every writer. Options: id_column (a uuid, an integer or text; default id), version_column, reason_column, notes_column, scope_column, event_prefix, payload_columns, history, audit. Calling it again changes them.';
 
 CREATE FUNCTION usher.detach_machine(relation regclass, column_name name DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql
@@ -158,19 +161,34 @@ COMMENT ON FUNCTION usher.machine_statuses(text) IS 'Names of the statuses of a 
 
 -- Reading
 
-CREATE FUNCTION usher.allowed_transitions(relation regclass, id uuid)
+CREATE FUNCTION usher.allowed_transitions(relation regclass, id anyelement)
     RETURNS TABLE (to_status text, action text, allowed boolean, why_not text)
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_machines_allowed_transitions';
-REVOKE ALL ON FUNCTION usher.allowed_transitions(regclass, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher.allowed_transitions(regclass, uuid) IS
+REVOKE ALL ON FUNCTION usher.allowed_transitions(regclass, anyelement) FROM PUBLIC;
+COMMENT ON FUNCTION usher.allowed_transitions(regclass, anyelement) IS
     'The transitions that the row''s machine has from its current status, whether the current identity may make them, and if not, why. The caller must be able to read the row; US005 when there is none.';
 
-CREATE FUNCTION usher.history(relation regclass, id uuid, after_seq integer DEFAULT 0, max_rows integer DEFAULT 100)
+CREATE FUNCTION usher.allowed_transitions(relation regclass, id text)
+    RETURNS TABLE (to_status text, action text, allowed boolean, why_not text)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_machines_allowed_transitions';
+REVOKE ALL ON FUNCTION usher.allowed_transitions(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.allowed_transitions(regclass, text) IS 'The same for a key given as text, of whatever type it is.';
+
+CREATE FUNCTION usher.history(relation regclass, id anyelement, after_seq integer DEFAULT 0, max_rows integer DEFAULT 100)
     RETURNS TABLE (seq integer, from_status text, to_status text, action text, changed_by usher.user_reference,
                    reason_code text, notes text, changed_at timestamptz, version integer)
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_machines_history';
-REVOKE ALL ON FUNCTION usher.history(regclass, uuid, integer, integer) FROM PUBLIC;
-COMMENT ON FUNCTION usher.history(regclass, uuid, integer, integer) IS
+REVOKE ALL ON FUNCTION usher.history(regclass, anyelement, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.history(regclass, anyelement, integer, integer) IS
     'The statuses of a row in order, from the one after after_seq. The caller must be able to read the row; US005 when there is none.';
+
+CREATE FUNCTION usher.history(relation regclass, id text, after_seq integer DEFAULT 0, max_rows integer DEFAULT 100)
+    RETURNS TABLE (seq integer, from_status text, to_status text, action text, changed_by usher.user_reference,
+                   reason_code text, notes text, changed_at timestamptz, version integer)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_machines_history';
+REVOKE ALL ON FUNCTION usher.history(regclass, text, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.history(regclass, text, integer, integer) IS 'The same for a key given as text, of whatever type it is.';

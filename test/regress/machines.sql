@@ -52,7 +52,7 @@ SELECT usher.attach_machine('shop_order', 'shop.orders', 'status');
 SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "why"}');
 SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "colour": "red"}');
 SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "version_column": "title"}');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "id_column": "title"}');
+SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "id_column": "due"}');
 SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '[]');
 INSERT INTO shop.orders (status) VALUES ('lost');
 SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason"}');
@@ -158,6 +158,37 @@ SELECT * FROM usher.history('shop.moods', :'one');
 -- history outlives the row
 DELETE FROM shop.moods;
 SELECT seq, from_status, to_status, action FROM usher.status_history WHERE relation = 'shop.moods'::regclass AND entity_id = :'one' ORDER BY seq;
+
+-- Keys that are no uuid: integers and texts, given as they are or as text; a NULL status is none of the machine's
+SELECT usher.define_machine('regress_parcel', '{"initial": ["open"], "transitions": [{"from": "open", "to": "sent", "action": "send", "event": "sent"}]}');
+CREATE TABLE shop.parcels (number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, status text);
+INSERT INTO shop.parcels (status) VALUES ('open'), (NULL);
+SELECT usher.attach_machine('regress_parcel', 'shop.parcels', 'status', '{"id_column": "number", "event_prefix": "parcel"}');
+DELETE FROM shop.parcels WHERE status IS NULL;
+SELECT usher.attach_machine('regress_parcel', 'shop.parcels', 'status', '{"id_column": "number", "event_prefix": "parcel"}');
+SELECT usher.subscribe('parcel.*', 'regress_parcels', mode => 'async');
+INSERT INTO shop.parcels (status) VALUES ('open') RETURNING number;
+SELECT to_status, action, allowed FROM usher.allowed_transitions('shop.parcels', 3) WHERE allowed ORDER BY 1;
+UPDATE shop.parcels SET status = 'sent' WHERE number = 3;
+UPDATE shop.parcels SET status = 'sent' WHERE number = 1;
+SELECT seq, from_status, to_status, action FROM usher.history('shop.parcels', 3);
+SELECT to_status FROM usher.history('shop.parcels', ' 03 ');
+SELECT to_status FROM usher.history('shop.parcels', 3::smallint, 1, 1);
+SELECT to_status FROM usher.history('shop.parcels', 1);
+SELECT * FROM usher.history('shop.parcels', 4);
+SELECT * FROM usher.history('shop.parcels', 'three');
+SELECT * FROM usher.history('shop.parcels', 'NaN'::float8);
+SELECT * FROM usher.history('shop.parcels', NULL::bigint);
+SELECT entity_key, count(*) FROM usher.status_history WHERE relation = 'shop.parcels'::regclass GROUP BY 1 ORDER BY 1;
+SELECT resource_id, event_data -> 'id' AS id FROM usher.audit_logs WHERE resource_type = 'shop.parcels' ORDER BY id;
+SELECT key, payload -> 'id' AS id FROM usher.events WHERE event LIKE 'parcel.%' ORDER BY id;
+SELECT usher.unsubscribe('parcel.*', 'regress_parcels');
+CREATE TABLE shop.letters (code text PRIMARY KEY, status text NOT NULL);
+SELECT usher.attach_machine('regress_parcel', 'shop.letters', 'status', '{"id_column": "code"}');
+INSERT INTO shop.letters VALUES ('É "1"', 'open'), ('', 'open'), (repeat('long ', 1000), 'open');
+UPDATE shop.letters SET status = 'sent';
+SELECT left(l.code, 10) AS code, h.seq, h.to_status FROM shop.letters l, usher.history('shop.letters', l.code) h ORDER BY l.code COLLATE "C", h.seq;
+SELECT DISTINCT length(resource_id) AS length FROM usher.audit_logs WHERE resource_type = 'shop.letters' ORDER BY 1;
 
 -- What is odd about a definition: statuses that cannot be reached, dead ends, no way to an end, guards that are gone
 CREATE FUNCTION shop.will_go(old jsonb, new jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT true';

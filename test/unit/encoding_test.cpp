@@ -1,8 +1,9 @@
-// base64url, base64, hexadecimal, UTF-8, digests and random numbers.
+// base64url, base64, hexadecimal, UTF-8, digests, uuids made of them, and random numbers.
 #include "core/digest.hpp"
 #include "core/encoding.hpp"
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "core/types.hpp"
 #include "core/utf8.hpp"
 #include <gtest/gtest.h>
 
@@ -123,6 +124,11 @@ TEST(Random, StaysBelowItsBound) {
     EXPECT_THROW(random_below(0), Error);
     EXPECT_EQ(random_digits(6).find_first_not_of("0123456789"), std::string::npos);
     EXPECT_EQ(random_digits(6).size(), 6U);
+}
+
+TEST(Uuid, MadeOfADigestIsThatOfRfc9562AppendixB2) {
+    const std::string dns("\x6b\xa7\xb8\x10\x9d\xad\x11\xd1\x80\xb4\x00\xc0\x4f\xd4\x30\xc8", 16);
+    EXPECT_EQ(to_string(make_uuid_v8(sha256(dns + "www.example.com"))), "5c146b14-3c52-8afd-938a-375d0df1fbf6");
 }
 
 } // namespace
