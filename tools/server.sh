@@ -76,7 +76,8 @@ log_line_prefix = '%m [%p] %q%u@%d '
 END
     if [ "$(cluster_psql "$dir" postgres -c "SELECT count(*) FROM pg_database WHERE datname = '$database'")" = 0 ]; then
         # made under another name, so that a database with our name is a complete one
-        cluster_psql "$dir" postgres -c "DROP DATABASE IF EXISTS ${database}_new" -c "CREATE DATABASE ${database}_new"
+        cluster_psql "$dir" postgres -c "SET client_min_messages = warning" \
+            -c "DROP DATABASE IF EXISTS ${database}_new" -c "CREATE DATABASE ${database}_new"
         cluster_psql "$dir" ${database}_new -f "$SRC/tools/database.sql" > /dev/null
         cluster_psql "$dir" postgres -c "ALTER DATABASE ${database}_new RENAME TO $database"
         echo "$scripts" > "$dir/scripts"

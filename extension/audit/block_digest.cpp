@@ -27,7 +27,7 @@ struct FreeContext {
 };
 
 /// Takes the rows from the executor as they come. Plain data and plain frames from here on: ERRORs may jump.
-struct Block {
+struct BlockDigest {
     DestReceiver receiver;
     EVP_MD_CTX *digest;
     StringInfoData buffer; // what is not in the digest yet
@@ -39,17 +39,17 @@ struct Block {
 
 constexpr int buffer_size = 64 * 1024;
 
-void digest_bytes(Block &block, const char *bytes, std::size_t size) {
+void digest_bytes(BlockDigest &block, const char *bytes, std::size_t size) {
     if (EVP_DigestUpdate(block.digest, bytes, size) != 1)
         ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION), errmsg("could not compute SHA-256"));
 }
 
-void flush(Block &block) {
+void flush(BlockDigest &block) {
     digest_bytes(block, block.buffer.data, static_cast<std::size_t>(block.buffer.len));
     block.buffer.len = 0;
 }
 
-void append(Block &block, const void *bytes, int size) {
+void append(BlockDigest &block, const void *bytes, int size) {
     if (block.buffer.len + size > buffer_size) flush(block);
     if (size > buffer_size) { // too large to copy it once more
         digest_bytes(block, static_cast<const char *>(bytes), static_cast<std::size_t>(size));
@@ -59,32 +59,32 @@ void append(Block &block, const void *bytes, int size) {
     block.buffer.len += size;
 }
 
-void append_tag(Block &block, char tag) { append(block, &tag, 1); }
+void append_tag(BlockDigest &block, char tag) { append(block, &tag, 1); }
 
-void append_count(Block &block, uint32 count) {
+void append_count(BlockDigest &block, uint32 count) {
     const uint32 number = pg_hton32(count);
     append(block, &number, sizeof number);
 }
 
-void append_int8(Block &block, int64 value) {
+void append_int8(BlockDigest &block, int64 value) {
     const uint64 number = pg_hton64(static_cast<uint64>(value));
     append(block, &number, sizeof number);
 }
 
-void append_bytes(Block &block, const char *bytes, int size) {
+void append_bytes(BlockDigest &block, const char *bytes, int size) {
     append_count(block, static_cast<uint32>(size));
     append(block, bytes, size);
 }
 
-void append_text(Block &block, const char *text, int size) {
+void append_text(BlockDigest &block, const char *text, int size) {
     const char *const utf8 = pg_server_to_any(text, size, PG_UTF8);
     append_bytes(block, utf8, utf8 == text ? size : static_cast<int>(std::strlen(utf8)));
 }
 
-void append_json(Block &block, const JsonbContainer *container);
+void append_json(BlockDigest &block, const JsonbContainer *container);
 
 /// A part of a jsonb: a kind and what it holds. Numbers as in the binary protocol, "1.0" other than "1".
-void append_json_part(Block &block, JEntry entry, const char *data, uint32 offset, uint32 size) {
+void append_json_part(BlockDigest &block, JEntry entry, const char *data, uint32 offset, uint32 size) {
     if (JBE_ISSTRING(entry)) {
         append_tag(block, 's');
         append_text(block, data + offset, static_cast<int>(size));
@@ -100,7 +100,7 @@ void append_json_part(Block &block, JEntry entry, const char *data, uint32 offse
 }
 
 /// An object is a list of its keys, then of its values, in the order in which jsonb keeps them.
-void append_json(Block &block, const JsonbContainer *container) {
+void append_json(BlockDigest &block, const JsonbContainer *container) {
     check_stack_depth();
     const uint32 count = JsonContainerSize(container), parts = JsonContainerIsObject(container) ? 2 * count : count;
     append_tag(block, JsonContainerIsObject(container) ? 'o' : JsonContainerIsScalar(container) ? 'v' : 'a');
@@ -115,7 +115,7 @@ void append_json(Block &block, const JsonbContainer *container) {
     }
 }
 
-void append_value(Block &block, Oid type, Datum value) {
+void append_value(BlockDigest &block, Oid type, Datum value) {
     switch (type) {
     case UUIDOID: return append(block, DatumGetUUIDP(value)->data, UUID_LEN);
     case TIMESTAMPTZOID:
@@ -132,7 +132,7 @@ void append_value(Block &block, Oid type, Datum value) {
 
 /// One row of the statement; false ends it.
 bool receive_row(TupleTableSlot *slot, DestReceiver *receiver) {
-    auto &block = *reinterpret_cast<Block *>(receiver);
+    auto &block = *reinterpret_cast<BlockDigest *>(receiver);
     slot_getallattrs(slot);
     if (block.count == block.limit) {
         block.has_next = true;
@@ -151,7 +151,7 @@ bool receive_row(TupleTableSlot *slot, DestReceiver *receiver) {
     return true;
 }
 
-void digest_rows(Block &block, Datum from, Datum until) {
+void digest_rows(BlockDigest &block, Datum from, Datum until) {
     static SPIPlanPtr plan = nullptr;
     block.receiver.receiveSlot = receive_row;
     block.receiver.rStartup = [](DestReceiver *, int, TupleDesc) {};
@@ -202,7 +202,7 @@ USHER_FUNCTION(usher_audit_digest_rows) {
     const Uuid from = args.uuid(0), until = args.uuid(1);
     const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
     if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) throw digest_failed();
-    Block block{};
+    BlockDigest block{};
     block.digest = context.get();
     block.limit = args.is_null(2) ? PG_INT64_MAX : std::max<std::int64_t>(args.int8(2), 0);
     pg::call([&] { digest_rows(block, pg::to_datum(pg::uuid(from)), pg::to_datum(pg::uuid(until))); });

@@ -193,7 +193,7 @@ Output execute(SPIPlanPtr plan, const Function &function, Datum *values, const c
 }
 
 bool may_execute(Oid function) {
-    return pg::call([&] { return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK; });
+    return pg::call([&] { return pg::may_execute(function, GetUserId()); });
 }
 
 /// What a repeated or conditional request needs to know of a body without a version.
