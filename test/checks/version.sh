@@ -28,6 +28,12 @@ perl -MJSON::PP -e '
     for my $control (glob "sql/*/*.control") {
         my ($name) = $control =~ m{([^/]+)\.control$};
         $meta->{provides}{$name} or do { print "META.json does not provide $name\n"; $bad = 1 };
+        open my $lines, "<", $control or die "$control: $!";
+        for my $needed (map { /^requires = .([\w, ]+)/ ? split /, */, $1 : () } <$lines>) {
+            next if $meta->{provides}{$needed} || exists $meta->{prereqs}{runtime}{requires}{$needed};
+            print "$name requires $needed, META.json does not\n";
+            $bad = 1;
+        }
     }
     exit $bad;
 ' META.json || bad=1
