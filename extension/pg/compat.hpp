@@ -25,8 +25,9 @@ namespace usher::pg {
 inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
     return pg_namespace_ownercheck(namespace_oid, role);
 }
-inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
+/// Returns the constraints that are to be checked later.
+inline List *insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
 }
 /// The same for a row that was inserted speculatively: a violated constraint is told, not raised.
 inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
@@ -39,8 +40,8 @@ inline RangeType *make_range(TypeCacheEntry *type, RangeBound *lower, RangeBound
 }
 inline bool may_execute(Oid function, Oid role) { return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK; }
 #else
-inline void insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
+inline List *insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
 }
 inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
     bool conflict = false;

@@ -1,11 +1,19 @@
 #include "pg/direct_insert.hpp"
+#include "pg/insert_target.hpp"
 
 namespace usher::pg {
 
 namespace {
 constexpr std::size_t max_columns = 32;
 
-/// Are there no triggers on INSERT but those of foreign keys?
+/// Is it a table whose rows nobody but its constraints and triggers has a say in?
+bool is_plain_table(Relation table) {
+    const Form_pg_class form = table->rd_rel;
+    return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID && !form->relispartition &&
+           table->rd_rules == nullptr;
+}
+
+/// Are there triggers on INSERT, other than those of foreign keys?
 bool has_own_triggers(Relation table, bool may_refer) {
     const TriggerDesc *const triggers = table->trigdesc;
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
@@ -17,8 +25,7 @@ bool has_own_triggers(Relation table, bool may_refer) {
 
 bool looks_so(Relation table, const TableForm &form) {
     const TupleDesc desc = RelationGetDescr(table);
-    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relam != HEAP_TABLE_AM_OID ||
-        table->rd_rel->relrowsecurity || table->rd_rel->relispartition || has_own_triggers(table, form.may_refer) ||
+    if (!is_plain_table(table) || table->rd_rel->relrowsecurity || has_own_triggers(table, form.may_refer) ||
         static_cast<std::size_t>(desc->natts) != form.columns.size() || desc->natts > static_cast<int>(max_columns))
         return false;
     if (desc->constr != nullptr && (desc->constr->num_check != form.checks || desc->constr->has_generated_stored))
@@ -30,17 +37,6 @@ bool looks_so(Relation table, const TableForm &form) {
     return true;
 }
 
-/// Predicates of partial indexes, ready to run. The server would plan each first, which costs more than a row; theirs
-/// come from the relation cache, simplified already.
-void prepare_predicates(const ResultRelInfo &result, MemoryContext context) {
-    MemoryContext const caller = MemoryContextSwitchTo(context);
-    for (int i = 0; i < result.ri_NumIndices; ++i) {
-        IndexInfo *const index = result.ri_IndexRelationInfo[i];
-        if (index->ii_Predicate != NIL) index->ii_PredicateState = ExecInitQual(index->ii_Predicate, nullptr);
-    }
-    MemoryContextSwitchTo(caller);
-}
-
 /// Plain frame, like all above. -1 when the table does not look so.
 std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> values) {
     Relation const table = table_open(oid, RowExclusiveLock);
@@ -48,12 +44,12 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
         table_close(table, NoLock);
         return -1;
     }
-    EState *const estate = CreateExecutorState();
-    MemoryContext const caller = MemoryContextSwitchTo(estate->es_query_cxt);
-    ResultRelInfo *const result = makeNode(ResultRelInfo);
-    InitResultRelInfo(result, table, 0, nullptr, 0);
-    ExecOpenIndices(result, false);
-    prepare_predicates(*result, estate->es_query_cxt);
+    MemoryContext const memory =
+        AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext const caller = MemoryContextSwitchTo(memory);
+    InsertTarget *const target = open_target(table);
+    EState *const estate = target->estate;
+    ResultRelInfo *const result = target->result;
     TupleTableSlot *const slot = table_slot_create(table, nullptr);
     const CommandId command = GetCurrentCommandId(true);
     const std::size_t columns = form.columns.size();
@@ -66,7 +62,7 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
             slot->tts_isnull[i] = values[i].kind == Param::Kind::null;
             slot->tts_values[i] = to_datum(values[i]);
         }
-        MemoryContextSwitchTo(estate->es_query_cxt);
+        MemoryContextSwitchTo(memory);
         ExecStoreVirtualTuple(slot);
         if (!form.skips_conflicts) {
             table_tuple_insert(table, slot, command, 0, nullptr);
@@ -86,14 +82,96 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
         ResetPerTupleExprContext(estate);
     }
     ExecDropSingleTupleTableSlot(slot);
-    ExecCloseIndices(result);
+    close_target(target);
     MemoryContextSwitchTo(caller);
-    FreeExecutorState(estate);
+    MemoryContextDelete(memory);
     table_close(table, NoLock);
     CommandCounterIncrement(); // what runs next sees them, as after a statement
     return placed;
 }
+
+/// The value of each column: what is given, or its default. False when a column is not there, or of another type.
+bool find_columns(Relation table, std::span<const NamedValue> values, const NamedValue **by_column) {
+    const TupleDesc desc = RelationGetDescr(table);
+    std::fill_n(by_column, desc->natts, nullptr);
+    for (const NamedValue &each : values) {
+        const int number = SPI_fnumber(desc, each.column);
+        if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != each.value.type) return false;
+        by_column[number - 1] = &each;
+    }
+    return true;
+}
+
+void fill(TupleTableSlot *slot, InsertTarget *target, const NamedValue *const *by_column) {
+    for (int i = 0; i < slot->tts_tupleDescriptor->natts; ++i) {
+        if (by_column[i] == nullptr) {
+            slot->tts_values[i] = default_of(target, i, &slot->tts_isnull[i]);
+        } else {
+            slot->tts_isnull[i] = by_column[i]->value.kind == Param::Kind::null;
+            slot->tts_values[i] = to_datum(by_column[i]->value);
+        }
+    }
+    ExecStoreVirtualTuple(slot);
+}
+
+/// As the executor and COPY do it, step by step.
+void insert_slot(Relation table, InsertTarget *target, TupleTableSlot *slot, TransitionCaptureState *capture) {
+    EState *const estate = target->estate;
+    ResultRelInfo *const result = target->result;
+    const TriggerDesc *const triggers = result->ri_TrigDesc;
+    if (triggers != nullptr && triggers->trig_insert_before_row && !ExecBRInsertTriggers(estate, result, slot)) return;
+    slot->tts_tableOid = RelationGetRelid(table);
+    if (const TupleConstr *const constraints = RelationGetDescr(table)->constr) {
+        if (constraints->has_generated_stored) ExecComputeStoredGenerated(result, estate, slot, CMD_INSERT);
+        ExecConstraints(result, slot, estate);
+    }
+    table_tuple_insert(table, slot, estate->es_output_cid, 0, nullptr);
+    List *const unchecked = result->ri_NumIndices > 0 ? insert_index_entries(result, slot, estate) : NIL;
+    ExecARInsertTriggers(estate, result, slot, unchecked, capture);
+}
+
+/// Plain frame. False when the table is not one that this can write, or not now.
+bool insert_statement(Oid oid, std::span<const NamedValue> values) {
+    Relation const table = table_open(oid, RowExclusiveLock);
+    MemoryContext const memory =
+        AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext const caller = MemoryContextSwitchTo(memory);
+    auto **const by_column =
+        static_cast<const NamedValue **>(palloc(sizeof(NamedValue *) * RelationGetNumberOfAttributes(table)));
+    const bool fits = is_plain_table(table) && check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED &&
+                      pg_class_aclcheck(oid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
+                      find_columns(table, values, by_column);
+    if (fits) {
+        PreventCommandIfReadOnly("INSERT");
+        PreventCommandIfParallelMode("INSERT");
+        CommandCounterIncrement();
+        PushActiveSnapshot(GetTransactionSnapshot());
+        InsertTarget *const target = open_target(table);
+        target->estate->es_output_cid = GetCurrentCommandId(true);
+        AfterTriggerBeginQuery();
+        TransitionCaptureState *const capture =
+            MakeTransitionCaptureState(target->result->ri_TrigDesc, oid, CMD_INSERT);
+        ExecBSInsertTriggers(target->estate, target->result);
+        TupleTableSlot *const slot = table_slot_create(table, nullptr);
+        fill(slot, target, by_column);
+        insert_slot(table, target, slot, capture);
+        ExecASInsertTriggers(target->estate, target->result, capture);
+        AfterTriggerEndQuery(target->estate);
+        ExecDropSingleTupleTableSlot(slot);
+        close_target(target);
+        PopActiveSnapshot();
+        CommandCounterIncrement();
+    }
+    MemoryContextSwitchTo(caller);
+    MemoryContextDelete(memory);
+    table_close(table, NoLock);
+    return fits;
+}
 } // namespace
+
+bool insert_with_triggers(Oid table, std::initializer_list<NamedValue> values) {
+    return call([&] { return insert_statement(table, values); });
+}
 
 std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values) {
     const std::int64_t placed = call([&] { return insert_rows(table, form, values); });

@@ -22,4 +22,14 @@ struct TableForm {
 /// Inserts rows, given one after the other. Returns how many went in; nothing when the table does not look so.
 std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values);
 
+struct NamedValue {
+    const char *column;
+    Param value;
+};
+
+/// Inserts a row into any table as a statement would: defaults, generated columns, constraints and triggers, whoever
+/// made them, but no plan and no executor. Returns false, and has done nothing, when rules or row-level security have a
+/// say, the current user may not insert, or the columns are others: go through SPI then.
+bool insert_with_triggers(Oid table, std::initializer_list<NamedValue> values);
+
 } // namespace usher::pg

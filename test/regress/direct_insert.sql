@@ -49,6 +49,7 @@ ROLLBACK;
 CREATE FUNCTION regress_direct.person(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-7000-8000-0000000009' || lpad(n::text, 2, '0'))::uuid $$;
 INSERT INTO usher.users (id, email, status) SELECT regress_direct.person(n), 'regress-direct' || n || '@example.com', 'active' FROM generate_series(1, 3) AS n;
 BEGIN;
+SELECT usher.apply_role_preset('carwash') IS NOT NULL AS applied;
 SELECT usher.grant_role(regress_direct.person(1), 'washer') IS NULL AS granted;
 SELECT id AS location FROM wash.create_location('Direct', '1 Road', 'Berlin', 'BE', '10115', 'DE', 'Europe/Berlin') \gset
 SELECT id AS service FROM wash.create_service('Direct', '1 hour', 100, 'EUR') \gset
@@ -70,6 +71,53 @@ SELECT count(*), count(DISTINCT c.booking_id) FROM wash.booking_claims AS c JOIN
 SAVEPOINT before;
 SELECT wash.create_booking(regress_direct.person(2), :'service', :'location', date_trunc('day', now()) + interval '6 days 30 minutes', regress_direct.person(1));
 ROLLBACK TO before;
+
+-- The row of a booking itself goes past the planner and the executor, and passes all that a statement would
+CREATE FUNCTION regress_direct.book(days integer, vehicle jsonb DEFAULT NULL, notes text DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT b.booking_id IS NOT NULL FROM wash.create_booking(regress_direct.person(2), (SELECT s.id FROM wash.services AS s WHERE s.name = 'Direct'),
+        (SELECT l.id FROM wash.locations AS l WHERE l.name = 'Direct'), date_trunc('day', now()) + days * interval '1 day', regress_direct.person(1),
+        vehicle_info => vehicle, special_instructions => notes) AS b);
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+SELECT regress_direct.book(8, vehicle => '[]'), regress_direct.book(8, notes => repeat('x', 2001));
+ALTER TABLE wash.bookings ADD CONSTRAINT regress_check CHECK (special_instructions <> 'no') NOT VALID;
+SELECT regress_direct.book(8, notes => 'no'), regress_direct.book(8, notes => 'yes');
+ALTER TABLE wash.bookings DROP CONSTRAINT regress_check;
+CREATE UNIQUE INDEX regress_unique ON wash.bookings (special_instructions) WHERE special_instructions = 'no';
+SELECT regress_direct.book(9, notes => 'no'), regress_direct.book(10, notes => 'no'), regress_direct.book(10, notes => 'yes');
+CREATE FUNCTION regress_direct.fill() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.special_instructions = 'skip' THEN
+        RETURN NULL;
+    END IF;
+    NEW.special_instructions := TG_WHEN || ' ' || coalesce(NEW.special_instructions, '');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER aaa_fill BEFORE INSERT ON wash.bookings FOR EACH ROW WHEN (NEW.special_instructions IS NOT NULL) EXECUTE FUNCTION regress_direct.fill();
+CREATE FUNCTION regress_direct.late() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'late: %', NEW.special_instructions;
+END $$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON wash.bookings DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.special_instructions = 'BEFORE late') EXECUTE FUNCTION regress_direct.late();
+ALTER TABLE wash.bookings ADD COLUMN regress_site text NOT NULL DEFAULT 'here', ADD COLUMN regress_twice text GENERATED ALWAYS AS (special_instructions || '!') STORED;
+SELECT regress_direct.book(11, notes => 'filled'), regress_direct.book(12), regress_direct.book(13, notes => 'skip'), regress_direct.book(14, notes => 'late');
+SELECT b.special_instructions, b.regress_site, b.regress_twice, b.status, b.occupies, upper(b.during) - b.start_at AS length, b.version,
+    (SELECT count(*) FROM usher.status_history AS h WHERE h.entity_id = b.id) AS histories, (SELECT count(*) FROM usher.events AS e WHERE e.key = b.id::text) AS events,
+    (SELECT count(*) FROM usher.audit_logs AS a WHERE a.resource_id = b.id::text AND a.new_values ->> 'regress_site' = 'here') AS audited,
+    (SELECT count(*) FROM wash.booking_claims AS c WHERE c.booking_id = b.id) AS claims
+FROM wash.bookings AS b WHERE b.start_at >= date_trunc('day', now()) + interval '8 days' AND b.customer_id = regress_direct.person(2) ORDER BY b.start_at;
+SAVEPOINT before;
+SET CONSTRAINTS ALL IMMEDIATE;
+ROLLBACK TO before;
+-- rules have their say
+CREATE RULE regress_rule AS ON INSERT TO wash.bookings WHERE NEW.special_instructions = 'ruled' DO INSTEAD NOTHING;
+SELECT regress_direct.book(15, notes => 'ruled'), regress_direct.book(15, notes => 'not ruled');
+DROP RULE regress_rule ON wash.bookings;
+DROP TRIGGER late ON wash.bookings;
+
 -- a handler of its event that deletes the booking leaves no claim behind
 CREATE FUNCTION regress_direct.forget(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
