@@ -37,8 +37,8 @@ private:
     bool enrolled_ = false;
 };
 
-/// Counts what this backend has been told about any relation: definitions, indexes, triggers, statistics. What was read
-/// about a relation while it was locked is good as long as this stays the same. Plain frame.
+/// Counts what this backend has been told about any relation (definitions, indexes, triggers, statistics) or function.
+/// What was read about a relation while it was locked is good as long as this stays the same. Plain frame.
 std::uint64_t relation_changes();
 
 } // namespace usher::pg
