@@ -46,7 +46,8 @@ override with_llvm := no
 REGRESS        = $(shell sed -n 's/^test: *//p' '$(here)/test/schedule' 2>/dev/null)
 REGRESS_OPTS   = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress
 REGRESS_PREP   = regress-folder
-ISOLATION      = $(notdir $(basename $(sort $(wildcard $(here)/test/specs/*.spec))))
+# isolation_setup makes the extensions that all others use
+ISOLATION      = isolation_setup $(filter-out isolation_setup,$(notdir $(basename $(sort $(wildcard $(here)/test/specs/*.spec)))))
 ISOLATION_OPTS = $(REGRESS_OPTS)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
