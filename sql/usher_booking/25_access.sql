@@ -57,7 +57,7 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._managed_locations() IS 'The locations whose bookings the current identity manages.';
 
-CREATE FUNCTION @extschema@._handled_locations() RETURNS uuid[]
+CREATE FUNCTION @extschema@._front_desk_locations() RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -65,11 +65,20 @@ DECLARE
     actor constant uuid := usher.current_user_id();
 BEGIN
     IF actor IS NULL OR NOT usher.has_permission_somewhere('appointment:manage') THEN
-        RETURN @extschema@._managed_locations();
+        RETURN '{}';
     END IF;
-    RETURN ARRAY(SELECT unnest(@extschema@._managed_locations())
-        UNION SELECT ls.location_id FROM @extschema@.location_staff AS ls
+    RETURN ARRAY(SELECT ls.location_id FROM @extschema@.location_staff AS ls
         WHERE ls.staff_id = actor AND ls.is_active AND usher.has_permission('appointment:manage', ls.location_id::text));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._front_desk_locations() IS 'The locations at whose front desk the current identity works.';
+
+CREATE FUNCTION @extschema@._handled_locations() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN @extschema@._managed_locations() || @extschema@._front_desk_locations();
 END
 $$;
 COMMENT ON FUNCTION @extschema@._handled_locations() IS 'The locations whose appointments the current identity handles: as a manager or at the front desk.';
@@ -98,20 +107,18 @@ AS $$
 DECLARE
     actor constant uuid := usher.current_user_id();
     managed uuid[];
-    handled uuid[];
 BEGIN
     IF actor IS NULL THEN
         RETURN '{}';
     END IF;
     managed := @extschema@._managed_locations();
-    handled := @extschema@._handled_locations();
     RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = actor
         UNION
         SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = actor
         UNION
         SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed)
         UNION
-        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.location_id = ANY (handled)
+        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.location_id = ANY (managed || @extschema@._front_desk_locations())
         UNION
         SELECT c.id FROM @extschema@.customers AS c WHERE c.created_by = actor);
 END
