@@ -1,5 +1,6 @@
 #include "audit/log_target.hpp"
 #include "pg/cache.hpp"
+#include "pg/direct_insert.hpp"
 
 namespace usher::audit {
 
@@ -29,19 +30,12 @@ constexpr const char *names[position_count] = {"id",
                                                "transaction_id",
                                                "statement_id"};
 
-bool has_insert_triggers(Relation relation) {
-    const TriggerDesc *const triggers = relation->trigdesc;
-    return triggers != nullptr && (triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
-                                   triggers->trig_insert_instead_row || triggers->trig_insert_before_statement ||
-                                   triggers->trig_insert_after_statement || triggers->trig_insert_new_table);
-}
-
 /// A local table with the columns where we expect them, and nothing that the executor would do on INSERT?
 bool is_plain_table(Relation partition) {
     const Form_pg_class form = partition->rd_rel;
     const TupleDesc desc = RelationGetDescr(partition);
     if (form->relkind != RELKIND_RELATION || form->relam != HEAP_TABLE_AM_OID || form->relrowsecurity ||
-        desc->natts != position_count || has_insert_triggers(partition))
+        desc->natts != position_count || pg::has_insert_triggers(partition))
         return false;
     for (int i = 0; i < position_count; ++i) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -126,7 +120,7 @@ Oid find_log() {
 }
 
 Oid find_partition(Relation log, TimestampTz instant) {
-    if (has_insert_triggers(log) || log->rd_rel->relrowsecurity) return InvalidOid;
+    if (pg::has_insert_triggers(log) || log->rd_rel->relrowsecurity) return InvalidOid;
     PartitionKey const partition_key = RelationGetPartitionKey(log);
     PartitionDesc const partitions = RelationGetPartitionDesc(log, true);
     if (partition_key == nullptr || partition_key->strategy != PARTITION_STRATEGY_RANGE ||

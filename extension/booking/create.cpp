@@ -96,20 +96,22 @@ bool is_on_grid(const Schema &schema, const Uuid &location_id, Instant start, st
 void insert(const Schema &schema, const NewBooking &booking, const ServiceTerms &service,
             const std::optional<Uuid> &staff) {
     const HandedTerms handed(service.id, booking.location, service.rows);
-    const auto row = {pg::NamedValue{"id", pg::uuid(booking.id)},
-                      pg::NamedValue{"customer_id", pg::uuid(booking.customer)},
-                      pg::NamedValue{"service_id", pg::uuid(service.id)},
-                      pg::NamedValue{"location_id", pg::uuid(booking.location)},
-                      pg::NamedValue{"start_at", pg::timestamptz(booking.start)},
-                      pg::NamedValue{"staff_id", pg::uuid_or_null(staff)},
-                      pg::NamedValue{"vehicle_info", booking.vehicle_info},
-                      pg::NamedValue{"special_instructions", pg::text_or_null(booking.instructions)},
-                      pg::NamedValue{"overbooked", pg::boolean(booking.is_overbooked)},
-                      pg::NamedValue{"series_id", pg::uuid_or_null(booking.series)}};
-    if (pg::insert_with_triggers(pg::call([&] { return get_relname_relid("bookings", schema.oid()); }), row)) return;
-    const pg::NamedValue *const v = row.begin();
-    insert_booking.run(schema, {v[0].value, v[1].value, v[2].value, v[3].value, v[4].value, v[5].value, v[6].value,
-                                v[7].value, v[8].value, v[9].value});
+    // the columns of insert_booking
+    static constexpr std::array columns{"id",       "customer_id",  "service_id",           "location_id", "start_at",
+                                        "staff_id", "vehicle_info", "special_instructions", "overbooked",  "series_id"};
+    const std::array row{pg::uuid(booking.id),
+                         pg::uuid(booking.customer),
+                         pg::uuid(service.id),
+                         pg::uuid(booking.location),
+                         pg::timestamptz(booking.start),
+                         pg::uuid_or_null(staff),
+                         booking.vehicle_info,
+                         pg::text_or_null(booking.instructions),
+                         pg::boolean(booking.is_overbooked),
+                         pg::uuid_or_null(booking.series)};
+    static_assert(columns.size() == std::tuple_size_v<decltype(row)>);
+    const Oid table = pg::call([&] { return get_relname_relid("bookings", schema.oid()); });
+    if (!pg::insert_with_triggers(table, columns, row)) insert_booking.run(schema, row);
 }
 
 /// Takes the first of those who are free; the next when somebody else was quicker.

@@ -40,7 +40,7 @@ Schema::Schema(FunctionCallInfo fcinfo) {
     generation_ = generations;
 }
 
-pg::Rows Statement::run(const Schema &schema, std::initializer_list<pg::Param> params) {
+pg::Rows Statement::run(const Schema &schema, std::span<const pg::Param> params) {
     if (prepared_ == nullptr || generation_ != schema.generation()) {
         const std::string name = quoted_known_name();
         std::string sql;

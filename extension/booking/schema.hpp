@@ -26,7 +26,10 @@ public:
     constexpr explicit Statement(const char *sql, pg::Access access = pg::Access::write) : sql_(sql), access_(access) {}
     Statement(const Statement &) = delete;
     Statement &operator=(const Statement &) = delete;
-    pg::Rows run(const Schema &schema, std::initializer_list<pg::Param> params);
+    pg::Rows run(const Schema &schema, std::initializer_list<pg::Param> params) {
+        return run(schema, std::span(params.begin(), params.size()));
+    }
+    pg::Rows run(const Schema &schema, std::span<const pg::Param> params);
 
 private:
     const char *sql_;

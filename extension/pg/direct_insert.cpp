@@ -13,19 +13,9 @@ bool is_plain_table(Relation table) {
            table->rd_rules == nullptr;
 }
 
-/// Are there triggers on INSERT, other than those of foreign keys?
-bool has_own_triggers(Relation table, bool may_refer) {
-    const TriggerDesc *const triggers = table->trigdesc;
-    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
-        const Trigger &each = triggers->triggers[i];
-        if (TRIGGER_FOR_INSERT(each.tgtype) && !(may_refer && each.tgfoid == F_RI_FKEY_CHECK_INS)) return true;
-    }
-    return false;
-}
-
 bool looks_so(Relation table, const TableForm &form) {
     const TupleDesc desc = RelationGetDescr(table);
-    if (!is_plain_table(table) || table->rd_rel->relrowsecurity || has_own_triggers(table, form.may_refer) ||
+    if (!is_plain_table(table) || table->rd_rel->relrowsecurity || has_insert_triggers(table, form.may_refer) ||
         static_cast<std::size_t>(desc->natts) != form.columns.size() || desc->natts > static_cast<int>(max_columns))
         return false;
     if (desc->constr != nullptr && (desc->constr->num_check != form.checks || desc->constr->has_generated_stored))
@@ -91,24 +81,25 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
 }
 
 /// The value of each column: what is given, or its default. False when a column is not there, or of another type.
-bool find_columns(Relation table, std::span<const NamedValue> values, const NamedValue **by_column) {
+bool find_columns(Relation table, std::span<const char *const> columns, std::span<const Param> values,
+                  const Param **by_column) {
     const TupleDesc desc = RelationGetDescr(table);
     std::fill_n(by_column, desc->natts, nullptr);
-    for (const NamedValue &each : values) {
-        const int number = SPI_fnumber(desc, each.column);
-        if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != each.value.type) return false;
-        by_column[number - 1] = &each;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        const int number = SPI_fnumber(desc, columns[i]);
+        if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != values[i].type) return false;
+        by_column[number - 1] = &values[i];
     }
     return true;
 }
 
-void fill(TupleTableSlot *slot, InsertTarget *target, const NamedValue *const *by_column) {
+void fill(TupleTableSlot *slot, InsertTarget *target, const Param *const *by_column) {
     for (int i = 0; i < slot->tts_tupleDescriptor->natts; ++i) {
         if (by_column[i] == nullptr) {
             slot->tts_values[i] = default_of(target, i, &slot->tts_isnull[i]);
         } else {
-            slot->tts_isnull[i] = by_column[i]->value.kind == Param::Kind::null;
-            slot->tts_values[i] = to_datum(by_column[i]->value);
+            slot->tts_isnull[i] = by_column[i]->kind == Param::Kind::null;
+            slot->tts_values[i] = to_datum(*by_column[i]);
         }
     }
     ExecStoreVirtualTuple(slot);
@@ -131,16 +122,16 @@ void insert_slot(Relation table, InsertTarget *target, TupleTableSlot *slot, Tra
 }
 
 /// Plain frame. False when the table is not one that this can write, or not now.
-bool insert_statement(Oid oid, std::span<const NamedValue> values) {
+bool insert_statement(Oid oid, std::span<const char *const> columns, std::span<const Param> values) {
     Relation const table = table_open(oid, RowExclusiveLock);
     MemoryContext const memory =
         AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
     MemoryContext const caller = MemoryContextSwitchTo(memory);
     auto **const by_column =
-        static_cast<const NamedValue **>(palloc(sizeof(NamedValue *) * RelationGetNumberOfAttributes(table)));
+        static_cast<const Param **>(palloc(sizeof(Param *) * RelationGetNumberOfAttributes(table)));
     const bool fits = is_plain_table(table) && check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED &&
                       pg_class_aclcheck(oid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
-                      find_columns(table, values, by_column);
+                      find_columns(table, columns, values, by_column);
     if (fits) {
         PreventCommandIfReadOnly("INSERT");
         PreventCommandIfParallelMode("INSERT");
@@ -169,8 +160,17 @@ bool insert_statement(Oid oid, std::span<const NamedValue> values) {
 }
 } // namespace
 
-bool insert_with_triggers(Oid table, std::initializer_list<NamedValue> values) {
-    return call([&] { return insert_statement(table, values); });
+bool has_insert_triggers(Relation table, bool but_foreign_keys) {
+    const TriggerDesc *const triggers = table->trigdesc;
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+        const Trigger &each = triggers->triggers[i];
+        if (TRIGGER_FOR_INSERT(each.tgtype) && !(but_foreign_keys && each.tgfoid == F_RI_FKEY_CHECK_INS)) return true;
+    }
+    return false;
+}
+
+bool insert_with_triggers(Oid table, std::span<const char *const> columns, std::span<const Param> values) {
+    return call([&] { return insert_statement(table, columns, values); });
 }
 
 std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values) {

@@ -22,14 +22,12 @@ struct TableForm {
 /// Inserts rows, given one after the other. Returns how many went in; nothing when the table does not look so.
 std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values);
 
-struct NamedValue {
-    const char *column;
-    Param value;
-};
-
 /// Inserts a row into any table as a statement would: defaults, generated columns, constraints and triggers, whoever
 /// made them, but no plan and no executor. Returns false, and has done nothing, when rules or row-level security have a
 /// say, the current user may not insert, or the columns are others: go through SPI then.
-bool insert_with_triggers(Oid table, std::initializer_list<NamedValue> values);
+bool insert_with_triggers(Oid table, std::span<const char *const> columns, std::span<const Param> values);
+
+/// Are there triggers on INSERT? Those of foreign keys may be passed over. Plain frame.
+bool has_insert_triggers(Relation table, bool but_foreign_keys = false);
 
 } // namespace usher::pg
