@@ -70,13 +70,6 @@ bool is_plain_index(Relation relation, const IndexInfo &index) {
                        [](AttrNumber number) { return number > 0; });
 }
 
-/// A BRIN index of columns in which the rows of a statement do not differ.
-bool summarizes_alike(Relation relation, const IndexInfo &index) {
-    return relation->rd_rel->relam == BRIN_AM_OID &&
-           std::none_of(index.ii_IndexAttrNumbers, index.ii_IndexAttrNumbers + index.ii_NumIndexAttrs,
-                        [](AttrNumber number) { return differs_by_row(number - 1); });
-}
-
 /// False when the index needs the executor.
 bool add_index(LogTarget &target, Oid oid) {
     Relation const relation = index_open(oid, RowExclusiveLock);
@@ -89,7 +82,6 @@ bool add_index(LogTarget &target, Oid oid) {
         // The predicate comes from the relation cache, simplified already; the executor would plan it first.
         index.predicate = info->ii_Predicate == NIL ? nullptr : ExecInitQual(info->ii_Predicate, nullptr);
         index.check = info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
-        index.once_a_block = summarizes_alike(relation, *info);
     }
     index_close(relation, NoLock);
     return is_plain;

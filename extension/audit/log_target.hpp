@@ -43,9 +43,6 @@ struct LogIndex {
     IndexInfo *info;
     ExprState *predicate; // of a partial index, else nullptr
     IndexUniqueCheck check;
-    /// One entry for all rows of a statement in the same block: it says which values the block holds, and all have the
-    /// same.
-    bool once_a_block;
 };
 
 struct LogTarget {

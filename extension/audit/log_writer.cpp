@@ -287,10 +287,7 @@ void LogWriter::write_many() {
 void LogWriter::enter(OpenIndex &index) {
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
-    BlockNumber block = InvalidBlockNumber;
     for (Waiting *each = waiting_; each != waiting_ + count_; ++each) {
-        const BlockNumber before = std::exchange(block, ItemPointerGetBlockNumber(&each->place));
-        if (index.known->once_a_block && before == block) continue;
         for (int i = 0; i < index.info.ii_NumIndexAttrs; ++i)
             values[i] = value(*each, index.info.ii_IndexAttrNumbers[i] - 1, &nulls[i]);
         index_insert(index.relation, values, nulls, &each->place, partition_, index.known->check, false, &index.info);

@@ -140,8 +140,8 @@ BEGIN
             CASE WHEN session_id IS NOT NULL THEN 'l.session_id = $7' END,
             CASE WHEN severity IS NOT NULL THEN 'l.severity = $8' || CASE WHEN severity <> 'info' THEN ' AND l.severity <> ''info''' ELSE '' END END,
             CASE WHEN result IS NOT NULL THEN 'l.result = $9' END,
-            CASE WHEN since IS NOT NULL THEN 'l.created_at >= $10' END,
-            CASE WHEN until IS NOT NULL THEN 'l.created_at < $11' END,
+            CASE WHEN since IS NOT NULL THEN 'l.created_at >= $10 AND l.id >= usher._first_id_at($10 - interval ''1 second'')' END,
+            CASE WHEN until IS NOT NULL THEN 'l.created_at < $11 AND l.id < usher._first_id_at($11 + interval ''1 second'')' END,
             CASE WHEN after IS NOT NULL THEN 'l.id < $12' END)
         || ' ORDER BY l.id DESC LIMIT $13'
         USING actor_id, event_type, action, resource_type, resource_id, correlation_id, session_id, severity, result, since, until, after, max_rows;

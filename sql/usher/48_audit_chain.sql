@@ -23,14 +23,6 @@ SELECT pg_catalog.pg_extension_config_dump('usher.audit_seals', '');
 CREATE TRIGGER audit_seals_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON usher.audit_seals
     FOR EACH STATEMENT EXECUTE FUNCTION usher._protect_audit_logs();
 
-CREATE FUNCTION usher._first_id_at(instant timestamptz) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT (substr(encode(int8send(floor(extract(epoch FROM instant) * 1000)::bigint), 'hex'), 5) || '70008000000000000000')::uuid;
-END;
-REVOKE ALL ON FUNCTION usher._first_id_at(timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION usher._first_id_at(timestamptz) IS 'Smallest version 7 uuid of the millisecond.';
-
 -- The rows come from the indexes of the partitions in the order of their ids: sorting a block would mean writing it to disk.
 CREATE FUNCTION usher._digest_audit_rows(from_id uuid, until_id uuid, max_rows bigint DEFAULT NULL,
     OUT row_count bigint, OUT digest bytea, OUT next_id uuid)

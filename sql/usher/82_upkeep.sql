@@ -121,7 +121,8 @@ BEGIN
     preloaded := usher._is_preloaded();
     active_users := (SELECT count(*) FROM usher.users u WHERE u.status = 'active');
     live_sessions := (SELECT count(*) FROM usher.sessions s WHERE s.status = 'active' AND s.expires_at > now());
-    audit_rows_last_hour := (SELECT count(*) FROM usher.audit_logs a WHERE a.created_at > now() - interval '1 hour');
+    audit_rows_last_hour := (SELECT count(*) FROM usher.audit_logs a
+        WHERE a.created_at > now() - interval '1 hour' AND a.id > usher._first_id_at(now() - interval '1 hour 1 second'));
     parked_events := (SELECT count(*) FROM usher.deliveries d WHERE d.status = 'parked');
     worker_running := EXISTS (SELECT FROM pg_stat_activity a WHERE a.backend_type = 'usher worker' AND a.datname = current_database());
     database_time := clock_timestamp();
