@@ -15,9 +15,6 @@ sub setup {
             SELECT id, id::text AS resource_id, jsonb_build_object('id', id) AS key, to_jsonb(s) AS whole,
                    jsonb_build_object('counter', counter) AS old_part, jsonb_build_object('counter', counter + 1) AS new_part
             FROM bench.seed s ORDER BY id;
-        -- changed columns of two rows
-        CREATE FUNCTION bench.difference(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
-            $$ SELECT jsonb_object_agg(x.key, x.value) FROM jsonb_each(a) x WHERE b -> x.key IS DISTINCT FROM x.value $$;
         CREATE FUNCTION bench.audit_row() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF TG_OP = 'INSERT' THEN
@@ -25,8 +22,9 @@ sub setup {
                 VALUES ('row.insert', 'insert', 'trigger', current_user, 'bench.t', NEW.id::text, jsonb_build_object('id', NEW.id), to_jsonb(NEW));
             ELSE
                 INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, old_values, new_values)
-                VALUES ('row.update', 'update', 'trigger', current_user, 'bench.t', OLD.id::text, jsonb_build_object('id', OLD.id),
-                        bench.difference(to_jsonb(OLD), to_jsonb(NEW)), bench.difference(to_jsonb(NEW), to_jsonb(OLD)));
+                SELECT 'row.update', 'update', 'trigger', current_user, 'bench.t', OLD.id::text, jsonb_build_object('id', OLD.id),
+                       jsonb_object_agg(a.key, a.value), jsonb_object_agg(a.key, b.value)
+                FROM jsonb_each(to_jsonb(OLD)) a JOIN jsonb_each(to_jsonb(NEW)) b USING (key) WHERE a.value <> b.value;
             END IF;
             RETURN NULL;
         END $$;
@@ -37,9 +35,10 @@ sub setup {
                 SELECT 'row.insert', 'insert', 'trigger', current_user, 'bench.t', n.id::text, jsonb_build_object('id', n.id), to_jsonb(n) FROM new_rows n;
             ELSE
                 INSERT INTO bench.log (event_type, action, source, actor_name, resource_type, resource_id, key, old_values, new_values)
-                SELECT 'row.update', 'update', 'trigger', current_user, 'bench.t', o.id::text, jsonb_build_object('id', o.id),
-                       bench.difference(to_jsonb(o), to_jsonb(n)), bench.difference(to_jsonb(n), to_jsonb(o))
-                FROM old_rows o JOIN new_rows n USING (id);
+                SELECT 'row.update', 'update', 'trigger', current_user, 'bench.t', o.id::text, jsonb_build_object('id', o.id), c.before, c.after
+                FROM old_rows o JOIN new_rows n USING (id),
+                     LATERAL (SELECT jsonb_object_agg(a.key, a.value) AS before, jsonb_object_agg(a.key, b.value) AS after
+                              FROM jsonb_each(to_jsonb(o)) a JOIN jsonb_each(to_jsonb(n)) b USING (key) WHERE a.value <> b.value) c;
             END IF;
             RETURN NULL;
         END $$;
