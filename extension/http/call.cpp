@@ -176,6 +176,14 @@ void append_result(StringInfo out, const Function &function, const SPITupleTable
     }
 }
 
+/// Is it what a function of this kind returns? The function may have been replaced since it was looked at, by a CHECK
+/// of an argument even.
+bool is_as_described(const Function &function, const SPITupleTable *table) {
+    if (function.result == Result::scalar && table->numvals != 1) return false;
+    const bool reads_by_name = function.result == Result::row || function.is_named_column;
+    return function.result == Result::nothing || reads_by_name || table->tupdesc->natts > 0;
+}
+
 /// Plain frame but for `function`, which it only reads.
 Output execute(SPIPlanPtr plan, const Function &function, Datum *values, const char *nulls, const Style &style) {
     const MemoryContext target = CurrentMemoryContext;
@@ -183,6 +191,7 @@ Output execute(SPIPlanPtr plan, const Function &function, Datum *values, const c
     SPI_connect();
     const int code = SPI_execute_plan(plan, values, nulls, !function.is_volatile, 0);
     if (code != SPI_OK_SELECT) elog(ERROR, "could not execute a route: %s", SPI_result_code_string(code));
+    if (!is_as_described(function, SPI_tuptable)) elog(ERROR, "the function of a route was replaced during the call");
     MemoryContextSwitchTo(target);
     StringInfoData text;
     initStringInfo(&text);
@@ -368,8 +377,8 @@ Answer call(const Request &request, Route &route, const Function &function, cons
             values[reading] = pg::call([&] { return to_datum(function.arguments[each.argument], each); });
         }
         is_called = true;
-        const SPIPlanPtr plan = route.plan(given);
-        output = pg::call([&] { return execute(plan, function, values.data(), nulls.c_str(), style); });
+        const Route::Plan plan = route.plan(given);
+        output = pg::call([&] { return execute(plan.get(), function, values.data(), nulls.c_str(), style); });
     });
     if (!refusal) return succeed(request, route, function, output, page_size);
     if (is_called) return explain(request, refusal, nullptr, {});

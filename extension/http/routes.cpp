@@ -40,16 +40,12 @@ AccessRule access_rule(std::string_view name) {
 }
 } // namespace
 
-Route::~Route() {
-    for (const auto &[given, kept] : plans_) SPI_freeplan(kept.plan); // cannot fail: frees memory
-}
-
 const Function &Route::function() {
     if (!function_) function_ = std::make_unique<Function>(describe(function_oid));
     return *function_;
 }
 
-SPIPlanPtr Route::plan(std::uint64_t given) {
+Route::Plan Route::plan(std::uint64_t given) {
     ++uses_;
     if (const auto found = plans_.find(given); found != plans_.end()) {
         found->second.used = uses_;
@@ -58,7 +54,6 @@ SPIPlanPtr Route::plan(std::uint64_t given) {
     if (plans_.size() >= max_plans) {
         const auto oldest = std::min_element(
             plans_.begin(), plans_.end(), [](const auto &a, const auto &b) { return a.second.used < b.second.used; });
-        SPI_freeplan(oldest->second.plan);
         plans_.erase(oldest);
     }
 
@@ -82,14 +77,15 @@ SPIPlanPtr Route::plan(std::uint64_t given) {
         }
     }
     sql += ") AS result";
-    const SPIPlanPtr plan = pg::call([&] {
+    const SPIPlanPtr made = pg::call([&] {
         SPI_connect();
-        const SPIPlanPtr made = SPI_prepare(sql.c_str(), static_cast<int>(types.size()), types.data());
-        if (made == nullptr) elog(ERROR, "could not prepare a route: %s", SPI_result_code_string(SPI_result));
-        SPI_keepplan(made);
+        const SPIPlanPtr prepared = SPI_prepare(sql.c_str(), static_cast<int>(types.size()), types.data());
+        if (prepared == nullptr) elog(ERROR, "could not prepare a route: %s", SPI_result_code_string(SPI_result));
+        SPI_keepplan(prepared);
         SPI_finish();
-        return made;
+        return prepared;
     });
+    Plan plan(made, SPI_freeplan); // which cannot fail: it frees memory
     plans_.emplace(given, Kept{plan, uses_});
     return plan;
 }

@@ -31,17 +31,18 @@ struct Route {
     Route() = default;
     Route(const Route &) = delete;
     Route &operator=(const Route &) = delete;
-    ~Route();
 
     /// Looked up at the first request.
     const Function &function();
-    /// The plan of a call with these arguments, one bit for each in their order.
-    SPIPlanPtr plan(std::uint64_t given);
+    using Plan = std::shared_ptr<_SPI_plan>;
+    /// The plan of a call with these arguments, one bit for each in their order. Keep it while it runs: a routed
+    /// function may ask its own route, and then make others take its place.
+    Plan plan(std::uint64_t given);
 
 private:
     std::unique_ptr<Function> function_;
     struct Kept {
-        SPIPlanPtr plan;
+        Plan plan;
         std::uint64_t used;
     };
     std::map<std::uint64_t, Kept> plans_;

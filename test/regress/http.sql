@@ -294,6 +294,24 @@ SELECT usher.add_route('GET', '/regress/swap', 'regress_http.swap()', 'permissio
 SELECT usher.grant_permission(to_user => '00000000-0000-7000-8000-00000000d001', permission => 'route:manage');
 SELECT * FROM regress_http.ask('GET', '/regress/swap', NULL, NULL, :'bearer');
 SELECT * FROM regress_http.ask('GET', '/regress/swap');
+-- and ask its own route, for more plans than are kept
+CREATE FUNCTION regress_http.deep(a text DEFAULT NULL, b text DEFAULT NULL, c text DEFAULT NULL, d text DEFAULT NULL, e text DEFAULT NULL) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN a = 'all' THEN (SELECT count(*) FROM generate_series(1, 31) AS n,
+        LATERAL usher.http_request('GET', '/regress/deep', (SELECT string_agg(chr(97 + i) || '=1', '&') FROM generate_series(0, 4) AS i WHERE n >> i & 1 = 1)) AS h
+        WHERE h.status = 200 AND h.body = '{"result":31}') ELSE 31 END $$;
+SELECT usher.add_route('GET', '/regress/deep', 'regress_http.deep(text,text,text,text,text)', 'public') IS NOT NULL AS added;
+SELECT * FROM regress_http.ask('GET', '/regress/deep', 'a=all');
+-- a function that is replaced while its arguments are read, by one that returns no row
+CREATE FUNCTION regress_http.replaces(word text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    DROP FUNCTION regress_http.replaced(regress_http.replacing);
+    CREATE FUNCTION regress_http.replaced(word regress_http.replacing) RETURNS SETOF integer LANGUAGE sql AS 'SELECT 1 WHERE false';
+    RETURN true;
+END $$;
+CREATE DOMAIN regress_http.replacing AS text CHECK (regress_http.replaces(VALUE));
+CREATE FUNCTION regress_http.replaced(word regress_http.replacing) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+SELECT usher.add_route('POST', '/regress/replaced', 'regress_http.replaced(regress_http.replacing)', 'public') IS NOT NULL AS added;
+SELECT n.status, n.code FROM regress_http.no('POST', '/regress/replaced', NULL, '{"word": "x"}') AS n;
 
 CREATE FUNCTION regress_http.unnamed(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION regress_http.many(VARIADIC a integer[]) RETURNS integer LANGUAGE sql AS 'SELECT 1';
