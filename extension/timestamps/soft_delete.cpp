@@ -3,6 +3,7 @@
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
+#include <memory>
 
 namespace usher::timestamps {
 
@@ -72,13 +73,15 @@ bool is_active(const TriggerData *data, const Columns &columns) {
     });
 }
 
+using Plan = std::shared_ptr<_SPI_plan>;
 struct Kept {
     std::string query;
-    SPIPlanPtr plan;
+    Plan plan;
 };
 
-/// The plan that deactivates one row of the table, kept for the life of the backend.
-SPIPlanPtr find_plan(Relation relation) {
+/// The plan that deactivates one row of the table, kept for the life of the backend. Whoever runs it holds it: a
+/// trigger may rename the schema, and delete another row.
+Plan find_plan(Relation relation) {
     static auto *const kept = new std::unordered_map<Oid, Kept>; // never destroyed
     const char *const name = pg::call([&] {
         return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
@@ -89,17 +92,16 @@ SPIPlanPtr find_plan(Relation relation) {
     const Oid oid = RelationGetRelid(relation);
     if (const auto found = kept->find(oid); found != kept->end()) {
         if (found->second.query == query) return found->second.plan;
-        SPIPlanPtr const old = found->second.plan; // the table was renamed
-        kept->erase(found);
-        pg::call([&] { SPI_freeplan(old); });
+        kept->erase(found); // the table was renamed
     }
-    SPIPlanPtr const plan = pg::call([&] {
+    SPIPlanPtr const made = pg::call([&] {
         Oid type = TIDOID;
-        SPIPlanPtr const made = SPI_prepare(query.c_str(), 1, &type);
-        if (made == nullptr) elog(ERROR, "could not prepare the deactivation of a row: %d", SPI_result);
-        SPI_keepplan(made);
-        return made;
+        SPIPlanPtr const prepared = SPI_prepare(query.c_str(), 1, &type);
+        if (prepared == nullptr) elog(ERROR, "could not prepare the deactivation of a row: %d", SPI_result);
+        SPI_keepplan(prepared);
+        return prepared;
     });
+    Plan plan(made, SPI_freeplan); // which cannot fail: it frees memory
     kept->emplace(oid, Kept{std::move(query), plan});
     return plan;
 }
@@ -107,10 +109,10 @@ SPIPlanPtr find_plan(Relation relation) {
 /// With the rights of whoever deletes: a deactivation is an update, and obeys grants and policies for updates.
 void deactivate(const TriggerData *data) {
     pg::call([] { SPI_connect(); });
-    SPIPlanPtr const plan = find_plan(data->tg_relation);
+    const Plan plan = find_plan(data->tg_relation);
     const std::uint64_t count = pg::call([&] {
         Datum row = PointerGetDatum(&data->tg_trigtuple->t_self);
-        SPI_execute_plan(plan, &row, nullptr, false, 0);
+        SPI_execute_plan(plan.get(), &row, nullptr, false, 0);
         const std::uint64_t processed = SPI_processed;
         SPI_finish();
         return processed;
