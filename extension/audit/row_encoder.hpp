@@ -55,8 +55,9 @@ struct Column {
 /// bytes.
 struct RowEncoder {
     MemoryContext context;
-    TupleDesc desc; // to notice a change of the table
-    char *options;  // the trigger's argument, to notice a change of the lists
+    TupleDesc desc;  // to notice a change of the table
+    Oid primary_key; // its index, to notice that it is another one
+    char *options;   // the trigger's argument, to notice a change of the lists
     Column *columns;
     int count;
     bool reads_settings; // some output depends on DateStyle and the like
