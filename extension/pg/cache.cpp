@@ -22,8 +22,9 @@ void Invalidation::watch() {
     static constinit bool registered = false; // one slot of the server's few, shared by all caches
     if (registered) return;
     CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0);
-    // a renamed schema renames what is in it; a function may be replaced, or forbidden, that a table runs for its rows
-    for (const int each : {NAMESPACEOID, PROCOID})
+    // a renamed schema renames what is in it; a function may be replaced, or forbidden, that a table runs for its rows;
+    // a domain may get another constraint, of which nothing is said about the tables that have it
+    for (const int each : {NAMESPACEOID, PROCOID, TYPEOID})
         CacheRegisterSyscacheCallback(
             each, [](Datum, int, uint32) { ++changes; }, 0);
     registered = true;

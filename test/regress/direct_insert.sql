@@ -85,6 +85,14 @@ SELECT regress_direct.book(8, vehicle => '[]'), regress_direct.book(8, notes => 
 ALTER TABLE wash.bookings ADD CONSTRAINT regress_check CHECK (special_instructions <> 'no') NOT VALID;
 SELECT regress_direct.book(8, notes => 'no'), regress_direct.book(8, notes => 'yes');
 ALTER TABLE wash.bookings DROP CONSTRAINT regress_check;
+-- a domain that becomes stricter, of which nothing is said about the table
+SAVEPOINT before;
+CREATE DOMAIN regress_direct.channel AS text;
+ALTER TABLE wash.bookings ADD COLUMN regress_channel regress_direct.channel DEFAULT 'web';
+SELECT regress_direct.book(16);
+ALTER DOMAIN regress_direct.channel ADD CONSTRAINT not_web CHECK (VALUE <> 'web') NOT VALID;
+SELECT regress_direct.book(17);
+ROLLBACK TO before;
 CREATE UNIQUE INDEX regress_unique ON wash.bookings (special_instructions) WHERE special_instructions = 'no';
 SELECT regress_direct.book(9, notes => 'no'), regress_direct.book(10, notes => 'no'), regress_direct.book(10, notes => 'yes');
 CREATE FUNCTION regress_direct.fill() RETURNS trigger LANGUAGE plpgsql AS $$
