@@ -78,11 +78,10 @@ public:
     /// for a change that is none of the machine's business. Throws when there is no such transition.
     const machine::Transition *find(bool asking) const {
         if (now_.before == nullptr) return find_creation(asking);
-        const std::optional<machine::Status> from = from_ ? machine_->find(*from_) : std::nullopt;
-        if (from_ == to_) return from ? find_kept(*from, asking) : nullptr;
-        const std::optional<machine::Status> to = to_ ? machine_->find(*to_) : std::nullopt;
-        if (!from || !to) refuse_transition();
-        const std::span<const machine::Transition> found = machine_->between(*from, *to);
+        const machine::Status from = status_of(from_), to = status_of(to_);
+        if (from_ == to_) return from == machine::nowhere ? nullptr : find_kept(from, asking);
+        if (from == machine::nowhere || to == machine::nowhere) refuse_transition();
+        const std::span<const machine::Transition> found = machine_->between(from, to);
         if (found.empty()) refuse_transition();
         return choose(found, asking);
     }
@@ -102,6 +101,11 @@ public:
     const std::optional<std::string> &to() const { return to_; }
 
 private:
+    /// `nowhere` for NULL and for what is no status of the machine.
+    machine::Status status_of(const std::optional<std::string> &name) const {
+        return name ? machine_->find(*name).value_or(machine::nowhere) : machine::nowhere;
+    }
+
     const machine::Transition *find_creation(bool asking) const {
         const std::optional<machine::Status> to = to_ ? machine_->find(*to_) : std::nullopt;
         if (!to || !machine_->is_initial(*to)) refuse_transition();
