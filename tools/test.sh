@@ -91,9 +91,10 @@ run_pg_regress() { # KIND PROGRAM TEST...
     (cd "$T/$kind" && PATH="$BINDIR:$PATH" "$program" --bindir="$BINDIR" --inputdir="$T/$kind" --outputdir="$T/$kind" \
         --temp-instance="$T/$kind/tmp" --temp-config="$T/test.conf" --no-locale --encoding=UTF8 --dbname="usher_$kind" \
         "$@") > "$T/$kind.log" 2>&1 || status=$?
-    grep -E '\.\.\. (ok|FAILED|failed)' "$T/$kind.log" || true
-    good=$(grep -c '\.\.\. ok' "$T/$kind.log" || true)
-    bad=$(grep -c '\.\.\. FAILED' "$T/$kind.log" || true)
+    # since PostgreSQL 16 they write TAP
+    grep -E '\.\.\. (ok|FAILED|failed)|^(not )?ok ' "$T/$kind.log" || true
+    good=$(grep -cE '\.\.\. ok|^ok ' "$T/$kind.log" || true)
+    bad=$(grep -cE '\.\.\. FAILED|^not ok ' "$T/$kind.log" || true)
     if [ $status -ne 0 ]; then
         if [ "$bad" -eq 0 ]; then
             tail -n 30 "$T/$kind.log"
