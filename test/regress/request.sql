@@ -244,7 +244,7 @@ BEGIN;
 SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;
-SET LOCAL force_parallel_mode = on;
+SELECT set_config(name, 'on', true) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); -- its name until 15, and since
 SELECT usher.authenticate(:'ann_token') IS NOT NULL;
 SELECT count(*) FROM regress_request.many WHERE owner = usher.current_user_id();
 SELECT usher.current_user_id() = :'ann' AS in_a_worker_it_would_be_lost;

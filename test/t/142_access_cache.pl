@@ -81,8 +81,9 @@ my $query = "SELECT count(*), bool_and(usher.has_permission('thing:read')), (SEL
 like(one("$parallel SET ROLE app; EXPLAIN (COSTS off) $query"), qr/Gather/, 'a query with a check in it can be parallel');
 is(one("$grant $parallel SET ROLE app; BEGIN; $login $query; COMMIT; RESET ROLE; $revoke SET ROLE app; BEGIN; $login $query; COMMIT"),
 	"50000|t|20000\n50000|f|0", 'and answers right, before and after a change');
-is(one("$grant $parallel SET force_parallel_mode = on; SET ROLE app; BEGIN; $login SELECT usher.has_permission('thing:read'), usher.has_role('reader'), usher.current_user_id() = '$user'; COMMIT; RESET ROLE; $revoke"),
-	't|t|t', 'also where the planner is made to use a worker') if one('SHOW server_version_num') < 160000;
+my $forced = one('SHOW server_version_num') < 160000 ? 'force_parallel_mode' : 'debug_parallel_query';
+is(one("$grant $parallel SET $forced = on; SET ROLE app; BEGIN; $login SELECT usher.has_permission('thing:read'), usher.has_role('reader'), usher.current_user_id() = '$user'; COMMIT; RESET ROLE; $revoke"),
+	't|t|t', 'also where the planner is made to use a worker');
 
 # --- expiry at the instant, without a sweeper ------------------------------------------------------------------------
 
