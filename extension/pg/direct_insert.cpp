@@ -127,8 +127,7 @@ bool insert_statement(Oid oid, std::span<const char *const> columns, std::span<c
     MemoryContext const memory =
         AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
     MemoryContext const caller = MemoryContextSwitchTo(memory);
-    auto **const by_column =
-        static_cast<const Param **>(palloc(sizeof(Param *) * RelationGetNumberOfAttributes(table)));
+    auto **const by_column = static_cast<const Param **>(palloc(sizeof(void *) * RelationGetNumberOfAttributes(table)));
     const bool fits = is_plain_table(table) && check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED &&
                       pg_class_aclcheck(oid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
                       find_columns(table, columns, values, by_column);

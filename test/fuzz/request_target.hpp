@@ -3,7 +3,7 @@
 #include "targets.hpp"
 
 // The gateway is a program of its own; its one file without I/O is compiled in here.
-#include "../../gateway/request.cpp"
+#include "../../gateway/request.cpp" // NOLINT(bugprone-suspicious-include)
 
 namespace usher::fuzz {
 

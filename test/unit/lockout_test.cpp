@@ -9,6 +9,8 @@ namespace {
 using namespace usher;
 
 constexpr std::int64_t second = 1000000;
+constexpr std::int64_t hour = 3600 * second;
+constexpr std::int64_t day = 24 * hour;
 constexpr std::int64_t start = 1700000000 * second;
 
 LockoutState failures(int count, const LockoutRules &rules = {}) {
@@ -48,7 +50,7 @@ TEST(Lockout, NeedsAResetAfterAHundredFailures) {
     EXPECT_FALSE(failures(99).reset_required);
     const LockoutState state = failures(100);
     EXPECT_TRUE(state.reset_required);
-    EXPECT_TRUE(refuses(state, start + std::int64_t{365} * 86400 * second));
+    EXPECT_TRUE(refuses(state, start + 365 * day));
     EXPECT_EQ(retry_after(state, start), -1);
     const LockoutState open = after_unlock(state);
     EXPECT_FALSE(refuses(open, start));
@@ -69,7 +71,7 @@ TEST(Lockout, ForgetsFailuresAfterASuccess) {
 TEST(Lockout, LetsTheCountOfLocksDecayByOnePerDay) {
     const LockoutState locked = failures(7); // three locks
     const auto count_after = [&](std::int64_t hours) {
-        return after_success(locked, {}, start + hours * 3600 * second).lockout_count;
+        return after_success(locked, {}, start + hours * hour).lockout_count;
     };
     EXPECT_EQ(count_after(23), 3);
     EXPECT_EQ(count_after(24), 2);
@@ -77,9 +79,7 @@ TEST(Lockout, LetsTheCountOfLocksDecayByOnePerDay) {
     EXPECT_EQ(count_after(48), 1);
     EXPECT_EQ(count_after(1000), 0);
     // Two looks at 30 and 48 hours come to the same as one at 48.
-    EXPECT_EQ(after_success(after_success(locked, {}, start + 30 * 3600 * second), {}, start + 48 * 3600 * second)
-                  .lockout_count,
-              1);
+    EXPECT_EQ(after_success(after_success(locked, {}, start + 30 * hour), {}, start + 48 * hour).lockout_count, 1);
 }
 
 TEST(Lockout, ForgetsOldFailuresWhereThatIsTheRule) {
@@ -87,8 +87,8 @@ TEST(Lockout, ForgetsOldFailuresWhereThatIsTheRule) {
     network.forget_s = 3600;
     const LockoutState state = failures(4, network);
     EXPECT_EQ(after_failure(state, network, start + 3599 * second).failures, 5);
-    EXPECT_EQ(after_failure(state, network, start + 3600 * second).failures, 1);
-    EXPECT_EQ(after_failure(failures(4), {}, start + 365 * 86400 * second).failures, 5);
+    EXPECT_EQ(after_failure(state, network, start + hour).failures, 1);
+    EXPECT_EQ(after_failure(failures(4), {}, start + 365 * day).failures, 5);
 }
 
 TEST(Lockout, SurvivesStrangeRulesAndInstants) {
