@@ -221,7 +221,7 @@ bool push_array(JsonbParseState **state, const ValueType &type, Datum value) {
     return true;
 }
 
-bool push_row(JsonbParseState **state, Datum value) {
+bool push_row(JsonbParseState **state, Datum value, bool with_virtual = true) {
     HeapTupleHeader const header = DatumGetHeapTupleHeader(value);
     const TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
     if (!count_elements(desc->natts)) {
@@ -236,7 +236,7 @@ bool push_row(JsonbParseState **state, Datum value) {
     pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
     for (int i = 0; i < desc->natts; ++i) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped) continue;
+        if (attribute->attisdropped || (!with_virtual && pg::is_virtual(*attribute))) continue;
         push_string(state, WJB_KEY, pstrdup(NameStr(attribute->attname)));
         bool is_null = false;
         const Datum field = heap_getattr(&tuple, i + 1, desc, &is_null);
@@ -349,7 +349,7 @@ Datum row_to_jsonb(Datum row) {
     elements = 0;
     // a state begins with a container: the value stands in an array of one
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
-    push_row(&state, row);
+    push_row(&state, row, false);
     const JsonbValue *const whole = pushJsonbValue(&state, WJB_END_ARRAY, nullptr);
     return JsonbPGetDatum(JsonbValueToJsonb(&whole->val.array.elems[0]));
 }

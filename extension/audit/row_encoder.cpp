@@ -184,7 +184,7 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     encoder->columns = static_cast<Column *>(palloc0(sizeof(Column) * (desc->natts + 1)));
     for (int i = 0; i < desc->natts; ++i) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped || contains(exclude, desc, i)) continue;
+        if (attribute->attisdropped || pg::is_virtual(*attribute) || contains(exclude, desc, i)) continue;
         add_column(*encoder, desc, i, contains(redact, desc, i));
     }
     sort_columns(*encoder);

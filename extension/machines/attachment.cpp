@@ -96,6 +96,8 @@ private:
     AttrNumber column(std::string_view option, const std::string &name) const {
         const AttrNumber found = find_column(desc_, name);
         if (found == 0) refuse(option, "names column " + json::quote(name) + ", which does not exist");
+        if (pg::is_virtual(*TupleDescAttr(desc_, found - 1)))
+            refuse(option, "names column " + json::quote(name) + ", which is not stored");
         return found;
     }
 

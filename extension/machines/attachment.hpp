@@ -41,7 +41,7 @@ std::optional<Entity> entity_of(HeapTuple tuple, TupleDesc desc, AttrNumber id_c
 
 /// Text of a column by its type's output function; nullopt for NULL.
 std::optional<std::string> column_text(HeapTuple tuple, TupleDesc desc, AttrNumber column);
-/// The row as jsonb, for guards; times are in UTC whatever the session says. Plain frame.
+/// The row as jsonb, for guards, without virtual columns; times are in UTC whatever the session says. Plain frame.
 Datum row_to_jsonb(HeapTuple tuple, TupleDesc desc);
 /// Oid of a function of core without arguments, such as a trigger function.
 Oid core_function(const char *name);

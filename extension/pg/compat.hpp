@@ -66,4 +66,7 @@ inline void end_index_inserts(Relation, IndexInfo *) {}
 inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
 #endif
 
+/// Since 18 a generated column may be virtual: rows do not hold its value, whoever reads it by a query computes it.
+inline bool is_virtual(const FormData_pg_attribute &attribute) { return attribute.attgenerated == 'v'; }
+
 } // namespace usher::pg

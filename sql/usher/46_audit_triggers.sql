@@ -38,6 +38,12 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', format('column %s of relation %s does not exist', coalesce(quote_ident(missing), 'NULL'), relation),
             jsonb_build_object('relation', relation::text, 'column', missing));
     END IF;
+    SELECT a.attname INTO missing FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attname = ANY (key) AND a.attgenerated = 'v' LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument', format('column %I of relation %s is not stored and cannot be a key', missing, relation),
+            jsonb_build_object('relation', relation::text, 'column', missing));
+    END IF;
     -- A statement fires the triggers of the table that it names: partitions get their own for statements that name them.
     FOR target IN SELECT p.relid FROM pg_partition_tree(relation) p UNION SELECT relation LOOP
         -- numbers: so that a renamed column stays in its list
