@@ -179,7 +179,7 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     encoder->context = context;
     encoder->changes = pg::relation_changes();
     encoder->desc = CreateTupleDescCopyConstr(desc);
-    encoder->primary_key = RelationGetPrimaryKeyIndex(relation);
+    encoder->primary_key = pg::primary_key_index(relation);
     encoder->options = pstrdup(options);
     encoder->columns = static_cast<Column *>(palloc0(sizeof(Column) * (desc->natts + 1)));
     for (int i = 0; i < desc->natts; ++i) {
@@ -201,7 +201,7 @@ bool still_fits(RowEncoder &encoder, Relation relation, const char *options) {
     const std::uint64_t changes = pg::relation_changes();
     if (encoder.changes == changes) return true;
     const text *const name = name_of(relation);
-    if (encoder.primary_key != RelationGetPrimaryKeyIndex(relation) ||
+    if (encoder.primary_key != pg::primary_key_index(relation) ||
         !equalTupleDescs(encoder.desc, RelationGetDescr(relation)) || VARSIZE(name) != VARSIZE(encoder.resource_type) ||
         std::memcmp(name, encoder.resource_type, VARSIZE(name)) != 0)
         return false;

@@ -66,6 +66,12 @@ inline void end_index_inserts(Relation, IndexInfo *) {}
 inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
 #endif
 
+#if PG_VERSION_NUM < 180000
+inline Oid primary_key_index(Relation table) { return RelationGetPrimaryKeyIndex(table); }
+#else
+inline Oid primary_key_index(Relation table) { return RelationGetPrimaryKeyIndex(table, true); }
+#endif
+
 /// Since 18 a generated column may be virtual: rows do not hold its value, whoever reads it by a query computes it.
 inline bool is_virtual(const FormData_pg_attribute &attribute) { return attribute.attgenerated == 'v'; }
 
