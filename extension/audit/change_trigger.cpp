@@ -54,7 +54,8 @@ const RowEncoder *find_encoder(Relation relation, const char *options) {
         if (pg::call([&] { return still_fits(encoder, relation, options); })) return &encoder;
         MemoryContext const old = encoder.context;
         kept->erase(found);
-        pg::call([&] { MemoryContextDelete(old); });
+        // not at once: a statement that it serves may be what fires this one
+        pg::call([&] { MemoryContextSetParent(old, TopTransactionContext); });
     }
     const Lists lists(options);
     const NameList excluded = lists.exclude(), redacted = lists.redact(), keys = lists.key();

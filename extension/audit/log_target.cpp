@@ -30,6 +30,8 @@ constexpr const char *names[position_count] = {"id",
                                                "transaction_id",
                                                "statement_id"};
 
+constinit LogTarget *kept = nullptr; // between statements
+
 /// A local table with the columns where we expect them, and nothing that the executor would do on INSERT?
 bool is_plain_table(Relation partition) {
     const Form_pg_class form = partition->rd_rel;
@@ -128,17 +130,16 @@ Oid find_partition(Relation log, TimestampTz instant) {
     return index < 0 ? InvalidOid : partitions->oids[index];
 }
 
-const LogTarget &find_target(Relation partition) {
-    static constinit LogTarget *kept = nullptr;
+LogTarget *open_target(Relation partition) {
     const std::uint64_t changes = pg::relation_changes();
-    if (kept != nullptr && kept->partition == RelationGetRelid(partition) && kept->changes == changes) return *kept;
-    if (kept != nullptr) {
-        MemoryContext const old = kept->memory;
-        kept = nullptr;
-        MemoryContextDelete(old);
+    LogTarget *const found = std::exchange(kept, nullptr);
+    if (found != nullptr && found->partition == RelationGetRelid(partition) && found->changes == changes) {
+        MemoryContextSetParent(found->memory, CurTransactionContext); // so that it goes with an ERROR
+        return found;
     }
+    if (found != nullptr) MemoryContextDelete(found->memory);
     MemoryContext const memory =
-        AllocSetContextCreate(CurrentMemoryContext, "usher audit partition", ALLOCSET_SMALL_SIZES);
+        AllocSetContextCreate(CurTransactionContext, "usher audit partition", ALLOCSET_SMALL_SIZES);
     MemoryContext const caller = MemoryContextSwitchTo(memory);
     auto *const made = static_cast<LogTarget *>(palloc0(sizeof(LogTarget)));
     made->memory = memory;
@@ -146,9 +147,13 @@ const LogTarget &find_target(Relation partition) {
     made->changes = changes;
     made->is_plain = learn(*made, partition);
     MemoryContextSwitchTo(caller);
-    MemoryContextSetParent(memory, CacheMemoryContext); // only now: after an ERROR above it goes with the statement
-    kept = made;
-    return *made;
+    return made;
+}
+
+void close_target(LogTarget *target) {
+    if (kept != nullptr) MemoryContextDelete(kept->memory); // of a statement within this one
+    MemoryContextSetParent(target->memory, CacheMemoryContext);
+    kept = target;
 }
 
 int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found) {

@@ -60,8 +60,10 @@ struct LogTarget {
 Oid find_log();
 /// The partition for an instant; InvalidOid when there is none, or when rows must not go past the log itself.
 Oid find_partition(Relation log, TimestampTz instant);
-/// Valid until the end of the statement. The caller holds a lock on the partition.
-const LogTarget &find_target(Relation partition);
+/// What is known of a partition that is open and locked. Close it with the statement; after an ERROR the server cleans
+/// up. Whoever asks for the same in between gets another.
+LogTarget *open_target(Relation partition);
+void close_target(LogTarget *target);
 /// The indexes that take rows of these values: a predicate asks only for what all rows of a statement have in common.
 /// Writes them to `found`, which has room for all, and returns their number.
 int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found);

@@ -170,14 +170,15 @@ void LogWriter::open_partition() {
     const Oid found = find_partition(log_, DatumGetTimestampTz(constants_[created_at]));
     if (!OidIsValid(found)) return;
     Relation const partition = table_open(found, RowExclusiveLock);
-    const LogTarget &target = find_target(partition);
-    if (!target.is_plain) {
+    target_ = open_target(partition);
+    if (!target_->is_plain) {
+        close_target(target_);
         table_close(partition, NoLock);
         return;
     }
     partition_ = partition;
-    auto **const found_indexes = static_cast<const LogIndex **>(palloc(sizeof(void *) * (target.index_count + 1)));
-    index_count_ = find_indexes(target, constants_, nulls_, found_indexes);
+    auto **const found_indexes = static_cast<const LogIndex **>(palloc(sizeof(void *) * (target_->index_count + 1)));
+    index_count_ = find_indexes(*target_, constants_, nulls_, found_indexes);
     indexes_ = static_cast<OpenIndex *>(palloc(sizeof(OpenIndex) * (index_count_ + 1)));
     for (int i = 0; i < index_count_; ++i) {
         OpenIndex &index = indexes_[i];
@@ -324,7 +325,10 @@ void LogWriter::close() {
         pg::end_index_inserts(each->relation, &each->info);
         index_close(each->relation, NoLock);
     }
-    if (partition_ != nullptr) table_close(partition_, NoLock);
+    if (partition_ != nullptr) {
+        close_target(target_);
+        table_close(partition_, NoLock);
+    }
     table_close(log_, NoLock);
     MemoryContextDelete(batch_);
 }

@@ -73,6 +73,7 @@ private:
     [[nodiscard]] Datum value(const Waiting &waiting, int position, bool *is_null) const;
 
     Relation log_, partition_;
+    LogTarget *target_; // of the partition
     OpenIndex *indexes_;
     int index_count_;
     TupleTableSlot **slots_;
