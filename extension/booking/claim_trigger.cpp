@@ -147,7 +147,7 @@ void after_insert(const Schema &schema, const std::vector<Holder> &holders, bool
 void after_update(const Schema &schema, const std::vector<Holder> &before, const std::vector<Holder> &now,
                   bool is_booking) {
     if (before.size() != now.size()) throw Error("XX000", "internal error: an update lost a row");
-    std::vector<Holder> placed, gone, unstaffed, kept;
+    std::vector<Holder> placed, gone, unstaffed, kept, left;
     for (std::size_t i = 0; i < now.size(); ++i) { // old and new rows stand in the same order
         const Holder &old = before[i], &fresh = now[i];
         if (is_booking && fresh.overbooked && !old.overbooked) note_overbooking(fresh);
@@ -157,6 +157,7 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
             kept.back().held_until = old.held_until;
         }
         if (old.occupies == fresh.occupies && !is_moved && !is_given) continue;
+        if (old.occupies) left.push_back(old);
         if (!fresh.occupies)
             gone.push_back(fresh);
         else if (!old.occupies || is_moved || fresh.staff)
@@ -164,11 +165,12 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
         else
             unstaffed.push_back(fresh);
     }
-    // Giving up time or a person needs no guard; only taking does. Guards come first: somebody who waits for a claim
-    // that is being given up here must not hold a guard that is still wanted here.
+    // Giving up time or a person needs no guard, taking does. Guards come first: somebody who waits for a claim that is
+    // being given up here must not hold a guard that is still wanted here. Who takes guards what he gives up as well:
+    // two that want each other's time would wait for the ends of each other's old claims.
     std::vector<Holder> guarded = placed;
     guarded.insert(guarded.end(), kept.begin(), kept.end());
-    take_guards(schema, guarded);
+    take_guards(schema, guarded, placed.empty() ? std::vector<Holder>{} : left);
     // All old claims go before any new one comes: that lets one statement swap two bookings.
     gone.insert(gone.end(), placed.begin(), placed.end());
     drop(schema, drop_claims, gone);

@@ -232,12 +232,16 @@ void check_daily_limit(const Schema &schema, const Holder &holder) {
 }
 } // namespace
 
-void take_guards(const Schema &schema, const std::vector<Holder> &holders) {
+void take_guards(const Schema &schema, const std::vector<Holder> &holders, const std::vector<Holder> &before) {
     std::vector<Guard> guards;
-    for (const Holder &each : holders) {
-        need(guards, 1, "location", each.location, each.visible);
+    const auto need_people = [&guards](const Holder &each) {
         if (each.staff) need(guards, 2, "staff", *each.staff, each.claimed());
         need(guards, 3, "customer", each.customer, each.visible);
+    };
+    for (const Holder &each : before) need_people(each);
+    for (const Holder &each : holders) {
+        need(guards, 1, "location", each.location, each.visible);
+        need_people(each);
         if (each.daily_limit) guards.push_back({4, "customer_day", each.customer, local_day(schema, each).first});
     }
     touch(schema, std::move(guards));

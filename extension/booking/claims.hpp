@@ -26,8 +26,9 @@ struct Holder {
 };
 
 /// Updates the guard rows of these in the one order that everybody keeps: location, staff, customer; inside a kind by
-/// id and day. Competing writers queue there instead of deadlocking.
-void take_guards(const Schema &schema, const std::vector<Holder> &holders);
+/// id and day. Competing writers queue there instead of deadlocking. Of holders as they were before, whose claims are
+/// given up, people only: nobody waits for a place that somebody leaves.
+void take_guards(const Schema &schema, const std::vector<Holder> &holders, const std::vector<Holder> &before = {});
 
 /// The same of one location only, for whoever is going to choose somebody or to make several bookings there.
 void take_location_guards(const Schema &schema, const Uuid &location, const std::vector<TimeRange> &ranges);
