@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "core/json.hpp"
 #include "core/machine.hpp"
+#include <algorithm>
 #include <gtest/gtest.h>
 
 namespace {

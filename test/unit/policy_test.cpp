@@ -3,6 +3,7 @@
 #include "core/policy.hpp"
 #include "core/policy_csv.hpp"
 #include "core/policy_match.hpp"
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <regex>
 
