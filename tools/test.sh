@@ -151,9 +151,10 @@ run_tap() { # FOLDER FROM TO [NAME...]
         return 0
     fi
     mkdir -p "$folder"
+    # TESTDIR is what the modules of PostgreSQL 15 go by, later ones by the other two.
     # USHER_*: for tests that need the sources, the gateway, or install for themselves
     # shellcheck disable=SC2086
-    (cd "$SRC/test" && env TESTDIR="$folder" TEMP_CONFIG="$T/test.conf" PATH="$BINDIR:$PATH" \
+    (cd "$SRC/test" && env TESTDIR="$folder" TESTDATADIR="$folder/tmp_check" TESTLOGDIR="$folder/tmp_check/log" TEMP_CONFIG="$T/test.conf" PATH="$BINDIR:$PATH" \
         PG_REGRESS="$REGRESS_PROGRAMS/regress/pg_regress" \
         USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
         perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$REGRESS_PROGRAMS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
