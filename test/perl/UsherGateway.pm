@@ -266,7 +266,7 @@ sub log_lines
 sub wait_for
 {
     my ($what, $name) = @_;
-    my $limit = time + 20;
+    my $limit = time + 120; # a machine may be slow: what is waited for comes, or a failure is certain
     while (time < $limit) { return pass($name) if $what->(); sleep 0.05 }
     return fail($name);
 }

@@ -13,7 +13,7 @@ my $own = "http://127.0.0.1:$gateway->{port}";
 
 # --- log in
 my $answer = post_json($gateway, '/auth/login', { identifier => 'b@example.com', password => $UsherGateway::password }, 'Usher-Session' => 'cookie');
-is($answer->{status}, 200, 'log in for cookies') or BAIL_OUT($answer->{content});
+is($answer->{status}, 200, 'log in for cookies') or die($answer->{content});
 my $body = json_of($answer);
 ok(!exists $body->{access_token} && !exists $body->{refresh_token}, 'tokens are not in the body');
 my $lines = $answer->{headers}{'set-cookie'};

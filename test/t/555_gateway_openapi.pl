@@ -20,7 +20,7 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 my $scenario = scenario($node, $gateway);
 
 my $answer = http($gateway, 'GET', '/openapi.json');
-is($answer->{status}, 200, 'the document') or BAIL_OUT($answer->{content});
+is($answer->{status}, 200, 'the document') or die($answer->{content});
 my $document = decode_json($answer->{content});
 is($document->{openapi}, '3.1.0', 'OpenAPI 3.1');
 append_to_file("$folder/openapi.json", $answer->{content});
@@ -42,7 +42,7 @@ tool('spectral', "$modules/\@stoplight/spectral-cli/dist/index.js", 'lint', "$fo
 my $port = 10000 + int(rand(20000));
 my $prism = IPC::Run::start([ 'node', "$modules/\@stoplight/prism-cli/dist/index.js", 'proxy', "$folder/openapi.json", $gateway->{url}, '--port', $port, '--host', '127.0.0.1' ],
     '<', \undef, '>', "$folder/prism.log", '2>&1');
-wait_for(sub { slurp_file("$folder/prism.log") =~ /listening on/ }, 'Prism listens') or BAIL_OUT(slurp_file("$folder/prism.log"));
+wait_for(sub { slurp_file("$folder/prism.log") =~ /listening on/ }, 'Prism listens') or die(slurp_file("$folder/prism.log"));
 
 append_to_file("$folder/scenario.json", encode_json({ document => $document, %$scenario }));
 my ($out, $errors) = ('', '');
