@@ -49,7 +49,7 @@ for my $round (1 .. $rounds)
 	my ($out, $err) = ('', '');
 	my $load = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 60, '-f', $script, $node->connstr('postgres') ], '<', \undef, '>', \$out, '2>', \$err);
 	my $start = $node->safe_psql('postgres', 'SELECT sum(n) FROM counters');
-	$node->poll_query_until('postgres', "SELECT sum(n) > $start + 20 FROM counters") or die 'no load';
+	$node->poll_query_until('postgres', "SELECT sum(n) > $start + 20 AND EXISTS (SELECT FROM usher.audit_seals) FROM counters") or die 'no load, or no seal';
 	usleep(rand(1_000_000));
 	my @processes = split /\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
 	push @processes, my $postmaster = (split /\n/, PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid'))[0];
