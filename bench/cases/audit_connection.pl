@@ -1,8 +1,7 @@
 # One client that updates one row in each transaction and picks the table, and with it the way of auditing, at random each time: what
 # the application waits for. The median time of a transaction is compared, within a round. Below it stands what the backend's
 # processor does for the same statements, without the way to the client and back that every statement has to pay for. The client
-# waits for its commit, as PostgreSQL ships, and that is what the target speaks of; without that wait, which is most of the time of an
-# unaudited UPDATE, the same is measured again.
+# waits for its commit, as PostgreSQL ships; without that wait, which hides much of the work, the same is measured again.
 use audited;
 use durable;
 use File::Basename;
@@ -63,14 +62,11 @@ sub client {
     $run_sql->(tables());
     client_round($run_sql, 2); # warms caches
     durable::commits($run_sql, 1);
-    my ($ratio, @awaited) = client_part($run_sql, 'commits on disk');
+    my @lines = client_part($run_sql, 'commits on disk');
     durable::commits($run_sql, 0);
-    my (undef, @not_awaited) = client_part($run_sql, 'commits not awaited');
-    return (@awaited, sprintf('Target: time of the client with "usher.enable_audit()", commits on disk, at most 1.30 of "no audit": %.2f, %s.',
-        $ratio, $ratio <= 1.3 ? 'met' : '**missed**'), '', @not_awaited);
+    return (@lines, client_part($run_sql, 'commits not awaited'));
 }
 
-# The ratio of ours, and the lines to print.
 sub client_part {
     my ($run_sql, $commits) = @_;
     my @times = map { [] } @kinds;
@@ -90,7 +86,8 @@ sub client_part {
             . ($i == 0 ? '1 | |' : sprintf('%.2f (%.2f-%.2f) | %s (%s to %s) |', main::median(@ratio), main::quantile(0.25, @ratio),
                 main::quantile(0.75, @ratio), map { main::duration($_) } main::median(@added), main::quantile(0.25, @added), main::quantile(0.75, @added)));
     }
-    return ($reached, @lines, '');
+    return (@lines, '', sprintf('Target: time of the client with "usher.enable_audit()", %s, at most 1.30 of "no audit": %.2f, %s.', $commits, $reached,
+        $reached <= 1.3 ? 'met' : '**missed**'), '');
 }
 
 return {
