@@ -4,11 +4,11 @@
 # `make -f /path/to/usher/Makefile VPATH=/path/to/usher`, it goes into that folder.
 #
 #   make, make install, make installcheck    the extensions (no clang needed)
-#   make unit                                the pure core under GoogleTest with ASan and UBSan
+#   make unit                                the pure C++ under GoogleTest (SANITIZE=1: with ASan and UBSan)
 #   make boundary                            test functions for extension/pg, a library of their own
-#   make fuzz                                the core's parsers under libFuzzer (clang), FUZZ_SECONDS each
+#   make fuzz                                the parsers under libFuzzer (clang), FUZZ_SECONDS each
 #   make gateway                             the HTTP gateway
-#   make lint                                clang-format and clang-tidy
+#   make lint                                the style of SQL, clang-format and clang-tidy
 #
 # ./dev does all of this, and the servers needed for it, in one command.
 
@@ -20,7 +20,9 @@ USHER_VERSION := $(shell sed -n '/^  "version":/{s/.*: "\(.*\)".*/\1/p;q}' '$(he
 
 # One folder under sql/ is one extension; all of them live in one shared library.
 EXTENSIONS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard $(here)/sql/*/*.control)))))
-SOURCES    := $(patsubst $(here)/extension/%,%,$(wildcard $(here)/extension/*.cpp $(here)/extension/*/*.cpp))
+SOURCES    := $(patsubst $(here)/extension/%,%,$(wildcard $(addprefix $(here)/extension/,*.cpp */*.cpp */*/*.cpp)))
+# Those that know nothing of the server: unit tests, fuzzers and the gateway are built from them too.
+PURE       := $(shell sh '$(here)/tools/pure_sources.sh' '$(here)/extension')
 
 # --- the extensions --------------------------------------------------------------------------------------------------
 
@@ -29,7 +31,7 @@ OBJS       = $(SOURCES:%.cpp=$(BUILD)/obj/%.o)
 MODULEDIR  = extension
 DATA       = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/*/updates/*.sql))
 DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--$(USHER_VERSION).sql)
-EXTRA_CLEAN = $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
+EXTRA_CLEAN = $(BUILD)/libusher_kit.a $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/unit-sanitized $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
 
 PG_CONFIG  ?= pg_config
 LIBRARIES   = -lcrypto -largon2 -lcrypt
@@ -37,17 +39,18 @@ CXX_COMMON  = -std=c++20 -MMD -MP -DUSHER_VERSION='"$(USHER_VERSION)"' -I'$(here
 
 # -isystem: the server's headers are not ours to warn about, and libpq's are not wanted here.
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server)
-PG_CXXFLAGS = $(CXX_COMMON) -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden $(WERROR)
+# SANITIZE_LIBRARY: more sanitizers for the library, on a server that has them already (./dev test-long asan)
+PG_CXXFLAGS = $(CXX_COMMON) -Wall -Wextra -Wshadow -fvisibility=hidden -fvisibility-inlines-hidden $(WERROR) $(SANITIZE_LIBRARY)
 # PGXS links with the C compiler.
-SHLIB_LINK  = -lstdc++ $(LIBRARIES) -Wl,--version-script='$(here)/extension/exports.map'
+SHLIB_LINK  = -lstdc++ $(LIBRARIES) $(SANITIZE_LIBRARY) -Wl,--version-script='$(here)/extension/exports.map'
 # The bitcode rule would compile C++20 with clang and without our flags; it brings us nothing.
 override with_llvm := no
 
 REGRESS        = $(shell sed -n 's/^test: *//p' '$(here)/test/schedule' 2>/dev/null)
 REGRESS_OPTS   = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress
 REGRESS_PREP   = regress-folder
-# isolation_setup makes the extensions that all others use
-ISOLATION      = isolation_setup $(filter-out isolation_setup,$(notdir $(basename $(sort $(wildcard $(here)/test/specs/*.spec)))))
+# all_isolation_setup makes the extensions that all others use
+ISOLATION      = all_isolation_setup $(filter-out all_isolation_setup,$(notdir $(basename $(sort $(wildcard $(here)/test/specs/*.spec)))))
 ISOLATION_OPTS = $(REGRESS_OPTS)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -62,23 +65,56 @@ show  = @$(if $(V),:,echo '  $1')
 
 $(shlib): $(here)/extension/exports.map
 
+# Headers are most of what a file costs to compile: what many files share is compiled once, and named to the compiler
+# with -include. Every file still includes what it uses: the fuzzers and the linter compile without these.
+SHARED_HEADERS = common/standard pg/pg
+$(SHARED_HEADERS:%=$(BUILD)/obj/headers/%.hpp.gch): $(BUILD)/obj/headers/%.hpp.gch: $(here)/extension/%.hpp $(here)/Makefile
+	@mkdir -p '$(@D)'
+	$(call show,CXX $*.hpp)
+	@echo '#include "$*.hpp"' > $(@:.gch=)
+	$(Q)$(COMPILE.cc) -x c++-header -o $@ $(@:.gch=)
+
 $(BUILD)/obj/init.o: $(here)/META.json # has the version in it
-$(BUILD)/obj/%.o: $(here)/extension/%.cpp
+PURE_OBJS = $(PURE:%.cpp=$(BUILD)/obj/%.o)
+$(PURE_OBJS): SHARED_HEADER = common/standard
+$(PURE_OBJS): $(BUILD)/obj/headers/common/standard.hpp.gch
+$(filter-out $(PURE_OBJS),$(OBJS)): SHARED_HEADER = pg/pg
+$(filter-out $(PURE_OBJS),$(OBJS)): $(BUILD)/obj/headers/pg/pg.hpp.gch
+$(OBJS): $(BUILD)/obj/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CXX $*.cpp)
-	$(Q)$(COMPILE.cc) -o $@ '$<'
+	$(Q)$(COMPILE.cc) -include $(BUILD)/obj/headers/$(SHARED_HEADER).hpp -o $@ '$<'
 
-# In the installed script CREATE OR REPLACE becomes CREATE: nobody can plant an object for us to take over.
-# The folder itself is a prerequisite, so that a new or removed part is noticed.
+# sql/<extension>/order lists the parts of an install script. In the script CREATE OR REPLACE becomes CREATE: nobody can plant an
+# object for us to take over.
+parts = $(addprefix $(here)/sql/$1/,$(shell cat '$(here)/sql/$1/order'))
 define script_rules
 $(BUILD)/sql/$1.control: $(here)/sql/$1/$1.control $(here)/META.json
 	@mkdir -p $(BUILD)/sql
 	sed 's/@USHER_VERSION@/$(USHER_VERSION)/' '$$<' > $$@
-$(BUILD)/sql/$1--$(USHER_VERSION).sql: $(sort $(wildcard $(here)/sql/$1/*.sql)) $(here)/sql/$1 $(here)/META.json
+$(BUILD)/sql/$1--$(USHER_VERSION).sql: $(here)/sql/$1/order $(call parts,$1) $(here)/META.json
 	@mkdir -p $(BUILD)/sql
-	cat $(sort $(wildcard $(here)/sql/$1/*.sql)) | sed 's/^CREATE OR REPLACE /CREATE /' > $$@
+	for part in $(call parts,$1); do cat "$$$$part"; echo; done | sed 's/^CREATE OR REPLACE /CREATE /' > $$@
 endef
 $(foreach e,$(EXTENSIONS),$(eval $(call script_rules,$e)))
+
+# --- what extensions of others are built with: headers, a library to link, a makefile to include (docs/write-an-extension.md) ---
+
+KIT_HEADERS = $(patsubst $(here)/extension/%,%,$(wildcard $(addprefix $(here)/extension/,common/*.hpp pg/*.hpp kit/*.hpp)))
+KIT_FOLDER  = $(includedir_server)/extension/usher
+all: $(BUILD)/libusher_kit.a
+$(BUILD)/libusher_kit.a: $(filter $(BUILD)/obj/common/% $(BUILD)/obj/pg/% $(BUILD)/obj/kit/%,$(OBJS))
+	$(Q)rm -f '$@' && ar crs '$@' $^
+.PHONY: install-kit uninstall-kit
+install: install-kit
+install-kit: $(BUILD)/libusher_kit.a
+	$(MKDIR_P) $(addprefix '$(DESTDIR)$(KIT_FOLDER)'/,common pg kit) '$(DESTDIR)$(datadir)/usher' '$(DESTDIR)$(pkglibdir)'
+	$(Q)for header in $(KIT_HEADERS); do $(INSTALL_DATA) "$(here)/extension/$$header" "$(DESTDIR)$(KIT_FOLDER)/$$header" || exit 1; done
+	$(INSTALL_DATA) '$(here)/extension/kit/usher.mk' '$(DESTDIR)$(datadir)/usher/'
+	$(INSTALL_DATA) '$<' '$(DESTDIR)$(pkglibdir)/'
+uninstall: uninstall-kit
+uninstall-kit:
+	rm -rf '$(DESTDIR)$(KIT_FOLDER)' '$(DESTDIR)$(datadir)/usher' '$(DESTDIR)$(pkglibdir)/libusher_kit.a'
 
 # pg_regress wants sql/, specs/ and expected/ side by side.
 .PHONY: regress-folder
@@ -88,32 +124,39 @@ regress-folder:
 	@ln -sfn "$$(cd '$(here)' && pwd)/test/specs"    $(BUILD)/regress/specs
 	@ln -sfn "$$(cd '$(here)' && pwd)/test/expected" $(BUILD)/regress/expected
 
-# --- the core on its own: unit tests and fuzzing ---------------------------------------------------------------------
-# No server header is on the include path here, so one in extension/core/ does not compile.
+# --- pure C++ on its own: unit tests and fuzzing ---------------------------------------------------------------------
+# `make unit` tests the objects of the library itself. With SANITIZE set they are compiled anew, with its sanitizers.
 
-CORE       := $(filter core/%,$(SOURCES))
 UNIT_TESTS := $(notdir $(basename $(wildcard $(here)/test/unit/*.cpp)))
 FUZZERS    := $(notdir $(basename $(wildcard $(here)/test/fuzz/*_fuzzer.cpp)))
-SANITIZE    = -fsanitize=address,undefined -fno-sanitize-recover=all
-# With sanitizers g++ 12 takes parts of its own <regex> for uninitialized.
-UNIT_FLAGS  = $(CXX_COMMON) -O1 -g -Wall -Wextra -Wshadow -Wno-maybe-uninitialized $(SANITIZE) $(WERROR)
-UNIT_OBJS   = $(CORE:%.cpp=$(BUILD)/unit/%.o) $(UNIT_TESTS:%=$(BUILD)/unit/test/%.o)
+SANITIZERS  = -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT        = $(BUILD)/unit$(if $(SANITIZE),-sanitized)
+# With sanitizers g++ 12 takes parts of its own <regex> for uninitialized, and of its own strings for out of bounds.
+UNIT_FLAGS  = $(CXX_COMMON) $(if $(SANITIZE),-O1 $(SANITIZERS),-O0) -g -Wall -Wextra -Wshadow -Wno-maybe-uninitialized -Wno-array-bounds $(WERROR)
+UNIT_PURE   = $(if $(SANITIZE),$(PURE:%.cpp=$(UNIT)/pure/%.o),$(PURE_OBJS))
+UNIT_OBJS   = $(UNIT_TESTS:%=$(UNIT)/test/%.o)
 
 .PHONY: unit unit-build fuzz fuzz-build
 unit: unit-build
-	USHER_SOURCE='$(here)' $(BUILD)/unit/usher_unit_test $(UNIT_OPTS)
-unit-build: $(BUILD)/unit/usher_unit_test
+	USHER_SOURCE='$(here)' $(UNIT)/usher_unit_test $(UNIT_OPTS)
+unit-build: $(UNIT)/usher_unit_test
 
-$(BUILD)/unit/usher_unit_test: $(UNIT_OBJS)
-	$(Q)g++ $(SANITIZE) -o $@ $^ -lgtest_main -lgtest -lpthread $(LIBRARIES)
-$(BUILD)/unit/core/%.o: $(here)/extension/core/%.cpp
+UNIT_HEADERS = $(UNIT)/headers/headers.hpp
+$(UNIT_HEADERS).gch: $(here)/test/unit/headers.hpp $(here)/Makefile
+	@mkdir -p '$(@D)'
+	$(call show,CXX test/unit/headers.hpp)
+	@echo '#include "$<"' > $(UNIT_HEADERS)
+	$(Q)g++ $(UNIT_FLAGS) -x c++-header -o $@ $(UNIT_HEADERS)
+$(UNIT)/usher_unit_test: $(UNIT_OBJS) $(UNIT_PURE)
+	$(Q)g++ $(if $(SANITIZE),$(SANITIZERS)) -o $@ $^ -lgtest_main -lgtest -lpthread $(LIBRARIES)
+$(UNIT)/pure/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CXX $(@:$(BUILD)/%.o=%))
 	$(Q)g++ $(UNIT_FLAGS) -c -o $@ '$<'
-$(BUILD)/unit/test/%.o: $(here)/test/unit/%.cpp
+$(UNIT)/test/%.o: $(here)/test/unit/%.cpp $(UNIT_HEADERS).gch
 	@mkdir -p '$(@D)'
 	$(call show,CXX $(@:$(BUILD)/%.o=%))
-	$(Q)g++ $(UNIT_FLAGS) -c -o $@ '$<'
+	$(Q)g++ $(UNIT_FLAGS) -include $(UNIT_HEADERS) -c -o $@ '$<'
 
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 20
@@ -124,41 +167,46 @@ fuzz: fuzz-build
 	    $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 \
 	        -artifact_prefix=$(BUILD)/fuzz/$$f- $(BUILD)/fuzz/corpus/$$f $$(ls -d '$(here)'/test/fuzz/corpus/$$f 2>/dev/null); \
 	done
-$(BUILD)/fuzz/core/%.o: $(here)/extension/core/%.cpp
+$(BUILD)/fuzz/pure/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CLANG $(@:$(BUILD)/%=%))
-	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link -c -o $@ '$<'
-$(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(CORE:%.cpp=$(BUILD)/fuzz/%.o)
+	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZERS) -fsanitize=fuzzer-no-link -c -o $@ '$<'
+$(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.o)
 	$(call show,CLANG $(@:$(BUILD)/%=%))
-	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZE) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
+	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZERS) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
 
--include $(OBJS:.o=.d) $(UNIT_OBJS:.o=.d) $(CORE:%.cpp=$(BUILD)/fuzz/%.d)
+-include $(OBJS:.o=.d) $(SHARED_HEADERS:%=$(BUILD)/obj/headers/%.hpp.d) $(UNIT_OBJS:.o=.d) $(UNIT_HEADERS).d \
+         $(PURE:%.cpp=$(UNIT)/pure/%.d) $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.d)
 
 # --- test functions for the C++ boundary: a library of their own with their own copy of extension/pg ------------------
 
-BOUNDARY_OBJS = $(BUILD)/boundary/boundary.o $(filter $(BUILD)/obj/pg/% $(BUILD)/obj/core/%,$(OBJS))
+BOUNDARY_OBJS = $(BUILD)/boundary/boundary.o $(filter $(BUILD)/obj/pg/% $(BUILD)/obj/common/%,$(OBJS))
 .PHONY: boundary
 boundary: $(BUILD)/boundary/boundary.so
-$(BUILD)/boundary/boundary.o: $(here)/test/boundary/boundary.cpp
+$(BUILD)/boundary/boundary.o: $(here)/test/boundary/boundary.cpp $(BUILD)/obj/headers/pg/pg.hpp.gch
 	@mkdir -p '$(@D)'
 	$(call show,CXX test/boundary/boundary.cpp)
-	$(Q)$(COMPILE.cc) -o $@ '$<'
+	$(Q)$(COMPILE.cc) -include $(BUILD)/obj/headers/pg/pg.hpp -o $@ '$<'
 $(BUILD)/boundary/boundary.so: $(BOUNDARY_OBJS)
 	$(Q)$(CXX) -shared -o $@ $^ $(LIBRARIES)
 -include $(BUILD)/boundary/boundary.d
 
 # --- the gateway, and lint -------------------------------------------------------------------------------------------
 
+# What gateway/Makefile, where the list is, would compile for itself when it runs alone.
+GATEWAY_SHARES := $(shell sed -n 's/^SHARED *:= *//p' '$(here)/gateway/Makefile')
 .PHONY: gateway
-gateway:
-	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' VPATH=
+gateway: $(GATEWAY_SHARES:%=$(BUILD)/obj/%.o)
+	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH=
 
-LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp gateway/*.[ch]pp test/*/*.[ch]pp))
+LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.
 TIDIED     = $(filter-out $(here)/gateway/%,$(filter %.cpp,$(LINTED)))
 TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) $(PG_CPPFLAGS)
-.PHONY: lint lint-format lint-tidy
-lint: lint-format lint-tidy
+.PHONY: lint lint-sql lint-format lint-tidy
+lint: lint-sql lint-format lint-tidy
+lint-sql:
+	SRC='$(here)' sh '$(here)/test/checks/sql_style.sh'
 lint-format:
 	clang-format --dry-run -Werror $(LINTED)
 lint-tidy:

@@ -1,4 +1,5 @@
--- How the examples run, and what they check themselves with; they include it (\ir expect.sql). The functions go away with the session.
+-- How the examples run, and what they check themselves with; they include it (\ir expect.sql). The functions go away
+-- with the session.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset pager off
@@ -13,7 +14,8 @@ BEGIN
         RAISE 'surprise: % is % instead of %', what, coalesce(got, 'NULL'), coalesce(expected, 'NULL');
     END IF;
     RETURN 'ok: ' || what;
-END $$;
+END
+$$;
 
 -- The SQLSTATE that a statement is refused with.
 CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -22,13 +24,15 @@ BEGIN
     RETURN 'not refused';
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE;
-END $$;
+END
+$$;
 
 -- Somebody who has registered, has proved the address, and has a role if one is named.
 CREATE FUNCTION pg_temp.person(email text, name text, role text DEFAULT NULL) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE id uuid := (usher.register_user(email, 'a long password of ' || name, name)).user_id;
 BEGIN
-    PERFORM usher.verify_email(usher.create_email_verification(id));
+    PERFORM usher.verify_email(usher.create_email_verification(id), 'a long password of ' || name);
     IF role IS NOT NULL THEN PERFORM usher.grant_role(id, role); END IF;
     RETURN id;
-END $$;
+END
+$$;

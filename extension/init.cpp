@@ -1,7 +1,7 @@
 // What happens when the library is loaded.
-#include "operations/worker.hpp"
-#include "pg/guc.hpp"
 #include "pg/shared.hpp"
+#include "usher/operations/settings.hpp"
+#include "usher/operations/worker.hpp"
 
 extern "C" {
 USHER_MODULE_MAGIC;

@@ -65,7 +65,7 @@ std::optional<Address> parse_hop(std::string_view text) {
 std::string_view forwarded_for(std::string_view element) {
     while (!element.empty()) {
         const std::size_t end = element.find(';');
-        const std::string_view pair = trim(element.substr(0, end));
+        const std::string_view pair = trim(element.substr(0, end), header_space);
         if (pair.size() > 4 && lower_case(pair.substr(0, 4)) == "for=") {
             std::string_view value = pair.substr(4);
             if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
@@ -96,7 +96,7 @@ Address client_address(const Address &peer, const Request &request, const std::v
     std::string_view left = hops;
     while (!left.empty() && is_trusted(current)) {
         const std::size_t comma = left.rfind(',');
-        std::string_view element = trim(comma == std::string_view::npos ? left : left.substr(comma + 1));
+        std::string_view element = trim(comma == std::string_view::npos ? left : left.substr(comma + 1), header_space);
         left = comma == std::string_view::npos ? "" : left.substr(0, comma);
         if (header_name == "forwarded") element = forwarded_for(element);
         const std::optional<Address> hop = parse_hop(element);

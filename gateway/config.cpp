@@ -95,7 +95,7 @@ std::vector<std::string> split_list(std::string_view text) {
     std::vector<std::string> items;
     while (!text.empty()) {
         const std::size_t comma = text.find(',');
-        const std::string_view item = trim(text.substr(0, comma));
+        const std::string_view item = trim(text.substr(0, comma), header_space);
         if (!item.empty()) items.emplace_back(item);
         text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
     }

@@ -41,10 +41,10 @@ std::string_view trace_id(std::string_view text) {
 // "type/subtype" in lower case, and the charset if one is given.
 std::pair<std::string, std::string> media_type(std::string_view value) {
     const std::size_t semicolon = value.find(';');
-    std::pair<std::string, std::string> type{lower_case(trim(value.substr(0, semicolon))), ""};
+    std::pair<std::string, std::string> type{lower_case(trim(value.substr(0, semicolon), header_space)), ""};
     while (!value.empty()) {
         const std::size_t end = value.find(';');
-        std::string parameter = lower_case(trim(value.substr(0, end)));
+        std::string parameter = lower_case(trim(value.substr(0, end), header_space));
         std::erase(parameter, '"');
         if (parameter.starts_with("charset=")) type.second = parameter.substr(8);
         value = end == std::string_view::npos ? "" : value.substr(end + 1);
@@ -76,7 +76,7 @@ void check_content(const Request &request) {
 bool accepts_our_types(std::string_view accept) {
     while (!accept.empty()) {
         const std::size_t comma = accept.find(',');
-        std::string range = lower_case(trim(accept.substr(0, comma)));
+        std::string range = lower_case(trim(accept.substr(0, comma), header_space));
         accept = comma == std::string_view::npos ? "" : accept.substr(comma + 1);
         std::erase_if(range, [](char c) { return c == ' ' || c == '\t'; });
         const std::size_t q = range.find(";q=");
@@ -93,7 +93,8 @@ void check_authorization(const Request &request) {
     if (header == nullptr) return;
     const std::size_t space = header->find(' ');
     const std::string scheme = lower_case(header->substr(0, space));
-    const std::string_view rest = space == std::string::npos ? "" : trim(std::string_view(*header).substr(space));
+    const std::string_view rest =
+        space == std::string::npos ? "" : trim(std::string_view(*header).substr(space), header_space);
     const auto challenge = [](int status, const char *detail) {
         return Refused{status, "invalid_request", detail, {{"WWW-Authenticate", "Bearer error=\"invalid_request\""}}};
     };

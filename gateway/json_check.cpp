@@ -7,10 +7,8 @@ namespace usher::gateway {
 
 namespace {
 
-using nlohmann::json;
-
 // Sees each token once; keeps nothing but the keys of the objects that are open.
-class Checker final : public nlohmann::json_sax<json> {
+class Checker final : public nlohmann::json_sax<nlohmann::json> {
 public:
     explicit Checker(int max_depth) : max_depth_(max_depth) {}
     const std::string &reason() const { return reason_; }
@@ -65,7 +63,8 @@ void check_json(std::string_view text, int max_depth) {
     if (text.starts_with("\xEF\xBB\xBF"))
         throw Refused{400, "malformed_request", "The body starts with a byte order mark."};
     Checker checker(max_depth);
-    if (!json::sax_parse(text.begin(), text.end(), &checker)) throw Refused{400, "malformed_request", checker.reason()};
+    if (!nlohmann::json::sax_parse(text.begin(), text.end(), &checker))
+        throw Refused{400, "malformed_request", checker.reason()};
 }
 
 } // namespace usher::gateway

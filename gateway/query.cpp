@@ -1,5 +1,5 @@
 #include "query.hpp"
-#include "core/json.hpp"
+#include "common/json.hpp"
 #include "errors.hpp"
 #include "log.hpp"
 #include <algorithm>
@@ -25,7 +25,7 @@ bool is_withheld(const Request &request, std::string_view name) {
         if (field.name != "connection") continue;
         for (std::string_view rest = field.value; !rest.empty();) {
             const std::size_t comma = rest.find(',');
-            if (lower_case(trim(rest.substr(0, comma))) == name) return true;
+            if (lower_case(trim(rest.substr(0, comma), header_space)) == name) return true;
             rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
         }
     }
@@ -85,8 +85,8 @@ Response read_row(const Exchange &exchange, const Outcome &outcome) {
     return response;
 }
 
-// A standby's answer, when it is one that needs no second opinion: what is not there yet, or not allowed yet, may be
-// so on the primary already, and a standby may refuse what the route does after all.
+// A standby's answer, unless the primary must be asked as well: it may know or allow already what the standby does not
+// yet, and it can run a route that turns out to write.
 std::optional<Response> ask_standby(Pool &standbys, Metrics &metrics, Exchange &exchange,
                                     const std::vector<const char *> &parameters) {
     const std::unique_ptr<Pool::Lease> lease = standbys.try_borrow();

@@ -1,7 +1,7 @@
 // Which requests a standby may answer: those whose route the database has marked read-only.
 #pragma once
-#include "core/route.hpp"
 #include "database.hpp"
+#include "usher/http/route.hpp"
 #include <condition_variable>
 #include <memory>
 #include <thread>

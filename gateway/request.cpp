@@ -1,4 +1,5 @@
 #include "request.hpp"
+#include "common/encoding.hpp"
 #include "errors.hpp"
 #include <algorithm>
 #include <array>
@@ -11,13 +12,6 @@ namespace {
     throw Refused{status, code, detail, {}, true};
 }
 [[noreturn]] void malformed(const char *detail) { refuse(400, "malformed_request", detail); }
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 bool equals_ignoring_case(std::string_view a, std::string_view lower) {
     return a.size() == lower.size() && lower_case(a) == lower;
@@ -104,7 +98,7 @@ void parse_field(Request &request, std::string_view line) {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) malformed("A header line has no colon.");
     if (!is_token(line.substr(0, colon))) malformed("A header field name is not a token.");
-    Field field{lower_case(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))};
+    Field field{lower_case(line.substr(0, colon)), std::string(trim(line.substr(colon + 1), header_space))};
     if (!is_field_value(field.value)) malformed("A header field contains a control character.");
     if (!is_utf8(field.value)) malformed("A header field is not valid UTF-8 text.");
     if (is_singleton(field.name) && request.find(field.name) != nullptr)
@@ -141,7 +135,7 @@ void parse_connection(Request &request) {
         const std::string value = lower_case(field.value);
         for (std::size_t begin = 0; begin <= value.size();) {
             const std::size_t end = std::min(value.find(',', begin), value.size());
-            const std::string_view option = trim(std::string_view(value).substr(begin, end - begin));
+            const std::string_view option = trim(std::string_view(value).substr(begin, end - begin), header_space);
             request.wants_close |= option == "close";
             keep_alive |= option == "keep-alive";
             begin = end + 1;
@@ -235,18 +229,18 @@ void ChunkedBody::end_of_line() {
         } else { // trailers are read and dropped
             const std::size_t colon = line_.find(':');
             if (colon == std::string::npos || !is_token(std::string_view(line_).substr(0, colon)) ||
-                !is_field_value(trim(std::string_view(line_).substr(colon + 1))))
+                !is_field_value(trim(std::string_view(line_).substr(colon + 1), header_space)))
                 malformed("A trailer of the chunked body is malformed.");
         }
     } else {
         const std::string_view line = line_;
         const std::size_t digits = std::min(line.find_first_of("; \t"), line.size());
-        const std::string_view extension = trim(line.substr(digits));
+        const std::string_view extension = trim(line.substr(digits), header_space);
         if (digits == 0 || (!extension.empty() && extension.front() != ';') || !is_field_value(extension))
             malformed("A chunk size is malformed.");
         left_ = 0;
         for (const char c : line.substr(0, digits)) {
-            const int value = hex_digit(c);
+            const int value = hex_value(c);
             if (value < 0) malformed("A chunk size is malformed.");
             left_ = left_ * 16 + static_cast<std::size_t>(value);
             if (left_ > max_bytes_ - body_.size()) refuse(413, "body_too_large", "The request body is too large.");
@@ -325,12 +319,6 @@ std::string lower_case(std::string_view text) {
     return lower;
 }
 
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 std::optional<std::string> percent_decode(std::string_view text) {
     std::string decoded;
     decoded.reserve(text.size());
@@ -339,11 +327,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
             decoded += text[i];
             continue;
         }
-        if (text.size() - i < 3) return std::nullopt;
-        const int high = hex_digit(text[i + 1]);
-        const int low = hex_digit(text[i + 2]);
-        if (high < 0 || low < 0) return std::nullopt;
-        decoded += static_cast<char>(high * 16 + low);
+        const int byte = percent_decoded(text, i);
+        if (byte < 0) return std::nullopt;
+        decoded += static_cast<char>(byte);
         i += 2;
     }
     return decoded;

@@ -3,6 +3,7 @@
 // Anything that two programs could read in two ways is refused, because a proxy in front of the gateway may read it the
 // other way (request smuggling). No function here does I/O, so that they can be tested and fuzzed on their own.
 #pragma once
+#include "common/text.hpp"
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -74,7 +75,6 @@ bool is_token(std::string_view text);
 bool is_field_value(std::string_view text);
 bool is_utf8(std::string_view text);
 std::string lower_case(std::string_view text);
-std::string_view trim(std::string_view text);
 /// Percent-decoding; nullopt for a broken escape.
 std::optional<std::string> percent_decode(std::string_view text);
 

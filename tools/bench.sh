@@ -36,5 +36,5 @@ if [ "${1:-}" = http ]; then # not one backend, but whole servers beside each ot
     exit
 fi
 rm -f "$dir/results.md"
-BENCH_PSQL=$BINDIR/psql USHER_NODE=$BUILD/node/node_modules BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
+BENCH_PSQL=$BINDIR/psql BUILD=$BUILD SRC=$SRC JOBS=$JOBS USHER_NODE=$BUILD/node/node_modules BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
     perl "$SRC/bench/bench.pl" --out "$dir/results.md" "$@"

@@ -6,4 +6,5 @@ mkdir -p "$BUILD/logs"
 cd "$BUILD"
 exec 9> "$BUILD/logs/build.lock"
 flock 9
-exec make -j"$JOBS" -f "$SRC/Makefile" VPATH="$SRC" PG_CONFIG="$PG_CONFIG" "$@" 9>&-
+# no exec: the lock lasts as long as this shell, while what make leaves in the background does not keep it
+make -j"$JOBS" -f "$SRC/Makefile" VPATH="$SRC" PG_CONFIG="$PG_CONFIG" "$@" 9>&-

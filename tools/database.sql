@@ -1,13 +1,27 @@
--- What every database of ours begins with: all extensions, and the role that the gateway connects as. May run again.
+-- What every database of ours begins with: all extensions, features in the schema `wash`, and the role that the
+-- gateway connects as. May run again.
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;
 CREATE SCHEMA IF NOT EXISTS wash;
-CREATE EXTENSION IF NOT EXISTS usher_booking SCHEMA wash CASCADE;
 
 DO $$
+DECLARE
+    feature name;
 BEGIN
+    FOR feature IN
+        -- the control files that the server finds; Debian's server may look below another root as well
+        SELECT substring(file FROM '^(usher_\w+)\.control$')
+        FROM pg_config AS c
+            CROSS JOIN unnest(ARRAY['', nullif(current_setting('extension_destdir', true), '')]) AS root
+        CROSS JOIN pg_ls_dir(root || c.setting || '/extension', true, false) AS file
+        WHERE c.name = 'SHAREDIR' AND file ~ '^usher_\w+\.control$'
+        ORDER BY file
+    LOOP
+        EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA wash CASCADE', feature);
+    END LOOP;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'usher_gateway') THEN
         CREATE ROLE usher_gateway LOGIN;
     END IF;
-END $$;
+END
+$$;
 SELECT usher.grant_access('usher_gateway', 'gateway');

@@ -4,13 +4,15 @@
 \pset tuples_only on
 \qecho '# Error codes'
 \qecho
-\qecho 'Made by `./dev docs` from `usher.error_codes()`, that is from `extension/core/error_codes.hpp`; a test checks that it is fresh. Do not edit.'
+\qecho 'Made by `./dev docs` from `usher.error_codes()`, that is from `extension/common/error_codes.hpp`; a test'
+\qecho 'checks that it is fresh. Do not edit.'
 \qecho
-\qecho 'An error carries its SQLSTATE, and a JSON object as DETAIL; over HTTP it is a problem document (RFC 9457) with the status and'
-\qecho 'the `code` below. Codes without SQLSTATE are never raised: they are values of the result column `error`, so that counters and'
-\qecho 'audit rows written on the way stay.'
+\qecho 'An error carries its SQLSTATE, and a JSON object as DETAIL; over HTTP it is a problem document (RFC 9457)'
+\qecho 'with the status and the `code` below. Codes without SQLSTATE are never raised: they are values of the'
+\qecho 'result column `error`, so that counters and audit rows written on the way stay.'
 \qecho
 \qecho '| code | SQLSTATE | HTTP status | meaning |'
 \qecho '| --- | --- | --- | --- |'
-SELECT format('| `%s` | %s | %s | %s |', code, coalesce('`' || sqlstate || '`', ''), http_status, replace(description, '|', '\|'))
+SELECT format('| `%s` | %s | %s | %s |', code, coalesce('`' || sqlstate || '`', ''), http_status,
+              replace(description, '|', '\|'))
 FROM usher.error_codes() ORDER BY sqlstate NULLS LAST, code COLLATE "C";

@@ -13,6 +13,8 @@ TEST_PACKAGES="libipc-run-perl libgtest-dev"
 BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium"
 BENCH_PACKAGES="wrk"
 CLANG_PACKAGES="clang clang-format clang-tidy"
+# What a PostgreSQL is built with from its source, for ./dev test-long asan.
+ASAN_PACKAGES="gcc bison flex perl zlib1g-dev libicu-dev libxml2-dev liblz4-dev pkg-config"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "dev: $*"; exit 1; }
@@ -85,7 +87,7 @@ as_user() {
     (
         unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
         unset MAKEFLAGS MAKELEVEL TEMP_CONFIG
-        export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE
+        export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE PG_SOURCE
         cd /
         if [ -n "$RUN_AS" ]; then
             exec setpriv --reuid="$RUN_AS" --regid="$RUN_AS" --init-groups \

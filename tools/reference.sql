@@ -17,11 +17,13 @@ BEGIN
         EXECUTE format('CREATE ROLE %I', 'usher_docs_' || l);
         PERFORM usher.grant_access('usher_docs_' || l, l);
     END LOOP;
-END $$;
+END
+$$;
 
 CREATE TEMP VIEW members AS
     SELECT e.oid AS extension, e.extname, d.classid, d.objid
-    FROM pg_extension e JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    FROM pg_extension e
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
     WHERE e.extname LIKE 'usher%';
 
 -- A cell of a table may hold neither bars nor line breaks.
@@ -32,8 +34,9 @@ CREATE FUNCTION pg_temp.cell(text) RETURNS text LANGUAGE sql IMMUTABLE
 \qecho
 \qecho 'Made by `./dev docs` from the catalog and its comments; a test checks that it is fresh. Do not edit.'
 \qecho
-\qecho 'Names that begin with `_` are private. *May execute* and *may read* name the levels of `usher.grant_access()`; the owner and'
-\qecho 'superusers always may. `usher_booking` is shown in the schema `wash`; it lives where `CREATE EXTENSION … SCHEMA` puts it.'
+\qecho 'Names that begin with `_` are private. *May execute* and *may read* name the levels of'
+\qecho '`usher.grant_access()`; the owner and superusers always may. `usher_booking` is shown in the schema'
+\qecho '`wash`; it lives where `CREATE EXTENSION … SCHEMA` puts it.'
 
 WITH functions AS (
     SELECT m.extname, n.nspname, p.oid, p.proname, p.prokind,
@@ -63,16 +66,17 @@ WITH functions AS (
     FROM (SELECT DISTINCT extname FROM members) e
     UNION ALL
     SELECT extname, 1, proname, arguments,
-           format(E'\n#### `%s.%s`\n\n```\n%s(%s)%s\n```\n\n%s\n\n*May execute:* %s.', nspname, proname, proname, arguments,
-                  CASE WHEN result IS NULL OR result = '' THEN '' ELSE ' → ' || result END,
+           format(E'\n#### `%s.%s`\n\n```\n%s(%s)%s\n```\n\n%s\n\n*May execute:* %s.', nspname, proname, proname,
+                  arguments, CASE WHEN result IS NULL OR result = '' THEN '' ELSE ' → ' || result END,
                   coalesce(comment, ''), coalesce(may, 'nobody else'))
     FROM functions
     UNION ALL
     SELECT DISTINCT extname, 2, '', '', E'\n### Tables' FROM tables
     UNION ALL
     SELECT extname, 2, relname, '',
-           format(E'\n#### `%s.%s`%s\n\n%s\n\n*May read:* %s.\n\n| column | type | |\n| --- | --- | --- |\n%s', nspname, relname,
-                  CASE kind WHEN 'view' THEN ' (view)' ELSE '' END, coalesce(comment, ''), coalesce(may, 'nobody else'), columns)
+           format(E'\n#### `%s.%s`%s\n\n%s\n\n*May read:* %s.\n\n| column | type | |\n| --- | --- | --- |\n%s',
+                  nspname, relname, CASE kind WHEN 'view' THEN ' (view)' ELSE '' END, coalesce(comment, ''),
+                  coalesce(may, 'nobody else'), columns)
     FROM tables
 )
 SELECT text FROM lines ORDER BY extname COLLATE "C", part, name COLLATE "C", detail COLLATE "C";
@@ -83,8 +87,10 @@ SELECT text FROM lines ORDER BY extname COLLATE "C", part, name COLLATE "C", det
 \qecho '| name | default | who may change it | |'
 \qecho '| --- | --- | --- | --- |'
 SELECT format('| `%s` | %s | %s | %s |', name,
-              pg_temp.cell(CASE WHEN boot_val IS NULL OR boot_val = '' THEN '(empty)' ELSE '`' || boot_val || coalesce(' ' || unit, '') || '`' END),
-              CASE context WHEN 'user' THEN 'everybody' WHEN 'superuser' THEN 'superusers' WHEN 'sighup' THEN 'the configuration file, at reload'
+              pg_temp.cell(CASE WHEN boot_val IS NULL OR boot_val = '' THEN '(empty)'
+                                ELSE '`' || boot_val || coalesce(' ' || unit, '') || '`' END),
+              CASE context WHEN 'user' THEN 'everybody'
+                  WHEN 'superuser' THEN 'superusers' WHEN 'sighup' THEN 'the configuration file, at reload'
                            WHEN 'postmaster' THEN 'the configuration file, at start' ELSE context END,
               pg_temp.cell(concat_ws(' ', short_desc, extra_desc)))
 FROM pg_settings WHERE name LIKE 'usher.%' ORDER BY name COLLATE "C";

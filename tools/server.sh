@@ -43,6 +43,18 @@ gateway_start() { # PORT
 }
 address() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/gateway.ready"; } # gateway or admin
 
+build() {
+    # logs and the sign of success are this instance's: another one may build at the same time
+    say "building (log: $dir/build.log)"
+    files=$(sh "$SRC/tools/build.sh" -n all gateway 2> /dev/null | grep -c "'  CXX " || true)
+    rm -f "$dir/built"
+    { sh "$SRC/tools/build.sh" all gateway 2>&1 && : > "$dir/built"; } |
+        tee "$dir/build.log" | sh "$SRC/tools/progress.sh" "$files"
+    [ -f "$dir/built" ] || { tail -n 40 "$dir/build.log" >&2; die "the build failed"; }
+    sh "$SRC/tools/build.sh" install DESTDIR="$dir/root" > "$dir/install.log" 2>&1 ||
+        { tail -n 40 "$dir/install.log" >&2; die "make install failed"; }
+}
+
 run() {
     port=8080
     while [ $# -gt 0 ]; do
@@ -51,14 +63,10 @@ run() {
             *) die "run: unknown option $1" ;;
         esac
     done
-    mkdir -p "$dir" "$BUILD/logs"
+    mkdir -p "$dir"
     exec 8> "$dir/lock"
     flock 8
-    say "building (log: $BUILD/logs/build.log)"
-    for target in all gateway "install DESTDIR=$dir/root"; do
-        # shellcheck disable=SC2086 # a target and a variable
-        sh "$SRC/tools/build.sh" $target > "$BUILD/logs/build.log" 2>&1 || { tail -n 40 "$BUILD/logs/build.log" >&2; die "the build failed"; }
-    done
+    build
     # under a name of its own, so that a gateway that runs keeps its file
     if ! cmp -s "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"; then
         gateway_stop
@@ -81,6 +89,8 @@ END
         cluster_psql "$dir" ${database}_new -f "$SRC/tools/database.sql" > /dev/null
         cluster_psql "$dir" postgres -c "ALTER DATABASE ${database}_new RENAME TO $database"
         echo "$scripts" > "$dir/scripts"
+        # the background worker found no database when the server started, and would look again in ten seconds
+        "$BINDIR/pg_ctl" -D "$dir/data" -w -t 60 -m fast -l "$dir/log" restart > "$dir/start.log" 2>&1 < /dev/null 8>&-
     elif [ "$(cat "$dir/scripts")" != "$scripts" ]; then
         say "NOTE: the SQL of the extensions has changed since this database was made; ./dev clean makes a new one."
     fi

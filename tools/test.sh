@@ -1,11 +1,12 @@
 #!/bin/sh
 # ./dev test: builds, then runs the parts asked for and counts. Runs as the unprivileged user (see tools/lib.sh).
 # The last line is "N passed, N failed". Everything lives in $BUILD/test, which goes when all passed.
+# With USHER_LONG (./dev test-long) there are more parts: the regression tests on servers that are stricter than the usual one.
 set -eu
 . "$SRC/tools/cluster.sh"
 T=$BUILD/test
 PARTS="checks unit regress isolation tap gateway readme"
-REGRESS_PROGRAMS=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
+[ -z "${USHER_LONG:-}" ] || PARTS="$PARTS parallel asan discard"
 passed=0
 failed=0
 
@@ -33,6 +34,15 @@ build() { # TARGET... each with its variables in one word
     done
 }
 
+# --- the server under test: the one of PG_CONFIG, or another one for a part -------------------------------------------
+
+use_server() { # PG_CONFIG CONFIGURATION_FILE
+    SERVER_BIN=$("$1" --bindir)
+    SERVER_TESTS=$(dirname "$("$1" --pgxs)")/../test
+    CONF=$2
+}
+use_own_server() { use_server "$PG_CONFIG" "$T/test.conf"; }
+
 # --- parts: each gets the names that followed it, or nothing ---------------------------------------------------------
 
 test_checks() {
@@ -55,19 +65,25 @@ wanted() { # NAME [ASKED...]
     name_=$1
     shift
     [ $# -gt 0 ] || return 0
-    for asked in "$@"; do
-        case $name_ in "$asked"*) return 0 ;; esac
+    for asked in "$@"; do # with or without the extension that the name begins with
+        case $name_ in "$asked"*|*_"$asked"*) return 0 ;; esac
     done
     return 1
 }
 
 test_unit() {
-    build unit-build
+    folder=unit
+    if [ -n "${USHER_LONG:-}" ]; then # not the objects of the library, but all of it again with sanitizers
+        folder=unit-sanitized
+        build "unit-build SANITIZE=1"
+    else
+        build unit-build
+    fi
     filter='*'
     for name in "$@"; do filter="$filter*:*$name"; done
     [ $# -eq 0 ] || filter=$(printf '%s' "$filter*" | sed 's/^\**://')
     status=0
-    USHER_SOURCE=$SRC "$BUILD/unit/usher_unit_test" --gtest_brief=1 --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
+    USHER_SOURCE=$SRC "$BUILD/$folder/usher_unit_test" --gtest_brief=1 --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
     good=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     # a sanitizer ends the program before it can count
@@ -79,17 +95,19 @@ test_unit() {
 }
 
 # pg_regress and pg_isolation_regress start and stop a cluster of their own, on a socket in the temporary folder.
-run_pg_regress() { # KIND PROGRAM TEST...
+run_pg_regress() { # FOLDER regress|isolation TEST...
     kind=$1
-    program=$2
+    program=$SERVER_TESTS/$2/pg_$2
+    [ "$2" = regress ] || program=$SERVER_TESTS/$2/pg_$2_regress
+    database=usher_$2
     shift 2
     mkdir -p "$T/$kind"
     ln -sfn "$SRC/test/regress" "$T/$kind/sql"
     ln -sfn "$SRC/test/specs" "$T/$kind/specs"
     ln -sfn "$SRC/test/expected" "$T/$kind/expected"
     status=0
-    (cd "$T/$kind" && PATH="$BINDIR:$PATH" "$program" --bindir="$BINDIR" --inputdir="$T/$kind" --outputdir="$T/$kind" \
-        --temp-instance="$T/$kind/tmp" --temp-config="$T/test.conf" --no-locale --encoding=UTF8 --dbname="usher_$kind" \
+    (cd "$T/$kind" && PATH="$SERVER_BIN:$PATH" "$program" --bindir="$SERVER_BIN" --inputdir="$T/$kind" --outputdir="$T/$kind" \
+        --temp-instance="$T/$kind/tmp" --temp-config="$CONF" --no-locale --encoding=UTF8 --dbname="$database" \
         "$@") > "$T/$kind.log" 2>&1 || status=$?
     # since PostgreSQL 16 they write TAP
     grep -E '\.\.\. (ok|FAILED|failed)|^(not )?ok ' "$T/$kind.log" || true
@@ -111,39 +129,43 @@ run_pg_regress() { # KIND PROGRAM TEST...
     count "$good" "$bad"
 }
 
-test_regress() {
-    tests=setup # makes the extensions; every other test relies on it
+run_regress() { # FOLDER [NAME...]
+    folder=$1
+    shift
+    tests=all_setup # makes the extensions; every other test relies on it
     for name in $(sed -n 's/^test: *//p' "$SRC/test/schedule"); do
-        [ "$name" = setup ] || ! wanted "$name" "$@" || tests="$tests $name"
+        [ "$name" = all_setup ] || ! wanted "$name" "$@" || tests="$tests $name"
     done
+    [ ! -x "$T/$folder/launcher" ] || tests="--launcher=$T/$folder/launcher $tests"
     # shellcheck disable=SC2086
-    run_pg_regress regress "$REGRESS_PROGRAMS/regress/pg_regress" $tests
+    run_pg_regress "$folder" regress $tests
 }
 
-test_isolation() {
+run_isolation() { # FOLDER [NAME...]
+    folder=$1
+    shift
     tests=
     for spec in "$SRC"/test/specs/*.spec; do
         name=$(basename "$spec" .spec)
         case $name in
-            isolation_setup) tests="$name $tests" ;; # makes the extensions
+            all_isolation_setup) tests="$name $tests" ;; # makes the extensions
             *) ! wanted "$name" "$@" || tests="$tests $name" ;;
         esac
     done
     # shellcheck disable=SC2086
-    run_pg_regress isolation "$REGRESS_PROGRAMS/isolation/pg_isolation_regress" $tests
+    run_pg_regress "$folder" isolation $tests
 }
 
-# TAP files FROM to TO by their number.
-run_tap() { # FOLDER FROM TO [NAME...]
+# TAP files by the first word of their names: those of the gateway, of the project (README and ./dev), and of the extensions.
+run_tap() { # FOLDER gateway|project|extensions [NAME...]
     folder=$T/$1
-    from=$2
-    to=$3
-    shift 3
+    kind=$2
+    shift 2
     files=
     for file in "$SRC"/test/t/*.pl; do
         name=$(basename "$file" .pl)
-        number=$(printf '%s' "$name" | sed 's/^0*\([0-9][0-9]*\)_.*/\1/')
-        [ "$number" -ge "$from" ] && [ "$number" -le "$to" ] && wanted "$name" "$@" || continue
+        case $name in gateway_*|project_*) of=${name%%_*} ;; *) of=extensions ;; esac
+        [ "$of" = "$kind" ] && wanted "$name" "$@" || continue
         files="$files $file"
     done
     if [ -z "$files" ]; then
@@ -154,10 +176,10 @@ run_tap() { # FOLDER FROM TO [NAME...]
     # TESTDIR is what the modules of PostgreSQL 15 go by, later ones by the other two.
     # USHER_*: for tests that need the sources, the gateway, or install for themselves
     # shellcheck disable=SC2086
-    (cd "$SRC/test" && env TESTDIR="$folder" TESTDATADIR="$folder/tmp_check" TESTLOGDIR="$folder/tmp_check/log" TEMP_CONFIG="$T/test.conf" PATH="$BINDIR:$PATH" \
-        PG_REGRESS="$REGRESS_PROGRAMS/regress/pg_regress" \
+    (cd "$SRC/test" && env TESTDIR="$folder" TESTDATADIR="$folder/tmp_check" TESTLOGDIR="$folder/tmp_check/log" TEMP_CONFIG="$CONF" PATH="$SERVER_BIN:$PATH" \
+        PG_REGRESS="$SERVER_TESTS/regress/pg_regress" \
         USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
-        perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$REGRESS_PROGRAMS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
+        perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$SERVER_TESTS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
     if [ -f "$folder/counts" ]; then
         read -r good bad < "$folder/counts"
         count "$good" "$bad"
@@ -173,9 +195,106 @@ node_packages() {
         exit 1
     fi
 }
-test_tap() { build boundary; node_packages; run_tap tap 0 499 "$@"; }
-test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway 500 599 "$@"; }
-test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap readme 600 699 "$@"; }
+test_regress() { run_regress regress "$@"; }
+test_isolation() { run_isolation isolation "$@"; }
+test_tap() { build boundary; node_packages; run_tap tap extensions "$@"; }
+test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway gateway "$@"; }
+test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap readme project "$@"; }
+
+# --- parts of ./dev test-long ----------------------------------------------------------------------------------------
+
+# Every plan that may be parallel is: a function whose label promises too much fails, or answers differently, in a worker.
+test_parallel() {
+    forced=debug_parallel_query # its name since PostgreSQL 16
+    case $("$PG_CONFIG" --version) in "PostgreSQL 15"*) forced=force_parallel_mode ;; esac
+    { cat "$T/test.conf"
+      echo "$forced = regress"
+      echo "parallel_setup_cost = 0"
+      echo "parallel_tuple_cost = 0"
+      echo "min_parallel_table_scan_size = 0"
+      echo "max_parallel_workers = 8"
+    } > "$T/parallel.conf"
+    use_server "$PG_CONFIG" "$T/parallel.conf"
+    run_regress parallel "$@"
+    use_own_server
+}
+
+# A server with assertions and AddressSanitizer (tools/asan.sh). A finding ends the process and with it the test; that there was one is
+# also read from what the sanitizers and the servers wrote: some processes end unnoticed.
+use_asan_server() { # SETTING...
+    # PostgreSQL measures its stack by addresses, which needs the real one. What a process has not freed when it ends is not lost.
+    export ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0:quarantine_size_mb=64:log_path=$T/reports/asan"
+    export UBSAN_OPTIONS="abort_on_error=1:print_stacktrace=1:log_path=$T/reports/ubsan"
+    export PGCTLTIMEOUT=300 PG_TEST_TIMEOUT_DEFAULT=1800
+    if ! sh "$SRC/tools/asan.sh"; then
+        say "there is no server with AddressSanitizer"
+        count 0 1
+        finish
+        exit 1
+    fi
+    mkdir -p "$T/reports"
+    { echo "shared_preload_libraries = 'usher'"
+      echo "max_prepared_transactions = 4"
+      echo "fsync = off"
+      for setting in "$@"; do echo "$setting"; done
+    } > "$T/asan.conf"
+    use_server "$BUILD/asan/pgsql/bin/pg_config" "$T/asan.conf"
+}
+leave_asan_server() { # FOLDER...
+    folders=
+    for folder in "$@"; do
+        [ ! -d "$T/$folder" ] || folders="$folders $T/$folder"
+    done
+    # shellcheck disable=SC2086
+    found=$({ find "$T/reports" -type f
+              find $folders -name '*.log' ! -name 'regress_log_*' -exec grep -HnE \
+                  'TRAP:|AddressSanitizer|runtime error:|terminated by signal|WARNING:.*leak' {} +; } 2>/dev/null || true)
+    if [ -n "$found" ]; then
+        say "--- the sanitizers, or the server's assertions, have found something"
+        printf '%s\n' "$found" | head -n 40
+        for report in "$T"/reports/*; do [ ! -f "$report" ] || { say "--- $report"; head -n 60 "$report"; }; done
+        count 0 1
+    else
+        count 1 0
+    fi
+    unset ASAN_OPTIONS UBSAN_OPTIONS PGCTLTIMEOUT PG_TEST_TIMEOUT_DEFAULT
+    use_own_server
+}
+
+test_asan() {
+    use_asan_server
+    run_regress asan-regress "$@"
+    run_isolation asan-isolation "$@"
+    ! wanted all_fuzz_functions "$@" || run_tap asan-tap extensions all_fuzz_functions
+    leave_asan_server asan-regress asan-isolation asan-tap
+}
+
+# Caches that are forgotten whenever they may be: who keeps a pointer into the catalog caches reads freed memory. That makes a statement
+# some hundred times as slow, so these are tests of what lives longest in a backend, and of nothing that takes hours.
+DISCARD_TESTS="usher_timestamps usher_virtual_columns usher_soft_delete usher_machines usher_request"
+test_discard() {
+    # shellcheck disable=SC2086
+    [ $# -gt 0 ] || set -- $DISCARD_TESTS
+    use_asan_server
+    # What the setup makes is made with caches, and so is what grants hundreds of privileges: nothing else of interest happens there.
+    mkdir -p "$T/discard"
+    cat > "$T/discard/launcher" <<'END'
+#!/bin/sh
+case $(readlink /proc/self/fd/0) in
+    */all_setup.sql)
+        "$@"
+        for name in grant_access revoke_access; do
+            "$@" -c "ALTER FUNCTION usher.$name SET debug_discard_caches = 0" > /dev/null
+        done
+        exit ;;
+    *) export PGOPTIONS="${PGOPTIONS:-} -c debug_discard_caches=1" ;;
+esac
+exec "$@"
+END
+    chmod 755 "$T/discard/launcher"
+    run_regress discard "$@"
+    leave_asan_server discard
+}
 
 # --- which parts -----------------------------------------------------------------------------------------------------
 
@@ -201,6 +320,7 @@ build all "install DESTDIR=$T/root"
   echo "max_prepared_transactions = 4"
   echo "fsync = off"
 } > "$T/test.conf"
+use_own_server
 
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $PARTS

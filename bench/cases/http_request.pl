@@ -4,7 +4,7 @@ return {
     title => 'a routed read inside one statement',
     rows  => 2_000,
     setup => q{
-        SELECT usher.apply_role_preset('carwash');
+        SELECT usher.apply_role_preset('blog');
         CREATE FUNCTION bench.one(n integer, OUT id integer, OUT name text, OUT at timestamptz) LANGUAGE plpgsql STABLE
             AS $$ BEGIN id := n; name := 'a name'; at := '2026-01-01 00:00:00+00'; END $$;
         SELECT usher.add_route('GET', '/bench/open/{n}', 'bench.one(integer)', access => 'public', read_only => true);

@@ -27,7 +27,7 @@ sql(q{
     CREATE EXTENSION IF NOT EXISTS usher CASCADE;
     DROP SCHEMA IF EXISTS bench CASCADE;
     CREATE SCHEMA bench;
-    SELECT usher.apply_role_preset('carwash');
+    SELECT usher.apply_role_preset('blog');
     CREATE FUNCTION bench.one(n integer, OUT id integer, OUT name text) LANGUAGE plpgsql STABLE AS $$ BEGIN id := n; name := 'a name'; END $$;
     SELECT usher.add_route('GET', '/bench/{n}', 'bench.one(integer)', access => 'permission', permission => 'user:manage', read_only => true);
     DO $$

@@ -59,17 +59,34 @@ inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
 }
 #endif
 
+using TreeWalker = bool (*)(Node *node, void *context);
+#if PG_VERSION_NUM < 160000
+// The server declared walkers as functions without arguments, which says nothing in C and something else in C++.
+inline auto old_walker(TreeWalker walker) { return reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)); }
+inline bool walk_query(Query *query, TreeWalker walker, void *context) {
+    return query_tree_walker(query, old_walker(walker), context, 0);
+}
+inline bool walk_expression(Node *node, TreeWalker walker, void *context) {
+    return expression_tree_walker(node, old_walker(walker), context);
+}
+#define USHER_CHECK_PERMISSIONS_ARGUMENTS List *relations, bool may_raise
+#define USHER_CHECK_PERMISSIONS_VALUES relations, may_raise
+#else
+inline bool walk_query(Query *query, TreeWalker walker, void *context) {
+    return query_tree_walker(query, walker, context, 0);
+}
+inline bool walk_expression(Node *node, TreeWalker walker, void *context) {
+    return expression_tree_walker(node, walker, context);
+}
+#define USHER_CHECK_PERMISSIONS_ARGUMENTS List *relations, List *permissions, bool may_raise
+#define USHER_CHECK_PERMISSIONS_VALUES relations, permissions, may_raise
+#endif
+
 #if PG_VERSION_NUM < 170000
 /// Index methods keep nothing from entry to entry that has to be released.
 inline void end_index_inserts(Relation, IndexInfo *) {}
 #else
 inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
-#endif
-
-#if PG_VERSION_NUM < 180000
-inline Oid primary_key_index(Relation table) { return RelationGetPrimaryKeyIndex(table); }
-#else
-inline Oid primary_key_index(Relation table) { return RelationGetPrimaryKeyIndex(table, true); }
 #endif
 
 /// Since 18 a generated column may be virtual: rows do not hold its value, whoever reads it by a query computes it.

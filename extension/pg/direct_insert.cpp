@@ -4,45 +4,14 @@
 namespace usher::pg {
 
 namespace {
-constexpr std::size_t max_columns = 32;
-
-/// Is it a table whose rows nobody but its constraints and triggers has a say in?
-bool is_plain_table(Relation table) {
-    const Form_pg_class form = table->rd_rel;
-    return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID && !form->relispartition &&
-           table->rd_rules == nullptr;
-}
-
-bool looks_so(Relation table, const TableForm &form) {
-    const TupleDesc desc = RelationGetDescr(table);
-    if (!is_plain_table(table) || table->rd_rel->relrowsecurity || has_insert_triggers(table, form.may_refer) ||
-        static_cast<std::size_t>(desc->natts) != form.columns.size() || desc->natts > static_cast<int>(max_columns))
-        return false;
-    if (desc->constr != nullptr && (desc->constr->num_check != form.checks || desc->constr->has_generated_stored))
-        return false;
-    for (int i = 0; i < desc->natts; ++i) {
-        const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped || std::strcmp(NameStr(attribute->attname), form.columns[i]) != 0) return false;
-    }
-    return true;
-}
-
-/// Plain frame, like all above. -1 when the table does not look so.
-std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> values) {
-    Relation const table = table_open(oid, RowExclusiveLock);
-    if (!looks_so(table, form)) {
-        table_close(table, NoLock);
-        return -1;
-    }
-    MemoryContext const memory =
-        AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
-    MemoryContext const caller = MemoryContextSwitchTo(memory);
-    InsertTarget *const target = open_target(table);
+std::int64_t insert_slots(InsertTarget *target, std::size_t columns, std::span<const Param> values,
+                          Conflicts conflicts) {
     EState *const estate = target->estate;
     ResultRelInfo *const result = target->result;
+    Relation const table = result->ri_RelationDesc;
+    MemoryContext const memory = CurrentMemoryContext;
     TupleTableSlot *const slot = table_slot_create(table, nullptr);
     const CommandId command = GetCurrentCommandId(true);
-    const std::size_t columns = form.columns.size();
     std::int64_t placed = 0;
     for (; values.size() >= columns; values = values.subspan(columns)) {
         CHECK_FOR_INTERRUPTS();
@@ -54,7 +23,7 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
         }
         MemoryContextSwitchTo(memory);
         ExecStoreVirtualTuple(slot);
-        if (!form.skips_conflicts) {
+        if (conflicts == Conflicts::raise) {
             table_tuple_insert(table, slot, command, 0, nullptr);
             if (result->ri_NumIndices > 0) insert_index_entries(result, slot, estate);
             ++placed;
@@ -72,23 +41,44 @@ std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> 
         ResetPerTupleExprContext(estate);
     }
     ExecDropSingleTupleTableSlot(slot);
+    return placed;
+}
+
+/// Plain frame. -1 when the table does not have the form.
+std::int64_t insert_rows(Oid oid, const TableForm &form, std::span<const Param> values, Conflicts conflicts) {
+    require_insert_allowed();
+    Relation const table = table_open(oid, RowExclusiveLock);
+    if (!is_plain_table(table)) { // there is nothing to be prepared for it
+        table_close(table, NoLock);
+        return -1;
+    }
+    MemoryContext const memory =
+        AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext const caller = MemoryContextSwitchTo(memory);
+    InsertTarget *const target = open_target(table);
+    const std::int64_t placed = fits(target, form) ? insert_slots(target, form.columns.size(), values, conflicts) : -1;
     close_target(target);
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(memory);
     table_close(table, NoLock);
-    CommandCounterIncrement(); // what runs next sees them, as after a statement
+    if (placed >= 0) CommandCounterIncrement(); // what runs next sees them, as after a statement
     return placed;
 }
 
-/// The value of each column: what is given, or its default. False when a column is not there, or of another type.
+/// The value of each column: what is given, or its default. False when a column does not exist, or is of another type.
 bool find_columns(Relation table, std::span<const char *const> columns, std::span<const Param> values,
                   const Param **by_column) {
     const TupleDesc desc = RelationGetDescr(table);
     std::fill_n(by_column, desc->natts, nullptr);
     for (std::size_t i = 0; i < columns.size(); ++i) {
         const int number = SPI_fnumber(desc, columns[i]);
-        if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != values[i].type) return false;
+        if (number <= 0 || !takes_value(*TupleDescAttr(desc, number - 1), values[i].type)) return false;
         by_column[number - 1] = &values[i];
+    }
+    for (int i = 0; i < desc->natts; ++i) { // a domain may refuse the null of a column that is left out
+        const Form_pg_attribute column = TupleDescAttr(desc, i);
+        if (by_column[i] == nullptr && !column->attisdropped && get_typtype(column->atttypid) == TYPTYPE_DOMAIN)
+            return false;
     }
     return true;
 }
@@ -123,17 +113,14 @@ void insert_slot(Relation table, InsertTarget *target, TupleTableSlot *slot, Tra
 
 /// Plain frame. False when the table is not one that this can write, or not now.
 bool insert_statement(Oid oid, std::span<const char *const> columns, std::span<const Param> values) {
+    require_insert_allowed();
     Relation const table = table_open(oid, RowExclusiveLock);
     MemoryContext const memory =
         AllocSetContextCreate(CurrentMemoryContext, "usher direct insert", ALLOCSET_DEFAULT_SIZES);
     MemoryContext const caller = MemoryContextSwitchTo(memory);
     auto **const by_column = static_cast<const Param **>(palloc(sizeof(void *) * RelationGetNumberOfAttributes(table)));
-    const bool fits = is_plain_table(table) && check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED &&
-                      pg_class_aclcheck(oid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
-                      find_columns(table, columns, values, by_column);
+    const bool fits = admits_rows(table, Bypass::planning) && find_columns(table, columns, values, by_column);
     if (fits) {
-        PreventCommandIfReadOnly("INSERT");
-        PreventCommandIfParallelMode("INSERT");
         CommandCounterIncrement();
         PushActiveSnapshot(GetTransactionSnapshot());
         InsertTarget *const target = open_target(table);
@@ -159,21 +146,13 @@ bool insert_statement(Oid oid, std::span<const char *const> columns, std::span<c
 }
 } // namespace
 
-bool has_insert_triggers(Relation table, bool but_foreign_keys) {
-    const TriggerDesc *const triggers = table->trigdesc;
-    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
-        const Trigger &each = triggers->triggers[i];
-        if (TRIGGER_FOR_INSERT(each.tgtype) && !(but_foreign_keys && each.tgfoid == F_RI_FKEY_CHECK_INS)) return true;
-    }
-    return false;
-}
-
 bool insert_with_triggers(Oid table, std::span<const char *const> columns, std::span<const Param> values) {
     return call([&] { return insert_statement(table, columns, values); });
 }
 
-std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values) {
-    const std::int64_t placed = call([&] { return insert_rows(table, form, values); });
+std::optional<std::size_t> insert_directly(Oid table, const TableForm &form, std::span<const Param> values,
+                                           Conflicts conflicts) {
+    const std::int64_t placed = call([&] { return insert_rows(table, form, values, conflicts); });
     return placed < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(placed));
 }
 

@@ -16,10 +16,17 @@ void throw_pending(MemoryContext cxt) {
     FlushErrorState();
     throw std::bad_alloc{};
 }
-template <std::size_t N> static void keep(char (&to)[N], std::string_view from) noexcept { // cut at a character
-    const int n = pg_mbcliplen(from.data(), static_cast<int>(std::min(from.size(), 4 * N)), N - 1);
-    std::memcpy(to, from.data(), n);
-    to[n] = '\0';
+std::size_t copy_text(char *to, std::size_t room, std::string_view from) noexcept {
+    constexpr std::size_t longest_character = 4;
+    const std::size_t enough = std::min(from.size(), longest_character * room);
+    const int length = pg_mbcliplen(from.data(), static_cast<int>(enough), static_cast<int>(room) - 1);
+    std::memcpy(to, from.data(), length);
+    to[length] = '\0';
+    // It is text of this database like any other: it can be stored, as SQLERRM for instance.
+    if (!pg_verifymbstr(to, length, true))
+        std::replace_if(
+            to, to + length, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+    return static_cast<std::size_t>(length);
 }
 void capture(Failure &out) noexcept {
     out.edata = nullptr;
@@ -32,16 +39,16 @@ void capture(Failure &out) noexcept {
     } catch (const Error &e) {
         const std::string &s = e.sqlstate();
         out.sqlstate = MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
-        keep(out.message, e.what());
-        keep(out.detail, e.detail());
-        keep(out.hint, e.hint());
+        copy_text(out.message, e.what());
+        copy_text(out.detail, e.detail());
+        copy_text(out.hint, e.hint());
     } catch (const std::bad_alloc &) {
         out.sqlstate = ERRCODE_OUT_OF_MEMORY;
-        keep(out.message, "out of memory");
+        copy_text(out.message, "out of memory");
     } catch (const std::exception &e) {
-        keep(out.message, e.what());
+        copy_text(out.message, e.what());
     } catch (...) {
-        keep(out.message, "unrecognized C++ exception");
+        copy_text(out.message, "unrecognized C++ exception");
     }
 }
 void raise(const Failure &f) {

@@ -5,8 +5,8 @@
 // an ERROR into a PgError exception. Everything that the server calls goes through pg::entry, which turns any exception
 // back into an ERROR once no C++ object is alive. The lambda given to pg::call owns nothing: an ERROR skips its locals.
 #pragma once
-#include "core/error.hpp" // usher::Error: sqlstate(), what(), detail(), hint(); includes no server header
-#include "pg/pg.hpp"      // standard headers, then every server header inside one extern "C"
+#include "common/error.hpp" // usher::Error: sqlstate(), what(), detail(), hint(); includes no server header
+#include "pg/pg.hpp"        // standard headers, then every server header inside one extern "C"
 namespace usher::pg {
 
 struct PgError {
@@ -20,6 +20,12 @@ struct Failure { // what outlives an exception: plain bytes
 };
 /// Of entry(): between catching and raising nothing else runs, so one will do, and no call pays for its own.
 inline constinit Failure caught;
+/// Copies as much of a text as there is room for, with a zero at its end, and cuts it between two characters of the
+/// database's encoding; what is no text in that encoding gets question marks. Returns its length.
+std::size_t copy_text(char *to, std::size_t room, std::string_view from) noexcept;
+template <std::size_t room> std::size_t copy_text(char (&to)[room], std::string_view from) noexcept {
+    return copy_text(to, room, from);
+}
 void capture(Failure &out) noexcept;             // call inside catch (...)
 [[noreturn]] void raise(const Failure &failure); // call outside any catch
 [[noreturn]] void throw_pending(MemoryContext cxt);
@@ -65,9 +71,11 @@ template <class F> auto entry(F &&f) -> std::invoke_result_t<F &> {
     raise(caught);
 }
 
-/// Lets a cancel or a shutdown request through; call it in long loops.
+/// Lets a cancel or a shutdown request through, and refuses to go deeper when the stack is used up; call it in long
+/// loops and in recursions.
 inline void poll() {
     if (unlikely(InterruptPending)) call([] { ProcessInterrupts(); });
+    if (unlikely(stack_is_too_deep())) call([] { check_stack_depth(); });
 }
 } // namespace usher::pg
 

@@ -1,11 +1,9 @@
 #include "pg/insert_target.hpp"
-#include "pg/cache.hpp"
 
 namespace usher::pg {
 
 namespace {
-constinit std::array<InsertTarget *, 16> kept{};
-constinit std::size_t next_place = 0; // whose turn it is to make room
+constinit TargetPool<InsertTarget, 16> pool{"usher insert target"};
 
 void open_indexes(InsertTarget &target) {
     ResultRelInfo &result = *target.result;
@@ -31,65 +29,31 @@ void prepare_predicates(const ResultRelInfo &result) {
     }
 }
 
-InsertTarget *make_target(Relation table) {
-    const std::uint64_t changes = relation_changes(); // before anything is read
-    MemoryContext const memory =
-        AllocSetContextCreate(CurTransactionContext, "usher insert target", ALLOCSET_SMALL_SIZES);
-    MemoryContext const caller = MemoryContextSwitchTo(memory);
-    auto *const made = static_cast<InsertTarget *>(palloc0(sizeof(InsertTarget)));
-    made->memory = memory;
-    made->changes = changes;
-    made->table = RelationGetRelid(table);
-    made->estate = CreateExecutorState();
-    MemoryContextSwitchTo(made->estate->es_query_cxt);
-    made->result = makeNode(ResultRelInfo);
-    InitResultRelInfo(made->result, table, 0, nullptr, 0);
-    made->estate->es_opened_result_relations = lappend(NIL, made->result); // where triggers look for it
-    ExecOpenIndices(made->result, false);
-    prepare_predicates(*made->result);
+void learn(InsertTarget &target, Relation table) {
+    target.estate = CreateExecutorState();
+    MemoryContext const caller = MemoryContextSwitchTo(target.estate->es_query_cxt);
+    target.result = makeNode(ResultRelInfo);
+    InitResultRelInfo(target.result, table, 0, nullptr, 0);
+    target.estate->es_opened_result_relations = lappend(NIL, target.result); // where triggers look for it
+    ExecOpenIndices(target.result, false);
+    prepare_predicates(*target.result);
     const int columns = RelationGetDescr(table)->natts;
-    made->defaults = static_cast<ExprState **>(palloc0(sizeof(ExprState *) * columns));
-    made->has_default = static_cast<bool *>(palloc(sizeof(bool) * columns));
-    std::fill_n(made->has_default, columns, true); // until it is asked for
-    made->indexes = static_cast<Oid *>(palloc(sizeof(Oid) * (made->result->ri_NumIndices + 1)));
-    for (int i = 0; i < made->result->ri_NumIndices; ++i)
-        made->indexes[i] = RelationGetRelid(made->result->ri_IndexRelationDescs[i]);
+    target.defaults = static_cast<ExprState **>(palloc0(sizeof(ExprState *) * columns));
+    target.has_default = static_cast<bool *>(palloc(sizeof(bool) * columns));
+    std::fill_n(target.has_default, columns, true); // until it is asked for
+    target.indexes = static_cast<Oid *>(palloc(sizeof(Oid) * (target.result->ri_NumIndices + 1)));
+    for (int i = 0; i < target.result->ri_NumIndices; ++i)
+        target.indexes[i] = RelationGetRelid(target.result->ri_IndexRelationDescs[i]);
     MemoryContextSwitchTo(caller);
-    return made;
-}
-
-/// Takes the target out of what is kept; nullptr when there is none that is still right.
-InsertTarget *take(Oid table) {
-    for (InsertTarget *&place : kept) {
-        if (place == nullptr || place->table != table) continue;
-        InsertTarget *const found = place;
-        place = nullptr;
-        if (found->changes == relation_changes()) return found;
-        MemoryContextDelete(found->memory);
-        return nullptr;
-    }
-    return nullptr;
-}
-
-void keep(InsertTarget *target) {
-    InsertTarget **place = nullptr;
-    for (InsertTarget *&each : kept)
-        if (each == nullptr ? place == nullptr : each->table == target->table) place = &each;
-    if (place == nullptr) place = &kept[next_place++ % kept.size()];
-    InsertTarget *const old = *place;
-    *place = nullptr;
-    if (old != nullptr) MemoryContextDelete(old->memory);
-    MemoryContextSetParent(target->memory, CacheMemoryContext);
-    *place = target;
 }
 } // namespace
 
 InsertTarget *open_target(Relation table) {
-    InsertTarget *target = take(RelationGetRelid(table));
+    const Oid oid = RelationGetRelid(table);
+    InsertTarget *target = pool.take(oid);
     if (target == nullptr) {
-        target = make_target(table);
+        target = pool.make(oid, [table](InsertTarget &fresh) { learn(fresh, table); });
     } else {
-        MemoryContextSetParent(target->memory, CurTransactionContext); // so that it goes with an ERROR
         target->result->ri_RelationDesc = table;
         open_indexes(*target);
     }
@@ -111,7 +75,24 @@ void close_target(InsertTarget *target) {
     if (result.ri_TrigDesc != nullptr)
         std::memset(result.ri_TrigFunctions, 0, sizeof(FmgrInfo) * result.ri_TrigDesc->numtriggers);
     ResetPerTupleExprContext(target->estate);
-    keep(target);
+    pool.keep(target);
+}
+
+bool fits(InsertTarget *target, const TableForm &form) {
+    const ResultRelInfo &result = *target->result;
+    if (target->form != &form) {
+        IndexInfo *const *const indexes = result.ri_IndexRelationInfo;
+        target->has_form = admits_rows(result.ri_RelationDesc, Bypass::all, &form) &&
+                           std::all_of(indexes, indexes + result.ri_NumIndices,
+                                       [](const IndexInfo *each) { return is_index_of_columns(*each); });
+        target->form = &form;
+    }
+    if (!target->has_form) return false;
+    if (const Oid user = GetUserId(); target->permitted != user) {
+        if (!may_insert(target->table)) return false;
+        target->permitted = user;
+    }
+    return true;
 }
 
 Datum default_of(InsertTarget *target, int column, bool *is_null) {

@@ -52,7 +52,10 @@ void RowSet::add(std::span<const Param> columns) {
         auto *const nulls = static_cast<bool *>(palloc(sizeof(bool) * columns.size()));
         for (std::size_t i = 0; i < columns.size(); ++i) {
             if (!same_type(TupleDescAttr(desc, i)->atttypid, columns[i].type))
-                elog(ERROR, "wrong type for result column %zu", i + 1);
+                ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("result column \"%s\" has another type than its function returns",
+                               NameStr(TupleDescAttr(desc, i)->attname)),
+                        errhint("See usher.schema_drift()."));
             nulls[i] = columns[i].kind == Param::Kind::null;
             values[i] = to_datum(columns[i]);
         }

@@ -68,6 +68,7 @@ public:
             return entry;
         }
         void remove(const Key &key) { map_.SharedMapBase::remove(&key); }
+        [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(map_.SharedMapBase::size()); }
         [[nodiscard]] bool is_full() const { return map_.SharedMapBase::size() >= map_.SharedMapBase::capacity(); }
         /// visit(Entry &) returns false to stop. It may remove the entry it is given.
         template <class F> void for_each(F &&visit) {

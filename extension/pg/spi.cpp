@@ -1,5 +1,5 @@
 #include "pg/spi.hpp"
-#include "pg/guc.hpp"
+#include "pg/kept_plans.hpp"
 
 namespace usher::pg {
 
@@ -23,13 +23,33 @@ struct SnapshotScope { // a plain frame's helper: an ERROR lets the resource own
 } // namespace
 
 bool Row::is_null(int column) const {
-    if (column < 0 || column >= columns_) throw Error("XX000", "internal error: no such result column");
+    if (static_cast<std::size_t>(column) >= forms_.size())
+        throw Error("XX000", "internal error: no such result column");
     return nulls_[column];
 }
 
-Datum Row::datum(int column) const {
+Datum Row::required(int column) const {
     if (is_null(column)) throw Error("XX000", "internal error: a result column is null");
     return values_[column];
+}
+
+void Row::refuse_type(int column) {
+    throw Error(errc::not_configured,
+                "a column of a table of usher has another type than usher gave it (column " +
+                    std::to_string(column + 1) + " of a statement)",
+                "", "See usher.schema_drift().");
+}
+
+Datum Row::datum(int column, Oid type) const {
+    const Datum value = required(column);
+    if (forms_[static_cast<std::size_t>(column)].type != type) refuse_type(column);
+    return value;
+}
+
+Param Row::param(int column) const {
+    const bool absent = is_null(column);
+    const Oid type = forms_[static_cast<std::size_t>(column)].type;
+    return absent ? null(type) : pg::datum(type, values_[column]);
 }
 
 std::optional<std::string> Row::optional_text(int column) const {
@@ -44,7 +64,7 @@ std::optional<Instant> Row::optional_time(int column) const {
 
 Row Rows::operator[](std::size_t index) const {
     if (index >= count_) throw Error("XX000", "internal error: no such result row");
-    return {values_ + index * columns_, nulls_ + index * columns_, columns_};
+    return {values_ + index * columns_, nulls_ + index * columns_, {forms_, columns_}};
 }
 
 Rows Statement::run(std::span<const Param> params) {
@@ -66,14 +86,13 @@ Rows Statement::run_plain(std::span<const Param> params) {
         values[i] = to_datum(params[i]);
         nulls[i] = params[i].kind == Param::Kind::null ? 'n' : ' ';
     }
-    if (plan_ == nullptr) {
-        const SPIPlanPtr plan = SPI_prepare(sql_, static_cast<int>(params.size()), types);
-        if (plan == nullptr) elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
-        SPI_keepplan(plan);
-        plan_ = plan;
-    }
+    if (plan_ == nullptr) plan_ = prepare_kept(sql_, {types, params.size()});
     const int code = SPI_execute_plan(plan_, values, nulls, access_ != Access::write, 0);
     if (code < 0) elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(code));
+    if (code == SPI_OK_REWRITTEN) { // a rule made nothing of it: such a plan would not notice that the rule has gone
+        SPIPlanPtr const empty = std::exchange(plan_, nullptr);
+        SPI_freeplan(empty);
+    }
 
     Rows rows;
     rows.processed_ = SPI_processed;
@@ -81,7 +100,12 @@ Rows Statement::run_plain(std::span<const Param> params) {
         const MemoryContext inside = MemoryContextSwitchTo(target);
         const TupleDesc desc = SPI_tuptable->tupdesc;
         rows.count_ = SPI_tuptable->numvals;
-        rows.columns_ = desc->natts;
+        rows.columns_ = static_cast<std::size_t>(desc->natts);
+        rows.forms_ = static_cast<ResultColumn *>(palloc(sizeof(ResultColumn) * rows.columns_ + 1));
+        for (int c = 0; c < desc->natts; ++c) {
+            const Form_pg_attribute attribute = TupleDescAttr(desc, c);
+            rows.forms_[c] = {attribute->atttypid, attribute->attlen, attribute->attbyval};
+        }
         const std::size_t cells = rows.count_ * rows.columns_;
         rows.values_ = static_cast<Datum *>(palloc(sizeof(Datum) * cells + 1));
         rows.nulls_ = static_cast<bool *>(palloc(sizeof(bool) * cells + 1));
@@ -89,11 +113,11 @@ Rows Statement::run_plain(std::span<const Param> params) {
             Datum *const row_values = rows.values_ + r * rows.columns_;
             bool *const row_nulls = rows.nulls_ + r * rows.columns_;
             heap_deform_tuple(SPI_tuptable->vals[r], desc, row_values, row_nulls);
-            for (int c = 0; c < rows.columns_; ++c) {
-                const Form_pg_attribute attribute = TupleDescAttr(desc, c);
-                if (row_nulls[c] || attribute->attbyval) continue;
-                row_values[c] = attribute->attlen == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(row_values[c]))
-                                                        : datumCopy(row_values[c], false, attribute->attlen);
+            for (std::size_t c = 0; c < rows.columns_; ++c) {
+                const ResultColumn &form = rows.forms_[c];
+                if (row_nulls[c] || form.by_value) continue;
+                row_values[c] = form.length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(row_values[c]))
+                                                  : datumCopy(row_values[c], false, form.length);
             }
         }
         MemoryContextSwitchTo(inside);
@@ -136,17 +160,6 @@ Oid core_relation(const char *name) {
 AsOwner::AsOwner() {
     GetUserIdAndSecContext(&user_, &context_);
     SetUserIdAndSecContext(core_owner(), context_ | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-bool is_restoring() {
-    if (guc::restoring || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA) return true;
-    // What pg_dump writes at the top of every dump, and pg_restore sends, and nobody else sets together. Only for who
-    // could switch the triggers off as well.
-    if (check_function_bodies) return false;
-    return call([] {
-        return std::strcmp(GetConfigOption("row_security", false, false), "off") == 0 &&
-               has_privs_of_role(GetOuterUserId(), look_up_schema().owner);
-    });
 }
 
 } // namespace usher::pg

@@ -4,31 +4,52 @@
 
 namespace usher::pg {
 
-/// One row of a result. Columns count from 0, in the order of the select list.
+/// What a column of a result holds.
+struct ResultColumn {
+    Oid type;
+    std::int16_t length;
+    bool by_value;
+};
+
+/// One row of a result. Columns count from 0, in the order of the select list. A reader throws 55000 when the column
+/// does not hold what it reads: somebody has altered the type of a column of ours, and its bytes mean something else.
 class Row {
 public:
-    Row(const Datum *values, const bool *nulls, int columns) : values_(values), nulls_(nulls), columns_(columns) {}
+    Row(const Datum *values, const bool *nulls, std::span<const ResultColumn> forms)
+        : values_(values), nulls_(nulls), forms_(forms) {}
     [[nodiscard]] bool is_null(int column) const;
-    [[nodiscard]] Datum datum(int column) const; // throws when NULL, like every reader below
+    /// Of exactly this type; throws when NULL, like every reader below.
+    [[nodiscard]] Datum datum(int column, Oid type) const;
+    /// Whatever it holds, NULL too, to be passed on.
+    [[nodiscard]] Param param(int column) const;
     [[nodiscard]] std::string_view text(int column) const {
-        return text_of(datum(column));
+        return text_of(of_form(column, -1, false));
     } // text, varchar, bytea; valid as long as the result
     [[nodiscard]] std::string string(int column) const { return std::string(text(column)); }
-    [[nodiscard]] Uuid uuid(int column) const { return uuid_of(datum(column)); }
-    [[nodiscard]] Instant time(int column) const { return instant_of(datum(column)); }
-    [[nodiscard]] std::int64_t interval_us(int column) const { return microseconds_of(datum(column)); }
-    [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(datum(column)); }
-    [[nodiscard]] std::int64_t int8(int column) const { return DatumGetInt64(datum(column)); }
-    [[nodiscard]] bool boolean(int column) const { return DatumGetBool(datum(column)); }
-    [[nodiscard]] Oid oid(int column) const { return DatumGetObjectId(datum(column)); }
+    [[nodiscard]] Uuid uuid(int column) const { return uuid_of(of_form(column, UUID_LEN, false)); }
+    [[nodiscard]] Instant time(int column) const { return instant_of(of_form(column, 8, true)); }
+    [[nodiscard]] std::int64_t interval_us(int column) const { return microseconds_of(of_form(column, 16, false)); }
+    [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(of_form(column, 4, true)); }
+    [[nodiscard]] std::int64_t int8(int column) const { return DatumGetInt64(of_form(column, 8, true)); }
+    [[nodiscard]] bool boolean(int column) const { return DatumGetBool(of_form(column, 1, true)); }
+    [[nodiscard]] Oid oid(int column) const { return DatumGetObjectId(of_form(column, 4, true)); }
     [[nodiscard]] std::optional<std::string> optional_text(int column) const;
     [[nodiscard]] std::optional<Uuid> optional_uuid(int column) const;
     [[nodiscard]] std::optional<Instant> optional_time(int column) const;
 
 private:
+    [[nodiscard]] Datum required(int column) const;
+    /// The value, stored as a reader expects it: by its length, so that a domain is as good as its base.
+    [[nodiscard]] Datum of_form(int column, int length, bool by_value) const {
+        const Datum value = required(column);
+        const ResultColumn &form = forms_[static_cast<std::size_t>(column)];
+        if (form.length != length || form.by_value != by_value) refuse_type(column);
+        return value;
+    }
+    [[noreturn]] static void refuse_type(int column);
     const Datum *values_;
     const bool *nulls_;
-    int columns_;
+    std::span<const ResultColumn> forms_;
 };
 
 /// The rows of a result, copied into the memory context that was current at the call: they live as long as that.
@@ -46,8 +67,9 @@ private:
     friend class Statement;
     Datum *values_ = nullptr;
     bool *nulls_ = nullptr;
+    ResultColumn *forms_ = nullptr;
     std::size_t count_ = 0;
-    int columns_ = 0;
+    std::size_t columns_ = 0;
     std::uint64_t processed_ = 0;
 };
 
@@ -98,10 +120,5 @@ Oid core_schema();
 Oid core_owner();
 /// Oid of a table or index in the core schema, InvalidOid when there is none.
 Oid core_relation(const char *name);
-
-/// Rows must not be changed, nor history, events or audit written for them: a dump is being loaded (told by the
-/// settings that pg_dump and pg_restore make, or by usher.restoring) or a replication worker applies changes
-/// (session_replication_role = replica).
-bool is_restoring();
 
 } // namespace usher::pg

@@ -3,17 +3,22 @@
 namespace usher::pg {
 
 namespace {
-const char *copy_text(const char *text) { return text == nullptr ? nullptr : pstrdup(text); }
+const char *duplicate(const char *text) { return text == nullptr ? nullptr : pstrdup(text); }
 
-// The server can copy only the error on top of its stack, and this one has left it.
+// The server can copy only the error on top of its stack, and this one has left it. Everything it points at is copied:
+// the server's own copy has the texts that name a place in its sources, too, in memory that goes with the
+// subtransaction.
 ErrorData *copy_error(const ErrorData *from) {
     auto *const copy = static_cast<ErrorData *>(palloc(sizeof(ErrorData)));
     *copy = *from;
+    for (const char *ErrorData::*field : {&ErrorData::filename, &ErrorData::funcname, &ErrorData::domain,
+                                          &ErrorData::context_domain, &ErrorData::message_id})
+        copy->*field = duplicate(from->*field);
     for (char *ErrorData::*field :
          {&ErrorData::message, &ErrorData::detail, &ErrorData::detail_log, &ErrorData::hint, &ErrorData::context,
           &ErrorData::backtrace, &ErrorData::schema_name, &ErrorData::table_name, &ErrorData::column_name,
           &ErrorData::datatype_name, &ErrorData::constraint_name, &ErrorData::internalquery})
-        copy->*field = const_cast<char *>(copy_text(from->*field));
+        copy->*field = const_cast<char *>(duplicate(from->*field));
     copy->assoc_context = CurrentMemoryContext;
     return copy;
 }

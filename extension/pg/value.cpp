@@ -29,11 +29,16 @@ Datum uuid_array_datum(const Uuid *values, std::size_t count) {
 
 Instant instant_of(Datum timestamptz_value) {
     const TimestampTz value = DatumGetTimestampTz(timestamptz_value);
-    if (TIMESTAMP_NOT_FINITE(value)) return value; // minus or plus infinity: the ends of the range in both scales
+    // minus and plus infinity: the ends of the range in both scales
+    if (value <= -furthest_instant) return DT_NOBEGIN;
+    if (value >= furthest_instant) return DT_NOEND;
     return value + epoch_shift;
 }
 
-TimestampTz timestamp_of(Instant value) { return TIMESTAMP_NOT_FINITE(value) ? value : value - epoch_shift; }
+TimestampTz timestamp_of(Instant value) {
+    if (value <= DT_NOBEGIN + epoch_shift) return DT_NOBEGIN;
+    return TIMESTAMP_NOT_FINITE(value) ? value : value - epoch_shift;
+}
 
 Param timestamptz(Instant value) { return datum(TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(value))); }
 
@@ -79,7 +84,12 @@ Uuid uuid_of(Datum value) {
 
 std::int64_t microseconds_of(Datum interval_value) {
     const Interval *const value = DatumGetIntervalP(interval_value);
-    return value->time + (static_cast<std::int64_t>(value->month) * DAYS_PER_MONTH + value->day) * USECS_PER_DAY;
+    const std::int64_t days = static_cast<std::int64_t>(value->month) * DAYS_PER_MONTH + value->day;
+    std::int64_t microseconds = 0;
+    const bool is_endless = __builtin_mul_overflow(days, USECS_PER_DAY, &microseconds) ||
+                            __builtin_add_overflow(microseconds, value->time, &microseconds);
+    if (is_endless) return days < 0 ? -longest_span : longest_span;
+    return std::clamp(microseconds, -longest_span, longest_span);
 }
 
 // Asking for eight random bytes costs as much as for some hundred.

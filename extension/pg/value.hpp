@@ -1,6 +1,6 @@
 // Values on their way into the server (parameters of statements, columns of results) and out of it.
 #pragma once
-#include "core/types.hpp"
+#include "common/types.hpp"
 #include "pg/guard.hpp"
 #include <span>
 
@@ -53,6 +53,7 @@ Param interval(std::int64_t microseconds);
 inline Param text_or_null(const std::optional<std::string> &value) { return value ? text(*value) : null(TEXTOID); }
 inline Param text_or_null(const std::optional<std::string_view> &value) { return value ? text(*value) : null(TEXTOID); }
 /// Empty means NULL.
+inline Param text_unless_empty(std::string_view value) { return value.empty() ? null(TEXTOID) : text(value); }
 inline Param inet_or_null(std::string_view value) { return value.empty() ? null(INETOID) : inet(value); }
 inline Param uuid_or_null(const std::optional<Uuid> &value) { return value ? uuid(*value) : null(UUIDOID); }
 /// For a pointer into something longer lived.
@@ -67,9 +68,13 @@ Datum to_datum(const Param &param);
 /// Reads a Datum of a known type. Plain conversions, no server call that can fail; text needs a detoasted varlena.
 std::string_view text_of(Datum flat_varlena);
 Uuid uuid_of(Datum value);
+/// Instants more than 146,000 years away, and spans longer than 73,000 years, are for ever: with the few that are added
+/// to each other nothing leaves the range of an Instant.
+inline constexpr std::int64_t furthest_instant = std::int64_t{1} << 62, longest_span = std::int64_t{1} << 61;
+/// Plus and minus infinity are the ends of the range of an Instant.
 Instant instant_of(Datum timestamptz_value);
 TimestampTz timestamp_of(Instant value);
-/// Microseconds of an interval; a month counts 30 days, as in the server's own comparison of intervals.
+/// Microseconds of an interval, at most longest_span; a month counts 30 days, as in the server's own comparison.
 std::int64_t microseconds_of(Datum interval_value);
 
 /// The random part of an id: unique, not secret. Plain frame.

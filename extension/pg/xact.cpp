@@ -7,12 +7,21 @@ namespace {
 TransactionState *first = nullptr; // every state that was ever set in this backend
 } // namespace
 
+CommandId running_statement() { return ActiveSnapshotSet() ? GetActiveSnapshot()->curcid : GetCurrentCommandId(false); }
+
 TransactionState::Entry *TransactionState::push(std::size_t size) {
     if (!enrolled_) {
         static constinit bool registered = false;
         if (!registered) {
             call([] {
-                RegisterXactCallback([](XactEvent event, void *arg) { at_transaction_end(event, arg); }, nullptr);
+                RegisterXactCallback(
+                    [](XactEvent event, void *arg) {
+                        if (event == XACT_EVENT_PRE_PREPARE)
+                            ask_before_prepare();
+                        else
+                            at_transaction_end(event, arg);
+                    },
+                    nullptr);
                 RegisterSubXactCallback([](SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
                                            void *arg) { at_subtransaction_end(event, mine, parent, arg); },
                                         nullptr);
@@ -34,17 +43,30 @@ TransactionState::Entry *TransactionState::push(std::size_t size) {
 // Entries are tagged with the subtransaction they belong to; 0 stands for all of them.
 void TransactionState::roll_back(SubTransactionId level) {
     while (top_ != nullptr && (level == InvalidSubTransactionId || top_->level == level)) {
-        if (on_abort_ != nullptr) on_abort_(top_);
+        if (on_end_ != nullptr) on_end_(top_, End::rolled_back);
         top_ = top_->outer;
         ++epoch;
     }
 }
 
-// All that is left goes, seen by `hook` if there is one.
-void TransactionState::settle(EndHook hook) {
-    for (; hook != nullptr && top_ != nullptr; top_ = top_->outer) hook(top_);
+// All that is left goes.
+void TransactionState::settle(End end) {
+    for (; on_end_ != nullptr && top_ != nullptr; top_ = top_->outer) on_end_(top_, end);
     top_ = nullptr;
     ++epoch;
+}
+
+// A plain frame: its ERROR jumps. The rollback that follows settles whatever was kept here.
+void TransactionState::ask_before_prepare() {
+    for (const TransactionState *state = first; state != nullptr; state = state->next_) {
+        if (state->before_prepare_ == nullptr) continue;
+        for (const Entry *entry = state->top_; entry != nullptr; entry = entry->outer)
+            if (!state->before_prepare_(entry))
+                ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                        errmsg("cannot prepare the transaction now"),
+                        errdetail("Too many failed logins of prepared transactions wait for their end."),
+                        errhint("Commit or roll back the transactions in pg_prepared_xacts."));
+    }
 }
 
 void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
@@ -56,11 +78,10 @@ void TransactionState::at_transaction_end(XactEvent event, void *) noexcept {
         break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PARALLEL_COMMIT:
-        for (TransactionState *state = first; state != nullptr; state = state->next_) state->settle(state->on_commit_);
+        for (TransactionState *state = first; state != nullptr; state = state->next_) state->settle(End::committed);
         break;
     case XACT_EVENT_PREPARE: // a prepared transaction is nobody's: identity does not travel with it
-        for (TransactionState *state = first; state != nullptr; state = state->next_)
-            state->settle(state->on_commit_ == nullptr ? nullptr : state->on_abort_);
+        for (TransactionState *state = first; state != nullptr; state = state->next_) state->settle(End::prepared);
         break;
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PARALLEL_PRE_COMMIT:
@@ -79,6 +100,22 @@ void TransactionState::at_subtransaction_end(SubXactEvent event, SubTransactionI
                 entry->level = parent;
         }
     }
+}
+
+std::uint64_t transaction_id() { return U64FromFullTransactionId(GetTopFullTransactionIdIfAny()); }
+
+// The server's own function knows in which order to ask, and which transactions are too old to be asked about.
+Outcome outcome_of(std::uint64_t transaction) {
+    return call([&] {
+        LOCAL_FCINFO(arguments, 1);
+        InitFunctionCallInfoData(*arguments, nullptr, 1, InvalidOid, nullptr, nullptr);
+        arguments->args[0] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(transaction)), false};
+        const Datum status = pg_xact_status(arguments);
+        if (arguments->isnull) return Outcome::forgotten;
+        const char *const told = TextDatumGetCString(status);
+        if (std::strcmp(told, "in progress") == 0) return Outcome::in_progress;
+        return std::strcmp(told, "committed") == 0 ? Outcome::committed : Outcome::rolled_back;
+    });
 }
 
 std::string_view keep_for_transaction(std::string_view text) {

@@ -1,7 +1,8 @@
 // Test functions for the C++ boundary (extension/pg): each provokes one trap. Built into a library of its own, with its
-// own copy of extension/pg, so that nothing of it is in the product. test/t/010_boundary.pl calls them.
-#include "core/error.hpp"
+// own copy of extension/pg, so that nothing of it is in the product. test/t/all_boundary.pl calls them.
+#include "common/error.hpp"
 #include "pg/args.hpp"
+#include "pg/direct_insert.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
 #include "pg/subxact.hpp"
@@ -96,4 +97,60 @@ USHER_FUNCTION(boundary_attempt) {
     });
     const std::string answer = refusal ? refusal.sqlstate() + " " + refusal.error->message : "committed";
     return pg::result(pg::text(answer));
+}
+
+namespace {
+/// Elements of a text array as C strings that live as long as the function; nullptr for NULL.
+std::span<const char *> texts(Datum array) {
+    struct List {
+        const char **elements;
+        int count;
+    };
+    const List list = pg::call([&] {
+        Datum *values = nullptr;
+        bool *nulls = nullptr;
+        int count = 0;
+        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+        auto **const made = static_cast<const char **>(MemoryContextAllocZero(
+            TopMemoryContext, sizeof(char *) * static_cast<std::size_t>(count + 1))); // forms are known by address
+        MemoryContext const caller = MemoryContextSwitchTo(TopMemoryContext);
+        for (int i = 0; i < count; ++i) made[i] = nulls[i] ? nullptr : TextDatumGetCString(values[i]);
+        MemoryContextSwitchTo(caller);
+        return List{made, count};
+    });
+    return {list.elements, static_cast<std::size_t>(list.count)};
+}
+
+/// Names that begin with n are those of integers, others of text.
+std::vector<pg::Param> parameters(std::span<const char *> names, std::span<const char *> values) {
+    std::vector<pg::Param> made;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const bool is_number = names[i][0] == 'n';
+        if (values[i] == nullptr)
+            made.push_back(pg::null(is_number ? INT4OID : TEXTOID));
+        else
+            made.push_back(is_number ? pg::int4(std::atoi(values[i])) : pg::text(values[i]));
+    }
+    return made;
+}
+} // namespace
+
+/// boundary_insert(relation, names, values): insert_with_triggers(), for the test of random tables.
+USHER_FUNCTION(boundary_insert) {
+    const std::span<const char *> names = texts(fcinfo->args[1].value), values = texts(fcinfo->args[2].value);
+    const std::vector<pg::Param> row = parameters(names, values);
+    return BoolGetDatum(pg::insert_with_triggers(pg::Args(fcinfo).oid(0), names, row));
+}
+
+/// boundary_insert_form(relation, names, values, checks): insert_directly(), by a writer whose rows are such as this
+/// one and who knows the checks.
+USHER_FUNCTION(boundary_insert_form) {
+    const std::span<const char *> names = texts(fcinfo->args[1].value), values = texts(fcinfo->args[2].value),
+                                  checks = texts(fcinfo->args[3].value);
+    const std::vector<pg::Param> row = parameters(names, values);
+    auto *const columns = new std::vector<pg::ColumnForm>; // as long as the backend, as constants are
+    for (std::size_t i = 0; i < names.size(); ++i)
+        columns->push_back({names[i], row[i].type, values[i] != nullptr});
+    const auto *const form = new pg::TableForm{.columns = *columns, .checks = checks};
+    return BoolGetDatum(pg::insert_directly(pg::Args(fcinfo).oid(0), *form, row).has_value());
 }

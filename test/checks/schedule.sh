@@ -19,10 +19,12 @@ for file in expected/*.out; do
     name=$(basename "$file" .out | sed 's/_[0-9]$//')
     [ -f "regress/$name.sql" ] || [ -f "specs/$name.spec" ] || complain "$file belongs to no test"
 done
-for file in t/*.pl; do
-    case $(basename "$file") in
-        [0-9][0-9][0-9]_*.pl) ;;
-        *) complain "$file: TAP files are named NNN_feature.pl" ;;
-    esac
+# Names begin with what is tested: an extension (usher, booking …), all of them, the gateway, or the project itself.
+for file in regress/*.sql specs/*.spec t/*.pl; do
+    of=$(basename "$file")
+    of=${of%%_*}
+    [ "$of" = usher ] || [ "$of" = all ] || [ -d "../sql/usher_$of" ] ||
+        { case $file in t/gateway_*|t/project_*) true ;; *) false ;; esac; } ||
+        complain "$file: the name does not begin with the extension that it tests"
 done
 exit $bad

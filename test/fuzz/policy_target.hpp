@@ -1,9 +1,9 @@
 // What the reading of policy files, models and patterns must hold for every input.
 #pragma once
-#include "core/policy.hpp"
-#include "core/policy_csv.hpp"
-#include "core/policy_match.hpp"
 #include "targets.hpp"
+#include "usher/access/policy.hpp"
+#include "usher/access/policy_csv.hpp"
+#include "usher/access/policy_match.hpp"
 
 namespace usher::fuzz {
 

@@ -1,14 +1,14 @@
 // What the fuzzers feed to the core's parsers, and what must hold for every input. Also run over the corpus by
 // test/unit/fuzz_corpus_test.cpp, without libFuzzer.
 #pragma once
-#include "core/encoding.hpp"
-#include "core/error.hpp"
-#include "core/json.hpp"
-#include "core/jwks.hpp"
-#include "core/jwt.hpp"
-#include "core/password.hpp"
-#include "core/seal.hpp"
-#include "core/utf8.hpp"
+#include "common/encoding.hpp"
+#include "common/error.hpp"
+#include "common/json.hpp"
+#include "common/jwks.hpp"
+#include "common/jwt.hpp"
+#include "common/utf8.hpp"
+#include "usher/identity/password.hpp"
+#include "usher/identity/seal.hpp"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// The other side of test/t/131_jose.pl: the npm library jose makes tokens, and verifies ours.
+// The other side of test/t/usher_jose.pl: the npm library jose makes tokens, and verifies ours.
 //   node jose.js sign    on stdin {claims, secret}: a token, key and public key of every algorithm, as JSON
 //   node jose.js verify  on stdin {jwks, issuer, audience, tokens: [{alg, token, secret}]}: what jose says of each
 const jose = require('jose');

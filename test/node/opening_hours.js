@@ -1,6 +1,6 @@
 // Expected instants of opening hours on the days that clocks change, computed by another implementation than ours:
 // Temporal (@js-temporal/polyfill) on the zone data of Node. Its output is test/data/opening_hours.tsv, which
-// test/t/215_booking_hours.pl compares with the server:
+// test/t/booking_hours.pl compares with the server:
 //     NODE_PATH=$USHER_NODE node test/node/opening_hours.js > test/data/opening_hours.tsv
 const { Temporal } = require('@js-temporal/polyfill');
 

@@ -10,11 +10,11 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(document_blocks);
 
-# The blocks of a page of the sources, each { line, language, text, expect => [REGEX...], fails }; of those that name a test, that test's.
+# The blocks of a page of the sources, each { line, language, text, file, expect => [REGEX...], fails }; of those that name a test, that test's.
 sub document_blocks
 {
 	my ($page, $test) = @_;
-	my ($inside, $fence, $number, @blocks) = (0, 0, 0);
+	my ($inside, $fence, $number, $file, @blocks) = (0, 0, 0);
 	for my $line (split /\n/, slurp_file("$ENV{USHER_SOURCE}/$page"))
 	{
 		$number++;
@@ -26,8 +26,10 @@ sub document_blocks
 		elsif ($line =~ /^```(\w+)$/)
 		{
 			$fence = 1;
-			push @blocks, { line => $number, language => $1, text => '', expect => [] };
+			push @blocks, { line => $number, language => $1, text => '', file => $file, expect => [] };
+			undef $file;
 		}
+		elsif ($line =~ /^<!-- file: (\S+) -->$/) { $file = $1 }
 		elsif ($line =~ /^<!-- expect: (.*) -->$/) { push @{ $blocks[-1]{expect} }, $1 }
 		elsif ($line =~ /^<!-- expect-failure -->$/) { $blocks[-1]{fails} = 1 }
 	}

@@ -1,4 +1,4 @@
-# What the walk through the OpenAPI document (test/t/555) sends, so that every operation succeeds: accounts, a car wash with
+# What the walk through the OpenAPI document (test/t/gateway_openapi.pl) sends, so that every operation succeeds: accounts, a car wash with
 # bookings in each status, tokens and codes; and by operationId the values that cannot be guessed from the document.
 package OpenapiScenario;
 use strict;
@@ -111,13 +111,13 @@ sub scenario
         post_auth_refresh => { body => { refresh_token => $session_of->('victim')->{refresh_token} } },
         post_auth_logout => { token => $session_of->('victim')->{access_token} },
         post_auth_sessions_logout_all => { token => $session_of->('victim')->{access_token} },
-        post_auth_verify_email => { body => { token => $seeded->{verify_token} } },
-        post_auth_verify_email_code => { body => { email => 'unverified2@example.com', code => $seeded->{verify_code} } },
+        post_auth_verify_email => { body => { token => $seeded->{verify_token}, password => 'tiger umbrella 47 rivers' } },
+        post_auth_verify_email_code => { body => { email => 'unverified2@example.com', code => $seeded->{verify_code}, password => 'tiger umbrella 47 rivers' } },
         post_auth_password_reset => { body => { token => $seeded->{reset_token}, new_password => 'quiet harbour 51 lanterns' } },
         post_auth_password_change => { token => $session_of->('change')->{access_token}, body => { current_password => $UsherGateway::password, new_password => 'quiet harbour 51 lanterns' } },
         post_auth_email_change => { body => { new_email => 'changed@example.com', current_password => $UsherGateway::password } },
         post_auth_second_factors_totp => { body => { current_password => $UsherGateway::password } },
-        post_auth_second_factors_factor_id_confirm => { token => $factor{factor}{token}, path => { factor_id => $factor{factor}{id} }, body => { code => totp($factor{factor}{secret}) } },
+        post_auth_second_factors_factor_id_confirm => { token => $factor{factor}{token}, path => { factor_id => $factor{factor}{id} }, body => { code => totp($factor{factor}{secret}, 1) } },
         post_auth_second_factors_verify => { token => $factor{factor2}{token}, body => $factor_code->('factor2') },
         post_auth_second_factors_factor_id_remove => { token => $factor{factor2}{token}, path => { factor_id => $factor{factor2}{id} }, body => $factor_code->('factor2') },
         post_auth_second_factors_recovery_codes => { token => $factor{factor3}{token}, body => $factor_code->('factor3') },

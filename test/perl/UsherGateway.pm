@@ -87,7 +87,7 @@ sub start_usher_cluster
         CREATE EXTENSION usher CASCADE;
         CREATE ROLE gateway_test LOGIN;
         SELECT usher.grant_access('gateway_test', 'gateway');
-        SELECT usher.apply_role_preset('carwash');
+        SELECT usher.apply_role_preset('blog');
         SQL
     return $node;
 }

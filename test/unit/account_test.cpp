@@ -1,4 +1,4 @@
-#include "core/account.hpp"
+#include "usher/identity/account.hpp"
 #include <gtest/gtest.h>
 
 namespace usher {

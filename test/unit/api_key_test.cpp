@@ -1,5 +1,5 @@
 // The form of API keys.
-#include "core/api_key.hpp"
+#include "usher/identity/api_key.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher;

@@ -1,6 +1,7 @@
 // RFC 9106 section 5: the vectors use a secret and associated data, which hash strings cannot carry. So they are put to
-// the library that core/password_hash.cpp calls; what the hash strings can say is tested in password_test.cpp.
-#include "core/encoding.hpp"
+// the library that usher/identity/password_hash.cpp calls; what the hash strings can say is tested in
+// password_test.cpp.
+#include "common/encoding.hpp"
 #include <argon2.h>
 #include <gtest/gtest.h>
 

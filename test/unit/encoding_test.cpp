@@ -1,10 +1,12 @@
 // base64url, base64, hexadecimal, UTF-8, digests, uuids made of them, and random numbers.
-#include "core/digest.hpp"
-#include "core/encoding.hpp"
-#include "core/error.hpp"
-#include "core/random.hpp"
-#include "core/types.hpp"
-#include "core/utf8.hpp"
+#include "common/digest.hpp"
+#include "common/encoding.hpp"
+#include "common/error.hpp"
+#include "common/hmac.hpp"
+#include "common/random.hpp"
+#include "common/text.hpp"
+#include "common/types.hpp"
+#include "common/utf8.hpp"
 #include <gtest/gtest.h>
 
 #include <set>
@@ -131,4 +133,58 @@ TEST(Uuid, MadeOfADigestIsThatOfRfc9562AppendixB2) {
     EXPECT_EQ(to_string(make_uuid_v8(sha256(dns + "www.example.com"))), "5c146b14-3c52-8afd-938a-375d0df1fbf6");
 }
 
+TEST(Clip, EndsBetweenTwoCharacters) {
+    EXPECT_EQ(clip("abc", 3), "abc");
+    EXPECT_EQ(clip("abcd", 3), "abc");
+    EXPECT_EQ(clip("", 0), "");
+    EXPECT_EQ(clip("\xc3\xa9", 1), "");
+    EXPECT_EQ(clip("a\xc3\xa9", 2), "a");
+    EXPECT_EQ(clip("a\xc3\xa9x", 3), "a\xc3\xa9");
+    std::string text;
+    for (int i = 0; i < 50; ++i) text += "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+    for (std::size_t bytes = 0; bytes <= text.size(); ++bytes) {
+        const std::string_view part = clip(text, bytes);
+        EXPECT_TRUE(is_valid_utf8(part)) << bytes;
+        EXPECT_LE(part.size(), bytes);
+        EXPECT_GT(part.size() + 4, bytes);
+    }
+    EXPECT_EQ(clip(std::string(10, '\x80'), 5).size(), 2U); // no UTF-8: somewhere
+}
+
+} // namespace
+
+namespace {
+using namespace usher;
+
+TEST(Hex, DigitsAreReadInBothCasesAndWrittenInLower) {
+    for (int i = 0; i < 256; ++i) {
+        std::string digits;
+        append_hex(digits, static_cast<char>(i));
+        EXPECT_EQ(hex_value(digits[0]) * 16 + hex_value(digits[1]), i);
+        EXPECT_TRUE(is_lower_hex(digits));
+        EXPECT_EQ(hex_encode(std::string(1, static_cast<char>(i))), digits);
+    }
+    EXPECT_EQ(hex_value('F'), 15);
+    EXPECT_EQ(hex_value('g'), -1);
+    EXPECT_FALSE(is_lower_hex("0A"));
+    EXPECT_FALSE(is_lower_hex("0x"));
+}
+
+TEST(PercentEncoding, ComesBackForEveryByte) {
+    for (int i = 0; i < 256; ++i) {
+        std::string text = "a";
+        append_percent_encoded(text, static_cast<char>(i));
+        EXPECT_EQ(text.size(), 4u);
+        EXPECT_EQ(percent_decoded(text, 1), i);
+    }
+    EXPECT_EQ(percent_decoded("%2f", 0), '/');
+    for (const char *broken : {"", "%", "%2", "%2g", "%g2", "2f%"}) EXPECT_EQ(percent_decoded(broken, 0), -1) << broken;
+}
+
+TEST(Trim, CutsBothEndsAndNothingWithin) {
+    EXPECT_EQ(trim(" \t\r\n\v\fa b\n"), "a b");
+    EXPECT_EQ(trim("\n a ", header_space), "\n a");
+    EXPECT_EQ(trim(" \n "), "");
+    EXPECT_EQ(trim(""), "");
+}
 } // namespace

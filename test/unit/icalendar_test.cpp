@@ -1,6 +1,6 @@
-#include "core/icalendar.hpp"
-#include "core/utf8.hpp"
-#include "core/zone.hpp"
+#include "common/utf8.hpp"
+#include "common/zone.hpp"
+#include "usher_booking/calendar/icalendar.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher;

@@ -1,5 +1,5 @@
 // Strict JSON: what is refused, where, and how values are read.
-#include "core/json.hpp"
+#include "common/json.hpp"
 #include <gtest/gtest.h>
 
 namespace {

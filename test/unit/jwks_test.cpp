@@ -1,6 +1,6 @@
 // Key sets of outside issuers: which keys are kept, which are refused, and which one a token gets.
-#include "core/error.hpp"
-#include "core/jwks.hpp"
+#include "common/error.hpp"
+#include "common/jwks.hpp"
 #include <gtest/gtest.h>
 
 namespace {

@@ -1,8 +1,8 @@
 // JSON Web Tokens: published vectors (RFC 7515 A, RFC 8037 A, RFC 7638), every algorithm, and what must be refused.
-#include "core/digest.hpp"
-#include "core/encoding.hpp"
-#include "core/error.hpp"
-#include "core/jwt.hpp"
+#include "common/digest.hpp"
+#include "common/encoding.hpp"
+#include "common/error.hpp"
+#include "common/jwt.hpp"
 #include <gtest/gtest.h>
 
 namespace {

@@ -1,5 +1,5 @@
 // Lockout arithmetic with the numbers of the defaults: 5 failures, 30 s, doubling to 1 h, reset at 100.
-#include "core/lockout.hpp"
+#include "usher/identity/lockout.hpp"
 #include <gtest/gtest.h>
 
 #include <limits>

@@ -1,7 +1,7 @@
 // Definitions of status machines: what is accepted, what is refused and why, and what follows from one.
-#include "core/error.hpp"
-#include "core/json.hpp"
-#include "core/machine.hpp"
+#include "common/error.hpp"
+#include "common/json.hpp"
+#include "usher/machines/machine.hpp"
 #include <algorithm>
 #include <gtest/gtest.h>
 
@@ -162,6 +162,16 @@ TEST(MachineRefusal, IsJsonWhateverTheNamesHold) {
     EXPECT_EQ(document.root().find("from")->as_string(), "a\"b");
     EXPECT_EQ(document.root().find("allowed")->size(), 2U);
     EXPECT_EQ(document.root().find("rule")->as_string(), "permission");
+}
+
+// Names are compared with each other: an endless list would take minutes.
+TEST(Machine, RefusesEndlessListsOfNames) {
+    std::string names;
+    for (int i = 0; i < 2000; ++i) names += (i == 0 ? "\"" : ",\"") + std::to_string(i) + '"';
+    EXPECT_THROW(Machine::parse(R"({"initial":[)" + names + R"(],"transitions":[]})"), usher::Error);
+    EXPECT_THROW(Machine::parse(R"({"initial":["a"],"transitions":[{"from":"a","to":"a","action":"x","columns":[)" +
+                                names + "]}]}"),
+                 usher::Error);
 }
 
 } // namespace

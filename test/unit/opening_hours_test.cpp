@@ -1,6 +1,6 @@
-#include "core/error.hpp"
-#include "core/opening_hours.hpp"
-#include "core/opening_hours_json.hpp"
+#include "common/error.hpp"
+#include "usher_booking/opening_hours/opening_hours.hpp"
+#include "usher_booking/opening_hours/opening_hours_json.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher;

@@ -1,7 +1,7 @@
 // Password hashes (published vectors), their limits, and the policy for new passwords.
-#include "core/encoding.hpp"
-#include "core/error.hpp"
-#include "core/password.hpp"
+#include "common/encoding.hpp"
+#include "common/error.hpp"
+#include "usher/identity/password.hpp"
 #include <gtest/gtest.h>
 
 #include <crypt.h>

@@ -1,5 +1,5 @@
 // Permission names, matching, scopes, expiry and the order of decision.
-#include "core/permission.hpp"
+#include "usher/access/permission.hpp"
 #include <gtest/gtest.h>
 
 namespace {

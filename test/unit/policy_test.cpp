@@ -1,8 +1,8 @@
 // Policy models: the examples that Casbin ships with, the matching functions, and expressions.
-#include "core/error.hpp"
-#include "core/policy.hpp"
-#include "core/policy_csv.hpp"
-#include "core/policy_match.hpp"
+#include "common/error.hpp"
+#include "usher/access/policy.hpp"
+#include "usher/access/policy_csv.hpp"
+#include "usher/access/policy_match.hpp"
 #include <algorithm>
 #include <gtest/gtest.h>
 #include <regex>
@@ -287,6 +287,78 @@ TEST(PolicyMatch, GlobMatch) {
     EXPECT_FALSE(glob_match("z", std::string(200, '{') + "a,b" + std::string(200, '}')));
     for (const char *bad : {"a[", "a[0-", "a\\", "a[^"}) EXPECT_FALSE(glob_match("ab", bad)) << bad;
     EXPECT_FALSE(glob_match(std::string(5000, 'a'), "*a*a*a*a*a*a*a*a*b"));
+}
+
+/// What refuses the matcher "1 == 1" with something around it; empty when it is taken.
+std::string refusal_of(const std::string &matcher, const std::string &request = "alice") {
+    MemoryStore store;
+    store.p = {{"alice"}};
+    try {
+        const Model model = parse_model("r = sub\np = sub\ne = some(where (p.eft == allow))\nm = " + matcher + "\n");
+        static_cast<void>(enforce(model, {request}, store));
+    } catch (const usher::Error &error) {
+        EXPECT_STREQ(error.sqlstate().c_str(), "22023");
+        return error.what();
+    }
+    return {};
+}
+
+std::string repeated(std::string_view text, int times) {
+    std::string out;
+    for (int i = 0; i < times; ++i) out += text;
+    return out;
+}
+
+// Operators in a row make a tree as high as it is long, and whoever walks it goes as deep.
+TEST(PolicyLimits, BoundTheHeightOfAnExpression) {
+    for (const std::string_view chain : {"+1", "==1", "*1", "-1", " < 1", " in (1)"}) {
+        EXPECT_NE(refusal_of("1 == 1" + repeated(chain, 60000 / static_cast<int>(chain.size())))
+                      .find("too many operators in a row"),
+                  std::string::npos)
+            << chain;
+    }
+    EXPECT_NE(refusal_of("1" + repeated("==1", 21000)), "");
+    EXPECT_EQ(refusal_of("1 == 1" + repeated("+1", 150)), "");
+    EXPECT_EQ(refusal_of("1 == 2" + repeated(" || 1 == 2", 5000)), ""); // side by side, not in each other
+    EXPECT_NE(refusal_of(repeated("-", 30000) + "1 == 1"), "");
+    EXPECT_NE(refusal_of(repeated("(", 30000) + "1 == 1"), "");
+    EXPECT_NE(refusal_of(repeated("keyMatch(", 7000) + "1 == 1"), "");
+}
+
+// A rule that stands in a row or a request was written by somebody else than the model.
+TEST(PolicyLimits, CheckTheRulesOfEval) {
+    for (const char *const rule : {"keyMatch()", "eval()", "keyMatch(\"a\")", "regexMatch()", "ipMatch(1, 2, 3)", "g()",
+                                   "no_such(1)", "r.x == 1", "p.sub2 == 1", "globMatch(r.sub)"})
+        EXPECT_NE(refusal_of("eval(r.sub)", rule).find("a rule of eval()"), std::string::npos) << rule;
+    EXPECT_EQ(refusal_of("eval(r.sub)", "eval(\"1 == 1\")"), "policy: eval() within eval()");
+    EXPECT_EQ(refusal_of("eval(r.sub)", "1 == 1"), "");
+    EXPECT_NE(refusal_of("eval(r.sub)", "1" + repeated("+1", 30000)), "");
+}
+
+TEST(PolicyLimits, BoundPatternsAndRequests) {
+    EXPECT_NE(refusal_of("globMatch(\"a\", r.sub)", repeated("{,}", 1300)).find("more than 1000"), std::string::npos);
+    EXPECT_NE(refusal_of("globMatch(\"a\", r.sub)", repeated("{,}", 20000)).find("longer than 4096"),
+              std::string::npos);
+    EXPECT_NE(refusal_of("globMatch(r.sub, \"a\")", std::string(65537, 'a')).find("65536"), std::string::npos);
+    EXPECT_EQ(refusal_of("globMatch(\"a\", r.sub)", std::string(4096, '{')), "");
+    EXPECT_EQ(refusal_of("globMatch(r.sub, \"{a,b}/**/{c,d}\")", repeated("a/", 30000)), "");
+    for (const char *const number : {"1e300", "-1e300", "9223372036854775808"})
+        EXPECT_EQ(refusal_of("keyMatch(1, 1) && keyMatch(" + std::string(number) + ", 1)"),
+                  "policy: a function was given something that is not text")
+            << number;
+}
+
+TEST(PolicyLimits, LetTheCallerEndLongWork) {
+    struct Impatient : MemoryStore {
+        int left = 1000;
+        void poll() override {
+            if (--left == 0) throw usher::Error("57014", "canceled");
+        }
+    } store;
+    for (int i = 0; i < 10000; ++i) store.p.push_back({"user"});
+    const Model model = parse_model("r = sub\np = sub\ne = some(where (p.eft == allow))\nm = r.sub + p.sub == \"x\"\n");
+    EXPECT_THROW(static_cast<void>(enforce(model, {"a"}, store)), usher::Error);
+    EXPECT_EQ(store.left, 0);
 }
 
 TEST(PolicyCsv, ReadsLinesAsCasbinDoes) {

@@ -1,4 +1,4 @@
-#include "core/ratelimit.hpp"
+#include "usher/limits/ratelimit.hpp"
 #include <gtest/gtest.h>
 #include <random>
 

@@ -1,5 +1,5 @@
-#include "core/digest.hpp"
-#include "core/refresh_token.hpp"
+#include "common/digest.hpp"
+#include "usher/identity/refresh_token.hpp"
 #include <gtest/gtest.h>
 
 namespace usher {

@@ -1,4 +1,4 @@
-#include "core/request_headers.hpp"
+#include "usher/http/request_headers.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher::headers;

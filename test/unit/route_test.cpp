@@ -1,4 +1,4 @@
-#include "core/route.hpp"
+#include "usher/http/route.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher::route;

@@ -1,7 +1,7 @@
 // Secrets sealed under a master key, and the content of its file.
-#include "core/encoding.hpp"
-#include "core/error.hpp"
-#include "core/seal.hpp"
+#include "common/encoding.hpp"
+#include "common/error.hpp"
+#include "usher/identity/seal.hpp"
 #include <gtest/gtest.h>
 
 namespace {

@@ -1,6 +1,6 @@
 // TOTP against the vectors of RFC 6238 appendix B and of RFC 4226 appendix D, base32 against RFC 4648 section 10.
-#include "core/base32.hpp"
-#include "core/totp.hpp"
+#include "common/base32.hpp"
+#include "usher/identity/totp.hpp"
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <set>

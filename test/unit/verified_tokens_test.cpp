@@ -1,5 +1,5 @@
 // The bounded memory of verified tokens.
-#include "core/verified_tokens.hpp"
+#include "usher/identity/verified_tokens.hpp"
 #include <gtest/gtest.h>
 
 namespace {

@@ -1,4 +1,4 @@
-#include "core/zone.hpp"
+#include "common/zone.hpp"
 #include <gtest/gtest.h>
 
 using namespace usher;

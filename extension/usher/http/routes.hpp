@@ -1,0 +1,60 @@
+// The routes, kept per backend.
+#pragma once
+#include "pg/kept_plans.hpp"
+#include "usher/http/function.hpp"
+#include "usher/http/route.hpp"
+#include <memory>
+
+namespace usher::http {
+
+/// Whether answers are kept for a repeated Idempotency-Key.
+enum class Idempotency : std::uint8_t { none, optional, required };
+
+enum class AccessRule : std::uint8_t { open, authenticated, permission };
+
+struct Route {
+    std::string method, path_template;
+    route::Template path;
+    Oid function_oid;
+    AccessRule access;
+    std::string permission; // what everybody needs, or with access authenticated an API key; or empty
+    std::string rate_limit; // policy, or empty
+    int timeout_ms;         // of the function; 0: none of its own
+    int success_status;
+    bool read_only;
+    std::string cache_control; // or empty
+    Idempotency idempotency;
+    bool requires_if_match;
+    bool is_raw;                     // the body as it was sent goes to an argument, and so do the headers
+    bool is_oauth;                   // form-encoded requests and errors as RFC 6749 has them
+    std::string deprecation, sunset; // values of the headers, or empty (RFC 9745, RFC 8594)
+
+    Route() = default;
+    Route(const Route &) = delete;
+    Route &operator=(const Route &) = delete;
+
+    /// Looked up at the first request.
+    const Function &function();
+    /// The plan of a call with these arguments, one bit for each in their order. Keep it while it runs: a routed
+    /// function may ask its own route, and then make others take its place.
+    pg::Plan plan(std::uint64_t given);
+
+private:
+    pg::Plan prepare(std::uint64_t given);
+    std::unique_ptr<Function> function_;
+    pg::KeptPlans<std::uint64_t> plans_{16}; // each set of given arguments needs one
+};
+
+struct Routes {
+    std::vector<std::unique_ptr<Route>> list;
+    route::Table table;
+};
+
+/// What is committed now, and the transaction's own changes. Keep the pointer while a route is in use: a routed
+/// function may change the routes.
+std::shared_ptr<Routes> routes();
+
+/// Moves whenever a route changes, in any backend. Never 0.
+std::uint64_t routes_generation();
+
+} // namespace usher::http

@@ -1,0 +1,24 @@
+// API keys: machines that act for a user, with some of the user's permissions. Stored as SHA-256, found by prefix.
+#pragma once
+#include "common/types.hpp"
+#include <string>
+#include <string_view>
+
+namespace usher::identity {
+
+struct CheckedApiKey {
+    const char *error = nullptr; // result code: invalid_token, token_expired, token_revoked; nullptr: the rest is valid
+    Uuid id, user_id;
+    std::string permissions; // separated by spaces
+    std::string claims;      // JSON text, in the place of a token's claims
+    Instant expires_at = 0;
+};
+
+/// Checks form, secret, expiry, and that neither the key nor its user has been disabled. Records the use, at most once
+/// a minute and not where nothing can be written.
+CheckedApiKey check_api_key(std::string_view text);
+
+/// Is it neither revoked nor its user inactive? (Expiry is the identity's.)
+bool is_api_key_alive(const Uuid &id);
+
+} // namespace usher::identity

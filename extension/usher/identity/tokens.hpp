@@ -1,0 +1,59 @@
+// Access tokens: making and checking them, for login, for authenticate() and for the HTTP dispatcher.
+// Both use the signing keys of usher.signing_keys, kept per backend (usher/identity/keys.hpp).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/types.hpp"
+
+namespace usher::identity {
+
+struct IssuedToken {
+    std::string token;
+    std::string jti;
+    Instant expires_at = 0;        // microseconds since the Unix epoch
+    std::int64_t expires_in_s = 0; // what login returns as expires_in
+};
+
+/// How the user of a session has proved who they are: the claims amr (RFC 8176) and acr ("aal1", "aal2").
+struct Proof {
+    std::int32_t level = 1;
+    std::vector<std::string> methods;
+};
+
+/// Signs an access token (typ at+jwt) with the current key of the default algorithm, which is made if there is none.
+/// `extra_claims`: JSON object or empty; may not contain iss, sub, aud, exp, iat, nbf, jti, sid, roles, amr or acr
+/// (22023). `ttl_us` 0: usher.access_token_ttl. `session_id` absent: no sid, the token stands by itself until it
+/// expires. C++ frame: errors of the server arrive as pg::PgError.
+IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
+                               const std::vector<std::string> &roles, std::string_view extra_claims = {},
+                               std::int64_t ttl_us = 0, const Proof *proof = nullptr);
+
+struct CheckedToken {
+    const char *error = nullptr;    // result code: invalid_token, token_expired, …; nullptr: the rest is valid
+    std::string_view claims;        // JSON text of the payload; lives until the next check_token in this backend
+    Uuid user_id{};                 // sub, of one of our own tokens
+    std::optional<Uuid> session_id; // sid, of one of our own tokens
+    Instant expires_at = 0;
+    std::string_view jti;
+    /// Of a token from outside: whose it is says usher.identities. Empty for our own. Live as long as claims.
+    std::string_view provider, subject;
+    bool ok() const { return error == nullptr; }
+};
+
+/// Checks form, signature, type, iss, aud and times of one of our access tokens, or of an outside issuer's. Reads keys
+/// through the cache, writes nothing (works on a hot standby) and never throws for a bad token. Whether the session
+/// still lives is NOT checked here: that is request::authenticate's part, at every statement.
+CheckedToken check_token(std::string_view token);
+
+/// The user whom an outside account belongs to (usher.identities); nothing when it is not linked.
+struct LinkedUser {
+    Uuid id;
+    bool is_active;
+};
+std::optional<LinkedUser> find_linked_user(std::string_view provider, std::string_view subject);
+
+} // namespace usher::identity

@@ -1,0 +1,13 @@
+// What every file of usher_payment uses of the kit, without its name in front.
+#pragma once
+#include "kit/core.hpp"
+#include "kit/schema.hpp"
+#include "kit/server.hpp"
+#include "usher_payment/payment_errors.hpp"
+
+namespace usher::payment {
+using kit::column_number;
+using kit::require_table;
+using kit::Schema;
+using kit::Statement;
+} // namespace usher::payment

@@ -1,0 +1,130 @@
+-- Everything that follows keeps away from PUBLIC; usher.grant_access() hands out levels.
+CREATE FUNCTION usher.uuid_v7() RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_uuid_v7';
+REVOKE ALL ON FUNCTION usher.uuid_v7() FROM PUBLIC;
+COMMENT ON FUNCTION usher.uuid_v7() IS
+    'A new version 7 uuid (RFC 9562): sortable by time, the default key of every table.';
+
+CREATE FUNCTION usher._invalidate_cache() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_cache_invalidate';
+REVOKE ALL ON FUNCTION usher._invalidate_cache() FROM PUBLIC;
+COMMENT ON FUNCTION usher._invalidate_cache() IS
+    'Statement trigger: announces to all backends and standbys that the data behind a cache has changed.';
+
+CREATE FUNCTION usher._is_restoring() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_is_restoring';
+REVOKE ALL ON FUNCTION usher._is_restoring() FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_restoring() IS
+    'Whether triggers must leave rows alone: usher.restoring is on or session_replication_role is replica.';
+
+CREATE FUNCTION usher._is_loading() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_is_loading';
+REVOKE ALL ON FUNCTION usher._is_loading() FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_loading() IS
+    'Whether a dump is being loaded: _is_restoring(), but not where rows come from another server.';
+
+CREATE FUNCTION usher._load_rows() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_operations_load_rows';
+REVOKE ALL ON FUNCTION usher._load_rows() FROM PUBLIC;
+COMMENT ON FUNCTION usher._load_rows() IS
+    'BEFORE and AFTER INSERT statement trigger of tables with foreign keys: pg_restore --jobs loads tables in any '
+    'order, so the keys are not asked while it does. usher.finish_extension() sets it up.';
+
+CREATE FUNCTION usher._installing_extension() RETURNS text
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'usher_installing_extension';
+REVOKE ALL ON FUNCTION usher._installing_extension() FROM PUBLIC;
+COMMENT ON FUNCTION usher._installing_extension() IS
+    'The extension whose script is running, else NULL. Rows that a script brings come back with it and must not be '
+    'dumped: keep this name in a column and dump WHERE it IS NULL.';
+
+CREATE FUNCTION usher._server_identifier() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_server_identifier';
+REVOKE ALL ON FUNCTION usher._server_identifier() FROM PUBLIC;
+COMMENT ON FUNCTION usher._server_identifier() IS
+    'The system identifier of this server (pg_control_system()): its roles have their Oids here alone. A standby '
+    'and a physical backup have the same.';
+
+-- The audit log: one table for changed rows and for events. Partitioned by month on created_at.
+--
+-- Names and keys compare byte by byte (COLLATE "C"): faster, and no index breaks when the system's collations change.
+--
+-- Indexes belong to the partitions, never to the parent. Partitions made later are ordinary tables of the schema,
+-- dumped and restored like any other table: a parent index would be made twice by a restore, once on ATTACH and once
+-- by its own command.
+--
+-- An id begins with the millisecond of created_at: the primary key answers for times too, and writers are spared
+-- another index.
+
+CREATE FUNCTION usher._first_id_at(instant timestamptz) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT (substr(encode(
+        int8send(floor(least(greatest(extract(epoch FROM instant) * 1000, 0), 281474976710655))::bigint), 'hex'), 5)
+            || '70008000000000000000')::uuid;
+END;
+REVOKE ALL ON FUNCTION usher._first_id_at(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher._first_id_at(timestamptz) IS
+    'Smallest version 7 uuid of the millisecond; of the first or last one there is for an instant before or after all '
+    'of them (RFC 9562).';
+
+CREATE FUNCTION usher._algorithms(kind text) RETURNS text[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_operations_algorithms';
+REVOKE ALL ON FUNCTION usher._algorithms(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._algorithms(text) IS
+    'The names of the algorithms that there are: kind is jwt, jwt_key_pair (those of jwt without a secret) or '
+    'rate_limit.';
+
+-- Tables that belong to each other: a partitioned table and its partitions, a table and those that inherit from it.
+
+CREATE FUNCTION usher._descendants(relation regclass) RETURNS TABLE (member regclass, is_partition boolean,
+                                                                     is_foreign boolean, depth integer)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH RECURSIVE tree (member, depth) AS (
+        SELECT relation::oid, 0
+        UNION
+        SELECT i.inhrelid, t.depth + 1 FROM pg_catalog.pg_inherits AS i JOIN tree AS t ON i.inhparent = t.member)
+    SELECT t.member::regclass, c.relispartition, c.relkind = 'f', min(t.depth)
+    FROM tree AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.member
+    GROUP BY t.member, c.relispartition, c.relkind ORDER BY 4, 1;
+END;
+REVOKE ALL ON FUNCTION usher._descendants(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._descendants(regclass) IS
+    'The table itself, its partitions of all levels, and the tables that inherit from it.';
+
+CREATE FUNCTION usher._table_tree(relation regclass) RETURNS TABLE (member regclass)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT d.member FROM usher._descendants(coalesce(pg_partition_root(relation), relation)) AS d;
+END;
+REVOKE ALL ON FUNCTION usher._table_tree(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._table_tree(regclass) IS
+    'All tables whose rows are rows of this one; of a partition all that its table has.';
+
+CREATE FUNCTION usher._inheritance_relatives(relation regclass) RETURNS TABLE (member regclass)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH RECURSIVE edges AS (
+        SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits AS i
+            JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND NOT c.relispartition AND c.relkind <> 'i'),
+    up (member) AS (
+        SELECT relation::oid UNION SELECT e.inhparent FROM edges AS e JOIN up AS u ON e.inhrelid = u.member),
+    down (member) AS (
+        SELECT relation::oid UNION SELECT e.inhrelid FROM edges AS e JOIN down AS d ON e.inhparent = d.member)
+    SELECT r.member::regclass FROM (SELECT u.member FROM up AS u UNION SELECT d.member FROM down AS d) AS r
+    WHERE r.member <> relation::oid;
+END;
+REVOKE ALL ON FUNCTION usher._inheritance_relatives(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._inheritance_relatives(regclass) IS
+    'Tables that it inherits from, and that inherit from it; partitions are not meant.';

@@ -1,0 +1,258 @@
+-- Upkeep and health. Every extension and application registers functions for its part; the public functions here call
+-- all of them.
+
+CREATE FUNCTION usher._installed() RETURNS TABLE (extension name, schema name)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- an application may have dropped its schema without a word
+    SELECT x.name, n.nspname
+    FROM usher.extensions AS x JOIN pg_catalog.pg_namespace AS n ON n.nspname = usher._schema_of(x.name)
+    ORDER BY x.name <> 'usher', x.name;
+END;
+REVOKE ALL ON FUNCTION usher._installed() FROM PUBLIC;
+COMMENT ON FUNCTION usher._installed() IS
+    'What is registered in this database, extensions and applications, and their schemas, core first.';
+
+CREATE FUNCTION usher.upkeep_step(INOUT task text, statement text, max_rows integer, OUT affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF task IS NULL OR task !~ '^[a-z][a-z0-9_]{0,62}$' OR statement IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'task must be a name of lower-case letters, digits and underscores, and statement not null');
+    END IF;
+    BEGIN
+        IF statement ~* '^\s*SELECT\M' THEN
+            EXECUTE statement INTO affected USING max_rows;
+        ELSE
+            EXECUTE statement USING max_rows;
+            GET DIAGNOSTICS affected = ROW_COUNT;
+        END IF;
+        task := task || CASE WHEN affected IS NULL THEN '_failed' ELSE '' END;
+    EXCEPTION WHEN OTHERS THEN -- a cancel and a shutdown are none of these: they end the whole
+        RAISE WARNING 'upkeep step % failed: % (%)', task, SQLERRM, SQLSTATE;
+        task := task || '_failed';
+        affected := NULL;
+    END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.upkeep_step(text, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.upkeep_step(text, text, integer) IS
+    'For the upkeep hook of an extension: runs one step on its own, so that its failure stops no other. statement '
+    'takes max_rows as $1; a SELECT returns how many rows it has changed, or NULL when it has failed and said why; of '
+    'other statements they are counted. A step that fails is told by a warning and becomes the row <task>_failed. '
+    'Runs with the caller''s rights.';
+
+CREATE FUNCTION usher._note_upkeep(registrant name, steps jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    -- Rows that somebody else notes down now are passed over: upkeep never waits for upkeep.
+    PERFORM FROM usher.upkeep_failures f WHERE f.registrant = _note_upkeep.registrant FOR UPDATE NOWAIT;
+    INSERT INTO usher.upkeep_failures AS f (registrant, task)
+    SELECT DISTINCT _note_upkeep.registrant, regexp_replace(s.task, '_failed$', '')
+    FROM jsonb_to_recordset(steps) AS s (task text, affected bigint) WHERE s.affected IS NULL
+    ON CONFLICT ON CONSTRAINT upkeep_failures_pkey DO UPDATE
+    SET failures = f.failures + 1, failed_at = clock_timestamp(), recovered_at = NULL;
+    UPDATE usher.upkeep_failures f SET recovered_at = clock_timestamp()
+    WHERE f.registrant = _note_upkeep.registrant AND f.recovered_at IS NULL
+        AND NOT EXISTS (SELECT FROM jsonb_to_recordset(steps) AS s (task text, affected bigint)
+                        WHERE s.affected IS NULL AND regexp_replace(s.task, '_failed$', '') = f.task);
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._note_upkeep(name, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._note_upkeep(name, jsonb) IS
+    'Notes which steps of one registrant have failed, and which that had failed have not.';
+
+CREATE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s' -- upkeep comes again: what waits for long is left for the next time
+AS $$
+DECLARE
+    hook record;
+    steps jsonb;
+    core_steps jsonb := '[]';
+BEGIN
+    IF max_rows IS NULL OR max_rows < 1 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+    END IF;
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('upkeep') AS h LOOP
+        BEGIN
+            SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') INTO steps
+            FROM jsonb_to_recordset(usher._call_hook(hook.function, max_rows => run_maintenance.max_rows))
+                AS m (task text, affected bigint);
+        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+            RAISE WARNING 'upkeep of % failed: % (%)', hook.registrant, SQLERRM, SQLSTATE;
+            steps := jsonb_build_array(jsonb_build_object('task', hook.registrant || '_failed', 'affected', NULL));
+        END;
+        RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+        IF hook.registrant = 'usher' THEN
+            core_steps := steps;
+        ELSE
+            PERFORM usher._note_upkeep(hook.registrant, steps);
+        END IF;
+    END LOOP;
+    -- Last, since it may lock the audit log: the lock is kept until the commit.
+    SELECT jsonb_agg(to_jsonb(u)) INTO steps
+    FROM (VALUES ('audit_partitions_made', 'SELECT usher._maintain_audit_partitions()'),
+                 ('audit_partitions_retired', 'SELECT usher._retire_audit_partitions()')) AS s (task, statement)
+        CROSS JOIN LATERAL usher.upkeep_step(s.task, s.statement, run_maintenance.max_rows) AS u;
+    RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+    PERFORM usher._note_upkeep('usher', core_steps || steps);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.run_maintenance(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_maintenance(integer) IS
+    'Upkeep of all registered extensions and applications in one call, at most max_rows rows of each kind: expired '
+    'sessions and tokens, old attempts, limits and events, holds, and the months of the audit log. A step that fails '
+    'is reported by a warning, a row <task>_failed (<extension>_failed for all of an extension), whose affected is '
+    'NULL, and the metrics usher_upkeep_failing and usher_upkeep_failures_total; the others continue. For the '
+    'background worker or any scheduler; safe to call at any time.';
+
+CREATE FUNCTION usher._write_survivor(table_name text, data jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A row that refers to something that was rolled back as well cannot be written; its trace is in the server log.
+    EXECUTE format('INSERT INTO usher.%1$I SELECT (jsonb_populate_record(NULL::usher.%1$I, $1)).* ON CONFLICT DO '
+                   'NOTHING', table_name)
+        USING data;
+EXCEPTION WHEN integrity_constraint_violation OR undefined_table OR data_exception THEN
+    RAISE LOG 'usher: could not keep a row of % after a rollback: %', table_name, SQLERRM;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._write_survivor(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._write_survivor(text, jsonb) IS
+    'For the background worker: writes a row whose transaction was rolled back but which must stay, such as a failed '
+    'login.';
+
+CREATE FUNCTION usher.check_configuration() RETURNS TABLE (extension name, finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.finding, c.severity, c.advice
+    FROM usher._hook_functions('configuration') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (finding text, severity text, advice text);
+    RETURN QUERY
+    SELECT e.extname, 'extension builds on usher and is not registered', 'warning',
+        'Its install script must call usher.register_extension(): else its upkeep, checks, export and erasure are '
+        'unknown.'
+    FROM pg_extension AS e
+    WHERE NOT EXISTS (SELECT FROM usher.extensions AS x WHERE x.name = e.extname)
+        AND EXISTS (SELECT FROM pg_depend AS d
+                        JOIN pg_extension AS core ON core.oid = d.refobjid AND core.extname = 'usher'
+            WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
+                AND d.refclassid = 'pg_extension'::regclass);
+    RETURN QUERY
+    SELECT h.registrant, format('the function of hook "%s" is gone', k.hook), 'critical',
+           'Register again, or make the function again.'
+    FROM usher._hooks() AS k CROSS JOIN usher._hook_functions(k.hook) AS h
+    WHERE h.function IS NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.check_configuration() FROM PUBLIC;
+COMMENT ON FUNCTION usher.check_configuration() IS
+    'What in the settings and grants of this server is unsafe or missing, with advice. severity: notice, warning, '
+    'critical. No rows: all is well.';
+
+CREATE FUNCTION usher.self_check() RETURNS TABLE (extension name, rule text, violations bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.rule, c.violations
+    FROM usher._hook_functions('self_check') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (rule text, violations bigint);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.self_check() FROM PUBLIC;
+COMMENT ON FUNCTION usher.self_check() IS
+    'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all '
+    'is well.';
+
+CREATE FUNCTION usher._is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_operations_is_preloaded';
+REVOKE ALL ON FUNCTION usher._is_preloaded() FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_preloaded() IS
+    'Whether the library was preloaded, so that there are shared counters and background workers.';
+
+CREATE FUNCTION usher._lost_survivors() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_operations_lost_survivors';
+REVOKE ALL ON FUNCTION usher._lost_survivors() FROM PUBLIC;
+COMMENT ON FUNCTION usher._lost_survivors() IS
+    'How many rows that were to outlive a rollback were lost since the server started.';
+
+CREATE FUNCTION usher._worker_expected() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_operations_worker_expected';
+REVOKE ALL ON FUNCTION usher._worker_expected() FROM PUBLIC;
+COMMENT ON FUNCTION usher._worker_expected() IS
+    'Whether a background worker has to keep this database up: the library is preloaded, usher.worker_databases names '
+    'the database, and the server is no standby. NULL when the setting cannot be read.';
+
+CREATE FUNCTION usher._worker_jobs()
+    RETURNS TABLE (job text, known_since timestamptz, running_since timestamptz, succeeded_at timestamptz,
+                   failed_at timestamptz, message text)
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_operations_worker_jobs';
+REVOKE ALL ON FUNCTION usher._worker_jobs() FROM PUBLIC;
+COMMENT ON FUNCTION usher._worker_jobs() IS
+    'What the background worker of this database does regularly, when each job last succeeded and last failed, and '
+    'why. Forgotten when the server stops.';
+
+CREATE FUNCTION usher._worker_problem() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expected CONSTANT boolean := usher._worker_expected();
+BEGIN
+    IF expected IS NULL THEN
+        RETURN 'usher.worker_databases is not a list of database names';
+    ELSIF NOT expected THEN
+        RETURN NULL;
+    ELSIF NOT usher._worker_running() THEN
+        RETURN 'the background worker does not run';
+    END IF;
+    RETURN (
+        SELECT CASE WHEN j.failed_at > coalesce(j.succeeded_at, '-infinity')
+                    THEN format('%s failed: %s', j.job, j.message)
+                    ELSE format('%s has not succeeded since %s', j.job, greatest(j.succeeded_at, j.known_since)) END
+        FROM usher._worker_jobs() j
+        WHERE j.failed_at > coalesce(j.succeeded_at, '-infinity')
+           OR greatest(j.succeeded_at, j.known_since) < clock_timestamp() - interval '30 seconds'
+                - CASE WHEN j.job IN ('maintenance', 'sealing the audit log')
+                                 THEN 3 * current_setting('usher.maintenance_interval')::interval
+                             ELSE 5 * current_setting('usher.flush_interval')::interval END
+        ORDER BY j.failed_at DESC NULLS LAST, j.job LIMIT 1);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._worker_problem() FROM PUBLIC;
+COMMENT ON FUNCTION usher._worker_problem() IS
+    'What is wrong with the background worker: it is expected and does not run, the last run of a job failed, or a '
+    'job has not succeeded for long. NULL when all is well, and when no worker is expected.';
+
+CREATE FUNCTION usher._worker_running() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_stat_activity a
+                   WHERE a.backend_type = 'usher worker' AND a.datname = current_database());
+END
+$$;
+REVOKE ALL ON FUNCTION usher._worker_running() FROM PUBLIC;
+COMMENT ON FUNCTION usher._worker_running() IS 'Whether a background worker of usher is connected to this database.';

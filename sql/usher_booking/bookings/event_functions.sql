@@ -1,0 +1,207 @@
+-- What happens here when something happened elsewhere, and what the clock brings.
+
+CREATE FUNCTION @extschema@._cancel_bookings_of(user_id uuid, reason_code text, OUT cancelled integer,
+                                                OUT orphaned integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    own uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = _cancel_bookings_of.user_id);
+    left_over record;
+BEGIN
+    PERFORM @extschema@._fence('customer', ARRAY(SELECT unnest(own) UNION SELECT _cancel_bookings_of.user_id));
+    UPDATE @extschema@.bookings AS b
+        SET status = 'cancelled', cancellation_reason = _cancel_bookings_of.reason_code,
+            refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 ELSE b.price_minor END
+        WHERE b.id IN (SELECT x.id FROM @extschema@.bookings AS x
+            WHERE x.customer_id = ANY (own) AND x.status IN ('pending', 'confirmed') AND x.end_at > now()
+            ORDER BY x.id FOR UPDATE);
+    GET DIAGNOSTICS cancelled = ROW_COUNT;
+    orphaned := 0;
+    FOR left_over IN SELECT b.id, b.location_id, b.staff_id FROM @extschema@.bookings AS b
+        WHERE b.customer_id = ANY (own) AND b.status = 'in_progress' ORDER BY b.id
+    LOOP
+        PERFORM usher.publish('booking.orphaned',
+                              jsonb_build_object('booking_id', left_over.id, 'customer_user_id', user_id,
+            'location_id', left_over.location_id, 'staff_id', left_over.staff_id), left_over.id::text);
+        orphaned := orphaned + 1;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._cancel_bookings_of(uuid, text) IS
+    'Cancels the coming bookings of a user; work that has begun goes on and is announced as booking.orphaned.';
+
+CREATE FUNCTION @extschema@.cancel_user_bookings(user_id uuid, reason_code text DEFAULT 'user_deleted',
+    OUT cancelled integer, OUT orphaned integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF user_id IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'user_id is needed', jsonb_build_object('argument', 'user_id'));
+    END IF;
+    PERFORM usher.require_permission('user:manage', user_id);
+    SELECT c.cancelled, c.orphaned INTO cancelled, orphaned
+    FROM @extschema@._cancel_bookings_of(user_id, reason_code) AS c;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cancel_user_bookings(uuid, text) IS
+    'Cancels the pending and confirmed bookings of a user that are still to come; those in progress stay and are '
+    'counted as orphaned. Needs user:manage.';
+
+CREATE FUNCTION @extschema@._on_user_gone(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+BEGIN
+    IF event <> 'user.deactivated' THEN
+        PERFORM @extschema@._cancel_bookings_of(gone, 'user_deleted');
+    END IF;
+    UPDATE @extschema@.location_staff AS ls SET is_active = false WHERE ls.staff_id = gone AND ls.is_active;
+    IF FOUND THEN
+        PERFORM @extschema@._unassign_bookings(gone);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_user_gone(text, jsonb) IS
+    'Handler of user.deleted, user.erased and user.deactivated: a customer''s bookings are cancelled, a staff '
+    'member''s need somebody else.';
+
+-- Somebody without the role that they work in can no longer take bookings.
+CREATE FUNCTION @extschema@._on_role_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    who CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    place record;
+BEGIN
+    FOR place IN SELECT ls.id, ls.location_id FROM @extschema@.location_staff AS ls
+        WHERE ls.staff_id = who AND ls.is_active
+            AND NOT usher.user_has_role(ls.staff_id, ls.role, ls.location_id::text)
+        ORDER BY ls.location_id
+    LOOP
+        PERFORM @extschema@._lock_location(place.location_id); -- before staff and bookings, like everybody
+        UPDATE @extschema@.location_staff AS ls SET is_active = false WHERE ls.id = place.id;
+        PERFORM @extschema@._unassign_bookings(who, place.location_id);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_role_changed(text, jsonb) IS
+    'Handler of user.role_changed: takes a staff member off the locations where they worked in a role they have no '
+    'longer.';
+
+CREATE FUNCTION @extschema@._on_payment(event text, payload jsonb) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_on_payment';
+COMMENT ON FUNCTION @extschema@._on_payment(text, jsonb) IS
+    'Handler of payment.completed: marks the booking as paid and confirms it, or publishes booking.refund_proposed '
+    'when it is too late. Payload: reference_type booking, reference_id, transaction_id, captured_minor, '
+    'refunded_minor, currency, payment_method; the totals of several payments in '
+    'reference_captured_minor and reference_refunded_minor.';
+
+CREATE FUNCTION @extschema@._on_settling(event text, payload jsonb) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_on_settling';
+COMMENT ON FUNCTION @extschema@._on_settling(text, jsonb) IS
+    'Handler of payment.settling: takes the guards of a booking and locks it, before its payments are locked, so that '
+    'payments and bookings wait for each other in one order.';
+
+CREATE FUNCTION @extschema@._expire_holds(max_rows integer) RETURNS integer
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_booking_expire_holds';
+COMMENT ON FUNCTION @extschema@._expire_holds(integer) IS
+    'Cancels pending bookings whose hold is over, at most so many.';
+
+CREATE FUNCTION @extschema@.expire_holds(max_rows integer DEFAULT 500) RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expired integer;
+BEGIN
+    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 100000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be between 1 and 100000',
+            jsonb_build_object('argument', 'max_rows'));
+    END IF;
+    expired := @extschema@._expire_holds(max_rows);
+    PERFORM @extschema@._forget_old_guards(max_rows);
+    RETURN expired;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.expire_holds(integer) IS
+    'Cancels pending bookings whose hold has run out, and forgets guards of past days. '
+    'Returns how many holds. usher.run_maintenance() does the same; safe to call at any time.';
+
+CREATE FUNCTION @extschema@._booking_self_check() RETURNS TABLE (rule text, violations bigint)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY WITH wanted AS MATERIALIZED (
+        SELECT b.id AS booking_id, b.id AS holder_id, who.kind, who.id, who.during
+        FROM @extschema@.bookings AS b
+            CROSS JOIN LATERAL (VALUES
+                ('staff', b.staff_id, tstzrange(b.start_at - b.buffer_before, b.end_at + b.buffer_after, '[)')),
+                ('customer', CASE WHEN b.customer_exclusive THEN b.customer_id END,
+                 b.during)) AS who (kind, id, during)
+        WHERE b.occupies AND NOT b.by_appointment AND who.id IS NOT NULL
+        UNION ALL
+        SELECT a.booking_id, a.id, who.kind, who.id, who.during
+        FROM @extschema@.appointments AS a
+            CROSS JOIN LATERAL (VALUES
+                ('staff', a.practitioner_id, tstzrange(a.start_at - a.buffer_before, a.end_at + a.buffer_after, '[)')),
+                ('customer', CASE WHEN a.customer_exclusive THEN a.customer_id END,
+                 a.during)) AS who (kind, id, during)
+        WHERE a.occupies AND who.id IS NOT NULL
+    )
+    SELECT k.kind || '_double_booked', count(a.id) FROM (VALUES ('staff'), ('customer')) AS k (kind)
+        LEFT JOIN (wanted AS a JOIN wanted AS b ON b.kind = a.kind AND b.id = a.id AND a.holder_id < b.holder_id
+                               AND a.during && b.during)
+            ON a.kind = k.kind
+        GROUP BY k.kind
+    UNION ALL
+    SELECT 'claims_differ_from_bookings', count(*) FROM wanted AS w
+        FULL JOIN (SELECT c.booking_id, c.holder_id, c.resource_kind, c.resource_id, c.during
+                   FROM @extschema@.booking_claims AS c
+            WHERE c.live) AS found
+            ON found.holder_id = w.holder_id AND found.booking_id = w.booking_id AND found.resource_kind = w.kind
+                AND found.resource_id = w.id AND found.during = w.during
+        WHERE w.booking_id IS NULL OR found.booking_id IS NULL;
+    -- Capacity may have been lowered since; then this counts the bookings that were made before.
+    RETURN QUERY SELECT 'over_capacity', count(*) FROM (
+        SELECT b.location_id, b.start_at, b.end_at FROM @extschema@.bookings AS b
+            WHERE b.occupies AND NOT b.by_appointment AND NOT b.overbooked AND b.end_at > now()
+        UNION ALL
+        SELECT a.location_id, a.start_at, a.end_at FROM @extschema@.appointments AS a
+            WHERE a.occupies AND NOT a.overbooked AND a.end_at > now()) AS taken
+        WHERE @extschema@._free_places(taken.location_id, taken.start_at, taken.end_at, false) < 0;
+    RETURN QUERY SELECT 'booking_without_appointment', count(*)
+        FROM @extschema@.bookings AS b WHERE b.by_appointment AND b.occupies AND b.end_at > now()
+            AND NOT EXISTS (SELECT FROM @extschema@.appointments AS a WHERE a.booking_id = b.id);
+    RETURN QUERY SELECT 'end_differs_from_duration', count(*)
+        FROM @extschema@.bookings AS b WHERE b.end_at <> b.start_at + b.duration;
+    RETURN QUERY SELECT 'hold_without_pending', count(*)
+        FROM @extschema@.bookings AS b WHERE b.hold_expires_at IS NOT NULL AND b.status <> 'pending';
+    RETURN QUERY SELECT 'appointment_outlives_booking', count(*)
+        FROM @extschema@.appointments AS a JOIN @extschema@.bookings AS b ON b.id = a.booking_id
+        WHERE a.status IN ('scheduled', 'arrived', 'in_progress')
+            AND (b.status IN ('cancelled', 'completed') OR a.occupies <> b.occupies);
+    RETURN QUERY SELECT 'daily_limit_exceeded', count(*) FROM (
+        SELECT 1 FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
+        WHERE b.daily_limit IS NOT NULL AND b.status <> 'cancelled'
+            AND NOT @extschema@._hold_is_over(b.status, b.hold_expires_at)
+        GROUP BY b.customer_id, b.service_id, b.location_id, (b.start_at AT TIME ZONE l.time_zone)::date
+        HAVING count(*) > max(b.daily_limit)) AS days;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._booking_self_check() IS
+    'The part of usher_booking in usher.self_check(): what must never be, rule by rule.';

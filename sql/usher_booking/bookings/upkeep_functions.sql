@@ -1,0 +1,65 @@
+-- What core calls: upkeep, checks and numbers of bookings.
+
+CREATE FUNCTION @extschema@._forget_old_guards(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    forgotten bigint;
+BEGIN
+    -- Guards of days that have passed no longer guard anything.
+    DELETE FROM @extschema@.resource_guards AS g WHERE (g.kind, g.id, g.day) IN (
+        SELECT o.kind, o.id, o.day FROM @extschema@.resource_guards AS o
+        WHERE o.day < current_date - 7 LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._forget_old_guards(integer) IS
+    'Removes guards of days that are over; returns how many.';
+
+CREATE FUNCTION @extschema@._booking_upkeep(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('booking_holds_expired', 'SELECT @extschema@._expire_holds($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('booking_guards_removed', 'SELECT @extschema@._forget_old_guards($1)', max_rows) AS u;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._booking_upkeep(integer) IS 'The part of usher_booking in usher.run_maintenance().';
+
+CREATE FUNCTION @extschema@._booking_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT format('location %s has no opening hours', l.name), 'notice',
+        format('SELECT %I.set_location_hours(%L, …): nothing can be booked there.', '@extschema@', l.id)
+    FROM @extschema@.locations AS l
+    WHERE l.is_active AND NOT EXISTS (SELECT FROM @extschema@.location_hours AS h WHERE h.location_id = l.id)
+        AND NOT EXISTS (SELECT FROM @extschema@.location_exceptions AS x WHERE x.location_id = l.id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._booking_configuration() IS
+    'The part of usher_booking in usher.check_configuration().';
+
+CREATE FUNCTION @extschema@._booking_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 'usher_bookings_to_come', jsonb_build_object('status', s.status),
+        (SELECT count(*)
+         FROM @extschema@.bookings AS b WHERE b.status = s.status AND b.start_at > now())::double precision
+    FROM unnest('{pending,confirmed}'::text[]) AS s (status);
+    RETURN QUERY
+    SELECT 'usher_booking_holds_run_out', '{}'::jsonb, count(*)::double precision
+    FROM @extschema@.bookings AS b WHERE b.status = 'pending' AND b.hold_expires_at <= now();
+END
+$$;
+COMMENT ON FUNCTION @extschema@._booking_metrics() IS 'The part of usher_booking in usher.metrics().';

@@ -1,0 +1,72 @@
+-- What is kept about a user here: as a customer, and as somebody who works.
+
+CREATE FUNCTION @extschema@._export_customer(user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target CONSTANT uuid := _export_customer.user_id;
+    own CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = target);
+BEGIN
+    RETURN jsonb_build_object(
+        'customers', coalesce((SELECT jsonb_agg(to_jsonb(c) - '{user_id,created_by}'::text[] ORDER BY c.id)
+            FROM @extschema@.customers AS c WHERE c.user_id = target), '[]'),
+        'bookings',
+        coalesce((SELECT jsonb_agg(to_jsonb(b) - '{created_by,during,occupies}'::text[] ORDER BY b.start_at, b.id)
+            FROM @extschema@.bookings AS b WHERE b.customer_id = ANY (own)), '[]'),
+        'appointments', coalesce((SELECT jsonb_agg(to_jsonb(a) - '{during,occupies}'::text[] ORDER BY a.start_at, a.id)
+            FROM @extschema@.appointments AS a WHERE a.customer_id = ANY (own)), '[]'),
+        'works_at', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'staff_id' ORDER BY s.location_id)
+            FROM @extschema@.location_staff AS s WHERE s.staff_id = target), '[]'),
+        'skills', coalesce((SELECT jsonb_agg(to_jsonb(k) - 'staff_id' ORDER BY k.service_id)
+            FROM @extschema@.staff_skills AS k WHERE k.staff_id = target), '[]'),
+        'hours', coalesce((SELECT jsonb_agg(to_jsonb(h) - 'staff_id' ORDER BY h.location_id, h.weekday, h.opens)
+            FROM @extschema@.staff_hours AS h WHERE h.staff_id = target), '[]'),
+        'time_off', coalesce((SELECT jsonb_agg(to_jsonb(t) - '{staff_id,created_by}'::text[] ORDER BY t.during)
+            FROM @extschema@.staff_time_off AS t WHERE t.staff_id = target), '[]'),
+        'work',
+        coalesce((SELECT jsonb_agg(jsonb_build_object('booking_id', b.id, 'start_at', b.start_at, 'end_at', b.end_at,
+                'status', b.status) ORDER BY b.start_at, b.id)
+            FROM @extschema@.bookings AS b WHERE b.staff_id = target), '[]'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._export_customer(uuid) IS 'The part of usher_booking in usher.export_user().';
+
+CREATE FUNCTION @extschema@._erase_customer(user_id uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target CONSTANT uuid := _erase_customer.user_id;
+    own CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = target);
+    their_bookings CONSTANT uuid[] := ARRAY(SELECT b.id
+                                            FROM @extschema@.bookings AS b WHERE b.customer_id = ANY (own));
+    their_appointments CONSTANT uuid[] := ARRAY(SELECT a.id
+                                                FROM @extschema@.appointments AS a WHERE a.customer_id = ANY (own));
+    changed bigint;
+    total bigint := 0;
+BEGIN
+    -- The rows stay: what was booked, and what it cost, is somebody else's business too.
+    UPDATE @extschema@.customers AS c
+    SET name = NULL, email = NULL, phone = NULL, attributes = '{}' WHERE c.id = ANY (own);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    UPDATE @extschema@.bookings AS b SET vehicle_info = NULL, special_instructions = NULL, status_notes = NULL
+    WHERE b.id = ANY (their_bookings)
+        AND (b.vehicle_info IS NOT NULL OR b.special_instructions IS NOT NULL OR b.status_notes IS NOT NULL);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    UPDATE @extschema@.appointments AS a
+    SET notes = NULL WHERE a.id = ANY (their_appointments) AND a.notes IS NOT NULL;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    UPDATE @extschema@.staff_time_off AS t SET reason = NULL WHERE t.staff_id = target AND t.reason IS NOT NULL;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    total := total + changed;
+    RETURN total + usher.forget_notes('@extschema@.bookings', their_bookings)
+        + usher.forget_notes('@extschema@.appointments', their_appointments);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._erase_customer(uuid) IS
+    'The part of usher_booking in usher.erase_user(): bookings stay, without what was said in them and about their '
+    'customer.';

@@ -1,0 +1,93 @@
+-- What happens to payments when something happened elsewhere. Bookings are known by their events only: a reference of
+-- type "booking", its price, and what its service wants paid in advance and given back.
+
+CREATE FUNCTION @extschema@._on_booking_created(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    advance CONSTANT bigint := coalesce((payload ->> 'prepay_minor')::bigint, 0);
+    price CONSTANT bigint := (payload ->> 'price_minor')::bigint;
+BEGIN
+    IF advance <= 0 OR payload ->> 'id' IS NULL THEN
+        RETURN; -- paid on the spot, or for nothing
+    END IF;
+    INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
+        purpose, amount_minor, currency, payment_method, balance_minor, exclusive, created_by)
+    VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+            CASE WHEN advance < price THEN 'deposit' ELSE 'sale' END, advance, payload ->> 'currency', 'card',
+            price - advance, true, usher.actor_id());
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_created(text, jsonb) IS
+    'Handler of booking.created: what is to be paid in advance becomes a pending payment.';
+
+CREATE FUNCTION @extschema@._on_booking_cancelled(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    booking CONSTANT uuid := (payload ->> 'id')::uuid;
+    reason CONSTANT text := coalesce(payload ->> 'cancellation_reason', 'booking_cancelled');
+    percent CONSTANT integer := (payload ->> 'refund_percent')::integer;
+BEGIN
+    PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'booking' AND t.reference_id = booking), reason);
+    IF coalesce(percent, 0) > 0 THEN
+        PERFORM @extschema@._refund_reference('booking', booking, payload ->> 'currency', NULL, percent, reason);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_cancelled(text, jsonb) IS
+    'Handler of booking.cancelled: closes what is not paid, and refunds the share of what is paid that the policy of '
+    'the service gives.';
+
+CREATE FUNCTION @extschema@._on_refund_proposed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    payment uuid;
+    refundable bigint;
+BEGIN
+    IF payload ->> 'transaction_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        RETURN; -- of another extension that takes payments
+    END IF;
+    SELECT t.id, least((payload ->> 'amount_minor')::bigint,
+                       t.captured_minor - t.refunded_minor - t.refund_reserved_minor - t.disputed_minor)
+    INTO payment, refundable
+    FROM @extschema@.payment_transactions AS t
+    WHERE t.id = (payload ->> 'transaction_id')::uuid FOR NO KEY UPDATE;
+    IF refundable > 0 THEN
+        INSERT INTO @extschema@.payment_refunds (transaction_id, amount_minor, reason_code, requested_by)
+        VALUES (payment, refundable, payload ->> 'reason', usher.actor_id());
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_refund_proposed(text, jsonb) IS
+    'Handler of booking.refund_proposed: money for a booking that cannot be, or is paid already, goes back.';
+
+CREATE FUNCTION @extschema@._on_payer_gone(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.user_id = gone AND t.closed_at IS NULL AND t.status IN ('pending', 'processing', 'failed'));
+    booking uuid;
+BEGIN
+    -- Bookings before their payments, in whatever order extensions were installed.
+    FOR booking IN SELECT DISTINCT t.reference_id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.reference_type = 'booking' ORDER BY 1
+    LOOP
+        PERFORM @extschema@._announce_payment('booking', booking);
+    END LOOP;
+    PERFORM @extschema@._close_payments(open, 'user_deleted');
+    UPDATE @extschema@.payment_methods AS m SET is_active = false, is_default = false, version = m.version + 1
+    WHERE m.user_id = gone AND m.is_active;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_payer_gone(text, jsonb) IS
+    'Handler of user.deleted and user.erased: open payments are given up, saved methods are gone.';

@@ -1,0 +1,6 @@
+SELECT usher.subscribe('booking.created', 'usher_payment', '@extschema@._on_booking_created(text,jsonb)', 'sync');
+SELECT usher.subscribe('booking.cancelled', 'usher_payment', '@extschema@._on_booking_cancelled(text,jsonb)', 'sync');
+SELECT usher.subscribe('booking.refund_proposed', 'usher_payment', '@extschema@._on_refund_proposed(text,jsonb)',
+                       'sync');
+SELECT usher.subscribe('user.deleted', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('user.erased', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');

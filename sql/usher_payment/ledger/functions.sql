@@ -1,0 +1,188 @@
+CREATE FUNCTION @extschema@._check_journal() RETURNS trigger
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_payment_check_journal';
+COMMENT ON FUNCTION @extschema@._check_journal() IS
+    'Constraint trigger of ledger_entries: raises UP006 at commit for a journal that does not sum to zero.';
+
+CREATE FUNCTION @extschema@._refuse_ledger_change() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_payment_refuse_ledger_change';
+COMMENT ON FUNCTION @extschema@._refuse_ledger_change() IS
+    'Statement trigger of the ledger: raises UP007 for every UPDATE, DELETE and TRUNCATE, whoever does it.';
+
+CREATE TYPE @extschema@.ledger_receipt AS (journal_id uuid, replayed boolean);
+COMMENT ON TYPE @extschema@.ledger_receipt IS 'A journal that was posted; replayed: by an earlier call.';
+
+CREATE TYPE @extschema@.ledger_journal_details AS (
+    journal_id uuid, kind text, posted_at timestamptz, reference_type text, reference_id uuid, reverses uuid,
+    description text, entries jsonb);
+COMMENT ON TYPE @extschema@.ledger_journal_details IS 'A journal with its entries.';
+
+CREATE FUNCTION @extschema@.post_ledger(entries jsonb, description text DEFAULT NULL, kind text DEFAULT 'manual',
+                                        reference_type text DEFAULT NULL, reference_id uuid DEFAULT NULL,
+                                        idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.ledger_receipt
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    journal CONSTANT uuid := usher.uuid_v7();
+    scope text := '';
+    hash bytea;
+    stored @extschema@.ledger_journals;
+    wrong jsonb;
+BEGIN
+    PERFORM usher.require_permission('ledger:post');
+    IF entries IS NULL OR jsonb_typeof(entries) <> 'array' OR jsonb_array_length(entries) NOT BETWEEN 2 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'entries must be an array of 2 to 1000 entries',
+                                  jsonb_build_object('argument', 'entries'));
+    END IF;
+    -- Whole numbers as numbers: neither 1.5 nor "NaN" nor 1e400 is an amount.
+    SELECT e.value INTO wrong FROM jsonb_array_elements(entries) AS e
+    WHERE jsonb_typeof(e.value) <> 'object' OR NOT coalesce(e.value ->> 'amount_minor' ~ '^[0-9]{1,18}$'
+        AND jsonb_typeof(e.value -> 'amount_minor') = 'number'
+        AND @extschema@._is_payable(CASE WHEN e.value ->> 'amount_minor' ~ '^[0-9]{1,18}$'
+                                         THEN (e.value ->> 'amount_minor')::bigint END)
+        AND e.value ->> 'direction' IN ('debit', 'credit')
+        AND @extschema@._currency_exponent(e.value ->> 'currency') IS NOT NULL AND e.value ->> 'account' IS NOT NULL,
+        false)
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'an entry needs account, direction (debit, credit), amount_minor (a whole number above 0) and currency',
+            jsonb_build_object('argument', 'entries'));
+    END IF;
+    IF idempotency_key IS NOT NULL THEN
+        scope := coalesce(usher.actor_id()::text, session_user);
+        hash := sha256(convert_to(jsonb_build_array(entries, description, kind, reference_type, reference_id)::text,
+                                  'UTF8'));
+    END IF;
+    INSERT INTO @extschema@.ledger_journals (id, kind, description, reference_type, reference_id, idempotency_scope,
+                                             idempotency_key, request_hash, posted_by)
+    VALUES (journal, post_ledger.kind, post_ledger.description, post_ledger.reference_type, post_ledger.reference_id,
+            scope, coalesce(post_ledger.idempotency_key, journal::text), hash, usher.actor_id())
+    ON CONFLICT (idempotency_scope, idempotency_key) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT * INTO stored FROM @extschema@.ledger_journals AS j
+        WHERE j.idempotency_scope = scope AND j.idempotency_key = post_ledger.idempotency_key;
+        IF stored.request_hash IS DISTINCT FROM hash THEN
+            PERFORM usher.raise_error('idempotency_mismatch', 'idempotency key was used before with other arguments',
+                                      '{}');
+        END IF;
+        RETURN (stored.id, true)::@extschema@.ledger_receipt;
+    END IF;
+    INSERT INTO @extschema@.ledger_entries (journal_id, entry_no, account, direction, amount_minor, currency)
+    SELECT journal, e.number, e.value ->> 'account', e.value ->> 'direction', (e.value ->> 'amount_minor')::bigint,
+           e.value ->> 'currency'
+    FROM jsonb_array_elements(entries) WITH ORDINALITY AS e (value, number);
+    RETURN (journal, false)::@extschema@.ledger_receipt;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.post_ledger(jsonb, text, text, text, uuid, text) IS
+    'Posts a journal: [{"account", "direction": "debit" or "credit", "amount_minor", "currency"}, …]. Raises UP006 at '
+    'commit when it does not sum to zero in each currency. Needs ledger:post.';
+
+CREATE FUNCTION @extschema@.reverse_journal(journal_id uuid, description text DEFAULT NULL)
+    RETURNS @extschema@.ledger_receipt
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    reversal CONSTANT uuid := usher.uuid_v7();
+    known uuid;
+BEGIN
+    PERFORM usher.require_permission('ledger:post');
+    INSERT INTO @extschema@.ledger_journals (id, kind, description, reference_type, reference_id, reverses, posted_by)
+    SELECT reversal, 'reversal', reverse_journal.description, j.reference_type, j.reference_id, j.id,
+           usher.actor_id()
+    FROM @extschema@.ledger_journals AS j
+    WHERE j.id = reverse_journal.journal_id
+    ON CONFLICT (reverses) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT j.id INTO known FROM @extschema@.ledger_journals AS j WHERE j.reverses = reverse_journal.journal_id;
+        IF NOT FOUND THEN
+            PERFORM usher.raise_error('unknown_reference', 'journal does not exist',
+                                      jsonb_build_object('journal_id', reverse_journal.journal_id));
+        END IF;
+        RETURN (known, true)::@extschema@.ledger_receipt;
+    END IF;
+    INSERT INTO @extschema@.ledger_entries (journal_id, entry_no, account, direction, amount_minor, currency)
+    SELECT reversal, e.entry_no, e.account, CASE e.direction WHEN 'debit' THEN 'credit' ELSE 'debit' END,
+           e.amount_minor, e.currency
+    FROM @extschema@.ledger_entries AS e
+    WHERE e.journal_id = reverse_journal.journal_id;
+    RETURN (reversal, false)::@extschema@.ledger_receipt;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.reverse_journal(uuid, text) IS
+    'Posts the opposite of a journal, once: a second call answers the same reversal. Needs ledger:post.';
+
+CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text)
+    RETURNS TABLE (debit_minor bigint, credit_minor bigint, net_minor bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('ledger:read');
+    PERFORM @extschema@._require_currency(get_ledger_balance.currency);
+    RETURN QUERY
+    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint,
+           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint,
+           coalesce(sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END), 0)::bigint
+    FROM @extschema@.ledger_entries AS e
+    WHERE e.account = get_ledger_balance.account AND e.currency = get_ledger_balance.currency;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_ledger_balance(text, text) IS
+    'What was debited and credited to an account in a currency. Needs ledger:read.';
+
+CREATE FUNCTION @extschema@.get_trial_balance(until timestamptz DEFAULT NULL)
+    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint, net_minor bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('ledger:read');
+    RETURN QUERY
+    SELECT e.account, e.currency, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint,
+           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint,
+           sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END)::bigint
+    FROM @extschema@.ledger_entries AS e
+    WHERE until IS NULL OR EXISTS (SELECT FROM @extschema@.ledger_journals AS j
+                                   WHERE j.id = e.journal_id AND j.posted_at < until)
+    GROUP BY e.account, e.currency
+    ORDER BY e.account, e.currency;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_trial_balance(timestamptz) IS
+    'All accounts in all currencies, now or before a time: the net sums are zero in each currency. Needs ledger:read.';
+
+CREATE FUNCTION @extschema@.list_ledger_entries(account text DEFAULT NULL, reference_id uuid DEFAULT NULL,
+                                                after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS SETOF @extschema@.ledger_journal_details
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.require_permission('ledger:read');
+    PERFORM usher.check_max_rows(max_rows);
+    RETURN QUERY
+    SELECT j.id, j.kind, j.posted_at, j.reference_type, j.reference_id, j.reverses, j.description,
+           (SELECT jsonb_agg(jsonb_build_object('account', e.account, 'direction', e.direction, 'amount_minor',
+                                                e.amount_minor, 'currency', e.currency) ORDER BY e.entry_no)
+            FROM @extschema@.ledger_entries AS e WHERE e.journal_id = j.id)
+    FROM @extschema@.ledger_journals AS j
+    WHERE (list_ledger_entries.after IS NULL OR j.id > list_ledger_entries.after)
+        AND (list_ledger_entries.reference_id IS NULL OR j.reference_id = list_ledger_entries.reference_id)
+        AND (list_ledger_entries.account IS NULL OR EXISTS (SELECT FROM @extschema@.ledger_entries AS e
+                WHERE e.journal_id = j.id AND e.account = list_ledger_entries.account))
+    ORDER BY j.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_ledger_entries(text, uuid, uuid, integer) IS
+    'Journals with their entries, oldest first, of an account or of a reference. The next page starts after the last '
+    'journal_id. Needs ledger:read.';

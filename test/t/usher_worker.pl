@@ -1,0 +1,91 @@
+# The background worker: it waits for the extension, flushes counters and runs handlers apart from upkeep and from each other, so that
+# one job's failure is not the others'; it keeps up partitions and seals, ends cleanly, and does nothing on a standby.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('worker');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', <<'CONF');
+shared_preload_libraries = 'usher'
+usher.worker_databases = 'postgres, "Odd Name", nowhere'
+usher.flush_interval = 100ms
+usher.maintenance_interval = 1s
+CONF
+$node->start;
+sub one { my ($sql, $database) = @_; return $node->safe_psql($database // 'postgres', $sql) }
+sub eventually { my ($sql, $what, $database) = @_; ok($node->poll_query_until($database // 'postgres', $sql), $what) }
+
+eventually(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'}, 'the worker runs, also where the extension is not installed yet');
+$node->safe_psql('postgres', 'CREATE DATABASE "Odd Name"');
+my $install = 'SET client_min_messages = warning; CREATE EXTENSION usher CASCADE';
+one($install);
+one($install, 'Odd Name');
+is(one('SELECT worker_running FROM usher.health()'), 't', 'health() says that it runs');
+
+# upkeep
+eventually(q{SELECT count(*) = 4 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'usher.audit_logs'::regclass AND c.relname ~ '^audit_logs_\d{4}_\d\d$'},
+	'upkeep makes the months ahead');
+one(q{CREATE TABLE things (id integer PRIMARY KEY); SELECT usher.enable_audit('things'); INSERT INTO things SELECT generate_series(1, 100)});
+eventually(q{SELECT sum(row_count) >= 100 FROM usher.audit_seals}, 'and seals the audit log');
+is(one('SELECT bool_and(is_intact) FROM usher.verify_audit_chain()'), 't', 'the chain is intact');
+
+# counters: a flush of their own, every 100 ms
+one(q{SELECT usher.define_rate_limit('calls', 'fixed_window', 5, '1 hour');
+	SELECT count(usher.hit_rate_limit('calls', 'x')) FROM generate_series(1, 7)});
+eventually(q{SELECT request_count = 5 AND refused_count = 2 FROM usher.rate_limit_records WHERE policy = 'calls'}, 'counters come into the table by themselves');
+
+# handlers; one that fails keeps nobody
+one(q{
+	CREATE TABLE done (what text);
+	CREATE FUNCTION good(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.done VALUES (event); END $$;
+	CREATE FUNCTION bad(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+	SELECT usher.subscribe('job.*', 'a_bad', 'bad(text,jsonb)', 'async'), usher.subscribe('job.*', 'b_good', 'good(text,jsonb)', 'async');
+	SELECT usher.publish('job.one')});
+eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.one'}, 'a handler is run');
+eventually(q{SELECT attempts >= 1 AND error_message LIKE '%never%' FROM usher.deliveries WHERE consumer = 'a_bad'}, 'the one that fails waits for its next attempt');
+
+# upkeep that fails is told in the log; counters and handlers go on
+my $offset = -s $node->logfile;
+one(q{CREATE OR REPLACE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000) RETURNS TABLE (task text, affected bigint)
+	LANGUAGE plpgsql AS $$ BEGIN RAISE 'no upkeep today'; END $$});
+$node->wait_for_log(qr/LOG: .*usher: maintenance failed: no upkeep today/, $offset);
+pass('failing upkeep is told in the log');
+one(q{SELECT usher.publish('job.two'), usher.hit_rate_limit('calls', 'y')});
+eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.two'}, 'handlers run nevertheless');
+eventually(q{SELECT count(*) = 2 FROM usher.rate_limit_records WHERE policy = 'calls'}, 'and counters are flushed');
+# and the other way round: a flush that fails keeps nobody from upkeep, which another database shows
+$offset = -s $node->logfile;
+one(q{CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+	LANGUAGE plpgsql AS $$ BEGIN RAISE 'no handlers today'; END $$}, 'Odd Name');
+$node->wait_for_log(qr/LOG: .*usher: running event handlers failed: no handlers today/, $offset);
+one(q{INSERT INTO usher.login_attempts (email, failure_reason, attempted_at, success) SELECT 'x@example.com', 'test', now() - interval '900 days', false FROM generate_series(1, 10)}, 'Odd Name');
+eventually('SELECT count(*) = 0 FROM usher.login_attempts', 'upkeep runs though a flush fails, in a database whose name needs quotes', 'Odd Name');
+one(q{SELECT usher.define_rate_limit('odd', 'fixed_window', 5, '1 hour'); SELECT usher.hit_rate_limit('odd', 'z')}, 'Odd Name');
+eventually(q{SELECT count(*) = 1 FROM usher.rate_limit_records}, 'other flushes as well', 'Odd Name');
+is(one(q{SELECT count(*) FROM usher.rate_limit_records WHERE policy = 'odd'}), 0, 'counters go to their own database');
+
+# A standby: nothing to write. A clean stop forgets nothing.
+$node->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'usher worker'}), 0, 'no worker on a standby');
+is($standby->safe_psql('postgres', 'SELECT in_recovery, worker_running FROM usher.health()'), 't|f', 'health() works there');
+cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM usher.metrics()'), '>', 20, 'and so does metrics()');
+$standby->promote;
+ok($standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'}), 'it starts with the promotion');
+$standby->stop;
+
+$node->append_conf('postgresql.conf', 'usher.flush_interval = 60s');
+$node->reload;
+eventually(q{SELECT setting = '60000' FROM pg_settings WHERE name = 'usher.flush_interval'}, 'settings are read anew');
+one('SELECT pg_sleep(0.3)');
+one(q{SELECT usher.hit_rate_limit('calls', 'last')});
+is(one(q{SELECT count(*) FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('calls', 'last')}), 0, 'a hit that is not flushed yet');
+$node->restart;
+is(one(q{SELECT count(*) FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('calls', 'last')}), 1, 'is flushed by a clean stop');
+$node->stop;
+done_testing();
