@@ -6,7 +6,10 @@
 // goes in as what it consists of (append_json below): writing it out as text would cost more than everything else.
 //
 // actor_name, client_ip and user_agent stay out: usher.erase_user() empties them, and the seals must outlive that. Who
-// acted is sealed by actor_id. A later version may add columns to the table without breaking old seals.
+// acted is sealed by actor_id. The values of a row about a user, which it takes away as well, go in as the SHA-256 of a
+// secret salt and themselves: once they are erased that digest stands in the row instead of the salt, and without the
+// salt nobody can try which values would give it. A later version may add columns to the table without breaking old
+// seals.
 #include "pg/args.hpp"
 #include "pg/kept_plans.hpp"
 #include "pg/result.hpp"
@@ -18,117 +21,172 @@ namespace usher::audit {
 namespace {
 constexpr const char *rows_of_block = R"(
     SELECT id, created_at, event_type, action, severity, source, result, actor_id, session_id, database_user,
-           correlation_id, resource_type, resource_id, key, old_values, new_values, event_data, error_message,
-           metadata, transaction_id, statement_id
+           correlation_id, resource_type, resource_id, key, transaction_id, statement_id, subject_id, value_salt,
+           value_digest, old_values, new_values, event_data, error_message, metadata
     FROM usher.audit_logs
     WHERE id OPERATOR(pg_catalog.>=) $1 AND id OPERATOR(pg_catalog.<) $2 ORDER BY id LIMIT $3)";
 
 struct FreeContext {
     void operator()(EVP_MD_CTX *context) const { EVP_MD_CTX_free(context); }
 };
+using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeContext>;
 
-/// Takes the rows from the executor as they come. Plain data and plain frames from here on: ERRORs may jump.
-struct BlockDigest {
-    DestReceiver receiver;
+enum Place : int { value_salt = 17, value_digest, first_value }; // in the statement, from 0
+
+/// What goes into a SHA-256. Plain data and plain frames from here on: ERRORs may jump.
+struct Input {
     EVP_MD_CTX *digest;
     StringInfoData buffer; // what is not in the digest yet
+};
+
+/// Takes the rows from the executor as they come.
+struct BlockDigest {
+    DestReceiver receiver;
+    Input rows, values; // values of one row
     MemoryContext row_memory;
     int64 limit, count;
     pg_uuid_t next; // first row beyond the limit
     bool has_next;
 };
 
-constexpr int buffer_size = 64 * 1024;
+constexpr int buffer_size = 64 * 1024, digest_size = 32;
 
-void digest_bytes(BlockDigest &block, const char *bytes, std::size_t size) {
-    if (EVP_DigestUpdate(block.digest, bytes, size) != 1)
-        ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION), errmsg("could not compute SHA-256"));
+void require(bool is_done) {
+    if (!is_done) ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION), errmsg("could not compute SHA-256"));
 }
 
-void flush(BlockDigest &block) {
-    digest_bytes(block, block.buffer.data, static_cast<std::size_t>(block.buffer.len));
-    block.buffer.len = 0;
+void begin(Input &input) { require(EVP_DigestInit_ex(input.digest, EVP_sha256(), nullptr) == 1); }
+
+void make_room(Input &input) {
+    initStringInfo(&input.buffer);
+    enlargeStringInfo(&input.buffer, buffer_size);
 }
 
-void append(BlockDigest &block, const void *bytes, int size) {
-    if (block.buffer.len + size > buffer_size) flush(block);
+void flush(Input &input) {
+    require(EVP_DigestUpdate(input.digest, input.buffer.data, static_cast<std::size_t>(input.buffer.len)) == 1);
+    input.buffer.len = 0;
+}
+
+void finish(Input &input, unsigned char *digest) {
+    flush(input);
+    require(EVP_DigestFinal_ex(input.digest, digest, nullptr) == 1);
+}
+
+void append(Input &input, const void *bytes, int size) {
+    if (input.buffer.len + size > buffer_size) flush(input);
     if (size > buffer_size) { // too large to copy it once more
-        digest_bytes(block, static_cast<const char *>(bytes), static_cast<std::size_t>(size));
+        require(EVP_DigestUpdate(input.digest, bytes, static_cast<std::size_t>(size)) == 1);
         return;
     }
-    std::memcpy(block.buffer.data + block.buffer.len, bytes, static_cast<std::size_t>(size));
-    block.buffer.len += size;
+    std::memcpy(input.buffer.data + input.buffer.len, bytes, static_cast<std::size_t>(size));
+    input.buffer.len += size;
 }
 
-void append_tag(BlockDigest &block, char tag) { append(block, &tag, 1); }
+void append_tag(Input &input, char tag) { append(input, &tag, 1); }
 
-void append_count(BlockDigest &block, uint32 count) {
+void append_count(Input &input, uint32 count) {
     const uint32 number = pg_hton32(count);
-    append(block, &number, sizeof number);
+    append(input, &number, sizeof number);
 }
 
-void append_int8(BlockDigest &block, int64 value) {
+void append_int8(Input &input, int64 value) {
     const uint64 number = pg_hton64(static_cast<uint64>(value));
-    append(block, &number, sizeof number);
+    append(input, &number, sizeof number);
 }
 
-void append_bytes(BlockDigest &block, const char *bytes, int size) {
-    append_count(block, static_cast<uint32>(size));
-    append(block, bytes, size);
+void append_bytes(Input &input, const char *bytes, int size) {
+    append_count(input, static_cast<uint32>(size));
+    append(input, bytes, size);
 }
 
-void append_text(BlockDigest &block, const char *text, int size) {
+void append_text(Input &input, const char *text, int size) {
     const char *const utf8 = pg_server_to_any(text, size, PG_UTF8);
-    append_bytes(block, utf8, utf8 == text ? size : static_cast<int>(std::strlen(utf8)));
+    append_bytes(input, utf8, utf8 == text ? size : static_cast<int>(std::strlen(utf8)));
 }
 
-void append_json(BlockDigest &block, const JsonbContainer *container);
+void append_json(Input &input, const JsonbContainer *container);
 
 /// A part of a jsonb: a kind and what it holds. Numbers as in the binary protocol, "1.0" other than "1".
-void append_json_part(BlockDigest &block, JEntry entry, const char *data, uint32 offset, uint32 size) {
+void append_json_part(Input &input, JEntry entry, const char *data, uint32 offset, uint32 size) {
     if (JBE_ISSTRING(entry)) {
-        append_tag(block, 's');
-        append_text(block, data + offset, static_cast<int>(size));
+        append_tag(input, 's');
+        append_text(input, data + offset, static_cast<int>(size));
     } else if (JBE_ISNUMERIC(entry)) {
         const char *const number = data + INTALIGN(offset);
         const bytea *const sent = DatumGetByteaPP(DirectFunctionCall1(numeric_send, PointerGetDatum(number)));
-        append_tag(block, 'n');
-        append_bytes(block, VARDATA_ANY(sent), static_cast<int>(VARSIZE_ANY_EXHDR(sent)));
+        append_tag(input, 'n');
+        append_bytes(input, VARDATA_ANY(sent), static_cast<int>(VARSIZE_ANY_EXHDR(sent)));
     } else if (JBE_ISCONTAINER(entry))
-        append_json(block, reinterpret_cast<const JsonbContainer *>(data + INTALIGN(offset)));
+        append_json(input, reinterpret_cast<const JsonbContainer *>(data + INTALIGN(offset)));
     else
-        append_tag(block, JBE_ISNULL(entry) ? '0' : JBE_ISBOOL_TRUE(entry) ? 't' : 'f');
+        append_tag(input, JBE_ISNULL(entry) ? '0' : JBE_ISBOOL_TRUE(entry) ? 't' : 'f');
 }
 
 /// An object is a list of its keys, then of its values, in the order in which jsonb keeps them.
-void append_json(BlockDigest &block, const JsonbContainer *container) {
+void append_json(Input &input, const JsonbContainer *container) {
     check_stack_depth();
     const uint32 count = JsonContainerSize(container), parts = JsonContainerIsObject(container) ? 2 * count : count;
-    append_tag(block, JsonContainerIsObject(container) ? 'o' : JsonContainerIsScalar(container) ? 'v' : 'a');
-    append_count(block, count);
+    append_tag(input, JsonContainerIsObject(container) ? 'o' : JsonContainerIsScalar(container) ? 'v' : 'a');
+    append_count(input, count);
     const char *const data = reinterpret_cast<const char *>(container->children + parts);
     uint32 offset = 0;
     for (uint32 i = 0; i < parts; ++i) {
         const JEntry entry = container->children[i];
         const uint32 start = offset;
         JBE_ADVANCE_OFFSET(offset, entry);
-        append_json_part(block, entry, data, start, offset - start);
+        append_json_part(input, entry, data, start, offset - start);
     }
 }
 
-void append_value(BlockDigest &block, Oid type, Datum value) {
+void append_value(Input &input, Oid type, Datum value) {
     switch (type) {
-    case UUIDOID: return append(block, DatumGetUUIDP(value)->data, UUID_LEN);
+    case UUIDOID: return append(input, DatumGetUUIDP(value)->data, UUID_LEN);
     case TIMESTAMPTZOID:
-    case INT8OID: return append_int8(block, DatumGetInt64(value));
-    case INT4OID: return append_count(block, static_cast<uint32>(DatumGetInt32(value)));
+    case INT8OID: return append_int8(input, DatumGetInt64(value));
+    case INT4OID: return append_count(input, static_cast<uint32>(DatumGetInt32(value)));
     case TEXTOID: {
         const text *const flat = DatumGetTextPP(value);
-        return append_text(block, VARDATA_ANY(flat), static_cast<int>(VARSIZE_ANY_EXHDR(flat)));
+        return append_text(input, VARDATA_ANY(flat), static_cast<int>(VARSIZE_ANY_EXHDR(flat)));
     }
-    case JSONBOID: return append_json(block, &DatumGetJsonbP(value)->root);
+    case JSONBOID: return append_json(input, &DatumGetJsonbP(value)->root);
     default: elog(ERROR, "audit rows have a column of unknown type %u", type);
     }
+}
+
+void append_optional(Input &input, Oid type, Datum value, bool is_null) {
+    append_tag(input, is_null ? '\0' : '\1');
+    if (!is_null) append_value(input, type, value);
+}
+
+/// The digest of the values of one row with its salt, in the order of the statement.
+void digest_values(Input &input, Datum salt, const Oid *types, const Datum *values, const bool *nulls, int count,
+                   unsigned char *digest) {
+    begin(input);
+    append(input, DatumGetUUIDP(salt)->data, UUID_LEN);
+    for (int i = 0; i < count; ++i) append_optional(input, types[i], values[i], nulls[i]);
+    finish(input, digest);
+}
+
+constexpr Oid value_types[] = {JSONBOID, JSONBOID, JSONBOID, TEXTOID, JSONBOID};
+constexpr int value_count = static_cast<int>(std::size(value_types));
+
+/// The values of a row: as they are, or, when they can be erased, as their digest.
+void append_values(BlockDigest &block, const TupleTableSlot *slot) {
+    const Datum *const values = slot->tts_values;
+    const bool *const nulls = slot->tts_isnull;
+    unsigned char digest[digest_size];
+    if (!nulls[value_digest]) {
+        const bytea *const stored = DatumGetByteaPP(values[value_digest]);
+        append_tag(block.rows, 'd');
+        append_bytes(block.rows, VARDATA_ANY(stored), static_cast<int>(VARSIZE_ANY_EXHDR(stored)));
+    } else if (!nulls[value_salt]) {
+        digest_values(block.values, values[value_salt], value_types, values + first_value, nulls + first_value,
+                      value_count, digest);
+        append_tag(block.rows, 'd');
+        append_bytes(block.rows, reinterpret_cast<const char *>(digest), digest_size);
+    } else
+        for (int i = first_value; i < first_value + value_count; ++i)
+            append_optional(block.rows, value_types[i - first_value], values[i], nulls[i]);
 }
 
 /// One row of the statement; false ends it.
@@ -143,10 +201,9 @@ bool receive_row(TupleTableSlot *slot, DestReceiver *receiver) {
     ++block.count;
     MemoryContext const caller = MemoryContextSwitchTo(block.row_memory);
     const TupleDesc desc = slot->tts_tupleDescriptor;
-    for (int i = 0; i < desc->natts; ++i) {
-        append_tag(block, slot->tts_isnull[i] ? '\0' : '\1');
-        if (!slot->tts_isnull[i]) append_value(block, TupleDescAttr(desc, i)->atttypid, slot->tts_values[i]);
-    }
+    for (int i = 0; i < value_salt; ++i)
+        append_optional(block.rows, TupleDescAttr(desc, i)->atttypid, slot->tts_values[i], slot->tts_isnull[i]);
+    append_values(block, slot);
     MemoryContextSwitchTo(caller);
     MemoryContextReset(block.row_memory);
     return true;
@@ -158,8 +215,8 @@ void digest_rows(BlockDigest &block, Datum from, Datum until) {
     block.receiver.rStartup = [](DestReceiver *, int, TupleDesc) {};
     block.receiver.rShutdown = block.receiver.rDestroy = [](DestReceiver *) {};
     block.receiver.mydest = DestNone;
-    initStringInfo(&block.buffer);
-    enlargeStringInfo(&block.buffer, buffer_size);
+    make_room(block.rows);
+    make_room(block.values);
     block.row_memory = AllocSetContextCreate(CurrentMemoryContext, "usher audit row", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();
     if (plan == nullptr) plan = pg::prepare_kept(rows_of_block, std::array<Oid, 3>{UUIDOID, UUIDOID, INT8OID});
@@ -179,7 +236,7 @@ void digest_rows(BlockDigest &block, Datum from, Datum until) {
     options.dest = &block.receiver;
     const int code = SPI_execute_plan_extended(plan, &options);
     if (code < 0) elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(code));
-    flush(block);
+    flush(block.rows);
     SPI_finish();
     MemoryContextDelete(block.row_memory);
 }
@@ -195,15 +252,16 @@ USHER_FUNCTION(usher_audit_digest_rows) {
     using namespace usher::audit;
     const pg::Args args(fcinfo);
     const Uuid from = args.uuid(0), until = args.uuid(1);
-    const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) throw digest_failed();
+    const DigestContext rows(EVP_MD_CTX_new()), values(EVP_MD_CTX_new());
+    if (!rows || !values || EVP_DigestInit_ex(rows.get(), EVP_sha256(), nullptr) != 1) throw digest_failed();
     BlockDigest block{};
-    block.digest = context.get();
+    block.rows.digest = rows.get();
+    block.values.digest = values.get();
     block.limit = args.is_null(2) ? PG_INT64_MAX : std::max<std::int64_t>(args.int8(2), 0);
     pg::call([&] { digest_rows(block, pg::to_datum(pg::uuid(from)), pg::to_datum(pg::uuid(until))); });
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    if (EVP_DigestFinal_ex(context.get(), digest, &size) != 1) throw digest_failed();
+    if (EVP_DigestFinal_ex(rows.get(), digest, &size) != 1) throw digest_failed();
     Uuid next;
     std::memcpy(next.bytes.data(), block.next.data, UUID_LEN);
     pg::RowBuilder row(fcinfo);
@@ -211,4 +269,26 @@ USHER_FUNCTION(usher_audit_digest_rows) {
     row.set("digest", pg::bytea({reinterpret_cast<const char *>(digest), size}));
     if (block.has_next) row.set("next_id", pg::uuid(next));
     return row.finish();
+}
+
+/// usher._digest_audit_values(value_salt, old_values, new_values, event_data, error_message, metadata)
+USHER_FUNCTION(usher_audit_digest_values) {
+    using namespace usher;
+    using namespace usher::audit;
+    const DigestContext context(EVP_MD_CTX_new());
+    if (!context) throw digest_failed();
+    if (fcinfo->args[0].isnull) throw Error("22004", "value_salt must not be null");
+    unsigned char digest[digest_size];
+    pg::call([&] {
+        Input input{context.get(), {}};
+        make_room(input);
+        Datum values[value_count];
+        bool nulls[value_count];
+        for (int i = 0; i < value_count; ++i) {
+            values[i] = fcinfo->args[i + 1].value;
+            nulls[i] = fcinfo->args[i + 1].isnull;
+        }
+        digest_values(input, fcinfo->args[0].value, value_types, values, nulls, value_count, digest);
+    });
+    return pg::result(pg::bytea({reinterpret_cast<const char *>(digest), digest_size}));
 }

@@ -15,9 +15,9 @@
 namespace usher::audit {
 
 namespace {
-/// The lists of the trigger's argument: {"exclude": [...], "redact": [...], "key": [...], "numbers": {"column": 3},
-/// "relation": 16384}. Numbers are those of the table with that Oid, and of no copy or restored one. Whatever it cannot
-/// read it passes over: auditing never makes a correct write fail.
+/// The lists of the trigger's argument: {"exclude": [...], "redact": [...], "personal": [...], "subject": ["column"],
+/// "key": [...], "numbers": {"column": 3}, "relation": 16384}. Numbers are those of the table with that Oid, and of no
+/// copy or restored one. Whatever it cannot read it passes over: auditing never makes a correct write fail.
 class Lists {
 public:
     Lists(const char *options, Oid relation) {
@@ -27,12 +27,15 @@ public:
         has_numbers_ = owner && owner->as_int64() == static_cast<std::int64_t>(relation);
         read(document, "exclude", exclude_);
         read(document, "redact", redact_);
+        read(document, "personal", personal_);
+        read(document, "subject", subject_);
         has_key_ = read(document, "key", key_);
     }
-    [[nodiscard]] NameList exclude() const { return view(exclude_); }
-    [[nodiscard]] NameList redact() const { return view(redact_); }
-    [[nodiscard]] NameList key() const { return view(key_); }
-    [[nodiscard]] bool has_key() const { return has_key_; }
+    /// As long as this lives.
+    [[nodiscard]] ColumnLists lists() {
+        key_view_ = view(key_);
+        return {view(exclude_), view(redact_), view(personal_), view(subject_), has_key_ ? &key_view_ : nullptr};
+    }
 
 private:
     bool read(const json::Document &document, std::string_view list, std::vector<NamedColumn> &into) {
@@ -48,7 +51,8 @@ private:
     static NameList view(const std::vector<NamedColumn> &list) { return {list.data(), static_cast<int>(list.size())}; }
 
     std::forward_list<std::string> names_; // what the lists point at
-    std::vector<NamedColumn> exclude_, redact_, key_;
+    std::vector<NamedColumn> exclude_, redact_, personal_, subject_, key_;
+    NameList key_view_{};
     bool has_key_ = false, has_numbers_ = false;
 };
 
@@ -64,10 +68,9 @@ const RowEncoder *find_encoder(Relation relation, const char *options) {
         // not at once: a statement that it serves may be what fires this one
         pg::call([&] { MemoryContextSetParent(old, TopTransactionContext); });
     }
-    const Lists lists(options, oid);
-    const NameList excluded = lists.exclude(), redacted = lists.redact(), keys = lists.key();
-    RowEncoder *const made = pg::call(
-        [&] { return make_encoder(relation, options, excluded, redacted, lists.has_key() ? &keys : nullptr); });
+    Lists given(options, oid);
+    const ColumnLists lists = given.lists();
+    RowEncoder *const made = pg::call([&] { return make_encoder(relation, options, lists); });
     kept->emplace(oid, made);
     return made;
 }
@@ -111,12 +114,20 @@ struct Run {
         encode_key(encoder, &buffer, slot, &row.key, &row.resource_id);
     }
 
+    static Datum copy(const pg_uuid_t *uuid) {
+        if (uuid == nullptr) return 0;
+        auto *const made = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+        *made = *uuid;
+        return UUIDPGetDatum(made);
+    }
+
     void whole(const TupleTableSlot *slot, bool is_new, bool is_gone = false) {
         MemoryContext const caller = MemoryContextSwitchTo(writer.batch());
         LogRow row;
         row.is_gone = is_gone;
+        row.subject = copy(subject_of(encoder, slot));
         identify(row, slot);
-        (is_new ? row.new_values : row.old_values) = encode_row(encoder, &buffer, slot);
+        (is_new ? row.new_values : row.old_values) = encode_row(encoder, &buffer, slot, row.subject != 0);
         MemoryContextSwitchTo(caller);
         writer.add(row);
     }
@@ -125,9 +136,13 @@ struct Run {
         if (!find_changes(encoder, before, after, changed)) return;
         MemoryContext const caller = MemoryContextSwitchTo(writer.batch());
         LogRow row;
+        // A row that passes from one user to another is the new one's, and does not tell them about the old one.
+        const pg_uuid_t *const from = subject_of(encoder, before), *const to = subject_of(encoder, after);
+        const bool is_same = from != nullptr && (to == nullptr || std::memcmp(from->data, to->data, UUID_LEN) == 0);
+        row.subject = copy(to != nullptr ? to : from);
         identify(row, before);
-        row.old_values = encode_columns(encoder, &buffer, before, changed);
-        row.new_values = encode_columns(encoder, &buffer, after, changed);
+        row.old_values = encode_columns(encoder, &buffer, before, changed, is_same);
+        row.new_values = encode_columns(encoder, &buffer, after, changed, to != nullptr);
         MemoryContextSwitchTo(caller);
         writer.add(row);
     }
@@ -238,7 +253,8 @@ USHER_FUNCTION(usher_audit_change) {
     const RowEncoder *const encoder = find_encoder(data->tg_relation, options);
     const Actor actor = current_actor();
     const request::Context context = request::context();
-    const Statement statement{&actor, &context, encoder->resource_type, action_of(data->tg_event)};
+    const Statement statement{&actor, &context, encoder->resource_type, action_of(data->tg_event),
+                              encoder->subject >= 0};
     pg::call([&] { log_changes(data, *encoder, statement); });
     return PointerGetDatum(nullptr);
 }

@@ -55,7 +55,7 @@ Uuid log_event(const Event &event) {
 
     const Actor actor = current_actor();
     const request::Context context = request::context();
-    const Statement statement{&actor, &context, nullptr, {}, &event};
+    const Statement statement{&actor, &context, nullptr, {}, false, &event};
     const LogWriter::Written written = pg::call([&] {
         MemoryContext const scratch =
             AllocSetContextCreate(CurrentMemoryContext, "usher event", ALLOCSET_DEFAULT_SIZES);

@@ -28,14 +28,18 @@ constexpr std::array<pg::ColumnForm, position_count> columns{{{"id", UUIDOID, tr
                                                               {"error_message", TEXTOID},
                                                               {"metadata", JSONBOID, true},
                                                               {"transaction_id", INT8OID, true},
-                                                              {"statement_id", INT4OID}}};
+                                                              {"statement_id", INT4OID},
+                                                              {"subject_id", UUIDOID},
+                                                              {"value_salt", UUIDOID},
+                                                              {"value_digest", BYTEAOID}}};
 constexpr std::array checks{"event_type <> '' AND octet_length(event_type) <= 100",
                             "action <> '' AND octet_length(action) <= 100",
                             "severity IN ('debug', 'info', 'notice', 'warning', 'error', 'critical')",
                             "source <> '' AND octet_length(source) <= 100",
                             "result IN ('success', 'failure', 'denied')",
                             "id >= usher._first_id_at(created_at - interval '1 second')"
-                            " AND id < usher._first_id_at(created_at + interval '1 second')"};
+                            " AND id < usher._first_id_at(created_at + interval '1 second')",
+                            "subject_id IS NULL OR value_salt IS NOT NULL OR value_digest IS NOT NULL"};
 constexpr pg::TableForm partition_form{.columns = columns, .checks = checks, .is_partition = true};
 
 constinit pg::TargetPool<LogTarget, 1> pool{"usher audit partition"};
@@ -43,16 +47,26 @@ constinit pg::TargetPool<LogTarget, 1> pool{"usher audit partition"};
 /// May a row of a statement differ from the others in this column?
 bool differs_by_row(int position) {
     return position == id || position == event_type || position == action || position == resource_id_column ||
-           position == key || position == old_values || position == new_values;
+           position == key || position == old_values || position == new_values || position == subject_id ||
+           position == value_salt;
 }
 
-/// Does the predicate have one answer for all rows of a statement?
-bool is_same_for_all(List *predicate) {
+Bitmapset *asked_by(List *predicate) {
     Bitmapset *asked = nullptr;
     pull_varattnos(reinterpret_cast<Node *>(predicate), 1, &asked);
+    return asked;
+}
+
+bool asks_subject(List *predicate) {
+    return bms_is_member(subject_id + 1 - FirstLowInvalidHeapAttributeNumber, asked_by(predicate));
+}
+
+/// Does the predicate have one answer for all rows of a statement with the same subject?
+bool is_same_for_all(List *predicate) {
+    Bitmapset *const asked = asked_by(predicate);
     for (int member = -1; (member = bms_next_member(asked, member)) >= 0;) {
         const int number = member + FirstLowInvalidHeapAttributeNumber;
-        if (number <= 0 || differs_by_row(number - 1)) return false;
+        if (number <= 0 || (differs_by_row(number - 1) && number - 1 != subject_id)) return false;
     }
     return true;
 }
@@ -74,6 +88,7 @@ bool add_index(LogTarget &target, Oid oid) {
         index.info = info;
         // The predicate comes from the relation cache, simplified already; the executor would plan it first.
         index.predicate = info->ii_Predicate == NIL ? nullptr : ExecInitQual(info->ii_Predicate, nullptr);
+        index.asks_subject = asks_subject(info->ii_Predicate);
         index.check = info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
     }
     index_close(relation, NoLock);
@@ -158,18 +173,37 @@ LogTarget *open_target(Relation log, Relation partition) {
 
 void close_target(LogTarget *target) { pool.keep(target); }
 
-int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found) {
+namespace {
+/// What predicates see: the values that all rows of a statement have, and a subject.
+TupleTableSlot *fill_slot(const LogTarget &target, const Datum *values, const bool *nulls, Datum subject) {
     TupleTableSlot *const slot = target.context->ecxt_scantuple;
     ExecClearTuple(slot);
     std::copy_n(values, static_cast<int>(position_count), slot->tts_values);
     for (int i = 0; i < position_count; ++i) slot->tts_isnull[i] = nulls[i] || differs_by_row(i);
-    ExecStoreVirtualTuple(slot);
+    slot->tts_values[subject_id] = subject;
+    slot->tts_isnull[subject_id] = subject == 0;
+    return ExecStoreVirtualTuple(slot);
+}
+} // namespace
+
+int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found) {
+    TupleTableSlot *const slot = fill_slot(target, values, nulls, 0);
     int count = 0;
     for (const LogIndex *index = target.indexes; index != target.indexes + target.index_count; ++index)
-        if (index->predicate == nullptr || ExecQual(index->predicate, target.context)) found[count++] = index;
+        if (index->predicate == nullptr || (index->asks_subject && !nulls[subject_id]) ||
+            ExecQual(index->predicate, target.context))
+            found[count++] = index;
     ResetExprContext(target.context);
     ExecClearTuple(slot);
     return count;
+}
+
+bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls, Datum subject) {
+    TupleTableSlot *const slot = fill_slot(target, values, nulls, subject);
+    const bool takes = ExecQual(index.predicate, target.context);
+    ResetExprContext(target.context);
+    ExecClearTuple(slot);
+    return takes;
 }
 
 } // namespace usher::audit

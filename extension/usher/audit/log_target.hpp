@@ -33,6 +33,9 @@ enum Position : int {
     metadata,
     transaction_id,
     statement_id,
+    subject_id,
+    value_salt,
+    value_digest,
     position_count
 };
 
@@ -40,6 +43,7 @@ struct LogIndex {
     Oid oid;
     IndexInfo *info;
     ExprState *predicate; // of a partial index, else nullptr
+    bool asks_subject;    // the predicate, which rows of one statement then answer in different ways
     IndexUniqueCheck check;
 };
 
@@ -59,8 +63,10 @@ Relation lock_partition(Relation log, TimestampTz instant);
 /// up. Whoever asks for the same in between gets another.
 LogTarget *open_target(Relation log, Relation partition);
 void close_target(LogTarget *target);
-/// The indexes that take rows of these values: a predicate asks only for what all rows of a statement have in common.
-/// Writes them to `found`, which has room for all, and returns their number.
+/// The indexes that may take rows of these values: a predicate asks only for what all rows of a statement have in
+/// common, and for the subject. Writes them to `found`, which has room for all, and returns their number.
 int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found);
+/// Does an index that asks for the subject take a row of these values with this one, 0 for none?
+bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls, Datum subject);
 
 } // namespace usher::audit

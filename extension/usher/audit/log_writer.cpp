@@ -89,6 +89,7 @@ void LogWriter::fill_constants(const Statement &statement) {
     first_id(now, &id_);
     constants_[created_at] = TimestampTzGetDatum(now);
     const Actor &actor = *statement.actor;
+    nulls_[value_digest] = true;
     nulls_[actor_id] = !actor.user_id;
     if (actor.user_id) std::memcpy(actor_id_.data, actor.user_id->bytes.data(), UUID_LEN);
     constants_[actor_id] = UUIDPGetDatum(&actor_id_);
@@ -123,6 +124,7 @@ void LogWriter::fill_change(const Statement &statement) {
     constants_[event_data] = constants_[metadata];
     nulls_[error_message] = true;
     constants_[statement_id] = Int32GetDatum(static_cast<int32>(pg::running_statement()));
+    nulls_[subject_id] = !statement.has_subjects;
 }
 
 void LogWriter::fill_event(const Event &event, const Actor &actor) {
@@ -140,6 +142,10 @@ void LogWriter::fill_event(const Event &event, const Actor &actor) {
     constants_[event_data] =
         DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(event.data.data(), event.data.size())));
     nulls_[statement_id] = true;
+    // what is told about a user is theirs
+    const std::optional<Uuid> subject = event.resource_type == "user" ? parse_uuid(event.resource_id) : std::nullopt;
+    nulls_[subject_id] = !subject;
+    if (subject) std::memcpy(subject_.data, subject->bytes.data(), UUID_LEN);
     if (event.session_id) {
         nulls_[session_id] = false;
         std::memcpy(session_id_.data, event.session_id->bytes.data(), UUID_LEN);
@@ -201,6 +207,8 @@ void LogWriter::add(const LogRow &row) {
     Waiting &waiting = waiting_[count_++];
     waiting.row = row;
     waiting.id = id_;
+    if (row.subject != 0 && !pg_strong_random(&waiting.salt, sizeof waiting.salt))
+        ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"));
     next_id();
     if (count_ == batch_rows || MemoryContextMemAllocated(batch_, true) > batch_bytes) flush();
 }
@@ -217,6 +225,8 @@ Datum LogWriter::value(const Waiting &waiting, int position, bool *is_null) cons
     case key: return optional(waiting.row.key);
     case old_values: return optional(waiting.row.old_values);
     case new_values: return optional(waiting.row.new_values);
+    case subject_id: return optional(waiting.row.subject);
+    case value_salt: return optional(waiting.row.subject == 0 ? 0 : UUIDPGetDatum(&waiting.salt));
     case event_type:
         if (waiting.row.is_gone) return texts().event_types[static_cast<int>(Action::delete_rows)];
         break;
@@ -288,6 +298,8 @@ void LogWriter::enter(OpenIndex &index) {
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
     for (Waiting *each = waiting_; each != waiting_ + count_; ++each) {
+        if (index.known->asks_subject && !takes_row(*target_, *index.known, constants_, nulls_, each->row.subject))
+            continue;
         for (int i = 0; i < index.info.ii_NumIndexAttrs; ++i)
             values[i] = value(*each, index.info.ii_IndexAttrNumbers[i] - 1, &nulls[i]);
         index_insert(index.relation, values, nulls, &each->place, partition_, index.known->check, false, &index.info);
@@ -299,13 +311,14 @@ void LogWriter::write_through_spi() {
         INSERT INTO usher.audit_logs (id, created_at, event_type, action, severity, source, result, actor_id,
                                       actor_name, session_id, database_user, client_ip, user_agent, correlation_id,
                                       resource_type, resource_id, key, old_values, new_values, event_data,
-                                      error_message, metadata, transaction_id, statement_id)
+                                      error_message, metadata, transaction_id, statement_id, subject_id, value_salt,
+                                      value_digest)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                $23, $24))"};
-    static constexpr Oid types[position_count] = {UUIDOID,  TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID,  TEXTOID,
-                                                  TEXTOID,  UUIDOID,        TEXTOID, UUIDOID,  TEXTOID,  INETOID,
-                                                  TEXTOID,  TEXTOID,        TEXTOID, TEXTOID,  JSONBOID, JSONBOID,
-                                                  JSONBOID, JSONBOID,       TEXTOID, JSONBOID, INT8OID,  INT4OID};
+                $23, $24, $25, $26, $27))"};
+    static constexpr Oid types[position_count] = {
+        UUIDOID,  TIMESTAMPTZOID, TEXTOID, TEXTOID,  TEXTOID, TEXTOID, TEXTOID, UUIDOID,  TEXTOID,
+        UUIDOID,  TEXTOID,        INETOID, TEXTOID,  TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID,
+        JSONBOID, JSONBOID,       TEXTOID, JSONBOID, INT8OID, INT4OID, UUIDOID, UUIDOID,  BYTEAOID};
     for (int i = 0; i < count_; ++i) {
         pg::Param params[position_count];
         for (int p = 0; p < position_count; ++p) {
@@ -338,6 +351,7 @@ LogWriter::Written LogWriter::write_event(const Statement &statement) {
     LogRow row;
     bool is_null = false;
     row.resource_id = text_or_null(statement.event->resource_id, &is_null);
+    row.subject = nulls_[subject_id] ? 0 : UUIDPGetDatum(&subject_);
     add(row);
     close();
     CommandCounterIncrement(); // whoever wrote it sees it

@@ -21,12 +21,14 @@ struct Statement {
     const request::Context *context;
     text *resource_type = nullptr;
     Action action = Action::insert_rows;
-    const Event *event = nullptr; // then the two above are its own
+    bool has_subjects = false;    // may rows of the table say whose they are?
+    const Event *event = nullptr; // then the three above are its own
 };
 
 /// What differs from row to row. A Datum of 0 is NULL.
 struct LogRow {
     Datum resource_id = 0, key = 0, old_values = 0, new_values = 0;
+    Datum subject = 0;    // the user whose row it is: their values can be erased
     bool is_gone = false; // an update that made the row vanish: logged as a delete
 };
 
@@ -51,7 +53,7 @@ private:
     static constexpr std::size_t batch_bytes = std::size_t{4} * 1024 * 1024;
     struct Waiting {
         LogRow row;
-        pg_uuid_t id;
+        pg_uuid_t id, salt; // the salt of a row with a subject
         ItemPointerData place;
     };
     struct OpenIndex {
@@ -82,7 +84,7 @@ private:
     int count_, room_;
     Datum constants_[position_count];
     bool nulls_[position_count];
-    pg_uuid_t id_, actor_id_, session_id_;
+    pg_uuid_t id_, actor_id_, session_id_, subject_; // the subject of an event
     MemoryContext memory_, batch_;
 };
 

@@ -78,7 +78,7 @@ void warn_of_lost(Relation relation, const char *column) {
                       errhint("Call usher.enable_audit() again, with the columns that are meant.")));
 }
 
-void add_column(RowEncoder &encoder, TupleDesc desc, int index, bool is_redacted) {
+void add_column(RowEncoder &encoder, TupleDesc desc, int index, bool is_redacted, bool is_personal) {
     const Form_pg_attribute attribute = TupleDescAttr(desc, index);
     Column &column = encoder.columns[encoder.count++];
     column.index = index;
@@ -90,6 +90,7 @@ void add_column(RowEncoder &encoder, TupleDesc desc, int index, bool is_redacted
     column.by_value = attribute->attbyval;
     column.length = attribute->attlen;
     column.is_redacted = is_redacted;
+    column.is_personal = is_personal;
     encoder.reads_settings = encoder.reads_settings || reads_settings(column.type);
 }
 
@@ -147,7 +148,7 @@ void find_key(RowEncoder &encoder, Relation relation, const NameList *key) {
         const bool is_key = key != nullptr
                                 ? contains(*key, RelationGetDescr(relation), column.index)
                                 : bms_is_member(column.index + 1 - FirstLowInvalidHeapAttributeNumber, primary);
-        if (!is_key || column.is_redacted) continue;
+        if (!is_key || column.is_redacted || column.is_personal) continue;
         encoder.key_columns[encoder.key_count++] = i;
         encoder.is_key[i] = true;
     }
@@ -170,17 +171,17 @@ text *name_of(Relation relation) {
         quote_qualified_identifier(get_namespace_name(get_rel_namespace(named)), get_rel_name(named)));
 }
 
-JEntry write_column(StringInfo buffer, const Column &column, const TupleTableSlot *slot) {
+JEntry write_column(StringInfo buffer, const Column &column, const TupleTableSlot *slot, bool is_personal) {
     if (slot->tts_isnull[column.index]) return JENTRY_ISNULL;
-    if (column.is_redacted) return write_string(buffer, "[redacted]", 10);
+    if (column.is_redacted || (column.is_personal && !is_personal)) return write_string(buffer, "[redacted]", 10);
     FmgrInfo *const output = column.type.kind == Kind::other ? const_cast<FmgrInfo *>(&column.output) : nullptr;
     return write_value(buffer, column.type, output, slot->tts_values[column.index]);
 }
 
 void append_column(StringInfo buffer, pg::jsonb_format::Container &object, const Column &column,
-                   const TupleTableSlot *slot) {
+                   const TupleTableSlot *slot, bool is_personal) {
     const std::size_t start = pg::jsonb_format::size_of(*buffer);
-    const JEntry type = write_column(buffer, column, slot);
+    const JEntry type = write_column(buffer, column, slot, is_personal);
     pg::jsonb_format::end_part(*buffer, object, type, start);
 }
 
@@ -227,8 +228,7 @@ bool runs_others_code(Oid type) {
     return output >= FirstNormalObjectId;
 }
 
-RowEncoder *make_encoder(Relation relation, const char *options, NameList exclude, NameList redact,
-                         const NameList *key) {
+RowEncoder *make_encoder(Relation relation, const char *options, const ColumnLists &lists) {
     MemoryContext const context =
         AllocSetContextCreate(CurrentMemoryContext, "usher audit columns", ALLOCSET_SMALL_SIZES);
     MemoryContext const caller = MemoryContextSwitchTo(context);
@@ -240,15 +240,21 @@ RowEncoder *make_encoder(Relation relation, const char *options, NameList exclud
     encoder->primary_key = find_primary_key(relation);
     encoder->options = pstrdup(options);
     encoder->columns = static_cast<Column *>(palloc0(sizeof(Column) * (desc->natts + 1)));
-    const char *const lost = find_lost(redact, desc) != nullptr ? find_lost(redact, desc) : find_lost(exclude, desc);
+    const char *lost = nullptr;
+    for (const NameList &list : {lists.exclude, lists.redact, lists.personal, lists.subject})
+        if (lost == nullptr) lost = find_lost(list, desc);
     if (lost != nullptr) warn_of_lost(relation, lost);
+    encoder->subject = -1;
     for (int i = 0; i < desc->natts; ++i) {
         const Form_pg_attribute attribute = TupleDescAttr(desc, i);
-        if (attribute->attisdropped || pg::is_virtual(*attribute) || contains(exclude, desc, i)) continue;
-        add_column(*encoder, desc, i, lost != nullptr || contains(redact, desc, i));
+        if (attribute->attisdropped || pg::is_virtual(*attribute)) continue;
+        if (contains(lists.subject, desc, i) && attribute->atttypid == UUIDOID) encoder->subject = i;
+        if (contains(lists.exclude, desc, i)) continue;
+        add_column(*encoder, desc, i, lost != nullptr || contains(lists.redact, desc, i),
+                   contains(lists.personal, desc, i));
     }
     sort_columns(*encoder);
-    find_key(*encoder, relation, key);
+    find_key(*encoder, relation, lists.key);
     make_prefix(*encoder);
     encoder->resource_type = name_of(relation);
     MemoryContextSwitchTo(caller);
@@ -273,22 +279,28 @@ bool still_fits(RowEncoder &encoder, Relation relation, const char *options) {
     return true;
 }
 
-Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot) {
+const pg_uuid_t *subject_of(const RowEncoder &encoder, const TupleTableSlot *slot) {
+    if (encoder.subject < 0 || slot->tts_isnull[encoder.subject]) return nullptr;
+    return DatumGetUUIDP(slot->tts_values[encoder.subject]);
+}
+
+Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, bool is_personal) {
     resetStringInfo(buffer);
     appendBinaryStringInfo(buffer, encoder.prefix, encoder.prefix_length);
     pg::jsonb_format::Container object = encoder.object;
-    for (int i = 0; i < encoder.count; ++i) append_column(buffer, object, encoder.columns[i], slot);
+    for (int i = 0; i < encoder.count; ++i) append_column(buffer, object, encoder.columns[i], slot, is_personal);
     return finish(*buffer);
 }
 
-Datum encode_columns(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, const bool *chosen) {
+Datum encode_columns(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, const bool *chosen,
+                     bool is_personal) {
     resetStringInfo(buffer);
     pg::jsonb_format::Container object =
         begin_object(buffer, static_cast<int>(std::count(chosen, chosen + encoder.count, true)));
     for (int i = 0; i < encoder.count; ++i)
         if (chosen[i]) append_key(buffer, object, encoder.columns[i]);
     for (int i = 0; i < encoder.count; ++i)
-        if (chosen[i]) append_column(buffer, object, encoder.columns[i], slot);
+        if (chosen[i]) append_column(buffer, object, encoder.columns[i], slot, is_personal);
     return finish(*buffer);
 }
 
@@ -325,7 +337,7 @@ text *resource_id(const char *key, int length) {
 
 bool encode_key(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, Datum *json, Datum *id) {
     if (encoder.key_count == 0) return false;
-    *json = encode_columns(encoder, buffer, slot, encoder.is_key);
+    *json = encode_columns(encoder, buffer, slot, encoder.is_key, false);
     const char *key = nullptr;
     if (encoder.key_count == 1) {
         const Column &column = encoder.columns[encoder.key_columns[0]];

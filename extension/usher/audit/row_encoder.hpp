@@ -55,6 +55,7 @@ struct Column {
     bool by_value;
     std::int16_t length;
     bool is_redacted;
+    bool is_personal; // redacted unless it is known whose the row is
 };
 
 /// What is known about the rows of one relation. Columns are in the order of the keys of a jsonb: by length, then by
@@ -70,6 +71,7 @@ struct RowEncoder {
     int *key_columns;    // indexes into columns
     int key_count;
     bool *is_key;          // by index into columns
+    int subject;           // in the row, from 0: the uuid of the user whose row it is; -1 for none
     std::uint64_t changes; // pg::relation_changes() when it was seen to fit
     char *prefix;          // header and keys of a whole row
     int prefix_length;
@@ -89,16 +91,24 @@ struct NameList {
     int count;
 };
 
-/// In a memory context of its own. A column that was dropped is passed over. When it cannot be told which column is to
-/// be excluded or redacted, all values are redacted, with a warning.
-RowEncoder *make_encoder(Relation relation, const char *options, NameList exclude, NameList redact,
-                         const NameList *key);
+/// What the trigger's argument says about columns.
+struct ColumnLists {
+    NameList exclude, redact, personal, subject; // at most one subject
+    const NameList *key;                         // nullptr: the primary key
+};
+
+/// In a memory context of its own. A column that was dropped is passed over. When it cannot be told which column is
+/// meant, but for the key, all values are redacted, with a warning.
+RowEncoder *make_encoder(Relation relation, const char *options, const ColumnLists &lists);
 bool still_fits(RowEncoder &encoder, Relation relation, const char *options);
 
-/// The whole row. `buffer` is scratch space; the result is palloc'd.
-Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot);
+/// The user whose row it is; nullptr when nobody can tell. Lives as long as what is in the slot.
+const pg_uuid_t *subject_of(const RowEncoder &encoder, const TupleTableSlot *slot);
+/// The whole row, with its personal columns or not. `buffer` is scratch space; the result is palloc'd.
+Datum encode_row(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, bool is_personal);
 /// Only columns that `chosen` says, by index into columns.
-Datum encode_columns(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, const bool *chosen);
+Datum encode_columns(const RowEncoder &encoder, StringInfo buffer, const TupleTableSlot *slot, const bool *chosen,
+                     bool is_personal);
 /// Marks the columns that differ; false when there is none. Both slots are deformed.
 bool find_changes(const RowEncoder &encoder, const TupleTableSlot *before, const TupleTableSlot *after, bool *changed);
 /// The key as jsonb and as text; false when the relation has none. Redacted and excluded columns count as keys too when

@@ -13,6 +13,57 @@ COMMENT ON FUNCTION usher._digest_audit_rows(uuid, uuid, bigint) IS
     'Number and digest of the audit rows of a block, max_rows of them at most; next_id is the first row that was too '
     'many.';
 
+CREATE FUNCTION usher._digest_audit_values(value_salt uuid, old_values jsonb, new_values jsonb, event_data jsonb,
+                                           error_message text, metadata jsonb) RETURNS bytea
+    LANGUAGE c IMMUTABLE
+    AS 'MODULE_PATHNAME', 'usher_audit_digest_values';
+REVOKE ALL ON FUNCTION usher._digest_audit_values(uuid, jsonb, jsonb, jsonb, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._digest_audit_values(uuid, jsonb, jsonb, jsonb, text, jsonb) IS
+    'What is sealed of the values of an audit row with a subject: their SHA-256, behind the salt.';
+
+CREATE FUNCTION usher._without_values(object jsonb, names text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN object IS NOT NULL THEN (
+        SELECT coalesce(jsonb_object_agg(m.key, CASE WHEN m.value IN ('null', '""', '{}', '[]') THEN m.value
+                                                     WHEN m.key <> ALL (names) THEN m.value
+                                                     ELSE '"[erased]"' END), '{}')
+        FROM jsonb_each(object) AS m) END;
+END;
+REVOKE ALL ON FUNCTION usher._without_values(jsonb, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._without_values(jsonb, text[]) IS
+    'Old or new values without what the named columns held, or without any when names is NULL.';
+
+CREATE FUNCTION usher._erase_audited_values(subject uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    erased bigint;
+BEGIN
+    -- Of a table that nobody has registered any more, nothing can be told: no value stays.
+    WITH registered AS MATERIALIZED (
+        SELECT format('%I.%I', usher._schema_of(p.registrant), p.table_name) AS resource_type,
+               coalesce(array_agg(p.column_name::text) FILTER (WHERE p.kind = 'personal'), '{}') AS names
+        FROM usher.personal_columns AS p GROUP BY 1)
+    UPDATE usher.audit_logs AS l
+    SET value_digest = coalesce(l.value_digest, usher._digest_audit_values(l.value_salt, l.old_values, l.new_values,
+                                                                           l.event_data, l.error_message, l.metadata)),
+        value_salt = NULL, event_data = '{}', error_message = NULL, metadata = '{}',
+        old_values = usher._without_values(l.old_values,
+            (SELECT r.names FROM registered AS r WHERE r.resource_type = l.resource_type)),
+        new_values = usher._without_values(l.new_values,
+            (SELECT r.names FROM registered AS r WHERE r.resource_type = l.resource_type))
+    WHERE l.subject_id = subject;
+    GET DIAGNOSTICS erased = ROW_COUNT;
+    RETURN erased;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._erase_audited_values(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._erase_audited_values(uuid) IS
+    'Takes what the audit log holds about a user out of its rows: personal columns of their rows, and the data of '
+    'events about them. What was sealed of it stays as a digest. Returns how many rows.';
+
 CREATE FUNCTION usher._chain_seal(previous bytea, seq bigint, from_id uuid, until_id uuid, row_count bigint,
                                   digest bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -48,6 +48,9 @@ BEGIN
                    name || '_resource_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (actor_id, id) WITH (deduplicate_items = off) WHERE actor_id IS NOT NULL',
                    name || '_actor_id_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (subject_id, id) WITH (deduplicate_items = off) WHERE subject_id IS NOT '
+                   'NULL',
+                   name || '_subject_id_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (correlation_id, id) WITH (deduplicate_items = off) WHERE correlation_id IS '
                    'NOT NULL',
                    name || '_correlation_id_idx', partition_table);
@@ -97,33 +100,32 @@ CREATE FUNCTION usher.audit_change() RETURNS trigger
 REVOKE ALL ON FUNCTION usher.audit_change() FROM PUBLIC;
 COMMENT ON FUNCTION usher.audit_change() IS
     'Statement trigger that writes one audit row per changed row; usher.enable_audit() sets it up. Its argument is a '
-    'JSON object with the lists exclude, redact and key.';
+    'JSON object with the lists exclude, redact, personal, subject and key.';
 
-CREATE FUNCTION usher._personal_columns(relation regclass) RETURNS TABLE (name text)
+CREATE FUNCTION usher._personal_columns(relation regclass, kinds text[]) RETURNS TABLE (name text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN QUERY SELECT p.column_name::text FROM usher.personal_columns AS p
-    WHERE p.kind IN ('personal', 'sensitive', 'sealed')
+    WHERE p.kind = ANY (kinds)
         AND relation = to_regclass(format('%I.%I', usher._schema_of(p.registrant), p.table_name));
 END
 $$;
-REVOKE ALL ON FUNCTION usher._personal_columns(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION usher._personal_columns(regclass) IS
-    'Columns of a table that an extension or application has registered as personal, sensitive or sealed.';
+REVOKE ALL ON FUNCTION usher._personal_columns(regclass, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._personal_columns(regclass, text[]) IS
+    'Columns of a table that an extension or application has registered as one of these kinds.';
 
-CREATE FUNCTION usher._audit_table(target regclass, exclude text[], redact text[], key text[]) RETURNS void
+CREATE FUNCTION usher._audit_table(target regclass, lists jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- numbers: so that a renamed column stays in its list; they are those of this very table
-    options CONSTANT text := jsonb_strip_nulls(jsonb_build_object('exclude', coalesce(exclude, '{}'),
-        'redact', coalesce(redact, '{}'), 'key', key, 'relation', target::oid::bigint, 'numbers',
+    options CONSTANT text := lists || jsonb_strip_nulls(jsonb_build_object('relation', target::oid::bigint, 'numbers',
         (SELECT jsonb_object_agg(a.attname, a.attnum)
          FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
-         AND a.attname = ANY (coalesce(exclude, '{}') || coalesce(redact, '{}') || coalesce(key, '{}')))))::text;
+         AND EXISTS (SELECT FROM jsonb_each(lists) l WHERE l.value ? a.attname))));
 BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER usher_audit_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS '
                    'new_rows FOR EACH STATEMENT EXECUTE FUNCTION usher.audit_change(%L)',
@@ -138,9 +140,10 @@ BEGIN
                    'FOR EACH STATEMENT EXECUTE FUNCTION usher.audit_change(%L)', target, options);
 END
 $$;
-REVOKE ALL ON FUNCTION usher._audit_table(regclass, text[], text[], text[]) FROM PUBLIC;
-COMMENT ON FUNCTION usher._audit_table(regclass, text[], text[], text[]) IS
-    'Makes the triggers of enable_audit() on one table.';
+REVOKE ALL ON FUNCTION usher._audit_table(regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_table(regclass, jsonb) IS
+    'Makes the triggers of enable_audit() on one table. lists: {"exclude", "redact", "personal", "subject", "key"} of '
+    'names of columns.';
 
 CREATE FUNCTION usher.enable_audit(
     relation regclass,
@@ -153,6 +156,9 @@ CREATE FUNCTION usher.enable_audit(
 AS $$
 DECLARE
     kind "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = relation);
+    subject CONSTANT text[] := ARRAY(SELECT s.name FROM usher._personal_columns(relation, '{subject}') AS s);
+    personal text[];
+    lists jsonb;
     missing text;
     target regclass;
 BEGIN
@@ -171,14 +177,23 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'the audit log cannot be audited by itself',
                                   jsonb_build_object('relation', relation::text));
     END IF;
-    -- What is registered as personal or sensitive is not repeated in the log, where it would outlive its row.
+    -- What is registered as sensitive is never repeated in the log; what is personal only where it can be erased again,
+    -- because the row says whose it is.
+    exclude := coalesce(exclude, '{}');
     redact := ARRAY(
         SELECT unnest(redact)
         UNION
-        SELECT p.name FROM usher._personal_columns(relation) AS p
-        WHERE p.name <> ALL (coalesce(exclude, '{}') || coalesce(key, '{}'))
+        SELECT p.name FROM usher._personal_columns(relation, CASE subject WHEN '{}'
+            THEN '{personal,sensitive,sealed}'::text[] ELSE '{sensitive,sealed}' END) AS p
+        WHERE p.name <> ALL (exclude || coalesce(key, '{}'))
         ORDER BY 1);
-    SELECT n INTO missing FROM unnest(coalesce(exclude, '{}') || coalesce(redact, '{}') || coalesce(key, '{}')) n
+    personal := ARRAY(
+        SELECT p.name FROM usher._personal_columns(relation, '{personal}') AS p
+        WHERE p.name <> ALL (exclude || redact || coalesce(key, '{}'))
+        ORDER BY 1);
+    lists := jsonb_strip_nulls(jsonb_build_object('exclude', exclude, 'redact', redact, 'personal',
+        CASE WHEN personal <> '{}' THEN personal END, 'subject', CASE WHEN subject <> '{}' THEN subject END, 'key', key));
+    SELECT n INTO missing FROM unnest(exclude || redact || personal || subject || coalesce(key, '{}')) n
         WHERE n IS NULL OR NOT EXISTS (SELECT FROM pg_attribute a
             WHERE a.attrelid = relation AND a.attname = n AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;
     IF FOUND THEN
@@ -205,11 +220,11 @@ BEGIN
             jsonb_build_object('relation', relation::text, 'foreign_table', missing));
     END IF;
     -- The table first: its lock holds back whoever attaches a partition now.
-    PERFORM usher._audit_table(relation, exclude, redact, key);
+    PERFORM usher._audit_table(relation, lists);
     -- A statement fires the triggers of the table that it names: partitions, and tables that inherit, get their own
     -- for statements that name them. Those that come later: usher._cover_new_tables().
     FOR target IN SELECT d.member FROM usher._descendants(relation) d WHERE d.depth > 0 LOOP
-        PERFORM usher._audit_table(target, exclude, redact, key);
+        PERFORM usher._audit_table(target, lists);
     END LOOP;
     IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = relation AND NOT EXISTS (
             SELECT FROM pg_trigger t
@@ -227,8 +242,9 @@ REVOKE ALL ON FUNCTION usher.enable_audit(regclass, text[], text[], text[]) FROM
 COMMENT ON FUNCTION usher.enable_audit(regclass, text[], text[], text[]) IS
     'Audits a table, its partitions and the tables that inherit from it, also those that come later: every changed '
     'row makes a row in usher.audit_logs. Columns in exclude are left out, those in redact, and those that an '
-    'extension or application has registered as personal or sensitive, show only that they changed, key names the '
-    'identifying columns (default: the primary key). The lists follow columns that are renamed or dropped; when one '
+    'extension or application has registered as sensitive, show only that they changed; so do those registered as '
+    'personal, unless a column is registered as subject and says whose row it is. key names the identifying columns '
+    '(default: the primary key). The lists follow columns that are renamed or dropped; when one '
     'cannot be told any more, all values are redacted. Calling it again changes the lists. Foreign tables cannot be '
     'audited.';
 

@@ -73,6 +73,19 @@ COMMENT ON FUNCTION usher._audit_list(regclass, text) IS
     'One of the lists that enable_audit() was called with, by the names that the columns have now; NULL when there is '
     'none, or it is empty.';
 
+CREATE FUNCTION usher._audit_lists(relation regclass) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT jsonb_strip_nulls(jsonb_object_agg(k.list, to_jsonb(usher._audit_list(relation, k.list))))
+            FROM unnest('{exclude,redact,personal,subject,key}'::text[]) AS k (list));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_lists(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_lists(regclass) IS
+    'All lists that enable_audit() has made for a table, by the names that the columns have now.';
+
 CREATE FUNCTION usher._audit_key_problem(relation regclass) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -85,7 +98,8 @@ BEGIN
         RETURN 'it has no primary key';
     END IF;
     SELECT c INTO hidden FROM unnest(columns) AS c
-    WHERE c = ANY (usher._audit_list(relation, 'exclude') || usher._audit_list(relation, 'redact')) LIMIT 1;
+    WHERE c = ANY (usher._audit_list(relation, 'exclude') || usher._audit_list(relation, 'redact')
+                   || usher._audit_list(relation, 'personal')) LIMIT 1;
     RETURN 'column ' || quote_ident(hidden) || ' of its key is excluded or redacted';
 END
 $$;

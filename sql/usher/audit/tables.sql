@@ -24,8 +24,12 @@ CREATE TABLE usher.audit_logs (
     metadata jsonb NOT NULL DEFAULT '{}',
     transaction_id bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     statement_id integer,
+    subject_id uuid,
+    value_salt uuid,
+    value_digest bytea,
     CONSTRAINT audit_logs_id_check CHECK (id >= usher._first_id_at(created_at - interval '1 second')
-                                      AND id < usher._first_id_at(created_at + interval '1 second'))
+                                      AND id < usher._first_id_at(created_at + interval '1 second')),
+    CHECK (subject_id IS NULL OR value_salt IS NOT NULL OR value_digest IS NOT NULL)
 ) PARTITION BY RANGE (created_at);
 COMMENT ON TABLE usher.audit_logs IS
     'What was done, by whom, from where: every change of an audited row and every event. Rows are only ever added; '
@@ -49,6 +53,15 @@ COMMENT ON COLUMN usher.audit_logs.old_values IS 'Of an update the changed colum
 COMMENT ON COLUMN usher.audit_logs.new_values IS 'Of an update the changed columns only, of an insert all columns.';
 COMMENT ON COLUMN usher.audit_logs.statement_id IS
     'Number of the command within its transaction: rows of one statement share it.';
+COMMENT ON COLUMN usher.audit_logs.subject_id IS
+    'The user whose row or account it is about, not a foreign key: erase_user() takes their values out of the row, '
+    'and export_user() hands them out.';
+COMMENT ON COLUMN usher.audit_logs.value_salt IS
+    'Random, of a row with a subject: its values are sealed as the SHA-256 of this and themselves. Gone once they are '
+    'erased.';
+COMMENT ON COLUMN usher.audit_logs.value_digest IS
+    'What was sealed of values that are erased: it keeps the chain whole, and without the salt nobody can try which '
+    'values it was made from.';
 
 CREATE TABLE usher.audit_logs_default PARTITION OF usher.audit_logs DEFAULT;
 COMMENT ON TABLE usher.audit_logs_default IS
@@ -88,7 +101,7 @@ COMMENT ON TABLE usher.audit_seals IS
     'Seals of blocks of audit rows, in order; written by maintenance, checked by usher.verify_audit_chain().';
 COMMENT ON COLUMN usher.audit_seals.digest IS
     'SHA-256 over the rows from from_id up to, not including, until_id, without actor_name, client_ip and user_agent, '
-    'which erase_user() empties.';
+    'which erase_user() empties; of rows with a subject the values go in as a digest with a salt.';
 COMMENT ON COLUMN usher.audit_seals.chain IS
     'SHA-256 over the chain value of the seal before and this seal''s own values.';
 COMMENT ON COLUMN usher.audit_seals.retired_at IS

@@ -84,6 +84,8 @@ BEGIN
     END IF;
     -- Core comes first: with the account goes the last chance to act for it.
     PERFORM usher._call_hook(h.function, user_id => target) FROM usher._hook_functions('erase') AS h;
+    -- Last: what the hooks have changed was audited as well.
+    PERFORM usher._erase_audited_values(target);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.erase_user(uuid) FROM PUBLIC;
@@ -108,6 +110,17 @@ $$;
 REVOKE ALL ON FUNCTION usher._rows_of_user(text, uuid, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher._rows_of_user(text, uuid, text[]) IS
     'The rows of a user in a table of core, without the hidden columns.';
+
+CREATE FUNCTION usher._told_values(name text, object jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN object IS NULL THEN '{}' ELSE jsonb_build_object(name, (
+        SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}') FROM jsonb_each(object) AS m
+        WHERE m.value <> '"[redacted]"')) END;
+END;
+REVOKE ALL ON FUNCTION usher._told_values(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._told_values(text, jsonb) IS
+    'Old or new values of an audit row under their name, without what is redacted; {} when there are none.';
 
 CREATE FUNCTION usher._export_user(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -145,8 +158,8 @@ BEGIN
         'consents', usher._rows_of_user('consents', target),
         'login_attempts', usher._rows_of_user('login_attempts', target, '{retry_after}'))
     INTO document FROM usher.users u WHERE u.id = target;
-    -- What they did, and what happened to the account. Old and new values may be about others, so they are not theirs
-    -- to take.
+    -- What they did, and what happened to the account. Of what they did elsewhere old and new values may be about
+    -- others, so they are not theirs to take.
     document := document || jsonb_build_object(
         'audit', coalesce((SELECT jsonb_agg(
             jsonb_build_object('id', l.id, 'at', l.created_at, 'event', l.event_type, 'result', l.result,
@@ -154,9 +167,12 @@ BEGIN
             || CASE WHEN l.actor_id = target OR l.actor_id IS NULL
                     THEN jsonb_build_object('session_id', l.session_id, 'client_ip', l.client_ip,
                                             'user_agent', l.user_agent)
-                    ELSE '{"by_somebody_else": true}' END ORDER BY l.id)
-                           FROM usher.audit_logs l
-                           WHERE l.actor_id = target OR (l.resource_type = 'user' AND l.resource_id = target::text)),
+                    ELSE '{"by_somebody_else": true}' END
+            || CASE WHEN l.subject_id = target
+                    THEN usher._told_values('old_values', l.old_values)
+                         || usher._told_values('new_values', l.new_values)
+                    ELSE '{}' END ORDER BY l.id)
+                           FROM usher.audit_logs l WHERE l.actor_id = target OR l.subject_id = target),
                            '[]'),
         'status_changes',
         coalesce((SELECT jsonb_agg(to_jsonb(h) - '{changed_by,changed_by_name}'::text[] ORDER BY h.id)

@@ -63,7 +63,7 @@ BEGIN
               FROM pg_trigger AS t
                   CROSS JOIN LATERAL (SELECT usher._trigger_arguments(t.oid)) AS a (arguments)
                   CROSS JOIN LATERAL (SELECT usher._object_or_null(a.arguments[1])) AS o (options)
-                  CROSS JOIN LATERAL unnest('{exclude,redact}'::text[]) AS k (list)
+                  CROSS JOIN LATERAL unnest('{exclude,redact,personal,subject}'::text[]) AS k (list)
                   CROSS JOIN LATERAL jsonb_array_elements_text(
                       CASE jsonb_typeof(o.options -> k.list) WHEN 'array' THEN o.options -> k.list ELSE '[]' END)
                       AS n (name)

@@ -13,6 +13,13 @@ BEGIN
     END LOOP;
 END
 $$;
+-- Accounts (R1-62, R3-03): whoever changes a name, an address or a tier, with which statement ever. Left out is what a
+-- login counts or stamps, and what follows from other columns.
+SELECT usher.enable_audit('usher.users', exclude => '{display_name,is_active,last_login_at,updated_at,version}');
+SELECT usher.enable_audit('usher.credentials', exclude => '{failed_login_attempts,last_failed_login_at,spent_permits,
+    updated_at}');
+SELECT usher.enable_audit('usher.identities', exclude => '{last_used_at,updated_at}');
+SELECT usher.enable_audit('usher.consents');
 
 -- One that is missing (event triggers can be switched off) leaves names behind: then the audit log redacts all, and
 -- check_configuration() says so.

@@ -83,10 +83,7 @@ BEGIN
             WHERE m.member = ANY (relations) AND NOT (m.is_foreign AND (m.has_tables OR m.is_truncate))
         LOOP
             IF missing.function = 'usher.audit_change()'::regprocedure THEN
-                PERFORM usher._audit_table(missing.member,
-                    coalesce(usher._audit_list(missing.parent, 'exclude'), '{}'),
-                    coalesce(usher._audit_list(missing.parent, 'redact'), '{}'),
-                    usher._audit_list(missing.parent, 'key'));
+                PERFORM usher._audit_table(missing.member, usher._audit_lists(missing.parent));
             ELSE
                 PERFORM usher._copy_trigger(missing.oid, missing.member);
             END IF;

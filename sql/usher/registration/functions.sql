@@ -152,6 +152,16 @@ BEGIN
                 given.column_name, usher._schema_of(registrant), given.table_name),
                 jsonb_build_object('table', given.table_name, 'column', given.column_name));
         END IF;
+        IF given.kind = 'subject' AND (jsonb_array_length(personal_data #> ARRAY[given.table_name, 'subject']) > 1
+            OR (SELECT a.atttypid <> 'uuid'::regtype FROM pg_attribute AS a
+                WHERE a.attrelid = to_regclass(format('%I.%I', usher._schema_of(registrant), given.table_name))
+                    AND a.attname = given.column_name))
+        THEN
+            PERFORM usher.raise_error('invalid_argument',
+                format('personal_data of "%s": the subject of %I.%I must be one column of type uuid', registrant,
+                       usher._schema_of(registrant), given.table_name),
+                jsonb_build_object('table', given.table_name, 'column', given.column_name));
+        END IF;
         INSERT INTO usher.personal_columns (registrant, table_name, column_name, kind)
         VALUES (_register_columns.registrant, given.table_name, given.column_name, given.kind);
     END LOOP;
@@ -274,8 +284,8 @@ COMMENT ON FUNCTION usher.register_extension(text, name, name, jsonb, text[], te
     'Tells core about an extension, from its install script, or about an application, by name and schema (needs *:*); '
     'again, it replaces what was said before. hooks: {"upkeep": "function", …}, each of usher._hooks() or named in '
     'declined_hooks. error_codes: [{"code", "sqlstate", "http_status", "description"}]. personal_data: {"table": '
-    '{"user": ["column"], "personal": […], "sensitive": […], "sealed": […], "impersonal": […]}}, or {"table": '
-    '{"impersonal": ["*"]}} for one that says nothing about people. access: [{"kind", "levels", "names"}]. settings: '
+    '{"subject": ["column"], "user": ["column"], "personal": […], "sensitive": […], "sealed": […], "impersonal": […]}}, '
+    'at most one subject, or {"table": {"impersonal": ["*"]}} for one that says nothing about people. access: [{"kind", "levels", "names"}]. settings: '
     '[{"name", "type", "default_value", "description"}]. role_presets: {"name": preset}. publishes: names of events, '
     'which nobody else may publish: it takes the rights of the owner of the extension, or of the application''s '
     'schema. '

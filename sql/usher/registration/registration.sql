@@ -14,14 +14,14 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "_watched_columns": {"impersonal": ["*"]},
         "api_keys": {"sensitive": ["key_hash"], "personal": ["name"], "impersonal": ["permissions", "prefix",
             "revoked_reason"]},
-        "audit_logs": {"user": ["actor_id"], "personal": ["actor_name", "client_ip", "user_agent", "key",
+        "audit_logs": {"user": ["actor_id", "subject_id"], "personal": ["actor_name", "client_ip", "user_agent", "key",
             "new_values", "old_values", "event_data", "metadata", "error_message", "resource_id"],
-            "impersonal": ["id", "action", "correlation_id", "database_user", "event_type", "resource_type",
+            "impersonal": ["id", "value_digest", "value_salt", "action", "correlation_id", "database_user", "event_type", "resource_type",
             "result", "session_id", "severity", "source"]},
         "audit_seals": {"impersonal": ["*"]},
-        "consents": {"personal": ["client_ip", "evidence", "user_agent"], "impersonal": ["document_version",
+        "consents": {"subject": ["user_id"], "personal": ["client_ip", "evidence", "user_agent"], "impersonal": ["document_version",
             "purpose"]},
-        "credentials": {"sensitive": ["password_hash"]},
+        "credentials": {"subject": ["user_id"], "sensitive": ["password_hash"]},
         "database_roles": {"impersonal": ["*"]},
         "decisions": {"impersonal": ["*"]},
         "deliveries": {"impersonal": ["*"]},
@@ -37,7 +37,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
             "impersonal": ["key", "registrant", "request_hash"]},
         "idempotent_answers": {"personal": ["body", "headers"], "impersonal": ["fingerprint", "key_hash",
             "principal"]},
-        "identities": {"sensitive": ["access_token", "refresh_token"], "personal": ["provider_email",
+        "identities": {"subject": ["user_id"], "sensitive": ["access_token", "refresh_token"], "personal": ["provider_email",
             "provider_user_id", "user_info"], "impersonal": ["provider"]},
         "login_attempts": {"personal": ["client_ip", "email", "user_agent"], "impersonal": ["failure_reason"]},
         "login_challenges": {"sensitive": ["token_hash"], "personal": ["client_ip", "device", "user_agent"],
@@ -75,7 +75,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
         "user_roles": {"impersonal": ["*"]},
-        "users": {"personal": ["display_name", "email", "external_id", "first_name", "last_name", "metadata",
+        "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name", "metadata",
             "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
     }$json$,
     role_presets => $json$
@@ -194,7 +194,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
         ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
-          _audit_table _audit_key_problem _audit_list _audit_options _personal_columns _cover_tables
+          _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
           _missing_triggers _copy_trigger'),
         -- Called by triggers that other functions make.
         ('function', '{admin}', 'check_transition record_transition audit_change'),
