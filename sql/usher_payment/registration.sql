@@ -25,7 +25,7 @@ SELECT usher.register_extension('Payment transactions, attempts, refunds, webhoo
             "failure_code", "idempotency_key", "idempotency_scope", "processor", "processor_refund_id",
             "processor_transaction_id", "provider_key", "reason_code", "request_hash", "status"]},
         "payment_disputes": {"impersonal": ["currency", "processor", "processor_dispute_id", "reason", "status"]},
-        "payment_methods": {"user": ["created_by", "customer_id", "user_id"], "sensitive": ["token"],
+        "payment_methods": {"subject": ["user_id"], "user": ["created_by", "customer_id"], "sensitive": ["token"],
             "personal": ["brand", "last_four"], "impersonal": ["kind", "processor"]},
         "payment_webhook_events": {"impersonal": ["*"]},
         "payment_webhook_secrets": {"user": ["created_by"], "sealed": ["secret"], "impersonal": ["header_name",

@@ -81,7 +81,7 @@ SELECT count(*) > 5 AS rows, bool_and(l.value_salt IS NULL AND length(l.value_di
        bool_and(l.event_data = '{}') AS no_data
 FROM usher.audit_logs AS l WHERE l.subject_id = :'ann';
 SELECT l.old_values, l.new_values FROM usher.audit_logs AS l WHERE l.id = :'victim';
-SELECT l.new_values FROM usher.audit_logs AS l
+SELECT l.new_values - 'owner_id' AS new_values FROM usher.audit_logs AS l
 WHERE l.subject_id = :'ann' AND l.resource_type = 'regress_accounts.pets' AND l.action = 'insert';
 SELECT count(*) AS left_over FROM usher.audit_logs AS l
 WHERE l.subject_id = :'ann' AND l::text ~ 'Anna|anna@|ann@|\+49 30 1|g-1|Rex';
@@ -114,3 +114,24 @@ SELECT usher.register_extension('Pets', name => 'pets', schema_name => 'regress_
     personal_data => '{"pets": {"subject": ["id", "name"]}}');
 SELECT usher.unregister_extension('pets');
 DROP SCHEMA regress_accounts CASCADE;
+
+-- What the application keeps about a user: written by administrators only (R1-18)
+SELECT usher.set_user_metadata(:'bob', '{"crm": 17}');
+SELECT metadata FROM usher.users WHERE id = :'bob';
+SELECT usher.set_user_metadata(:'bob', '[]');
+SELECT usher.set_user_metadata(:'bob', NULL);
+SELECT usher.set_user_metadata(:'ann', '{"crm": 18}'); -- erased
+BEGIN;
+SELECT usher.issue_token(:'bob') AS token \gset
+SELECT usher.authenticate(:'token') = :'bob' AS is_bob;
+SAVEPOINT s;
+SELECT usher.set_user_metadata(:'bob', '{"crm": 19}');
+ROLLBACK TO s;
+SELECT error FROM usher.update_profile(profile => '{"a": 1}');
+COMMIT;
+SELECT metadata FROM usher.users WHERE id = :'bob';
+
+-- An event of the application has data and metadata (R1-37)
+SELECT usher.log_event('report.printed', '{"pages": 3}', metadata => '{"printer": "west"}') AS event \gset
+SELECT event_data, metadata FROM usher.search_audit(event_type => 'report.printed') WHERE id = :'event';
+SELECT usher.log_event('report.printed', metadata => '[]');

@@ -72,6 +72,8 @@ SELECT usher.authenticate(regress_issuers.token()) = :'ann' AS is_ann;
 SELECT usher.current_user_id() = :'ann' AS is_ann, usher.current_session_id() AS session,
        usher.current_claims() ->> 'sub' AS subject;
 COMMIT;
+-- When it was used last is kept (R1-20), to the minute
+SELECT last_used_at > now() - interval '1 minute' AS just_now FROM usher.list_identities(:'ann');
 SELECT usher.current_user_id();
 -- also over HTTP
 SELECT h.status, h.body::jsonb ->> 'email' AS email

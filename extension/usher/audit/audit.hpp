@@ -20,6 +20,7 @@ Actor current_actor();
 struct Event {
     std::string_view event_type;         // "login.failed": the last part is the action
     std::string_view data = "{}";        // a JSON object, without secrets
+    std::string_view metadata = "{}";    // a JSON object
     std::string_view severity = "info";  // debug, info, notice, warning, error, critical
     std::string_view result = "success"; // success, failure, denied
     std::string_view resource_type;

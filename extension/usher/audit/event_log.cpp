@@ -42,6 +42,11 @@ std::string read_back(const Uuid &id, TimestampTz created_at) {
     const pg::AsOwner owner;
     return read.run({pg::uuid(id), pg::datum(TIMESTAMPTZOID, TimestampTzGetDatum(created_at))}).front().string(0);
 }
+std::string object_argument(const pg::Args &args, int index, const char *name) {
+    std::string object = args.optional_output(index).value_or("{}");
+    if (object.front() != '{') refuse(name, "must be a JSON object");
+    return object;
+}
 } // namespace
 
 Uuid log_event(const Event &event) {
@@ -77,12 +82,12 @@ Uuid log_event(const Event &event) {
 USHER_FUNCTION(usher_audit_log_event) {
     using namespace usher;
     const pg::Args args(fcinfo);
-    const std::string data = args.is_null(1) ? "{}" : args.output(1);
-    if (data.front() != '{')
-        throw Error(errc::invalid_argument, "data must be a JSON object", R"({"argument":"data"})");
+    const std::string data = audit::object_argument(args, 1, "data"),
+                      metadata = audit::object_argument(args, 7, "metadata");
     audit::Event event;
     event.event_type = args.text(0);
     event.data = data;
+    event.metadata = metadata;
     event.source = "application";
     event.severity = args.optional_text(2).value_or("info");
     event.result = args.optional_text(3).value_or("success");

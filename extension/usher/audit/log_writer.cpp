@@ -139,8 +139,11 @@ void LogWriter::fill_event(const Event &event, const Actor &actor) {
     fill(outcome, event.result);
     fill(resource_type, event.resource_type);
     fill(error_message, event.error_message);
-    constants_[event_data] =
-        DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(event.data.data(), event.data.size())));
+    const auto fill_object = [this](Position position, std::string_view object) {
+        constants_[position] = DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(object.data(), object.size())));
+    };
+    fill_object(event_data, event.data);
+    if (event.metadata != "{}") fill_object(metadata, event.metadata);
     nulls_[statement_id] = true;
     // what is told about a user is theirs
     const std::optional<Uuid> subject = event.resource_type == "user" ? parse_uuid(event.resource_id) : std::nullopt;

@@ -4,6 +4,7 @@
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
+#include "pg/xact.hpp"
 #include "usher/access/access.hpp"
 #include "usher/access/permission.hpp"
 #include "usher/identity/account.hpp"
@@ -56,8 +57,6 @@ CheckedApiKey refuse(const char *error) {
     refused.error = error;
     return refused;
 }
-
-bool may_write() { return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode(); }
 } // namespace
 
 CheckedApiKey check_api_key(std::string_view text) {
@@ -78,7 +77,7 @@ CheckedApiKey check_api_key(std::string_view text) {
     if (now >= key.expires_at) return refuse("token_expired");
     key.claims = R"({"sub":")" + to_string(key.user_id) + R"(","api_key_id":")" + to_string(key.id) +
                  R"(","permissions":)" + row.string(7) + '}';
-    if (now - row.optional_time(5).value_or(0) >= minute && may_write()) note_use.run({pg::uuid(key.id)});
+    if (now - row.optional_time(5).value_or(0) >= minute && pg::may_write()) note_use.run({pg::uuid(key.id)});
     return key;
 }
 

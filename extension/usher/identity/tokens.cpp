@@ -1,6 +1,7 @@
 #include "usher/identity/tokens.hpp"
 
 #include "pg/spi.hpp"
+#include "pg/xact.hpp"
 #include "usher/identity/issuers.hpp"
 #include "usher/identity/keys.hpp"
 #include "usher/identity/token_cache.hpp"
@@ -136,11 +137,18 @@ const Issuer *outside_issuer(const JwtToken &token, std::string_view own_issuer)
 }
 
 constinit pg::Statement find_link{R"(
-    SELECT u.id, u.is_active
+    SELECT u.id, i.id, u.is_active, i.last_used_at
     FROM usher.identities i JOIN usher.users u ON u.id OPERATOR(pg_catalog.=) i.user_id
     WHERE i.provider::pg_catalog.text OPERATOR(pg_catalog.=) $1
       AND i.provider_user_id::pg_catalog.text OPERATOR(pg_catalog.=) $2)",
                                   pg::Access::latest};
+// SKIP LOCKED: another call is recording the same minute.
+constinit pg::Statement note_use{R"(
+    UPDATE usher.identities
+    SET last_used_at = pg_catalog.clock_timestamp()
+    WHERE id OPERATOR(pg_catalog.=) ANY (SELECT i.id
+                                         FROM usher.identities i WHERE i.id OPERATOR(pg_catalog.=) $1
+                                         FOR NO KEY UPDATE SKIP LOCKED))"};
 
 } // namespace
 
@@ -225,7 +233,14 @@ std::optional<LinkedUser> find_linked_user(std::string_view provider, std::strin
     const pg::AsOwner owner;
     const pg::Rows rows = find_link.run({pg::text(provider), pg::text(subject)});
     if (rows.empty()) return std::nullopt;
-    return LinkedUser{rows.front().uuid(0), rows.front().boolean(1)};
+    const pg::Row row = rows.front();
+    return LinkedUser{row.uuid(0), row.uuid(1), row.boolean(2), row.optional_time(3).value_or(0)};
+}
+
+void note_identity_use(const LinkedUser &user) {
+    if (pg::clock_time() - user.last_used_at < 60 * one_second || !pg::may_write()) return;
+    const pg::AsOwner owner;
+    note_use.run({pg::uuid(user.identity)});
 }
 
 } // namespace usher::identity

@@ -51,9 +51,13 @@ CheckedToken check_token(std::string_view token);
 
 /// The user whom an outside account belongs to (usher.identities); nothing when it is not linked.
 struct LinkedUser {
-    Uuid id;
+    Uuid id, identity;
     bool is_active;
+    Instant last_used_at; // of the identity
 };
 std::optional<LinkedUser> find_linked_user(std::string_view provider, std::string_view subject);
+
+/// Notes that somebody has come with a token of the provider: once a minute, and only where something may be written.
+void note_identity_use(const LinkedUser &user);
 
 } // namespace usher::identity

@@ -158,6 +158,7 @@ std::string authenticate(std::string_view access_token) {
         who.subject = pg::keep_for_transaction(token.subject);
         const auto linked = identity::find_linked_user(who.provider, who.subject);
         if (!linked) return "unknown_subject";
+        if (linked->is_active) identity::note_identity_use(*linked);
         who.user_id = linked->id;
     }
     if (!is_alive(who)) return "token_revoked";

@@ -73,15 +73,17 @@ CREATE FUNCTION usher.log_event(
     result text DEFAULT 'success',
     resource_type text DEFAULT NULL,
     resource_id text DEFAULT NULL,
-    error_message text DEFAULT NULL)
+    error_message text DEFAULT NULL,
+    metadata jsonb DEFAULT '{}')
     RETURNS uuid
     LANGUAGE c VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_audit_log_event';
-REVOKE ALL ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text) IS
+REVOKE ALL ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.log_event(text, jsonb, text, text, text, text, text, jsonb) IS
     'Writes an event of the application into the audit log, with actor, session, address and correlation id of this '
-    'transaction; returns its id.';
+    'transaction; returns its id. data: what happened; metadata: what else is to be kept beside it, such as where the '
+    'event came from (R1-37).';
 
 CREATE FUNCTION usher.log_read(resource_type text, resource_id text DEFAULT NULL, data jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER

@@ -95,6 +95,31 @@ COMMENT ON FUNCTION usher.set_user_tier(uuid, text) IS
 
 -- Life cycle. Triggers on users do what follows: sessions, tokens, events, audit.
 
+CREATE FUNCTION usher.set_user_metadata(user_id uuid, metadata jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('user:manage', set_user_metadata.user_id);
+    IF coalesce(jsonb_typeof(set_user_metadata.metadata), '') <> 'object'
+       OR octet_length(set_user_metadata.metadata::text) > 65536 THEN
+        PERFORM usher.raise_error('invalid_argument', 'metadata must be a JSON object of at most 64 kB',
+                                  '{"argument": "metadata"}');
+    END IF;
+    UPDATE usher.users u SET metadata = set_user_metadata.metadata
+    WHERE u.id = set_user_metadata.user_id AND u.status <> 'erased';
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(set_user_metadata.user_id);
+    END IF;
+    PERFORM usher.log_event('user.metadata_changed', resource_type => 'user',
+                            resource_id => set_user_metadata.user_id::text);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.set_user_metadata(uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.set_user_metadata(uuid, jsonb) IS
+    'What the application keeps about a user (R1-18), in the place of what was there (user:manage). Users do not '
+    'change it.';
+
 CREATE FUNCTION usher._set_user_status(user_id uuid, new_status text, only_from text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

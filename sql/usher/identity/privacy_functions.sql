@@ -111,16 +111,16 @@ REVOKE ALL ON FUNCTION usher._rows_of_user(text, uuid, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher._rows_of_user(text, uuid, text[]) IS
     'The rows of a user in a table of core, without the hidden columns.';
 
-CREATE FUNCTION usher._told_values(name text, object jsonb) RETURNS jsonb
+CREATE FUNCTION usher._told_values(name text, object jsonb, hidden text[]) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN object IS NULL THEN '{}' ELSE jsonb_build_object(name, (
         SELECT coalesce(jsonb_object_agg(m.key, m.value), '{}') FROM jsonb_each(object) AS m
-        WHERE m.value <> '"[redacted]"')) END;
+        WHERE m.value <> '"[redacted]"' AND m.key <> ALL (hidden))) END;
 END;
-REVOKE ALL ON FUNCTION usher._told_values(text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION usher._told_values(text, jsonb) IS
-    'Old or new values of an audit row under their name, without what is redacted; {} when there are none.';
+REVOKE ALL ON FUNCTION usher._told_values(text, jsonb, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._told_values(text, jsonb, text[]) IS
+    'Old or new values of an audit row under their name, without what is redacted or hidden; {} when there are none.';
 
 CREATE FUNCTION usher._export_user(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -128,6 +128,8 @@ CREATE FUNCTION usher._export_user(user_id uuid) RETURNS jsonb
 AS $$
 DECLARE
     target CONSTANT uuid := _export_user.user_id;
+    secrets CONSTANT text[] := ARRAY(SELECT DISTINCT p.column_name::text FROM usher.personal_columns AS p
+                                     WHERE p.kind IN ('sensitive', 'sealed'));
     document jsonb;
 BEGIN
     SELECT jsonb_build_object(
@@ -169,8 +171,8 @@ BEGIN
                                             'user_agent', l.user_agent)
                     ELSE '{"by_somebody_else": true}' END
             || CASE WHEN l.subject_id = target
-                    THEN usher._told_values('old_values', l.old_values)
-                         || usher._told_values('new_values', l.new_values)
+                    THEN usher._told_values('old_values', l.old_values, secrets)
+                         || usher._told_values('new_values', l.new_values, secrets)
                     ELSE '{}' END ORDER BY l.id)
                            FROM usher.audit_logs l WHERE l.actor_id = target OR l.subject_id = target),
                            '[]'),

@@ -97,6 +97,8 @@ BEGIN
         ('users', 'PUT', '/users/{user_id}/password', 'set_password(uuid,text)', 'user:manage', 204, false,
          'Set a password'),
         ('users', 'PUT', '/users/{user_id}/tier', 'set_user_tier(uuid,text)', 'user:manage', 204, false, 'Set a tier'),
+        ('users', 'PUT', '/users/{user_id}/metadata', 'set_user_metadata(uuid,jsonb)', 'user:manage', 204, false,
+         'Set what the application keeps about a user'),
         ('users', 'GET', '/users/{user_id}/export', 'export_user(uuid)', NULL, 200, false, 'All data of a user'),
         ('users', 'GET', '/users/{user_id}/sessions', 'list_sessions(uuid)', NULL, 200, true, 'Sessions of a user'),
         ('users', 'DELETE', '/users/{user_id}/sessions', 'logout_all(uuid,uuid)', NULL, 200, false,

@@ -51,7 +51,8 @@ COMMENT ON COLUMN usher.users.is_active IS 'May be referred to by new bookings a
 COMMENT ON COLUMN usher.users.external_id IS 'Key of the user in the system that the row was imported from.';
 COMMENT ON COLUMN usher.users.profile IS 'What users say about themselves; they may change it.';
 COMMENT ON COLUMN usher.users.metadata IS
-    'What the application keeps about the user; set at registration, later by administrators only.';
+    'What the application keeps about the user; written by register_user() and set_user_metadata(), never over HTTP '
+    'by the user.';
 SELECT pg_catalog.pg_extension_config_dump('usher.users', '');
 
 CREATE TABLE usher.credentials (

@@ -16,11 +16,11 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
             "revoked_reason"]},
         "audit_logs": {"user": ["actor_id", "subject_id"], "personal": ["actor_name", "client_ip", "user_agent", "key",
             "new_values", "old_values", "event_data", "metadata", "error_message", "resource_id"],
-            "impersonal": ["id", "value_digest", "value_salt", "action", "correlation_id", "database_user", "event_type", "resource_type",
-            "result", "session_id", "severity", "source"]},
+            "impersonal": ["id", "action", "correlation_id", "database_user", "event_type", "resource_type",
+            "result", "session_id", "severity", "source", "value_digest", "value_salt"]},
         "audit_seals": {"impersonal": ["*"]},
-        "consents": {"subject": ["user_id"], "personal": ["client_ip", "evidence", "user_agent"], "impersonal": ["document_version",
-            "purpose"]},
+        "consents": {"subject": ["user_id"], "personal": ["client_ip", "evidence", "user_agent"],
+            "impersonal": ["document_version", "purpose"]},
         "credentials": {"subject": ["user_id"], "sensitive": ["password_hash"]},
         "database_roles": {"impersonal": ["*"]},
         "decisions": {"impersonal": ["*"]},
@@ -37,8 +37,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
             "impersonal": ["key", "registrant", "request_hash"]},
         "idempotent_answers": {"personal": ["body", "headers"], "impersonal": ["fingerprint", "key_hash",
             "principal"]},
-        "identities": {"subject": ["user_id"], "sensitive": ["access_token", "refresh_token"], "personal": ["provider_email",
-            "provider_user_id", "user_info"], "impersonal": ["provider"]},
+        "identities": {"subject": ["user_id"], "sensitive": ["access_token", "refresh_token"],
+            "personal": ["provider_email", "provider_user_id", "user_info"], "impersonal": ["provider"]},
         "login_attempts": {"personal": ["client_ip", "email", "user_agent"], "impersonal": ["failure_reason"]},
         "login_challenges": {"sensitive": ["token_hash"], "personal": ["client_ip", "device", "user_agent"],
             "impersonal": ["authentication_methods"]},
@@ -75,8 +75,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
         "user_roles": {"impersonal": ["*"]},
-        "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name", "metadata",
-            "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
+        "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name",
+            "metadata", "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
     }$json$,
     role_presets => $json$
     {
@@ -145,8 +145,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          'register_user sign_up login refresh_session logout logout_all list_sessions revoke_session
           verify_email request_email_verification request_email_change request_password_reset reset_password
           change_password
-          get_me get_user find_user list_users update_profile set_user_tier export_user user_reference user_references
-          lock_user_reference
+          get_me get_user find_user list_users update_profile set_user_tier set_user_metadata export_user
+          user_reference user_references lock_user_reference
           set_password unlock_user deactivate_user reactivate_user delete_user restore_user erase_user
           enroll_totp confirm_totp verify_second_factor login_second_factor regenerate_recovery_codes
           remove_second_factor
