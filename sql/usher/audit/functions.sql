@@ -179,8 +179,8 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'the audit log cannot be audited by itself',
                                   jsonb_build_object('relation', relation::text));
     END IF;
-    -- What is registered as sensitive is never repeated in the log; what is personal only where it can be erased again,
-    -- because the row says whose it is.
+    -- What is registered as sensitive is never repeated in the log; what is personal only where it can be erased
+    -- again, because the row says whose it is.
     exclude := coalesce(exclude, '{}');
     redact := ARRAY(
         SELECT unnest(redact)
@@ -194,7 +194,8 @@ BEGIN
         WHERE p.name <> ALL (exclude || redact || coalesce(key, '{}'))
         ORDER BY 1);
     lists := jsonb_strip_nulls(jsonb_build_object('exclude', exclude, 'redact', redact, 'personal',
-        CASE WHEN personal <> '{}' THEN personal END, 'subject', CASE WHEN subject <> '{}' THEN subject END, 'key', key));
+        CASE WHEN personal <> '{}' THEN personal END, 'subject', CASE WHEN subject <> '{}' THEN subject END,
+        'key', key));
     SELECT n INTO missing FROM unnest(exclude || redact || personal || subject || coalesce(key, '{}')) n
         WHERE n IS NULL OR NOT EXISTS (SELECT FROM pg_attribute a
             WHERE a.attrelid = relation AND a.attname = n AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;

@@ -80,7 +80,8 @@ BEGIN
         IF options IS NULL THEN
             RETURN arguments;
         END IF;
-        RETURN ARRAY[(SELECT jsonb_object_agg(o.key, CASE WHEN o.key = 'subject' THEN usher._renamed(o.value, renames, '{}')
+        RETURN ARRAY[(SELECT jsonb_object_agg(o.key,
+            CASE WHEN o.key = 'subject' THEN usher._renamed(o.value, renames, '{}')
                 WHEN o.key IN ('exclude', 'redact', 'personal', 'key', 'numbers')
                 THEN usher._renamed(o.value, renames, gone) ELSE o.value END)
             FROM jsonb_each(options) AS o
