@@ -281,14 +281,14 @@ REVOKE ALL ON FUNCTION usher.register_extension(text, name, name, jsonb, text[],
     FROM PUBLIC;
 COMMENT ON FUNCTION usher.register_extension(text, name, name, jsonb, text[], text, jsonb, jsonb, jsonb, jsonb,
                                              jsonb, text[]) IS
-    'Tells core about an extension, from its install script, or about an application, by name and schema (needs *:*); '
-    'again, it replaces what was said before. hooks: {"upkeep": "function", …}, each of usher._hooks() or named in '
-    'declined_hooks. error_codes: [{"code", "sqlstate", "http_status", "description"}]. personal_data: {"table": '
-    '{"subject": ["column"], "user": ["column"], "personal": […], "sensitive": […], "sealed": […], "impersonal": […]'
-    '}}, at most one subject, or {"table": {"impersonal": ["*"]}} for one that says nothing about people. access: [{"kind", "levels", '
-    '"names"}]. settings: [{"name", "type", "default_value", "description"}]. role_presets: {"name": preset}. publishes: names of events, '
-    'which nobody else may publish: it takes the rights of the owner of the extension, or of the application''s '
-    'schema. '
+    'Tells core about an extension, from its install script, or about an application, by name and schema (needs '
+    '*:*); again, it replaces what was said before. hooks: {"upkeep": "function", …}, each of usher._hooks() or '
+    'named in declined_hooks. error_codes: [{"code", "sqlstate", "http_status", "description"}]. personal_data: '
+    '{"table": {"subject": ["column"], "user": ["column"], "personal": […], "sensitive": […], "sealed": […], '
+    '"impersonal": […]}}, at most one subject, or {"table": {"impersonal": ["*"]}} for one that says nothing about '
+    'people. access: [{"kind", "levels", "names"}]. settings: [{"name", "type", "default_value", "description"}]. '
+    'role_presets: {"name": preset}. publishes: names of events, which nobody else may publish: it takes the rights '
+    'of the owner of the extension, or of the application''s schema. '
     'docs/write-an-extension.md builds one.';
 
 CREATE FUNCTION usher.unregister_extension(name name) RETURNS boolean
