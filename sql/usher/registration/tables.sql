@@ -99,8 +99,8 @@ COMMENT ON TABLE usher.personal_columns IS
     'What the columns of registered tables say about people. subject: the id of the user whose row it is. user: the '
     'id of another user. personal: text or JSON about somebody, which the audit log repeats only for rows with a '
     'subject, so that it can be erased. sensitive: a secret or its hash, which it never repeats. sealed: a secret '
-    'of an extension that is sealed under the master key, by the row''s id. impersonal: neither, though it is text, JSON or '
-    'an id.';
+    'of an extension that is sealed under the master key, by the row''s id. impersonal: neither, though it is text, '
+    'JSON or an id.';
 CREATE UNIQUE INDEX personal_columns_subject_key ON usher.personal_columns (registrant, table_name)
     WHERE kind = 'subject';
 REVOKE ALL ON usher.personal_columns FROM PUBLIC;
