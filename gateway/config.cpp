@@ -62,7 +62,7 @@ const std::vector<Option> &options() {
         {"idle_timeout_ms", &Config::idle_timeout_ms, "between two requests of a connection", 1, day_ms},
         {"drain_timeout_ms", &Config::drain_timeout_ms, "for requests in flight after SIGTERM", 1, day_ms},
         {"drain_delay_ms", &Config::drain_delay_ms,
-         "after SIGTERM, still accept for this long, so that a load balancer notices readyz", 0, day_ms},
+         "after SIGTERM, still answer everything for this long, so that a load balancer notices readyz", 0, day_ms},
         {"trusted_proxies", &Config::trusted_proxies, "comma-separated addresses or networks whose word counts"},
         {"forwarded_header", &Config::forwarded_header, "x-forwarded-for or forwarded: what those proxies send"},
         {"cors_origins", &Config::cors_origins, "comma-separated origins that browsers may call from"},
