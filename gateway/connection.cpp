@@ -109,10 +109,9 @@ bool Connection::wait_for_request(bool is_first) {
         if (ready < 0 && errno == EINTR) continue;
         if (ready <= 0) return false;
         if (sockets[0].revents != 0) return true;
-        if (!is_first) return false;
-        // Whoever has just connected is about to ask, and has not been told to go elsewhere.
+        // Whoever has just connected, or is between two requests, has not been told to go elsewhere.
         heeds_drain = false;
-        deadline = std::min(deadline, Clock::now() + milliseconds(1000));
+        deadline = std::min(deadline, Clock::now() + milliseconds(500));
     }
 }
 

@@ -49,7 +49,7 @@ public:
     /// First: readyz says no, and every answer asks its client to come back elsewhere (Connection: close).
     void announce() { is_announced_ = true; }
     bool is_announced() const { return is_announced_; }
-    /// Then: connections on which nothing is asked end.
+    /// Then: connections on which nothing is asked end, after a moment for requests that are on their way.
     void begin();
     bool has_begun() const { return has_begun_; }
     int descriptor() const { return descriptor_; } // readable from then on

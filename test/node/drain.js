@@ -9,7 +9,8 @@
 const http = require('http');
 
 const [url, connections, seconds, kind] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4]), process.argv[5]];
-const agent = new http.Agent({ keepAlive: kind === 'keep', maxSockets: connections });
+// an agent with maxSockets would keep connections whatever keepAlive says
+const agent = kind === 'keep' ? new http.Agent({ keepAlive: true, maxSockets: connections }) : false;
 const until = Date.now() + seconds * 1000;
 const seen = { answered: 0, refused: 0, lost: {}, others: {} };
 
@@ -37,6 +38,6 @@ async function worker() {
 }
 
 Promise.all(Array.from({ length: connections }, worker)).then(() => {
-  agent.destroy();
+  if (agent) agent.destroy();
   console.log(JSON.stringify(seen));
 });
