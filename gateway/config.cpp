@@ -42,6 +42,8 @@ const std::vector<Option> &options() {
          "libpq connection string of standbys, for routes marked read-only; empty: none"},
         {"standby_pool_size", &Config::standby_pool_size, "connections to the standbys", 1, 1000},
         {"pool_size", &Config::pool_size, "connections to the database", 1, 1000},
+        {"costly_connections", &Config::costly_connections,
+         "how many of them costly routes (logins) may have at a time; 0: an eighth, at least one", 0, 1000},
         {"pool_wait_ms", &Config::pool_wait_ms, "longest wait for a connection, then 503", 1, day_ms},
         {"statement_timeout_ms", &Config::statement_timeout_ms, "longest run of a request's statement, then 504", 1,
          day_ms},
