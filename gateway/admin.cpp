@@ -19,7 +19,7 @@ void Admin::check_head(const Exchange &exchange) {
 // Whether the function that answers requests is there and may be called. Asked at most once a second, however often
 // the probes come.
 const char *Admin::why_not_ready() {
-    if (drain_.has_begun()) return "draining";
+    if (drain_.is_announced()) return "draining";
     const std::lock_guard lock(mutex_);
     if (checked_at_ != Clock::time_point{} && Clock::now() - checked_at_ < 1s && last_reason_ == nullptr)
         return nullptr;

@@ -1,6 +1,7 @@
 // Every option of the gateway: one table in config.cpp gives flags, environment, file keys and --help.
 #pragma once
 #include "client_address.hpp"
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct Config {
     std::string standby_database;
     int standby_pool_size = 4;
     int pool_size = 8;
+    int costly_connections = 0;
     int pool_wait_ms = 2000;
     int statement_timeout_ms = 10000;
     int connect_timeout_s = 5;
@@ -55,6 +57,11 @@ struct Config {
     bool log_requests = true;
 
     std::vector<Network> trusted_networks; // trusted_proxies, parsed
+
+    /// How many of the connections costly routes may have at a time.
+    int most_costly() const {
+        return costly_connections > 0 ? std::min(costly_connections, pool_size) : std::max(1, pool_size / 8);
+    }
 };
 
 struct ConfigError : std::runtime_error {

@@ -16,6 +16,7 @@ using std::chrono::milliseconds;
 Drain::Drain() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 Drain::~Drain() { close(descriptor_); }
 void Drain::begin() {
+    announce();
     has_begun_ = true;
     eventfd_write(descriptor_, 1); // never read: stays readable for everybody
 }
@@ -66,7 +67,7 @@ bool Connection::open() {
     while (true) {
         const Transport::State state = transport_->open();
         if (state == Transport::State::done) return true;
-        if (state == Transport::State::ended || drain_.has_begun() || !wait_for(state, deadline)) return false;
+        if (state == Transport::State::ended || !wait_for(state, deadline)) return false;
     }
 }
 
@@ -98,16 +99,19 @@ void Connection::refuse() {
 
 // False when the connection is to end: closed, idle for too long, or the gateway stops.
 bool Connection::wait_for_request(bool is_first) {
-    const auto deadline =
-        Clock::now() +
-        milliseconds(is_first ? std::min(config_.head_timeout_ms, config_.idle_timeout_ms) : config_.idle_timeout_ms);
+    auto deadline = Clock::now() + milliseconds(is_first ? std::min(config_.head_timeout_ms, config_.idle_timeout_ms)
+                                                         : config_.idle_timeout_ms);
     if (transport_->has_pending()) return true;
+    bool heeds_drain = true;
     while (true) {
         pollfd sockets[2] = {{socket_, POLLIN, 0}, {drain_.descriptor(), POLLIN, 0}};
-        const int ready = poll(sockets, 2, left_until(deadline));
+        const int ready = poll(sockets, heeds_drain ? 2 : 1, left_until(deadline));
         if (ready < 0 && errno == EINTR) continue;
         if (ready <= 0) return false;
-        return sockets[0].revents != 0;
+        if (sockets[0].revents != 0) return true;
+        // Whoever has just connected, or is between two requests, has not been told to go elsewhere.
+        heeds_drain = false;
+        deadline = std::min(deadline, Clock::now() + milliseconds(500));
     }
 }
 
@@ -213,7 +217,7 @@ bool Connection::serve_one(bool must_close) {
                            exchange.correlation_id);
         response.close = true;
     }
-    response.close |= must_close || exchange.request.wants_close || drain_.has_begun();
+    response.close |= must_close || exchange.request.wants_close || drain_.is_announced();
     handler_.complete(exchange, response);
     const bool was_sent = write_all(serialize(response, exchange.request.method == "HEAD"));
     handler_.finished(exchange, response, was_sent);

@@ -38,19 +38,25 @@ public:
     virtual void finished(const Exchange &exchange, const Response &response, bool was_sent) = 0;
 };
 
-/// Tells every connection to end after the request it is at.
+/// The end of a gateway, in two steps. Between them (drain_delay_ms) everything is answered as before, so that those
+/// who send requests have time to hear of it.
 class Drain {
 public:
     Drain();
     ~Drain();
     Drain(const Drain &) = delete;
     Drain &operator=(const Drain &) = delete;
+    /// First: readyz says no, and every answer asks its client to come back elsewhere (Connection: close).
+    void announce() { is_announced_ = true; }
+    bool is_announced() const { return is_announced_; }
+    /// Then: connections on which nothing is asked end, after a moment for requests that are on their way.
     void begin();
     bool has_begun() const { return has_begun_; }
     int descriptor() const { return descriptor_; } // readable from then on
 
 private:
     int descriptor_;
+    std::atomic<bool> is_announced_{false};
     std::atomic<bool> has_begun_{false};
 };
 

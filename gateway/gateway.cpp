@@ -237,8 +237,7 @@ Response Gateway::answer(Exchange &exchange) {
             throw Refused{400, "malformed_request", "The body is not valid UTF-8 text."};
     }
     if (std::optional<Response> page = pages_.answer(request)) return *page;
-    Pool *standbys = read_routes_.contains(request.method, request.path) ? &standbys_ : nullptr;
-    return call_database(pool_, standbys, metrics_, exchange);
+    return call_database(pool_, standbys_, known_routes_.find(request.method, request.path), metrics_, exchange);
 }
 
 void Gateway::complete(const Exchange &exchange, Response &response) {

@@ -1,20 +1,20 @@
 // The public listener's handler: what every request must fulfil, CORS, and the headers every answer carries.
 #pragma once
 #include "connection.hpp"
+#include "known_routes.hpp"
 #include "pages.hpp"
 #include "pool.hpp"
-#include "read_routes.hpp"
 
 namespace usher::gateway {
 
 class Gateway final : public Handler {
 public:
-    Gateway(const Config &config, Pool &pool, Pool &standbys, const ReadRoutes &read_routes, const Pages &pages,
+    Gateway(const Config &config, Pool &pool, Pool &standbys, const KnownRoutes &known_routes, const Pages &pages,
             Metrics &metrics)
         : config_(config),
           pool_(pool),
           standbys_(standbys),
-          read_routes_(read_routes),
+          known_routes_(known_routes),
           pages_(pages),
           metrics_(metrics) {}
     void begin(Exchange &exchange) override;
@@ -31,7 +31,7 @@ private:
     const Config &config_;
     Pool &pool_;
     Pool &standbys_;
-    const ReadRoutes &read_routes_;
+    const KnownRoutes &known_routes_;
     const Pages &pages_;
     Metrics &metrics_;
 };

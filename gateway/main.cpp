@@ -46,6 +46,15 @@ int wait_for_signal(const sigset_t &signals, std::chrono::milliseconds time) {
     return signal > 0 ? signal : 0;
 }
 
+// Waits until the time is over, or is asked to stop (again).
+void wait_unless_stopped(const sigset_t &signals, std::chrono::milliseconds time, const auto &is_over) {
+    const auto deadline = Clock::now() + time;
+    while (!is_over() && Clock::now() < deadline)
+        if (const int signal = wait_for_signal(signals, std::chrono::milliseconds(20));
+            signal == SIGTERM || signal == SIGINT)
+            return;
+}
+
 // What SIGHUP reads again: certificate and key, and the pages. What cannot be used changes nothing.
 void reload(const Config &config, Tls *tls, Pages &pages) {
     try {
@@ -69,17 +78,16 @@ void wait_for_stop(const sigset_t &signals, const Config &config, Tls *tls, Page
 // Returns true when the last request was answered in time. A second signal ends the wait.
 bool drain_requests(const Config &config, const sigset_t &signals, Drain &drain, Server &server, Pool &pool) {
     using std::chrono::milliseconds;
-    log(Level::info, "drain", {{"timeout_ms", config.drain_timeout_ms}});
-    drain.begin(); // readyz says no, answers carry Connection: close, idle connections end
-    if (config.drain_delay_ms > 0) wait_for_signal(signals, milliseconds(config.drain_delay_ms));
+    log(Level::info, "drain", {{"delay_ms", config.drain_delay_ms}, {"timeout_ms", config.drain_timeout_ms}});
+    drain.announce();
+    wait_unless_stopped(signals, milliseconds(config.drain_delay_ms), [] { return false; });
+    drain.begin();
     server.stop_accepting();
-    const auto deadline = Clock::now() + milliseconds(config.drain_timeout_ms);
-    while (!server.is_done() && Clock::now() < deadline)
-        if (const int signal = wait_for_signal(signals, milliseconds(20)); signal == SIGTERM || signal == SIGINT) break;
-    if (server.is_done()) return true;
+    const auto is_done = [&] { return server.is_done(); };
+    wait_unless_stopped(signals, milliseconds(config.drain_timeout_ms), is_done);
+    if (is_done()) return true;
     pool.cancel_all(); // their clients hear 504, and the server is not left with work nobody waits for
-    const auto last_call = Clock::now() + milliseconds(1000);
-    while (!server.is_done() && Clock::now() < last_call) wait_for_signal(signals, milliseconds(20));
+    wait_unless_stopped(signals, milliseconds(1000), is_done);
     return false;
 }
 
@@ -126,11 +134,11 @@ int run(const Config &config) {
     Drain drain;
     BackOff back_off;
     BackOff standby_back_off;
-    Pool pool(config, config.database, config.pool_size, back_off, metrics);
+    Pool pool(config, config.database, config.pool_size, config.most_costly(), back_off, metrics);
     const int standby_count = config.standby_database.empty() ? 0 : config.standby_pool_size;
-    Pool standbys(config, config.standby_database, standby_count, standby_back_off, metrics);
-    ReadRoutes read_routes(config, back_off, metrics);
-    Gateway gateway(config, pool, standbys, read_routes, pages, metrics);
+    Pool standbys(config, config.standby_database, standby_count, standby_count, standby_back_off, metrics);
+    const KnownRoutes known_routes(config, back_off, metrics);
+    Gateway gateway(config, pool, standbys, known_routes, pages, metrics);
     Admin admin(config, back_off, metrics, drain);
     const Drain never; // the admin listener goes on while the public one drains
     Server admin_server(config, admin, never, nullptr, nullptr, 16);

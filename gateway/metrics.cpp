@@ -75,6 +75,8 @@ std::string Metrics::exposition() const {
            connections_refused.load());
     single("usher_gateway_pool_connections", "gauge", "Configured database connections.", pool_size.load());
     single("usher_gateway_pool_in_use", "gauge", "Database connections at work.", pool_in_use.load());
+    single("usher_gateway_pool_costly_in_use", "gauge", "Of these, at work for costly routes.",
+           pool_costly_in_use.load());
     single("usher_gateway_pool_timeouts_total", "counter", "Requests that got no database connection in time.",
            pool_timeouts.load());
     single("usher_gateway_database_connects_total", "counter", "Connections made to the database.",

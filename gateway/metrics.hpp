@@ -23,6 +23,7 @@ public:
     std::atomic<std::uint64_t> tls_failures{0}; // connections that ended before TLS was agreed on
     std::atomic<std::int64_t> pool_size{0};
     std::atomic<std::int64_t> pool_in_use{0};
+    std::atomic<std::int64_t> pool_costly_in_use{0};
 
     void count_request(const std::string &method, const std::string &route, int status, double seconds);
     void count_database_time(double seconds);

@@ -4,8 +4,9 @@
 
 namespace usher::gateway {
 
-Pool::Pool(const Config &config, const std::string &connection, int size, BackOff &back_off, Metrics &metrics)
-    : config_(config), metrics_(metrics) {
+Pool::Pool(const Config &config, const std::string &connection, int size, int most_costly, BackOff &back_off,
+           Metrics &metrics)
+    : config_(config), metrics_(metrics), most_costly_(most_costly) {
     for (int i = 0; i < size; ++i) {
         databases_.emplace_back(config, connection, back_off, metrics);
         idle_.push_back(&databases_.back());
@@ -13,19 +14,25 @@ Pool::Pool(const Config &config, const std::string &connection, int size, BackOf
     metrics_.pool_size += size;
 }
 
-Pool::Lease Pool::borrow() {
+Pool::Lease Pool::borrow(bool is_costly) {
     std::unique_lock lock(mutex_);
-    if (!returned_.wait_for(lock, std::chrono::milliseconds(config_.pool_wait_ms), [this] { return !idle_.empty(); })) {
+    const auto may_take = [&] { return !idle_.empty() && (!is_costly || costly_ < most_costly_); };
+    std::condition_variable &returned = is_costly ? costly_returned_ : returned_;
+    if (!returned.wait_for(lock, std::chrono::milliseconds(config_.pool_wait_ms), may_take)) {
         ++metrics_.pool_timeouts;
         throw Refused{503, "overloaded", "All database connections are busy.", {{"Retry-After", "1"}}};
     }
-    return {*this, take()};
+    if (is_costly) {
+        ++costly_;
+        ++metrics_.pool_costly_in_use;
+    }
+    return {*this, take(), is_costly};
 }
 
 std::unique_ptr<Pool::Lease> Pool::try_borrow() {
     const std::lock_guard lock(mutex_);
     if (idle_.empty()) return nullptr;
-    return std::make_unique<Lease>(*this, take());
+    return std::make_unique<Lease>(*this, take(), false);
 }
 
 Database &Pool::take() {
@@ -35,13 +42,18 @@ Database &Pool::take() {
     return database;
 }
 
-void Pool::give_back(Database &database) {
+void Pool::give_back(Database &database, bool is_costly) {
     {
         const std::lock_guard lock(mutex_);
         idle_.push_back(&database);
         --metrics_.pool_in_use;
+        if (is_costly) {
+            --costly_;
+            --metrics_.pool_costly_in_use;
+        }
     }
     returned_.notify_one();
+    costly_returned_.notify_one();
 }
 
 void Pool::cancel_all() {

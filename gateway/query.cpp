@@ -108,7 +108,7 @@ std::optional<Response> ask_standby(Pool &standbys, Metrics &metrics, Exchange &
 
 } // namespace
 
-Response call_database(Pool &pool, Pool *standbys, Metrics &metrics, Exchange &exchange) {
+Response call_database(Pool &pool, Pool &standbys, RouteTraits traits, Metrics &metrics, Exchange &exchange) {
     const Request &request = exchange.request;
     const std::string headers = headers_for_database(exchange);
     const std::string client = exchange.client.to_string();
@@ -119,10 +119,10 @@ Response call_database(Pool &pool, Pool *standbys, Metrics &metrics, Exchange &e
                                                   request.body.empty() ? nullptr : request.body.c_str(),
                                                   client.c_str()};
     const bool is_safe = request.method == "GET" || request.method == "HEAD";
-    if (standbys != nullptr)
-        if (std::optional<Response> response = ask_standby(*standbys, metrics, exchange, parameters)) return *response;
+    if (traits.is_for_standby)
+        if (std::optional<Response> response = ask_standby(standbys, metrics, exchange, parameters)) return *response;
     const auto asked = Clock::now();
-    Pool::Lease database = pool.borrow();
+    Pool::Lease database = pool.borrow(traits.is_costly);
     exchange.wait_time = Clock::now() - asked;
     for (int attempt = 1;; ++attempt) {
         if (!database->ensure_connected()) throw database_unavailable();

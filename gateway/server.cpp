@@ -4,7 +4,9 @@
 #include <condition_variable>
 #include <deque>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 
 namespace usher::gateway {
 
@@ -84,6 +86,9 @@ public:
         new_task_queue = [threads = most + 8 + most / 8] { return new ConnectionThreads(threads); };
     }
 
+    /// New clients are no longer let in; returns when those who are in have been accepted.
+    void close_the_door();
+
 private:
     bool process_and_close_socket(socket_t socket) override;
 
@@ -117,6 +122,33 @@ bool Server::Listener::process_and_close_socket(socket_t socket) {
     if (metrics_ != nullptr) --metrics_->open_connections;
     --open_;
     return true;
+}
+
+// The kernel makes connections before they are accepted, and resets those that are in its queue when the socket is
+// closed: their clients have sent requests already. So a filter first drops what would begin a new connection (its
+// client tries again, and finds nobody), and the queue is emptied.
+void Server::Listener::close_the_door() {
+    const socket_t listening = svr_sock_;
+    if (listening == INVALID_SOCKET) return;
+    constexpr std::uint8_t flags_offset = 13, syn = 0x02, ack = 0x10; // RFC 9293 section 3.1
+    sock_filter no_syn[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, flags_offset),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn | ack),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    const sock_fprog program = {std::size(no_syn), no_syn};
+    if (setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
+        log(Level::warning, "filter_failed", {{"errno", errno}}); // a request may be lost, as everywhere
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    constexpr int quiet_ms = 50; // for handshakes that are on their way
+    while (std::chrono::steady_clock::now() < deadline) {
+        pollfd queue = {listening, POLLIN, 0};
+        const int ready = poll(&queue, 1, quiet_ms);
+        if (ready == 0) return;
+        if (ready > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1)); // httplib's loop takes it
+    }
 }
 
 Server::Server(const Config &config, Handler &handler, const Drain &drain, const Tls *tls, Metrics *metrics,
@@ -156,7 +188,10 @@ void Server::start() {
     listener_->wait_until_ready();
 }
 
-void Server::stop_accepting() { listener_->stop(); }
+void Server::stop_accepting() {
+    listener_->close_the_door();
+    listener_->stop();
+}
 
 void Server::wait() {
     if (thread_.joinable()) thread_.join();

@@ -17,7 +17,8 @@ public:
     /// Binds to the port, or one of the next `search` ones; 0: any free one. Returns the port; throws ConfigError.
     int bind(const std::string &host, int port, int search);
     void start();
-    /// Stops accepting. Connections go on; wait() returns when the last one has ended.
+    /// Stops accepting, and loses nobody who has connected already. Connections go on; wait() returns when the last one
+    /// has ended.
     void stop_accepting();
     void wait();
     bool is_done() const { return is_done_; }

@@ -88,6 +88,28 @@ RESET usher.max_hash_time;
 UPDATE usher.credentials SET password_hash = regress_costs.hash(262144, 20) WHERE user_id = :'own';
 SELECT error FROM usher.login('own@costs.example', 'correct horse battery');
 
+-- A network that is locked costs no hash, whatever the name.
+UPDATE usher.credentials SET password_hash = regress_costs.hash(65536, 2) WHERE user_id = :'own';
+CREATE FUNCTION regress_costs.milliseconds(address inet, identifier text) RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+    began timestamptz;
+    best double precision;
+BEGIN
+    PERFORM usher.set_request_context(address);
+    FOR n IN 1..5 LOOP
+        began := clock_timestamp();
+        PERFORM usher.login(identifier, 'wrong password');
+        best := least(best, extract(epoch FROM clock_timestamp() - began) * 1000);
+    END LOOP;
+    RETURN best;
+END $$;
+INSERT INTO usher.network_failures (network, failed_login_attempts, last_failed_login_at, locked_until)
+VALUES ('198.51.100.109', 20, now(), now() + interval '1 hour');
+SELECT name, regress_costs.milliseconds('198.51.100.109', name) * 4 < free.milliseconds AS no_hash
+FROM (SELECT regress_costs.milliseconds('198.51.100.110', 'own@costs.example') AS milliseconds OFFSET 0) AS free,
+    unnest('{own@costs.example,nobody@costs.example}'::text[]) AS name;
+SELECT DISTINCT failure_reason FROM usher.login_attempts WHERE client_ip = '198.51.100.109';
+
 DELETE FROM usher.users WHERE email LIKE '%@costs.example';
 DELETE FROM usher.network_failures WHERE network <<= '198.51.100.0/24';
 DROP SCHEMA regress_costs CASCADE;

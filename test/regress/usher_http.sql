@@ -242,6 +242,14 @@ SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb
 FROM unnest(ARRAY['{"timeout_ms": "5s"}']) AS o;
 SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb)
 FROM unnest(ARRAY['{"timeout_ms": 1.5}']) AS o;
+-- what is costly: what takes a password, and what says so
+SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => '{"costly": "yes"}');
+SELECT string_agg(method || ' ' || path_template, E'\n' ORDER BY path_template) FROM usher.list_routes() WHERE is_costly;
+BEGIN;
+SELECT usher.add_route('GET', '/regress/report', 'regress_http.scalar()', options => '{"costly": true}') IS NOT NULL AS added;
+SELECT usher.add_route('POST', '/auth/login', 'usher.login(text,text,jsonb)', access => 'public', options => '{"costly": false}') IS NOT NULL AS added;
+SELECT path_template, is_costly FROM usher.list_routes() WHERE path_template IN ('/regress/report', '/auth/login') ORDER BY 1;
+ROLLBACK;
 -- a function that the gateway may not call is our fault, not the client's
 REVOKE EXECUTE ON FUNCTION regress_http.slow() FROM PUBLIC;
 SET SESSION AUTHORIZATION regress_http_gateway;

@@ -220,6 +220,8 @@ Verdict judge(const std::optional<Account> &account, std::string_view name, cons
     const std::string network = network_of(origin);
     const std::string subject = folded(name);
     Verdict verdict = refuse_unseen(account, network, question.by_password);
+    // A crowd from one network is not worth a hash each. The answer is the same, and as quick, for every name.
+    if (verdict.refusal == network_locked) return verdict;
     const bool counts = verdict.is_right() || verdict.refusal == unknown_user || verdict.refusal == account_inactive ||
                         verdict.refusal == no_password;
 

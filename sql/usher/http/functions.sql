@@ -47,6 +47,7 @@ DECLARE
     function_name text := function::text;
     has_own_key boolean;
     shows_secrets boolean;
+    takes_password boolean;
     good boolean;
 BEGIN
     options := coalesce(options, '{}');
@@ -62,21 +63,24 @@ BEGIN
             WHEN 'sunset_at' THEN jsonb_typeof(option.value) = 'string'
             WHEN 'timeout_ms' THEN jsonb_typeof(option.value) = 'number' AND option.value::text ~ '^[1-9][0-9]{0,6}$'
                 AND option.value <= '3600000'
+            WHEN 'costly' THEN jsonb_typeof(option.value) = 'boolean'
             WHEN 'examples' THEN jsonb_typeof(option.value) = 'object'
                 AND option.value - '{request,response}'::text[] = '{}'
             END;
         IF good IS NULL THEN
             PERFORM usher.raise_error('invalid_argument', format(
                 'options: "%s" is not known', option.key), '{"argument": "options"}',
-        'There are idempotency, requires_if_match, timeout_ms, style, deprecated_at, sunset_at and examples.');
+        'There are idempotency, requires_if_match, timeout_ms, costly, style, deprecated_at, sunset_at and examples.');
         ELSIF NOT good THEN
             PERFORM usher.raise_error('invalid_argument', format('options: "%s" has a value that it cannot have',
                                                                  option.key), '{"argument": "options"}');
         END IF;
     END LOOP;
     SELECT 'idempotency_key' = ANY (p.proargnames),
-           (usher._routed_function(p.oid)).shows_secrets
-    INTO has_own_key, shows_secrets FROM pg_proc p WHERE p.oid = function;
+           (usher._routed_function(p.oid)).shows_secrets,
+           EXISTS (SELECT FROM unnest(p.proargnames) AS a (name) WHERE a.name ~ '(^|_)password$')
+    INTO has_own_key, shows_secrets, takes_password FROM pg_proc p WHERE p.oid = function;
+    options := jsonb_build_object('costly', coalesce(takes_password, false)) || options;
     IF options ->> 'idempotency' IN ('optional', 'required') AND method NOT IN ('POST', 'PATCH') THEN
         PERFORM usher.raise_error('invalid_argument', 'options: "idempotency" is for POST and PATCH',
                                   '{"argument": "options"}');
@@ -155,13 +159,13 @@ BEGIN
     INSERT INTO usher.routes AS r (method, path_template, shape, function_schema, function_name, function_arguments,
                                    access, permission, rate_limit, success_status, read_only, cache_control,
                                    idempotency, requires_if_match, style, deprecated_at, sunset_at, timeout_ms,
-                                   examples, summary, tag, extension)
+                                   is_costly, examples, summary, tag, extension)
     SELECT add_route.method, add_route.path_template, route_shape, n.nspname, target.proname,
            usher._argument_types(target.proargtypes), add_route.access, add_route.permission, add_route.rate_limit,
            add_route.success_status, add_route.read_only, add_route.cache_control, options ->> 'idempotency',
            coalesce((options ->> 'requires_if_match')::boolean, false), coalesce(options ->> 'style', 'json'),
            (options ->> 'deprecated_at')::timestamptz, (options ->> 'sunset_at')::timestamptz,
-           (options ->> 'timeout_ms')::integer,
+           (options ->> 'timeout_ms')::integer, (options ->> 'costly')::boolean,
            coalesce(options -> 'examples', '{}'),
            add_route.summary, add_route.tag,
            usher._installing_extension()
@@ -173,7 +177,7 @@ BEGIN
         success_status = EXCLUDED.success_status, read_only = EXCLUDED.read_only,
         cache_control = EXCLUDED.cache_control, idempotency = EXCLUDED.idempotency,
         requires_if_match = EXCLUDED.requires_if_match, style = EXCLUDED.style, deprecated_at = EXCLUDED.deprecated_at,
-        sunset_at = EXCLUDED.sunset_at, timeout_ms = EXCLUDED.timeout_ms,
+        sunset_at = EXCLUDED.sunset_at, timeout_ms = EXCLUDED.timeout_ms, is_costly = EXCLUDED.is_costly,
         examples = EXCLUDED.examples, summary = EXCLUDED.summary, tag = EXCLUDED.tag, is_active = true,
         extension = EXCLUDED.extension, updated_at = now()
     RETURNING r.id INTO route_id;
@@ -189,9 +193,10 @@ COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, 
     'body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function '
     'returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs '
     'EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, '
-    'timeout_ms, style (json, oauth, raw: the body as it was sent goes to the argument request_body, and the headers '
-    'to request_headers), deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, '
-    'US005 for an unknown policy.';
+    'timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; the default for '
+    'functions with an argument named password, or that ends in _password, which hash), style (json, oauth, raw: the '
+    'body as it was sent goes to the argument request_body, and the headers to request_headers), deprecated_at, '
+    'sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
 
 CREATE FUNCTION usher.remove_route(method text, path_template text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -214,7 +219,7 @@ COMMENT ON FUNCTION usher.remove_route(text, text) IS
 CREATE FUNCTION usher.list_routes()
     RETURNS TABLE (method text, path_template text, function text, access text, permission text, rate_limit text,
                    success_status integer, read_only boolean, summary text, tag text, is_available boolean,
-                   timeout_ms integer)
+                   timeout_ms integer, is_costly boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -223,7 +228,7 @@ BEGIN
     SELECT r.method, r.path_template,
            format('%I.%I', r.function_schema, r.function_name),
            r.access, r.permission, r.rate_limit, r.success_status, r.read_only, r.summary, r.tag, p.oid IS NOT NULL,
-           r.timeout_ms
+           r.timeout_ms, r.is_costly
     FROM usher.routes r
         LEFT JOIN pg_namespace n ON n.nspname = r.function_schema
         LEFT JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = r.function_name
@@ -234,8 +239,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.list_routes() FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_routes() IS
-    'All routes. The gateway asks it which of them are read only. is_available is false while the function does not '
-    'exist.';
+    'All routes. The gateway asks it which of them are read only or costly. is_available is false while the function '
+    'does not exist.';
 
 CREATE FUNCTION usher.http_request(method text, path text, query text DEFAULT NULL, headers jsonb DEFAULT '{}',
                                    body text DEFAULT NULL, client_ip inet DEFAULT NULL, OUT status integer,

@@ -20,6 +20,7 @@ CREATE TABLE usher.routes (
     deprecated_at timestamptz,
     sunset_at timestamptz,
     timeout_ms integer CHECK (timeout_ms BETWEEN 1 AND 3600000),
+    is_costly boolean NOT NULL DEFAULT false,
     examples jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(examples) = 'object'),
     summary text,
     tag text,
@@ -52,6 +53,9 @@ COMMENT ON COLUMN usher.routes.deprecated_at IS 'Sent as Deprecation (RFC 9745);
 COMMENT ON COLUMN usher.routes.timeout_ms IS
     'The function is cancelled after this time (SQLSTATE 57014), where the server''s statement_timeout does not come '
     'first. NULL: that one alone.';
+COMMENT ON COLUMN usher.routes.is_costly IS
+    'The function keeps a processor busy for long, by hashing a password say: the gateway lets such requests have a '
+    'part of its connections only (costly_connections).';
 COMMENT ON COLUMN usher.routes.examples IS 'For the OpenAPI document: {"request": {…}, "response": {…}}.';
 COMMENT ON COLUMN usher.routes.extension IS
     'The extension whose script added it; the row comes back with that extension and is not dumped.';
