@@ -3,22 +3,31 @@
 namespace usher::pg {
 
 namespace {
-constinit std::uint64_t generation = 1;
+constinit std::uint64_t procedures = 1, row_types = 1;
 
-void on_change(Datum, int, uint32) noexcept { ++generation; }
+void on_procedure_change(Datum, int, uint32) noexcept { ++procedures; }
+void on_row_type_change(Datum, int, uint32) noexcept { ++row_types; }
+
+void watch() {
+    static constinit bool registered = false;
+    if (registered) return;
+    call([] {
+        for (const int cache : {PROCOID, NAMESPACEOID, TYPEOID})
+            CacheRegisterSyscacheCallback(cache, on_procedure_change, 0);
+        for (const int cache : {ATTNUM, ENUMOID}) CacheRegisterSyscacheCallback(cache, on_row_type_change, 0);
+    });
+    registered = true;
+}
 } // namespace
 
 std::uint64_t procedures_generation() {
-    static constinit bool registered = false;
-    if (!registered) {
-        call([] {
-            CacheRegisterSyscacheCallback(PROCOID, on_change, 0);
-            CacheRegisterSyscacheCallback(NAMESPACEOID, on_change, 0);
-            CacheRegisterSyscacheCallback(TYPEOID, on_change, 0);
-        });
-        registered = true;
-    }
-    return generation;
+    watch();
+    return procedures;
+}
+
+std::uint64_t row_types_generation() {
+    watch();
+    return row_types;
 }
 
 } // namespace usher::pg

@@ -9,4 +9,7 @@ namespace usher::pg {
 /// (Invalidation::generation() does).
 std::uint64_t procedures_generation();
 
+/// The same for what is within types: the columns of rows, the labels of enums.
+std::uint64_t row_types_generation();
+
 } // namespace usher::pg

@@ -32,10 +32,11 @@ only 'calling a function of somebody else' 'FunctionCallInvoke\(|OidFunctionCall
 # Input and output of types, CHECKs of domains, defaults and statements made at run time may be code of somebody else. Each
 # place stands in the table of docs/architecture.md, "Code of others", with the user that it runs as.
 only 'input and output of any type' '[^_](Input|Output)FunctionCall\(|Oid(Input|Output)FunctionCall\(' pg/args.cpp pg/value.cpp \
-    usher/audit/value_text.cpp usher/http/answer_json.cpp usher/http/arguments.cpp usher/machines/attachment.cpp \
-    usher/machines/machine_functions.cpp
+    usher/audit/value_text.cpp usher/http/answer_json.cpp usher/http/output.cpp usher/http/value_type.cpp \
+    usher/machines/attachment.cpp usher/machines/machine_functions.cpp
 only 'expressions of tables and types' '(ExecPrepareExpr|ExecConstraints|domain_check)\(' pg/direct_insert.cpp pg/insert_target.cpp \
-    usher/http/arguments.cpp
+    usher/http/value_type.cpp
+only 'calling a routed function' 'ExecMakeTableFunctionResult\(|ExecInitTableFunctionResult\(' usher/http/invoke.cpp
 only 'statements made at run time' 'SPI_execute(_with_args|_extended)?\(|SPI_prepare\(' pg/foreign_call.cpp pg/kept_plans.cpp \
     usher/machines/machine_functions.cpp usher/timestamps/soft_delete.cpp
 only 'catching an ERROR' 'sigsetjmp\(|PG_TRY' pg/guard.cpp pg/guard.hpp

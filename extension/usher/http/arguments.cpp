@@ -20,21 +20,21 @@ bool is_timestamp(std::string_view text) {
     return sign != std::string_view::npos && sign >= shape.size() && text.size() - sign >= 3;
 }
 
-bool is_integer(std::string_view text, const Argument &argument) {
+bool is_integer(std::string_view text, const ValueType &type) {
     if (text.empty() || text.size() > 20) return false;
     const std::size_t start = text.front() == '-' ? 1 : 0;
     if (start == text.size() || !std::all_of(text.begin() + start, text.end(), is_digit)) return false;
     errno = 0;
     const long long value = std::strtoll(std::string(text).c_str(), nullptr, 10);
-    return errno == 0 && value >= argument.min && value <= argument.max;
+    return errno == 0 && value >= type.min && value <= type.max;
 }
 
 // A value from path, query or header: text. Says what it must be when it is not that; the type's input function has the
 // last word.
-const char *check_text(const std::string &text, Shape shape, const Argument &argument) {
-    switch (shape) {
+const char *check_text(const std::string &text, const ValueType &type) {
+    switch (type.shape) {
     case Shape::boolean: return text == "true" || text == "false" ? nullptr : "must be true or false";
-    case Shape::integer: return is_integer(text, argument) ? nullptr : "must be an integer in range";
+    case Shape::integer: return is_integer(text, type) ? nullptr : "must be an integer in range";
     case Shape::timestamp: return is_timestamp(text) ? nullptr : "must be an RFC 3339 date-time with an offset";
     case Shape::object: return "can be given in the body only";
     case Shape::number:
@@ -45,16 +45,16 @@ const char *check_text(const std::string &text, Shape shape, const Argument &arg
     return nullptr;
 }
 
-// A value from a JSON body; `text` gets what the type's input function shall read.
-const char *check_json(const json::Value &value, Shape shape, const Argument &argument, std::string &text) {
-    switch (shape) {
+// A value from a JSON body that is neither array nor object; `text` gets what the type's input function shall read.
+const char *check_json(const json::Value &value, const ValueType &type, std::string &text) {
+    switch (type.shape) {
     case Shape::boolean:
         if (!value.as_bool()) return "must be true or false";
         text = *value.as_bool() ? "true" : "false";
         return nullptr;
     case Shape::integer: {
         const auto number = value.as_int64();
-        if (!number || *number < argument.min || *number > argument.max) return "must be an integer in range";
+        if (!number || *number < type.min || *number > type.max) return "must be an integer in range";
         text = std::to_string(*number);
         return nullptr;
     }
@@ -70,12 +70,9 @@ const char *check_json(const json::Value &value, Shape shape, const Argument &ar
     case Shape::timestamp:
         if (!value.is_string()) return "must be a string";
         text = value.as_string();
-        return check_text(text, shape, argument);
-    case Shape::object:
-        if (!value.is_object()) return "must be an object";
-        text = value.raw();
-        return nullptr;
+        return check_text(text, type);
     case Shape::json: text = value.raw(); return nullptr;
+    case Shape::object: return "must be an object";
     case Shape::array: return "must be an array";
     }
     return nullptr;
@@ -84,69 +81,91 @@ const char *check_json(const json::Value &value, Shape shape, const Argument &ar
 class Collector {
 public:
     Collector(const Function &function, std::vector<Bound> &bound, std::vector<FieldError> &errors)
-        : function_(function), bound_(bound), errors_(errors) {}
+        : function_(function), bound_(bound), errors_(errors), was_named_(function.arguments.size()) {}
 
     void add_text(const std::string &name, std::string_view in, const std::string &text) {
         const auto place = find(name, in);
         if (!place) return;
-        const Argument &argument = function_.arguments[*place];
-        const Shape shape = argument.shape == Shape::array ? argument.element : argument.shape;
-        if (const char *const wrong = check_text(text, shape, argument)) return fail(name, in, "invalid", wrong);
-        if (Bound *const earlier = given(*place)) { // ?tag=a&tag=b makes an array
-            if (argument.shape != Shape::array || earlier->in != in)
-                return fail(name, in, "repeated", "was given more than once");
-            earlier->elements.emplace_back(text);
-            return;
-        }
-        Bound fresh{*place, in, false, {}, {}};
-        if (argument.shape == Shape::array)
-            fresh.elements.emplace_back(text);
-        else
-            fresh.text = text;
-        bound_.push_back(std::move(fresh));
+        const ValueType &type = function_.arguments[*place].value;
+        const bool is_array = type.shape == Shape::array;
+        if (const char *const wrong = check_text(text, is_array ? type.elements.front() : type))
+            return fail(name, in, "invalid", wrong);
+        Bound *const earlier = given(*place);
+        if (earlier != nullptr && (!is_array || earlier->in != in)) // ?tag=a&tag=b makes an array
+            return fail(name, in, "repeated", "was given more than once");
+        if (!is_array) return bound_.push_back({*place, in, {false, text, {}}});
+        if (earlier == nullptr) bound_.push_back({*place, in, {}});
+        (earlier == nullptr ? bound_.back() : *earlier).given.parts.push_back({false, text, {}});
     }
 
     void add_json(const std::string &name, const json::Value &value) {
-        constexpr std::string_view in = "body";
-        const auto place = find(name, in);
+        const auto place = find(name, body);
         if (!place) return;
-        if (given(*place) != nullptr) return fail(name, in, "repeated", "was given more than once");
-        const Argument &argument = function_.arguments[*place];
-        Bound fresh{*place, in, false, {}, {}};
-        if (value.is_null() && argument.shape != Shape::json) {
-            fresh.is_null = true;
-        } else if (argument.shape == Shape::array) {
-            if (!value.is_array()) return fail(name, in, "invalid", "must be an array");
-            for (const json::Member member : value.members()) {
-                std::string text;
-                if (member.value.is_null()) {
-                    fresh.elements.emplace_back(std::nullopt);
-                    continue;
-                }
-                if (const char *const wrong = check_json(member.value, argument.element, argument, text))
-                    return fail(name, in, "invalid", std::string("each element ") + wrong);
-                fresh.elements.emplace_back(std::move(text));
-            }
-        } else if (const char *const wrong = check_json(value, argument.shape, argument, fresh.text)) {
-            return fail(name, in, "invalid", wrong);
-        }
-        bound_.push_back(std::move(fresh));
+        if (given(*place) != nullptr) return fail(name, body, "repeated", "was given more than once");
+        Bound fresh{*place, body, {}};
+        if (read(name, value, function_.arguments[*place].value, fresh.given)) bound_.push_back(std::move(fresh));
     }
 
     void check_missing(const Route &route) {
         for (std::size_t i = 0; i < function_.arguments.size(); ++i) {
             const Argument &argument = function_.arguments[i];
-            if (argument.has_default || given(i) != nullptr) continue;
-            const bool failed = std::any_of(errors_.begin(), errors_.end(),
-                                            [&](const FieldError &e) { return e.field == argument.name; });
+            if (argument.has_default() || given(i) != nullptr) continue;
             const Place place = place_of(function_, argument, route.path, route.method);
-            if (!failed) fail(argument.name, place_name(place), "missing", "is required");
+            if (!was_named_[i]) fail(argument.name, place_name(place), "missing", "is required");
         }
     }
 
 private:
+    static constexpr std::string_view body = "body";
+
+    bool read(const std::string &name, const json::Value &value, const ValueType &type, Given &given) {
+        if (value.is_null() && type.shape != Shape::json) {
+            given.is_null = true;
+            return true;
+        }
+        if (type.shape == Shape::object && value.is_object()) return read_fields(name, value, type, given);
+        if (type.shape == Shape::array && value.is_array()) return read_elements(name, value, type, given);
+        const char *const wrong = check_json(value, type, given.text);
+        if (wrong != nullptr) fail(name, body, "invalid", wrong);
+        return wrong == nullptr;
+    }
+
+    bool read_elements(const std::string &name, const json::Value &value, const ValueType &type, Given &given) {
+        const ValueType &element = type.elements.front();
+        std::size_t number = 0;
+        for (const json::Member member : value.members())
+            if (!read(name + '[' + std::to_string(number++) + ']', member.value, element, given.parts.emplace_back()))
+                return false; // one is enough
+        return true;
+    }
+
+    bool read_fields(const std::string &name, const json::Value &value, const ValueType &type, Given &given) {
+        bool is_good = true;
+        given.parts.resize(type.fields.size());
+        for (Given &part : given.parts) part.is_null = true; // what is not given
+        for (const json::Member member : value.members()) {
+            const std::string key = member.key();
+            const auto field = std::find_if(type.fields.begin(), type.fields.end(),
+                                            [&](const ValueField &f) { return f.name == key; });
+            const std::string inner = name + '.' + (key.size() > 100 ? "(a long name)" : key);
+            if (field == type.fields.end()) {
+                fail(inner, body, "unknown", "is not known here");
+                is_good = false;
+                continue;
+            }
+            Given &part = given.parts[static_cast<std::size_t>(field - type.fields.begin())];
+            part.is_null = false;
+            is_good = read(inner, member.value, field->value, part) && is_good;
+        }
+        return is_good;
+    }
+
     std::optional<std::size_t> find(const std::string &name, std::string_view in) {
-        if (const Argument *const argument = function_.find(name)) return argument - function_.arguments.data();
+        if (const Argument *const argument = function_.find(name)) {
+            const auto place = static_cast<std::size_t>(argument - function_.arguments.data());
+            was_named_[place] = true;
+            return place;
+        }
         fail(name.size() > 100 ? "(a long name)" : name, in, "unknown", "is not known here");
         return std::nullopt;
     }
@@ -161,6 +180,7 @@ private:
     const Function &function_;
     std::vector<Bound> &bound_;
     std::vector<FieldError> &errors_;
+    std::vector<bool> was_named_; // arguments that are not missing, whatever is wrong with them
 };
 } // namespace
 
@@ -172,7 +192,7 @@ Place place_of(const Function &function, const Argument &argument, const route::
     const auto continues = [&](const PageKey &key) { return key.argument == number; };
     if (std::any_of(function.page.begin(), function.page.end(), continues)) return Place::cursor;
     if (method != "GET" && method != "DELETE") return Place::body;
-    return argument.shape == Shape::object && argument.has_default ? Place::none : Place::query;
+    return argument.value.shape == Shape::object && argument.has_default() ? Place::none : Place::query;
 }
 
 std::string_view place_name(Place place) {
@@ -206,42 +226,6 @@ bool collect(const Route &route, const Function &function, const Source &source,
     collector.check_missing(route);
     std::sort(bound.begin(), bound.end(), [](const Bound &a, const Bound &b) { return a.argument < b.argument; });
     return true;
-}
-
-namespace {
-Datum read_value(const Argument &argument, const Bound &bound) {
-    const Oid type = argument.shape == Shape::array    ? argument.element_type
-                     : argument.shape == Shape::object ? static_cast<Oid>(JSONBOID)
-                                                       : argument.type;
-    Oid function, parameter;
-    getTypeInputInfo(type, &function, &parameter);
-    if (argument.shape != Shape::array)
-        return OidInputFunctionCall(function, const_cast<char *>(bound.text.c_str()), parameter, -1);
-
-    const std::size_t count = bound.elements.size();
-    auto *const values = static_cast<Datum *>(palloc0(sizeof(Datum) * (count + 1)));
-    auto *const nulls = static_cast<bool *>(palloc0(sizeof(bool) * (count + 1)));
-    for (std::size_t i = 0; i < count; ++i) {
-        nulls[i] = !bound.elements[i];
-        if (bound.elements[i])
-            values[i] = OidInputFunctionCall(function, const_cast<char *>(bound.elements[i]->c_str()), parameter, -1);
-    }
-    std::int16_t length;
-    bool by_value;
-    char align;
-    get_typlenbyvalalign(type, &length, &by_value, &align);
-    int size = static_cast<int>(count), lower = 1;
-    return PointerGetDatum(
-        construct_md_array(values, nulls, count == 0 ? 0 : 1, &size, &lower, type, length, by_value, align));
-}
-} // namespace
-
-Datum to_datum(const Argument &argument, const Bound &bound) {
-    const Datum value = bound.is_null ? 0 : read_value(argument, bound);
-    // NULL and arrays have not been through the domain's input function
-    if (argument.shape != Shape::object && get_typtype(argument.type) == TYPTYPE_DOMAIN)
-        domain_check(value, bound.is_null, argument.type, nullptr, nullptr);
-    return value;
 }
 
 } // namespace usher::http

@@ -27,13 +27,11 @@ Place place_of(const Function &function, const Argument &argument, const route::
                std::string_view method);
 std::string_view place_name(Place place);
 
-/// A value as text, to be read by its type's input function.
+/// The value of an argument, and where it came from.
 struct Bound {
     std::size_t argument; // place in Function::arguments
     std::string_view in;
-    bool is_null = false;
-    std::string text;
-    std::vector<std::optional<std::string>> elements; // of an array
+    Given given;
 };
 
 /// Finds the value of each argument by name: path, headers (Idempotency-Key, If-Match), query, body. Everything that
@@ -41,8 +39,5 @@ struct Bound {
 /// the wrong kind. False with `malformed` set when the body is no JSON object.
 bool collect(const Route &route, const Function &function, const Source &source, std::vector<Bound> &bound,
              std::vector<FieldError> &errors, std::string &malformed);
-
-/// The value, in the current memory context. Plain frame: an invalid text is an ERROR.
-Datum to_datum(const Argument &argument, const Bound &bound);
 
 } // namespace usher::http

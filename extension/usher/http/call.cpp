@@ -2,12 +2,11 @@
 #include "common/digest.hpp"
 #include "common/encoding.hpp"
 #include "pg/args.hpp"
-#include "pg/spi.hpp"
-#include "usher/http/answer_json.hpp"
 #include "usher/http/arguments.hpp"
 #include "usher/http/cookies.hpp"
 #include "usher/http/idempotency.hpp"
 #include "usher/http/oauth.hpp"
+#include "usher/http/output.hpp"
 #include "usher/http/page.hpp"
 #include "usher/http/request_headers.hpp"
 #include "usher/operations/settings.hpp"
@@ -17,194 +16,6 @@
 namespace usher::http {
 
 namespace {
-struct Output {              // palloc'd, plain
-    char *json = nullptr;    // the body
-    char *error = nullptr;   // the result's column "error"
-    char *details = nullptr; // beside an error: the columns that are not NULL, as an object
-    char *version = nullptr; // of a single row, for the ETag
-    std::int64_t retry_after = 0;
-    // of a single row, when the tokens go into cookies
-    char *access_token = nullptr, *refresh_token = nullptr;
-    std::int64_t expires_in = 0;
-    std::uint64_t rows = 0;
-    char *last_key = nullptr; // of the last row of a page: a JSON array of strings
-    bool is_empty = false;    // no row, or NULL where a document was expected
-};
-
-bool is_integer(Oid type) { return type == INT2OID || type == INT4OID || type == INT8OID; }
-
-std::int64_t as_seconds(Datum value, Oid type) {
-    switch (type) {
-    case INT2OID: return DatumGetInt16(value);
-    case INT4OID: return DatumGetInt32(value);
-    case INT8OID: return DatumGetInt64(value);
-    default: return 0;
-    }
-}
-
-/// How the columns of a result become members.
-struct Style {
-    bool is_single;   // `error` and a null `retry_after` are not part of a single row: they steer the answer
-    bool to_cookies;  // tokens go into cookies, not into the body
-    bool skips_nulls; // RFC 6749 section 5.1: parameters that do not apply are left out
-};
-
-/// Columns of a single row that are not members of the object. True when the column has been dealt with.
-bool take_column(const char *name, Datum value, bool is_null, Oid type, const Style &style, Output &output) {
-    // A column of an application's function may have one of these names and mean something else: its type tells.
-    const auto is = [name](const char *other) { return std::strcmp(name, other) == 0; };
-    if (is("error") && (type == TEXTOID || type == VARCHAROID)) {
-        if (!is_null) output.error = TextDatumGetCString(value);
-        return true;
-    }
-    if (is("retry_after") && is_integer(type)) {
-        if (is_null) return true;
-        output.retry_after = as_seconds(value, type);
-    }
-    if (is("version") && !is_null && is_integer(type)) output.version = psprintf(INT64_FORMAT, as_seconds(value, type));
-    if (is("expires_in") && !is_null && is_integer(type)) output.expires_in = as_seconds(value, type);
-    if (style.to_cookies && type == TEXTOID && (is("access_token") || is("refresh_token"))) {
-        if (!is_null) (is("access_token") ? output.access_token : output.refresh_token) = TextDatumGetCString(value);
-        return true;
-    }
-    return false;
-}
-
-void append_row(StringInfo out, HeapTuple row, TupleDesc columns, const Style &style, Output &output) {
-    bool first = true;
-    appendStringInfoChar(out, '{');
-    for (int i = 0; i < columns->natts; ++i) {
-        const Form_pg_attribute column = TupleDescAttr(columns, i);
-        if (column->attisdropped) continue;
-        bool is_null;
-        const Datum value = heap_getattr(row, i + 1, columns, &is_null);
-        const char *const name = NameStr(column->attname);
-        if (style.is_single && take_column(name, value, is_null, column->atttypid, style, output)) continue;
-        if (is_null && style.skips_nulls) continue;
-        if (!first) appendStringInfoChar(out, ',');
-        first = false;
-        escape_json(out, name);
-        appendStringInfoChar(out, ':');
-        if (is_null)
-            appendStringInfoString(out, "null");
-        else
-            append_json(out, value, column->atttypid);
-    }
-    appendStringInfoChar(out, '}');
-}
-
-/// What a row says beside its `error`, a challenge for instance, as an object; nullptr when it says nothing.
-char *details_of(HeapTuple row, TupleDesc columns) {
-    StringInfoData out;
-    initStringInfo(&out);
-    for (int i = 0; i < columns->natts; ++i) {
-        const Form_pg_attribute column = TupleDescAttr(columns, i);
-        const char *const name = NameStr(column->attname);
-        if (column->attisdropped || std::strcmp(name, "error") == 0 || std::strcmp(name, "retry_after") == 0) continue;
-        bool is_null;
-        const Datum value = heap_getattr(row, i + 1, columns, &is_null);
-        if (is_null) continue;
-        appendStringInfoChar(&out, out.len == 0 ? '{' : ',');
-        escape_json(&out, name);
-        appendStringInfoChar(&out, ':');
-        append_json(&out, value, column->atttypid);
-    }
-    if (out.len == 0) return nullptr;
-    appendStringInfoChar(&out, '}');
-    return out.data;
-}
-
-/// Where the next page begins.
-char *key_of(HeapTuple row, TupleDesc columns, const Function &function) {
-    StringInfoData key;
-    initStringInfo(&key);
-    for (const PageKey &part : function.page) {
-        const int number = SPI_fnumber(columns, part.column.c_str());
-        char *const text = SPI_getvalue(row, columns, number); // nullptr for NULL: nothing follows from that
-        if (text == nullptr) return nullptr;
-        appendStringInfoChar(&key, key.len == 0 ? '[' : ',');
-        escape_json(&key, text);
-    }
-    appendStringInfoChar(&key, ']');
-    return key.data;
-}
-
-void append_result(StringInfo out, const Function &function, const SPITupleTable *table, const Style &style,
-                   Output &output) {
-    const TupleDesc columns = table->tupdesc;
-    const auto append_value = [&](HeapTuple row) {
-        bool is_null;
-        const Datum value = heap_getattr(row, 1, columns, &is_null);
-        if (is_null)
-            appendStringInfoString(out, "null");
-        else
-            append_json(out, value, TupleDescAttr(columns, 0)->atttypid);
-        return is_null;
-    };
-    switch (function.result) {
-    case Result::nothing: return;
-    case Result::document: output.is_empty = table->numvals == 0 || append_value(table->vals[0]); return;
-    case Result::file:
-        output.is_empty = table->numvals == 0;
-        if (!output.is_empty) {
-            const char *const body = SPI_getvalue(table->vals[0], columns, 1); // nullptr for NULL
-            output.is_empty = body == nullptr;
-            if (body != nullptr) appendStringInfoString(out, body);
-        }
-        return;
-    case Result::scalar:
-        appendStringInfoString(out, "{\"result\":");
-        append_value(table->vals[0]);
-        appendStringInfoChar(out, '}');
-        return;
-    case Result::row:
-        output.is_empty = table->numvals == 0;
-        if (output.is_empty) return;
-        append_row(out, table->vals[0], columns, style, output);
-        if (output.error != nullptr) output.details = details_of(table->vals[0], columns);
-        return;
-    case Result::rows:
-        appendStringInfoString(out, "{\"items\":[");
-        for (std::uint64_t i = 0; i < table->numvals; ++i) {
-            if (i > 0) appendStringInfoChar(out, ',');
-            if (function.is_named_column)
-                append_row(out, table->vals[i], columns, {false, false, false}, output);
-            else
-                append_value(table->vals[i]);
-        }
-        appendStringInfoChar(out, ']'); // succeed() adds the rest
-        output.rows = table->numvals;
-        if (!function.page.empty() && table->numvals > 0)
-            output.last_key = key_of(table->vals[table->numvals - 1], columns, function);
-        return;
-    }
-}
-
-/// Is it what a function of this kind returns? The function may have been replaced since it was looked at, by a CHECK
-/// of an argument even.
-bool is_as_described(const Function &function, const SPITupleTable *table) {
-    if (function.result == Result::scalar && table->numvals != 1) return false;
-    const bool reads_by_name = function.result == Result::row || function.is_named_column;
-    return function.result == Result::nothing || reads_by_name || table->tupdesc->natts > 0;
-}
-
-/// Plain frame but for `function`, which it only reads.
-Output execute(SPIPlanPtr plan, const Function &function, Datum *values, const char *nulls, const Style &style) {
-    const MemoryContext target = CurrentMemoryContext;
-    Output output;
-    SPI_connect();
-    const int code = SPI_execute_plan(plan, values, nulls, !function.is_volatile, 0);
-    if (code != SPI_OK_SELECT) elog(ERROR, "could not execute a route: %s", SPI_result_code_string(code));
-    if (!is_as_described(function, SPI_tuptable)) elog(ERROR, "the function of a route was replaced during the call");
-    MemoryContextSwitchTo(target);
-    StringInfoData text;
-    initStringInfo(&text);
-    append_result(&text, function, SPI_tuptable, style, output);
-    output.json = text.data;
-    SPI_finish();
-    return output;
-}
-
 bool may_execute(Oid function) {
     return pg::call([&] { return pg::may_execute(function, GetUserId()); });
 }
@@ -316,8 +127,16 @@ bool keeps_answer(const Route &route, const Function &function) {
            function.find("idempotency_key") == nullptr;
 }
 
+/// Whose value it was, down to the field of a row: "pair.x".
+std::string name_of(const Argument &argument, const Reading &reading) {
+    std::string name = argument.name;
+    for (std::size_t i = 0; i < reading.depth; ++i) name += '.' + *reading.path[i];
+    return name;
+}
+
 /// An ERROR of the function, or of a value on its way to it.
-Answer explain(const Request &request, const pg::Refusal &refusal, const Argument *argument, std::string_view in) {
+Answer explain(const Request &request, const pg::Refusal &refusal, const Argument *argument, const Reading &reading,
+               std::string_view in) {
     const std::string sqlstate = refusal.sqlstate();
     const std::string_view message = refusal.error->message == nullptr ? "" : refusal.error->message;
     // 42 and 3F: types such as regclass look names up
@@ -325,7 +144,7 @@ Answer explain(const Request &request, const pg::Refusal &refusal, const Argumen
     const bool is_value = std::any_of(classes.begin(), classes.end(), [&](auto c) { return sqlstate.starts_with(c); });
     if (argument != nullptr && is_value) {
         Problem invalid = problem(errc::invalid_arguments);
-        invalid.errors.push_back({argument->name, in, "invalid", "is not a valid " + argument->type_name});
+        invalid.errors.push_back({name_of(*argument, reading), in, "invalid", "is not a valid " + reading.type->name});
         return refuse(request, invalid);
     }
     const Problem made = problem_of(sqlstate, message, refusal.error->detail == nullptr ? "" : refusal.error->detail,
@@ -364,44 +183,54 @@ private:
     TimestampTz earlier_ = 0;
 };
 
-Answer call(const Request &request, Route &route, const Function &function, const std::vector<Bound> &bound,
+/// Plain frame but for `function`, which it only reads.
+Output execute(const Function &function, const Datum *values, const bool *nulls, const bool *given,
+               const Style &style) {
+    ResultRows rows(function, values, nulls, given);
+    const Output output = make_output(function, rows, style);
+    rows.close();
+    return output;
+}
+
+Answer call(const Request &request, const Route &route, const Function &function, const std::vector<Bound> &bound,
             std::int64_t page_size) {
-    std::uint64_t given = 0;
-    for (const Bound &each : bound) given |= std::uint64_t{1} << each.argument;
-    std::vector<Datum> values(bound.size());
-    std::string nulls(bound.size(), ' ');
+    std::array<Datum, max_arguments> values{};
+    std::array<bool, max_arguments> nulls{}, given{};
     Output output;
-    std::size_t reading = 0;
-    bool is_called = false;
+    Reading place;
+    const Bound *reading = nullptr;
     const Style style{true, request.wants_cookies(), route.is_oauth};
     const Deadline deadline(route.timeout_ms);
     const pg::Refusal refusal = pg::attempt([&] {
         if (route.read_only) XactReadOnly = true; // the end of the subtransaction takes it back
-        for (; reading < bound.size(); ++reading) {
-            const Bound &each = bound[reading];
-            nulls[reading] = each.is_null ? 'n' : ' ';
-            values[reading] = pg::call([&] { return to_datum(function.arguments[each.argument], each); });
+        for (const Bound &each : bound) {
+            reading = &each;
+            given[each.argument] = true;
+            nulls[each.argument] = each.given.is_null;
+            values[each.argument] =
+                pg::call([&] { return to_datum(function.arguments[each.argument].value, each.given, place); });
         }
-        is_called = true;
-        const pg::Plan plan = route.plan(given);
-        output = pg::call([&] { return execute(plan.get(), function, values.data(), nulls.c_str(), style); });
+        reading = nullptr;
+        output = pg::call([&] { return execute(function, values.data(), nulls.data(), given.data(), style); });
     });
     if (!refusal) return succeed(request, route, function, output, page_size);
-    if (is_called) return explain(request, refusal, nullptr, {});
-    return explain(request, refusal, &function.arguments[bound[reading].argument], bound[reading].in);
+    if (reading == nullptr) return explain(request, refusal, nullptr, place, {});
+    return explain(request, refusal, &function.arguments[reading->argument], place, reading->in);
 }
 
 /// max_rows as it was given, or its default.
 std::int64_t page_size_of(const Function &function, const std::vector<Bound> &bound) {
     if (function.page.empty()) return 0;
     for (const Bound &each : bound)
-        if (function.arguments[each.argument].name == "max_rows") return std::strtoll(each.text.c_str(), nullptr, 10);
+        if (function.arguments[each.argument].name == "max_rows")
+            return std::strtoll(each.given.text.c_str(), nullptr, 10);
     return function.default_page_size;
 }
 } // namespace
 
 Answer call_function(const Request &request, Route &route, const std::vector<std::string> &segments) {
-    const Function &function = route.function();
+    const std::shared_ptr<const Function> described = route.function();
+    const Function &function = *described;
     if (!may_execute(function.oid)) {
         log_fault(request, "42501", ("permission denied for the routed function " + function.name).c_str());
         return refuse(request, problem(errc::internal_error));

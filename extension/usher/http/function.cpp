@@ -1,12 +1,9 @@
 #include "usher/http/function.hpp"
 #include "pg/guard.hpp"
-#include <limits>
 
 namespace usher::http {
 
 namespace {
-constexpr int max_arguments = 64; // a plan is known by the set of its arguments, one bit each
-
 [[noreturn]] void refuse(const std::string &why) {
     throw Error(errc::invalid_argument, "function cannot be routed: " + why);
 }
@@ -17,7 +14,9 @@ struct Raw { // what the catalog says, palloc'd
     Oid *types;
     char **names;
     char *modes;
-    int inputs, defaults;
+    int inputs;
+    MemoryContext memory; // holds what follows
+    List *defaults;       // of the last arguments
     Oid result;
     bool is_set, is_volatile;
     char kind;
@@ -26,6 +25,16 @@ struct Raw { // what the catalog says, palloc'd
     char **columns;    // of the result, when it has some
     int column_count;
 };
+
+void read_defaults(HeapTuple tuple, Raw &raw) {
+    bool is_null;
+    const Datum written = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargdefaults, &is_null);
+    if (is_null) return;
+    raw.memory = AllocSetContextCreate(CurrentMemoryContext, "usher routed function", ALLOCSET_SMALL_SIZES);
+    const MemoryContext outer = MemoryContextSwitchTo(raw.memory);
+    raw.defaults = static_cast<List *>(stringToNode(TextDatumGetCString(written)));
+    MemoryContextSwitchTo(outer);
+}
 
 Raw read_catalog(Oid function) {
     return pg::call([&] {
@@ -37,11 +46,11 @@ Raw read_catalog(Oid function) {
         raw.name = quote_qualified_identifier(get_namespace_name(proc->pronamespace), NameStr(proc->proname));
         raw.count = get_func_arg_info(tuple, &raw.types, &raw.names, &raw.modes);
         raw.inputs = proc->pronargs;
-        raw.defaults = proc->pronargdefaults;
         raw.result = proc->prorettype;
         raw.is_set = proc->proretset;
         raw.is_volatile = proc->provolatile == PROVOLATILE_VOLATILE;
         raw.kind = proc->prokind;
+        read_defaults(tuple, raw);
         ReleaseSysCache(tuple);
         if (get_typtype(raw.result) == TYPTYPE_DOMAIN && getBaseType(raw.result) == TEXTOID) {
             const HeapTuple domain = SearchSysCache1(TYPEOID, ObjectIdGetDatum(raw.result));
@@ -60,64 +69,21 @@ Raw read_catalog(Oid function) {
                 if (!column->attisdropped) raw.columns[raw.column_count++] = pstrdup(NameStr(column->attname));
             }
         }
+        if (raw.memory != nullptr) MemoryContextSetParent(raw.memory, CacheMemoryContext); // nothing fails any more
         return raw;
     });
 }
 
-struct TypeInfo {
-    Oid base, element;
-    char type, *name;
-};
-
-TypeInfo look_up_type(Oid type) {
-    return pg::call([&] {
-        const Oid base = getBaseType(type);
-        return TypeInfo{base, get_base_element_type(type), get_typtype(base), format_type_be(type)};
-    });
-}
-
-Shape shape_of(const TypeInfo &type, std::int64_t &min, std::int64_t &max) {
-    const auto integer = [&](auto limits) {
-        min = decltype(limits)::min();
-        max = decltype(limits)::max();
-        return Shape::integer;
-    };
-    switch (type.base) {
-    case BOOLOID: return Shape::boolean;
-    case INT2OID: return integer(std::numeric_limits<std::int16_t>{});
-    case INT4OID: return integer(std::numeric_limits<std::int32_t>{});
-    case INT8OID: return integer(std::numeric_limits<std::int64_t>{});
-    case NUMERICOID:
-    case FLOAT4OID:
-    case FLOAT8OID: return Shape::number;
-    case TIMESTAMPTZOID: return Shape::timestamp;
-    case JSONOID:
-    case JSONBOID: return Shape::json;
-    default: break;
-    }
-    if (OidIsValid(type.element)) return Shape::array;
-    if (type.type == TYPTYPE_COMPOSITE) return Shape::object;
-    if (type.type == TYPTYPE_PSEUDO) refuse(std::string("an argument has type ") + type.name);
-    return Shape::string; // text, uuid, date, interval, inet, enums, ranges …: through the type's input function
-}
-
-Argument make_argument(const char *name, Oid type, bool has_default) {
-    Argument argument{};
-    argument.name = name;
-    argument.type = type;
-    argument.has_default = has_default;
-    const TypeInfo info = look_up_type(type);
-    argument.type_name = info.name;
-    argument.shape = shape_of(info, argument.min, argument.max);
-    if (argument.shape == Shape::array) {
-        argument.element_type = info.element;
-        argument.element = shape_of(look_up_type(info.element), argument.min, argument.max);
-        if (argument.element == Shape::array || argument.element == Shape::object)
-            refuse("argument " + argument.name + " is an array of " +
-                   (argument.element == Shape::object ? "rows" : "arrays"));
+Argument make_argument(const char *name, Oid type, const Expr *default_value) {
+    Argument argument{name, describe_type(type), default_value};
+    if (argument.value.shape == Shape::array) {
+        const Shape element = argument.value.elements.front().shape;
+        if (element == Shape::array || element == Shape::object)
+            refuse("argument " + argument.name + " is an array of " + (element == Shape::object ? "rows" : "arrays"));
     }
     return argument;
 }
+
 bool is_secret(std::string_view column) {
     constexpr std::array<std::string_view, 8> names{"access_token", "refresh_token", "token",          "secret",
                                                     "api_key",      "client_secret", "recovery_codes", "csrf_token"};
@@ -125,24 +91,22 @@ bool is_secret(std::string_view column) {
 }
 
 // The default of max_rows when it is written as a number, as it always is.
-std::int64_t default_number(Oid function, int argument) {
-    const char *const written = pg::call([&]() -> const char * {
-        LOCAL_FCINFO(fcinfo, 2);
-        InitFunctionCallInfoData(*fcinfo, nullptr, 2, InvalidOid, nullptr, nullptr);
-        fcinfo->args[0] = {ObjectIdGetDatum(function), false};
-        fcinfo->args[1] = {Int32GetDatum(argument), false};
-        const Datum value = pg_get_function_arg_default(fcinfo);
-        return fcinfo->isnull ? "" : TextDatumGetCString(value);
-    });
-    char *end;
-    const long long number = std::strtoll(written, &end, 10);
-    return end == written || *end != '\0' ? 0 : number;
+std::int64_t default_number(const Argument &argument) {
+    if (!argument.has_default() || !IsA(argument.default_value, Const)) return 0;
+    const auto *const written = reinterpret_cast<const Const *>(argument.default_value);
+    if (written->constisnull) return 0;
+    switch (written->consttype) {
+    case INT2OID: return DatumGetInt16(written->constvalue);
+    case INT4OID: return DatumGetInt32(written->constvalue);
+    case INT8OID: return DatumGetInt64(written->constvalue);
+    default: return 0;
+    }
 }
 
 // after pairs with the column id or, without one, with the first; after_x with x; after_id like after.
 void find_page(const Raw &raw, Function &function) {
     const Argument *const size = function.find("max_rows");
-    if (!raw.is_set || raw.column_count == 0 || size == nullptr || size->shape != Shape::integer) return;
+    if (!raw.is_set || raw.column_count == 0 || size == nullptr || size->value.shape != Shape::integer) return;
     if (function.find("cursor") != nullptr) return;
     const std::vector<std::string> columns(raw.columns, raw.columns + raw.column_count);
     const auto has = [&](const std::string &name) {
@@ -150,13 +114,12 @@ void find_page(const Raw &raw, Function &function) {
     };
     for (std::size_t i = 0; i < function.arguments.size(); ++i) {
         const Argument &argument = function.arguments[i];
-        if (!argument.has_default || (argument.name != "after" && !argument.name.starts_with("after_"))) continue;
+        if (!argument.has_default() || (argument.name != "after" && !argument.name.starts_with("after_"))) continue;
         const std::string wanted = argument.name == "after" ? "id" : argument.name.substr(6);
         if (wanted != "id" && !has(wanted)) continue; // a filter whose name begins like that
         function.page.push_back({i, has(wanted) ? wanted : columns.front()});
     }
-    function.default_page_size =
-        default_number(function.oid, static_cast<int>(size - function.arguments.data()) + 1); // arguments count from 1
+    function.default_page_size = default_number(*size);
 }
 } // namespace
 
@@ -168,9 +131,10 @@ const Argument *Function::find(std::string_view argument) const {
 
 Function describe(Oid oid) {
     const Raw raw = read_catalog(oid);
-    if (raw.kind != PROKIND_FUNCTION) refuse("it is a procedure, an aggregate or a window function");
-    if (raw.inputs > max_arguments) refuse("it has more than 64 arguments");
     Function function{};
+    function.memory.reset(raw.memory);
+    if (raw.kind != PROKIND_FUNCTION) refuse("it is a procedure, an aggregate or a window function");
+    if (raw.inputs > static_cast<int>(max_arguments)) refuse("it has more than 64 arguments");
     function.oid = oid;
     function.name = raw.name;
     function.is_volatile = raw.is_volatile;
@@ -186,7 +150,10 @@ Function describe(Oid oid) {
         }
         if (mode == PROARGMODE_OUT || mode == PROARGMODE_TABLE) continue;
         if (!is_named) refuse("its arguments need names");
-        function.arguments.push_back(make_argument(raw.names[i], raw.types[i], inputs >= raw.inputs - raw.defaults));
+        const int place = inputs - (raw.inputs - list_length(raw.defaults));
+        const void *const default_value = place < 0 ? nullptr : list_nth(raw.defaults, place);
+        function.arguments.push_back(
+            make_argument(raw.names[i], raw.types[i], static_cast<const Expr *>(default_value)));
         ++inputs;
     }
     if (raw.result == RECORDOID && !raw.is_composite) refuse("its result has no column names");
@@ -207,6 +174,7 @@ Function describe(Oid oid) {
         function.result = Result::document;
     else
         function.result = Result::scalar;
+    function.is_type_of_row = function.result == Result::row && outputs == 0;
     function.is_named_column =
         function.is_named_column || raw.is_composite; // of sets: items are objects, not bare values
     for (int i = 0; i < raw.column_count; ++i) function.shows_secrets |= is_secret(raw.columns[i]);

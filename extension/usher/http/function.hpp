@@ -1,21 +1,17 @@
 // What the dispatcher must know of a routed SQL function.
 #pragma once
-#include "pg/pg.hpp"
+#include "usher/http/value_type.hpp"
+#include <memory>
 
 namespace usher::http {
 
-/// What a value of an argument looks like in JSON.
-enum class Shape : std::uint8_t { boolean, integer, number, string, timestamp, json, object, array };
+inline constexpr std::size_t max_arguments = 64;
 
 struct Argument {
     std::string name;
-    Oid type; // as declared
-    Shape shape;
-    Shape element;                 // of an array
-    Oid element_type;              // of an array
-    std::int64_t min = 0, max = 0; // of an integer, or of an array's integers
-    std::string type_name;         // for messages: "uuid", "timestamp with time zone"
-    bool has_default;
+    ValueType value;
+    const Expr *default_value = nullptr; // as it was written; in the function's memory
+    [[nodiscard]] bool has_default() const { return default_value != nullptr; }
 };
 
 /// file: the body as it is, of the media type that the result's domain is named after, such as "text/calendar".
@@ -27,6 +23,7 @@ struct PageKey {
     std::string column;
 };
 
+/// What the catalog says now. What it says of columns, defaults and volatility may change while the Oid stays.
 struct Function {
     Oid oid;
     std::string name; // quoted and with its schema
@@ -34,12 +31,14 @@ struct Function {
     Result result;
     std::string media_type; // of a file
     bool is_named_column;   // scalar results whose one column has a name: treated as a row
+    bool is_type_of_row;    // one row of a table or another named type: it was not found when all of it is NULL
     bool is_volatile;
     /// A set with the arguments max_rows and after (or after_<column>) is handed out in pages, unless the function has
     /// an argument "cursor" of its own. Empty: it is not.
     std::vector<PageKey> page;
     std::int64_t default_page_size; // the default of max_rows; 0: the function does not say
     bool shows_secrets;             // a column of the result is a token or the like: answers are never stored
+    std::unique_ptr<MemoryContextData, decltype(&MemoryContextDelete)> memory{nullptr, MemoryContextDelete};
 
     [[nodiscard]] const Argument *find(std::string_view argument) const;
 };

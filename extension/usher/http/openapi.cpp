@@ -20,23 +20,8 @@ constinit pg::Statement comments{
     "  OR d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass)",
     pg::Access::latest};
 
-// Columns of row types and labels of enums; procedures_generation() watches the functions and types themselves.
-std::uint64_t details_generation() {
-    static constinit std::uint64_t generation = 1;
-    static constinit bool registered = false;
-    if (!registered) {
-        pg::call([] {
-            for (const int cache : {ATTNUM, ENUMOID})
-                CacheRegisterSyscacheCallback(
-                    cache, [](Datum, int, uint32) { ++generation; }, 0);
-        });
-        registered = true;
-    }
-    return generation;
-}
-
 struct Document {
-    std::uint64_t routes, procedures, details;
+    std::uint64_t routes, procedures, row_types;
     std::string comments;
     varlena *value; // a jsonb in TopMemoryContext
 };
@@ -45,13 +30,13 @@ Document *kept = nullptr; // never deleted: a backend ends without unwinding
 
 /// The jsonb, valid until the next call.
 varlena *openapi() {
-    const std::uint64_t details = details_generation(); // before the rest: its callbacks must be there
+    const std::uint64_t row_types = pg::row_types_generation(); // before the rest: its callbacks must be there
     const std::uint64_t routes_now = routes_generation();
     const std::uint64_t procedures = pg::procedures_generation();
     const pg::AsOwner owner;
     std::string comments_now = comments.run().front().string(0);
-    if (kept != nullptr && kept->routes == routes_now && kept->procedures == procedures && kept->details == details &&
-        kept->comments == comments_now)
+    if (kept != nullptr && kept->routes == routes_now && kept->procedures == procedures &&
+        kept->row_types == row_types && kept->comments == comments_now)
         return kept->value;
     const pg::Rows made = make.run();
     const Datum document = made.front().datum(0, JSONBOID);
@@ -65,7 +50,7 @@ varlena *openapi() {
         kept = new Document{};
     else
         pfree(kept->value);
-    *kept = {pg::Invalidation::may_keep() ? routes_now : 0, procedures, details, std::move(comments_now), copy};
+    *kept = {pg::Invalidation::may_keep() ? routes_now : 0, procedures, row_types, std::move(comments_now), copy};
     return copy;
 }
 

@@ -18,7 +18,7 @@ USHER_FUNCTION(usher_http_check_route) {
         const http::Argument *const argument = function.find(segment.text);
         if (argument == nullptr)
             throw Error(errc::invalid_argument, "the function has no argument \"" + segment.text + "\" for the path");
-        if (argument->shape == http::Shape::object || argument->shape == http::Shape::array)
+        if (argument->value.shape == http::Shape::object || argument->value.shape == http::Shape::array)
             throw Error(errc::invalid_argument, "argument \"" + segment.text + "\" cannot be part of a path");
         const auto number = static_cast<std::size_t>(argument - function.arguments.data());
         for (const http::PageKey &key : function.page)
@@ -40,9 +40,9 @@ USHER_FUNCTION(usher_http_route_arguments) {
     pg::RowSet rows(fcinfo);
     for (const http::Argument &argument : function.arguments) {
         const http::Place place = place_of(function, argument, *path, method);
-        rows.add({pg::text(argument.name),
-                  pg::int4(static_cast<std::int32_t>(&argument - function.arguments.data()) + 1),
-                  pg::oid(argument.type), pg::text(http::place_name(place)), pg::boolean(argument.has_default)});
+        rows.add(
+            {pg::text(argument.name), pg::int4(static_cast<std::int32_t>(&argument - function.arguments.data()) + 1),
+             pg::oid(argument.value.type), pg::text(http::place_name(place)), pg::boolean(argument.has_default())});
     }
     return rows.finish();
 }

@@ -37,35 +37,14 @@ AccessRule access_rule(std::string_view name) {
 }
 } // namespace
 
-const Function &Route::function() {
-    if (!function_) function_ = std::make_unique<Function>(describe(function_oid));
-    return *function_;
-}
-
-pg::Plan Route::plan(std::uint64_t given) {
-    return plans_.find(given, [&] { return prepare(given); });
-}
-
-pg::Plan Route::prepare(std::uint64_t given) {
-    std::string sql = "SELECT * FROM " + function().name + "(";
-    std::vector<Oid> types;
-    for (std::size_t i = 0; i < function().arguments.size(); ++i) {
-        if ((given >> i & 1) == 0) continue;
-        const Argument &argument = function().arguments[i];
-        const bool is_object = argument.shape == Shape::object;
-        const char *const quoted = pg::call([&] { return quote_identifier(argument.name.c_str()); });
-        types.push_back(is_object ? JSONBOID : argument.type);
-        const std::string parameter = "$" + std::to_string(types.size());
-        if (types.size() > 1) sql += ", ";
-        sql += std::string(quoted) + " => ";
-        if (is_object) {
-            const char *const type = pg::call([&] { return format_type_be_qualified(argument.type); });
-            sql += "pg_catalog.jsonb_populate_record(NULL::" + std::string(type) + ", " + parameter + ")";
-        } else {
-            sql += parameter;
-        }
+std::shared_ptr<const Function> Route::function() {
+    const std::uint64_t procedures = pg::procedures_generation(), row_types = pg::row_types_generation();
+    if (!function_ || procedures != procedures_ || row_types != row_types_) {
+        function_ = std::make_shared<const Function>(describe(function_oid));
+        procedures_ = procedures;
+        row_types_ = row_types;
     }
-    return pg::make_plan(sql + ") AS result", types);
+    return function_;
 }
 
 std::uint64_t routes_generation() { return changes.generation(); }

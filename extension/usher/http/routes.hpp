@@ -1,6 +1,5 @@
 // The routes, kept per backend.
 #pragma once
-#include "pg/kept_plans.hpp"
 #include "usher/http/function.hpp"
 #include "usher/http/route.hpp"
 #include <memory>
@@ -33,16 +32,13 @@ struct Route {
     Route(const Route &) = delete;
     Route &operator=(const Route &) = delete;
 
-    /// Looked up at the first request.
-    const Function &function();
-    /// The plan of a call with these arguments, one bit for each in their order. Keep it while it runs: a routed
-    /// function may ask its own route, and then make others take its place.
-    pg::Plan plan(std::uint64_t given);
+    /// Looked up at the first request, and again when something that it tells may have changed. Keep it during the
+    /// call: what runs may change the function, and ask its own route.
+    std::shared_ptr<const Function> function();
 
 private:
-    pg::Plan prepare(std::uint64_t given);
-    std::unique_ptr<Function> function_;
-    pg::KeptPlans<std::uint64_t> plans_{16}; // each set of given arguments needs one
+    std::shared_ptr<const Function> function_;
+    std::uint64_t procedures_ = 0, row_types_ = 0;
 };
 
 struct Routes {
