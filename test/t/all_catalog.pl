@@ -32,6 +32,12 @@ my %rules = (
     'every public table has a COMMENT' =>
         q{SELECT relation_oid::regclass FROM relation WHERE relkind IN ('r', 'p', 'v') AND relname NOT LIKE '\_%'
               AND coalesce(obj_description(relation_oid, 'pg_class'), '') = ''},
+    # Hits of a limit are older than the row that is written about them.
+    'every table with updated_at has a trigger that keeps it' =>
+        q{SELECT relation_oid::regclass FROM relation JOIN pg_attribute AS a ON a.attrelid = relation_oid AND a.attname = 'updated_at'
+          WHERE relkind IN ('r', 'p') AND relation_oid <> 'usher.rate_limit_records'::regclass AND NOT EXISTS (
+              SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation_oid AND t.tgtype & 19 = 19
+                  AND t.tgfoid IN ('usher.set_updated_at()'::regprocedure, 'usher._stamp_user()'::regprocedure))},
     'PUBLIC may execute nothing' =>
         q{SELECT function_oid::regprocedure FROM function
           WHERE EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee = 0)},

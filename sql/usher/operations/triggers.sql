@@ -21,6 +21,12 @@ SELECT usher.enable_audit('usher.credentials', exclude => '{failed_login_attempt
 SELECT usher.enable_audit('usher.identities', exclude => '{last_used_at,updated_at}');
 SELECT usher.enable_audit('usher.consents');
 
+-- Every table that says when it was changed says so by itself (R3-34), but users, whose own trigger knows what is no
+-- change, and rate_limit_records, whose hits are older than their row.
+SELECT usher.enable_updated_at(a.attrelid::regclass) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'usher'::regnamespace AND c.relkind = 'r' AND a.attname = 'updated_at'
+    AND c.relname NOT IN ('users', 'rate_limit_records');
+
 -- One that is missing (event triggers can be switched off) leaves names behind: then the audit log redacts all, and
 -- check_configuration() says so.
 SELECT usher._watch_columns(t.tgrelid) FROM pg_trigger AS t WHERE usher._names_columns(t.tgfoid) GROUP BY t.tgrelid;
