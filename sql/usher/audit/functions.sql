@@ -55,6 +55,11 @@ BEGIN
                    name || '_event_type_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (severity, id) WITH (deduplicate_items = off) WHERE severity <> ''info''',
                    name || '_severity_idx', partition_table);
+    -- inserts, updates and what has succeeded are most rows: who asks for them meets them soon
+    EXECUTE format('CREATE INDEX %I ON %s (action, id) WITH (deduplicate_items = off) WHERE action <> ''insert'' '
+                   'AND action <> ''update''', name || '_action_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (result, id) WITH (deduplicate_items = off) WHERE result <> ''success''',
+                   name || '_result_idx', partition_table);
     EXECUTE format('CREATE OR REPLACE TRIGGER audit_logs_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '
                    'FOR EACH STATEMENT EXECUTE FUNCTION usher._protect_audit_logs()', partition_table);
 END
