@@ -165,7 +165,8 @@ CREATE FUNCTION @extschema@._journals_of(account text, after uuid, max_rows inte
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- From one currency to the next in the index, and from one journal to the next of all of them.
+    -- From one currency to the next in the index, and from one journal to the next of all of them. The whole key is
+    -- compared and sorted by, so that no plan walks along another index until it meets the account again.
     RETURN QUERY
     WITH RECURSIVE known (currency) AS (
         SELECT (SELECT e.currency FROM @extschema@.ledger_entries AS e
@@ -177,12 +178,13 @@ BEGIN
     ), step (id, number) AS (
         SELECT _journals_of.after, 0
         UNION ALL
-        SELECT (SELECT next.journal_id
+        SELECT (SELECT min(next.journal_id::text)::uuid
                 FROM known AS k CROSS JOIN LATERAL (
-                    SELECT e.journal_id FROM @extschema@.ledger_entries AS e
-                    WHERE e.account = _journals_of.account AND e.currency = k.currency AND e.journal_id > s.id
-                    ORDER BY e.journal_id LIMIT 1) AS next
-                ORDER BY next.journal_id LIMIT 1), s.number + 1
+                    SELECT e.account, e.currency, e.journal_id FROM @extschema@.ledger_entries AS e
+                    WHERE (e.account, e.currency, e.journal_id) > (_journals_of.account, k.currency, s.id)
+                    ORDER BY e.account, e.currency, e.journal_id LIMIT 1) AS next
+                WHERE k.currency IS NOT NULL AND next.account = _journals_of.account AND next.currency = k.currency),
+            s.number + 1
         FROM step AS s WHERE s.id IS NOT NULL AND s.number < max_rows
     )
     SELECT s.id FROM step AS s WHERE s.number > 0 AND s.id IS NOT NULL;

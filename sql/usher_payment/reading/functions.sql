@@ -78,7 +78,7 @@ COMMENT ON FUNCTION @extschema@.get_payment(uuid) IS
 
 -- A page is put together from walks along indexes in the order of the answer, each of which ends after a page: how
 -- long it takes depends on what is asked for, not on what there is.
-CREATE FUNCTION @extschema@._page_query(walk text, VARIADIC conditions text[]) RETURNS text
+CREATE FUNCTION @extschema@._payments_query(walk text, VARIADIC conditions text[]) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -89,7 +89,7 @@ BEGIN
                   walk, array_to_string(conditions, ' AND '));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._page_query(text, text[]) IS
+COMMENT ON FUNCTION @extschema@._payments_query(text, text[]) IS
     'A query for payments t that meet all conditions, along an index: for each status s of $1 and each location l of '
     '$2 at most $3 rows. Columns and conditions are of the caller, nobody else''s.';
 
@@ -147,17 +147,17 @@ BEGIN
                  THEN '(t.user_id = $11 OR usher.has_permission(''payment:read'', t.location_id::text))' END];
     -- What to walk along: what is asked for, or else what the actor sees.
     IF reference_id IS NOT NULL OR customer_id IS NOT NULL THEN
-        query := @extschema@._page_query('true', VARIADIC conditions); -- few: by the index of either
+        query := @extschema@._payments_query('true', VARIADIC conditions); -- few: by the index of either
     ELSIF location_id IS NOT NULL AND reads_others THEN
-        query := @extschema@._page_query('t.location_id = $8', VARIADIC conditions);
+        query := @extschema@._payments_query('t.location_id = $8', VARIADIC conditions);
     ELSIF reads_all THEN
-        query := @extschema@._page_query('true', VARIADIC conditions);
+        query := @extschema@._payments_query('true', VARIADIC conditions);
     ELSE
-        query := @extschema@._page_query('t.user_id = $11', VARIADIC conditions);
+        query := @extschema@._payments_query('t.user_id = $11', VARIADIC conditions);
         IF reads_others THEN
             places := ARRAY(SELECT p.scope::uuid FROM usher.permission_scopes('payment:read') AS p (scope)
                             WHERE p.scope ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') || NULL::uuid;
-            query := query || ' UNION ' || @extschema@._page_query('t.location_id = l.id', VARIADIC conditions);
+            query := query || ' UNION ' || @extschema@._payments_query('t.location_id = l.id', VARIADIC conditions);
         END IF;
     END IF;
     EXECUTE format('SELECT ARRAY(SELECT x.id FROM (SELECT DISTINCT p.created_at, p.id FROM (%s) AS p) AS x '
