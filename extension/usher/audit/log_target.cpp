@@ -1,4 +1,5 @@
 #include "usher/audit/log_target.hpp"
+#include "pg/args.hpp"
 #include "pg/table_form.hpp"
 
 namespace usher::audit {
@@ -51,22 +52,23 @@ bool differs_by_row(int position) {
            position == value_salt;
 }
 
-Bitmapset *asked_by(List *predicate) {
+/// Which of these columns does the predicate ask for?
+bool asks(List *predicate, std::initializer_list<int> positions) {
     Bitmapset *asked = nullptr;
     pull_varattnos(reinterpret_cast<Node *>(predicate), 1, &asked);
-    return asked;
+    return std::any_of(positions.begin(), positions.end(), [&](int position) {
+        return bms_is_member(position + 1 - FirstLowInvalidHeapAttributeNumber, asked);
+    });
 }
 
-bool asks_subject(List *predicate) {
-    return bms_is_member(subject_id + 1 - FirstLowInvalidHeapAttributeNumber, asked_by(predicate));
-}
-
-/// Does the predicate have one answer for all rows of a statement with the same subject?
+/// Does the predicate have one answer for all rows of a statement with the same subject and action?
 bool is_same_for_all(List *predicate) {
-    Bitmapset *const asked = asked_by(predicate);
+    Bitmapset *asked = nullptr;
+    pull_varattnos(reinterpret_cast<Node *>(predicate), 1, &asked);
     for (int member = -1; (member = bms_next_member(asked, member)) >= 0;) {
-        const int number = member + FirstLowInvalidHeapAttributeNumber;
-        if (number <= 0 || (differs_by_row(number - 1) && number - 1 != subject_id)) return false;
+        const int position = member + FirstLowInvalidHeapAttributeNumber - 1;
+        const bool is_asked_by_row = position == subject_id || position == action || position == event_type;
+        if (position < 0 || (differs_by_row(position) && !is_asked_by_row)) return false;
     }
     return true;
 }
@@ -88,7 +90,8 @@ bool add_index(LogTarget &target, Oid oid) {
         index.info = info;
         // The predicate comes from the relation cache, simplified already; the executor would plan it first.
         index.predicate = info->ii_Predicate == NIL ? nullptr : ExecInitQual(info->ii_Predicate, nullptr);
-        index.asks_subject = asks_subject(info->ii_Predicate);
+        index.asks_subject = asks(info->ii_Predicate, {subject_id});
+        index.asks_action = asks(info->ii_Predicate, {action, event_type});
         index.check = info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
     }
     index_close(relation, NoLock);
@@ -174,32 +177,38 @@ LogTarget *open_target(Relation log, Relation partition) {
 void close_target(LogTarget *target) { pool.keep(target); }
 
 namespace {
-/// What predicates see: the values that all rows of a statement have, and a subject.
-TupleTableSlot *fill_slot(const LogTarget &target, const Datum *values, const bool *nulls, Datum subject) {
+/// What predicates see: the values that all rows of a statement have, and those of a row that they may ask for.
+TupleTableSlot *fill_slot(const LogTarget &target, const Datum *values, const bool *nulls, const Asked &row) {
     TupleTableSlot *const slot = target.context->ecxt_scantuple;
     ExecClearTuple(slot);
     std::copy_n(values, static_cast<int>(position_count), slot->tts_values);
     for (int i = 0; i < position_count; ++i) slot->tts_isnull[i] = nulls[i] || differs_by_row(i);
-    slot->tts_values[subject_id] = subject;
-    slot->tts_isnull[subject_id] = subject == 0;
+    const auto set = [slot](Position position, Datum value) {
+        slot->tts_values[position] = value;
+        slot->tts_isnull[position] = value == 0;
+    };
+    set(event_type, row.event_type);
+    set(action, row.action);
+    set(subject_id, row.subject);
     return ExecStoreVirtualTuple(slot);
 }
 } // namespace
 
-int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found) {
-    TupleTableSlot *const slot = fill_slot(target, values, nulls, 0);
+int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, bool varies, const LogIndex **found) {
+    TupleTableSlot *const slot = fill_slot(target, values, nulls, {values[event_type], values[action], 0});
     int count = 0;
     for (const LogIndex *index = target.indexes; index != target.indexes + target.index_count; ++index)
         if (index->predicate == nullptr || (index->asks_subject && !nulls[subject_id]) ||
-            ExecQual(index->predicate, target.context))
+            (index->asks_action && varies) || ExecQual(index->predicate, target.context))
             found[count++] = index;
     ResetExprContext(target.context);
     ExecClearTuple(slot);
     return count;
 }
 
-bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls, Datum subject) {
-    TupleTableSlot *const slot = fill_slot(target, values, nulls, subject);
+bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls,
+               const Asked &row) {
+    TupleTableSlot *const slot = fill_slot(target, values, nulls, row);
     const bool takes = ExecQual(index.predicate, target.context);
     ResetExprContext(target.context);
     ExecClearTuple(slot);
@@ -207,3 +216,21 @@ bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *valu
 }
 
 } // namespace usher::audit
+
+/// usher._writes_directly(partition regclass)
+USHER_FUNCTION(usher_audit_writes_directly) {
+    using namespace usher;
+    const pg::Args args(fcinfo);
+    const Oid wanted = args.oid(0);
+    const bool is_plain = pg::call([&] {
+        Relation const log = table_open(audit::find_log(), AccessShareLock);
+        Relation const partition = table_open(wanted, AccessShareLock);
+        audit::LogTarget *const target = audit::open_target(log, partition);
+        const bool found = target->is_plain;
+        audit::close_target(target);
+        table_close(partition, NoLock);
+        table_close(log, NoLock);
+        return found;
+    });
+    return BoolGetDatum(is_plain);
+}

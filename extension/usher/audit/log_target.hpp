@@ -43,7 +43,8 @@ struct LogIndex {
     Oid oid;
     IndexInfo *info;
     ExprState *predicate; // of a partial index, else nullptr
-    bool asks_subject;    // the predicate, which rows of one statement then answer in different ways
+    // What the predicate asks for, so that rows of one statement answer in different ways.
+    bool asks_subject, asks_action;
     IndexUniqueCheck check;
 };
 
@@ -63,10 +64,16 @@ Relation lock_partition(Relation log, TimestampTz instant);
 /// up. Whoever asks for the same in between gets another.
 LogTarget *open_target(Relation log, Relation partition);
 void close_target(LogTarget *target);
-/// The indexes that may take rows of these values: a predicate asks only for what all rows of a statement have in
-/// common, and for the subject. Writes them to `found`, which has room for all, and returns their number.
-int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, const LogIndex **found);
-/// Does an index that asks for the subject take a row of these values with this one, 0 for none?
-bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls, Datum subject);
+/// The indexes that may take rows of a statement with these values, where the subject is not NULL if rows may have one,
+/// and `varies` says that another action than this one is possible. Writes them to `found`, which has room for all, and
+/// returns their number.
+int find_indexes(const LogTarget &target, const Datum *values, const bool *nulls, bool varies, const LogIndex **found);
+/// What is the row's own of what predicates ask for; a subject of 0 is none.
+struct Asked {
+    Datum event_type, action, subject;
+};
+/// Does the index take the row?
+bool takes_row(const LogTarget &target, const LogIndex &index, const Datum *values, const bool *nulls,
+               const Asked &row);
 
 } // namespace usher::audit

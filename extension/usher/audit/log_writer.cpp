@@ -172,6 +172,7 @@ void LogWriter::open(const Statement &statement) {
     // The lock first, then the clock: sealing relies on ids being younger than the lock.
     log_ = table_open(find_log(), RowExclusiveLock);
     fill_constants(statement);
+    may_vanish_ = statement.event == nullptr && statement.action == Action::update_rows;
     open_partition();
 }
 
@@ -186,7 +187,7 @@ void LogWriter::open_partition() {
     }
     partition_ = partition;
     auto **const found_indexes = static_cast<const LogIndex **>(palloc(sizeof(void *) * (target_->index_count + 1)));
-    index_count_ = find_indexes(*target_, constants_, nulls_, found_indexes);
+    index_count_ = find_indexes(*target_, constants_, nulls_, may_vanish_, found_indexes);
     indexes_ = static_cast<OpenIndex *>(palloc(sizeof(OpenIndex) * (index_count_ + 1)));
     for (int i = 0; i < index_count_; ++i) {
         OpenIndex &index = indexes_[i];
@@ -297,12 +298,18 @@ void LogWriter::write_many() {
     }
 }
 
+bool LogWriter::takes(const OpenIndex &index, const Waiting &waiting) const {
+    if (!index.known->asks_subject && !(index.known->asks_action && may_vanish_)) return true;
+    bool is_null = false;
+    return takes_row(*target_, *index.known, constants_, nulls_,
+                     {value(waiting, event_type, &is_null), value(waiting, action, &is_null), waiting.row.subject});
+}
+
 void LogWriter::enter(OpenIndex &index) {
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
     for (Waiting *each = waiting_; each != waiting_ + count_; ++each) {
-        if (index.known->asks_subject && !takes_row(*target_, *index.known, constants_, nulls_, each->row.subject))
-            continue;
+        if (!takes(index, *each)) continue;
         for (int i = 0; i < index.info.ii_NumIndexAttrs; ++i)
             values[i] = value(*each, index.info.ii_IndexAttrNumbers[i] - 1, &nulls[i]);
         index_insert(index.relation, values, nulls, &each->place, partition_, index.known->check, false, &index.info);

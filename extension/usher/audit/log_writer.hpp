@@ -69,6 +69,7 @@ private:
     void write_directly();
     void write_one();
     void write_many();
+    [[nodiscard]] bool takes(const OpenIndex &index, const Waiting &waiting) const;
     void enter(OpenIndex &index);
     void write_through_spi();
     void next_id();
@@ -82,6 +83,7 @@ private:
     int slot_count_;
     Waiting *waiting_;
     int count_, room_;
+    bool may_vanish_; // a row of the statement: its audit row is that of a delete then
     Datum constants_[position_count];
     bool nulls_[position_count];
     pg_uuid_t id_, actor_id_, session_id_, subject_; // the subject of an event

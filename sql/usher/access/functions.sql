@@ -53,6 +53,24 @@ COMMENT ON FUNCTION usher.has_permission_somewhere(text) IS
     'Whether the current identity has the permission in at least one scope: for menus and entry gates, where no row '
     'is known yet.';
 
+CREATE FUNCTION usher.permission_scopes(permission text) RETURNS SETOF text
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT x.scope FROM (
+        SELECT r.scope FROM usher._held_rules r WHERE r.user_id = usher.actor_id() AND r.effect = 'allow'
+        UNION
+        SELECT p.scope FROM usher._policy_rules_of(usher.actor_id()) p) AS x
+    WHERE x.scope IS NOT NULL AND usher.has_permission(permission_scopes.permission, x.scope);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.permission_scopes(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.permission_scopes(text) IS
+    'The scopes that are named in a rule and in which the current identity has the permission: where to look for what '
+    'it may see, when it may not see everything.';
+
 CREATE FUNCTION usher.has_role(role text, scope text DEFAULT NULL) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'usher_access_has_role';

@@ -173,6 +173,7 @@ CREATE FUNCTION usher.list_policies(ptype text DEFAULT NULL, v0 text DEFAULT NUL
                    updated_at timestamptz, updated_by text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     PERFORM usher.require_permission('policy:manage');

@@ -182,6 +182,24 @@ REVOKE ALL ON FUNCTION usher.list_user_roles(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_user_roles(uuid) IS
     'The roles of a user, inherited ones included. Default: the current identity; others need user:manage.';
 
+CREATE FUNCTION usher._count_holders(grants text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    in_force CONSTANT text := grants || ' AND (g.expires_at IS NULL OR g.expires_at > now())';
+    users bigint := usher.count_or_estimate(in_force);
+BEGIN
+    IF users <= 1000 THEN -- one who has it in several scopes is one
+        EXECUTE format('SELECT count(DISTINCT x.user_id) FROM (%s) AS x', in_force) INTO users;
+    END IF;
+    RETURN users;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._count_holders(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._count_holders(text) IS
+    'How many users hold one of these grants g, a query for user_id, now; above 1,000 an estimate.';
+
 CREATE FUNCTION usher.list_roles()
     RETURNS TABLE (role text, description text, is_system boolean, is_active boolean, parents text[],
                    permissions text[], users bigint)
@@ -198,12 +216,11 @@ BEGIN
                  FROM usher.role_permissions rp
                  WHERE rp.role_id = r.id AND (rp.expires_at IS NULL OR rp.expires_at > clock_timestamp())
                  ORDER BY rp.permission, rp.effect, rp.scope),
-           (SELECT count(DISTINCT ur.user_id) FROM usher.user_roles ur
-            WHERE ur.role_id = r.id AND (ur.expires_at IS NULL OR ur.expires_at > clock_timestamp()))
+           usher._count_holders(format('SELECT g.user_id FROM usher.user_roles g WHERE g.role_id = %L', r.id))
     FROM usher.roles r
     ORDER BY r.name;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.list_roles() FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_roles() IS
-    'All roles with parents, own permissions and the number of their users. Needs role:read.';
+    'All roles with parents, own permissions and the number of their users, above 1,000 an estimate. Needs role:read.';

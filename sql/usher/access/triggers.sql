@@ -57,9 +57,12 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY['roles', 'role_parents', 'permissions', 'role_permissions', 'user_roles',
                                     'user_permissions', 'role_management', 'policy_rules', 'policy_models'] LOOP
-        PERFORM usher.enable_audit(format('usher.%I', relation)::regclass,
-                                   exclude => CASE relation
-                                                  WHEN 'permissions' THEN '{resource,action}'::text[] ELSE '{}' END);
+        PERFORM usher.enable_audit(format('usher.%I', relation)::regclass, exclude => CASE relation
+            WHEN 'permissions' THEN '{resource,action}'::text[]
+            WHEN 'roles' THEN '{updated_at}'
+            WHEN 'policy_rules' THEN '{updated_at}'
+            WHEN 'policy_models' THEN '{updated_at}'
+            ELSE '{}' END);
     END LOOP;
 END
 $$;

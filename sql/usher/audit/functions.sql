@@ -58,6 +58,11 @@ BEGIN
                    name || '_event_type_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (severity, id) WITH (deduplicate_items = off) WHERE severity <> ''info''',
                    name || '_severity_idx', partition_table);
+    -- inserts, updates and what has succeeded are most rows: who asks for them meets them soon
+    EXECUTE format('CREATE INDEX %I ON %s (action, id) WITH (deduplicate_items = off) WHERE action <> ''insert'' '
+                   'AND action <> ''update''', name || '_action_idx', partition_table);
+    EXECUTE format('CREATE INDEX %I ON %s (result, id) WITH (deduplicate_items = off) WHERE result <> ''success''',
+                   name || '_result_idx', partition_table);
     EXECUTE format('CREATE OR REPLACE TRIGGER audit_logs_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON %s '
                    'FOR EACH STATEMENT EXECUTE FUNCTION usher._protect_audit_logs()', partition_table);
 END
@@ -65,6 +70,14 @@ $$;
 REVOKE ALL ON FUNCTION usher._prepare_audit_partition(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._prepare_audit_partition(regclass) IS
     'Gives a partition of the audit log its indexes and its protection.';
+
+CREATE FUNCTION usher._writes_directly(partition_table regclass) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'usher_audit_writes_directly';
+REVOKE ALL ON FUNCTION usher._writes_directly(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._writes_directly(regclass) IS
+    'Whether audit rows go into a partition of the log past the executor. Not with triggers, constraints or indexes of '
+    'kinds that only the executor knows.';
 
 CREATE FUNCTION usher.log_event(
     event_type text,

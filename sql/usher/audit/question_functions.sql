@@ -173,6 +173,27 @@ $$;
 REVOKE ALL ON FUNCTION usher._audit_resource_id(regclass, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher._audit_resource_id(regclass, jsonb) IS 'resource_id of the row with that key.';
 
+CREATE FUNCTION usher._audit_resource_types() RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- from one to the next in the index: there are few
+    RETURN ARRAY(
+        WITH RECURSIVE step (kind) AS (
+            (SELECT l.resource_type FROM usher.audit_logs l WHERE l.resource_type IS NOT NULL
+             ORDER BY l.resource_type LIMIT 1)
+            UNION ALL
+            SELECT (SELECT l.resource_type FROM usher.audit_logs l WHERE l.resource_type > s.kind
+                    ORDER BY l.resource_type LIMIT 1)
+            FROM step s WHERE s.kind IS NOT NULL
+        )
+        SELECT s.kind FROM step s WHERE s.kind IS NOT NULL);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_resource_types() FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_resource_types() IS 'The kinds of things that there are audit rows about.';
+
 CREATE FUNCTION usher.search_audit(
     actor_id uuid DEFAULT NULL,
     event_type text DEFAULT NULL,
@@ -191,9 +212,22 @@ CREATE FUNCTION usher.search_audit(
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    session_user_id uuid;
+    session_started timestamptz;
+    kinds text[];
+    -- Of changed rows, the name of the event says what was done.
+    wanted CONSTANT text := coalesce(action, substring(event_type FROM '^row\.(.*)'));
 BEGIN
     PERFORM usher.require_permission('audit:read');
     PERFORM usher.check_max_rows(max_rows);
+    IF session_id IS NOT NULL THEN -- what was done in a session was done by its user, since it began
+        SELECT s.user_id, s.created_at - interval '1 minute' INTO session_user_id, session_started
+        FROM usher.sessions s WHERE s.id = session_id;
+    END IF;
+    IF resource_id IS NOT NULL AND resource_type IS NULL THEN
+        kinds := usher._audit_resource_types();
+    END IF;
     PERFORM usher.log_read('audit_log', NULL,
                            jsonb_strip_nulls(jsonb_build_object('actor_id', actor_id, 'event_type', event_type,
         'resource_type', resource_type, 'resource_id', resource_id, 'correlation_id', correlation_id, 'since', since,
@@ -205,14 +239,21 @@ BEGIN
                      THEN 'l.event_type = $2'
                          || CASE WHEN event_type NOT LIKE 'row.%' THEN ' AND l.source <> ''trigger''' ELSE '' END END,
             CASE WHEN action IS NOT NULL THEN 'l.action = $3' END,
+            CASE WHEN wanted NOT IN ('insert', 'update')
+                     THEN 'l.action = $14 AND l.action <> ''insert'' AND l.action <> ''update''' END,
             CASE WHEN resource_type IS NOT NULL THEN 'l.resource_type = $4' END,
             CASE WHEN resource_id IS NOT NULL THEN 'l.resource_id = $5' END,
             CASE WHEN correlation_id IS NOT NULL THEN 'l.correlation_id = $6' END,
+            CASE WHEN kinds IS NOT NULL THEN '(l.resource_type = ANY ($15) OR l.resource_type IS NULL)' END,
             CASE WHEN session_id IS NOT NULL THEN 'l.session_id = $7' END,
+            CASE WHEN session_user_id IS NOT NULL
+                     THEN 'l.actor_id = $16 AND l.id >= usher._first_id_at($17)' END,
             CASE WHEN severity IS NOT NULL
                      THEN 'l.severity = $8'
                          || CASE WHEN severity <> 'info' THEN ' AND l.severity <> ''info''' ELSE '' END END,
-            CASE WHEN result IS NOT NULL THEN 'l.result = $9' END,
+            CASE WHEN result IS NOT NULL
+                     THEN 'l.result = $9'
+                         || CASE WHEN result <> 'success' THEN ' AND l.result <> ''success''' ELSE '' END END,
             CASE WHEN since IS NOT NULL
                      THEN 'l.created_at >= $10 AND l.id >= usher._first_id_at($10 - interval ''1 second'')' END,
             CASE WHEN until IS NOT NULL
@@ -220,7 +261,7 @@ BEGIN
             CASE WHEN after IS NOT NULL THEN 'l.id < $12' END)
         || ' ORDER BY l.id DESC LIMIT $13'
         USING actor_id, event_type, action, resource_type, resource_id, correlation_id, session_id, severity, result,
-        since, until, after, max_rows;
+        since, until, after, max_rows, wanted, kinds, session_user_id, session_started;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid, text, text, timestamptz,
@@ -228,13 +269,15 @@ REVOKE ALL ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uu
 COMMENT ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid, text, text, timestamptz, timestamptz,
                                        uuid, integer) IS
     'Audit rows, newest first, that meet every condition given; until is exclusive. The next page: after => id of the '
-    'last row. Needs audit:read.';
+    'last row. Every condition is answered from an index but the actions insert and update, the result success and the '
+    'severity info, which most rows have. Needs audit:read.';
 
 CREATE FUNCTION usher.row_history(relation regclass, key jsonb, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (id uuid, changed_at timestamptz, action text, actor_id uuid, actor_name text, old_values jsonb,
                    new_values jsonb, correlation_id text, transaction_id bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
     wanted text;
@@ -264,10 +307,13 @@ COMMENT ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) IS
 CREATE FUNCTION usher.row_as_of(relation regclass, key jsonb, instant timestamptz) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
     options jsonb := usher._audit_options(relation);
     kind text := usher._audit_resource(relation);
+    relatives CONSTANT text[] := ARRAY(SELECT usher._audit_resource(r.member)
+                                       FROM usher._inheritance_relatives(relation) r);
     wanted text;
     whole jsonb;
     start_id uuid;
@@ -288,11 +334,17 @@ BEGIN
             'Name the columns of a key with usher.enable_audit(relation, key => …).');
     END IF;
 
-    SELECT l.id, l.new_values INTO start_id, whole FROM usher.audit_logs l
-        WHERE l.resource_type = kind AND l.source = 'trigger' AND l.created_at <= instant
-          AND (l.resource_id = wanted AND l.action IN ('insert', 'delete') OR l.resource_id IS NULL
-               AND l.action = 'truncate')
-        ORDER BY l.id DESC LIMIT 1;
+    SELECT x.id, x.new_values INTO start_id, whole FROM (
+        (SELECT l.id, l.new_values FROM usher.audit_logs l
+         WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
+             AND l.action IN ('insert', 'delete') AND l.created_at <= instant
+         ORDER BY l.id DESC LIMIT 1)
+        UNION ALL
+        (SELECT l.id, l.new_values FROM usher.audit_logs l
+         WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action = 'truncate'
+             AND l.created_at <= instant
+         ORDER BY l.id DESC LIMIT 1)) AS x
+    ORDER BY x.id DESC LIMIT 1;
 
     -- Changes that may have been this row's, and do not say so: an answer without them would be wrong.
     SELECT l.created_at INTO lost FROM usher.audit_logs l
@@ -306,8 +358,8 @@ BEGIN
             'Only what came later can be asked for.');
     END IF;
     SELECT l.resource_type INTO strange FROM usher.audit_logs l
-        WHERE l.resource_type IN (SELECT usher._audit_resource(r.member) FROM usher._inheritance_relatives(relation) r)
-          AND (l.resource_id = wanted OR l.resource_id IS NULL) AND l.source = 'trigger'
+        WHERE l.resource_type = ANY (relatives) AND (l.resource_id = wanted OR l.resource_id IS NULL)
+          AND l.source = 'trigger'
           AND CASE WHEN start_id IS NULL THEN l.created_at > instant
                    ELSE l.id > start_id AND l.created_at <= instant END
         ORDER BY l.id DESC LIMIT 1;
@@ -335,9 +387,14 @@ BEGIN
     SELECT coalesce(whole || jsonb_object_agg(r, '[redacted]'::text) FILTER (WHERE whole -> r <> 'null'), whole)
     INTO whole
         FROM jsonb_array_elements_text(options -> 'redact') r;
-    FOR change IN SELECT l.action, l.old_values FROM usher.audit_logs l
-        WHERE l.resource_type = kind AND l.source = 'trigger' AND l.created_at > instant
-          AND (l.resource_id = wanted OR l.resource_id IS NULL AND l.action = 'truncate') ORDER BY l.id DESC
+    FOR change IN
+        SELECT l.id, l.action, l.old_values FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger' AND l.created_at > instant
+        UNION ALL
+        SELECT l.id, l.action, l.old_values FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action = 'truncate'
+            AND l.created_at > instant
+        ORDER BY id DESC
     LOOP
         CASE change.action
             WHEN 'insert' THEN whole := NULL;

@@ -305,6 +305,7 @@ CREATE FUNCTION usher.list_parked_events(of_consumer text DEFAULT NULL, after uu
                    created_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -17,6 +17,8 @@ CREATE TABLE usher.events (
 CREATE INDEX events_event_idx ON usher.events (event, id);
 CREATE UNIQUE INDEX events_dedupe_key_idx ON usher.events (event, dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX events_created_at_idx ON usher.events (created_at);
+CREATE INDEX events_user_id_idx ON usher.events (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX events_key_idx ON usher.events (key) WHERE key IS NOT NULL;
 COMMENT ON TABLE usher.events IS
     'Every event, written by the transaction that caused it. One-time tokens travel to the mailer in payloads, so '
     'nobody but the owner of the extension can read it.';

@@ -278,20 +278,35 @@ COMMENT ON FUNCTION usher.list_sessions(uuid) IS
 
 -- Reading users ------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION usher._primary_role(user_id uuid) RETURNS text
+CREATE FUNCTION usher._primary_roles(ids uuid[]) RETURNS TABLE (user_id uuid, role text)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- Of several roles the one that may manage most others; of equals the newest.
-    RETURN (
-        SELECT r.name::text
-        FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id AND r.is_active
-        CROSS JOIN LATERAL (SELECT coalesce(bool_or(m.target_role_id IS NULL), false) AS everybody, count(*) AS others
-                            FROM usher.role_management m WHERE m.actor_role_id = r.id) manages
-        WHERE ur.user_id = _primary_role.user_id AND (ur.expires_at IS NULL OR ur.expires_at > now())
-        ORDER BY manages.everybody DESC, manages.others DESC, ur.scope IS NOT NULL, ur.assigned_at DESC, r.name
-        LIMIT 1);
+    RETURN QUERY
+    WITH manages AS MATERIALIZED (
+        SELECT m.actor_role_id, bool_or(m.target_role_id IS NULL) AS everybody, count(*) AS others
+        FROM usher.role_management m GROUP BY m.actor_role_id
+    )
+    SELECT DISTINCT ON (ur.user_id) ur.user_id, r.name
+    FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id AND r.is_active
+        LEFT JOIN manages m ON m.actor_role_id = r.id
+    WHERE ur.user_id = ANY (ids) AND (ur.expires_at IS NULL OR ur.expires_at > now())
+    ORDER BY ur.user_id, coalesce(m.everybody, false) DESC, coalesce(m.others, 0) DESC, ur.scope IS NOT NULL,
+        ur.assigned_at DESC, r.name;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._primary_roles(uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._primary_roles(uuid[]) IS
+    'The role to show of each of these users who may have several; none for those who have none.';
+
+CREATE FUNCTION usher._primary_role(user_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT r.role FROM usher._primary_roles(ARRAY[_primary_role.user_id]) AS r);
 END
 $$;
 REVOKE ALL ON FUNCTION usher._primary_role(uuid) FROM PUBLIC;
@@ -428,19 +443,25 @@ CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text D
                    last_login_at timestamptz, created_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
+DECLARE
+    page uuid[];
 BEGIN
     PERFORM usher.require_permission('user:manage');
     PERFORM usher.check_max_rows(max_rows);
     PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(
         jsonb_build_object('status', only_status, 'tier', only_tier, 'after_id', after_id, 'max_rows', max_rows)));
+    page := ARRAY(
+        SELECT u.id FROM usher.users u
+        WHERE (only_status IS NULL OR u.status = only_status) AND (only_tier IS NULL OR u.tier = only_tier)
+          AND (after_id IS NULL OR u.id < after_id)
+        ORDER BY u.id DESC LIMIT max_rows);
     RETURN QUERY
-    SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, usher._primary_role(u.id),
-           u.last_login_at, u.created_at
-    FROM usher.users u
-    WHERE (only_status IS NULL OR u.status = only_status) AND (only_tier IS NULL OR u.tier = only_tier)
-      AND (after_id IS NULL OR u.id < after_id)
-    ORDER BY u.id DESC LIMIT max_rows;
+    SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, r.role, u.last_login_at,
+           u.created_at
+    FROM usher.users u LEFT JOIN usher._primary_roles(page) AS r ON r.user_id = u.id
+    WHERE u.id = ANY (page) ORDER BY u.id DESC;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.list_users(text, text, uuid, integer) FROM PUBLIC;
@@ -475,8 +496,9 @@ CREATE FUNCTION usher.user_references(ids uuid[]) RETURNS SETOF usher.user_refer
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT u.id, u.email::text, usher._primary_role(u.id), u.display_name
-    FROM usher.users u WHERE u.id = ANY (ids) ORDER BY u.id;
+    SELECT u.id, u.email::text, r.role, u.display_name
+    FROM usher.users u LEFT JOIN usher._primary_roles(ids) AS r ON r.user_id = u.id
+    WHERE u.id = ANY (ids) ORDER BY u.id;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.user_references(uuid[]) FROM PUBLIC;
@@ -487,17 +509,39 @@ CREATE FUNCTION usher.matching_users(ids uuid[], search text) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    query CONSTANT tsquery := usher.name_query(search);
+    word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
 BEGIN
     RETURN QUERY
     SELECT u.id FROM usher.users u
     WHERE u.id = ANY (ids)
-      AND (lower(u.email::text) = lower(search) OR position(lower(search) IN lower(u.display_name)) > 0);
+      AND (lower(u.email::text) = lower(search) -- most names need not be taken apart
+           OR CASE WHEN position(word IN lower(u.display_name)) > 0
+                   THEN usher.name_words(u.display_name) @@ query END);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.matching_users(uuid[], text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.matching_users(uuid[], text) IS
-    'Those of the users whose e-mail address is the text, or whose name contains it. For features that search their '
-    'own rows and refer to users.';
+    'Those of the users whose e-mail address is the text, or whose name has words that begin like those of the text. '
+    'For features that search their own rows and refer to users.';
+
+CREATE FUNCTION usher.search_users(search text, max_rows integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    query CONSTANT tsquery := usher.name_query(search);
+BEGIN
+    RETURN QUERY
+    SELECT u.id FROM usher.users u WHERE lower(u.email::text) = lower(search)
+    UNION
+    (SELECT u.id FROM usher.users u WHERE usher.name_words(u.display_name) @@ query LIMIT max_rows);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.search_users(text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.search_users(text, integer) IS
+    'Users as matching_users() finds them, of all: whose address it is, and at most so many by name, in no order.';
 
 CREATE FUNCTION usher.user_reference(id uuid) RETURNS usher.user_reference
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER

@@ -18,7 +18,8 @@ BEGIN
     UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code}'::text[]
     WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
     DELETE FROM usher.idempotent_answers a WHERE a.principal = 'user:' || target;
-    DELETE FROM usher.idempotent_calls c WHERE c.actor = target::text;
+    DELETE FROM usher.idempotent_calls c
+    USING usher.extensions x WHERE c.registrant = x.name AND c.actor = target::text;
     UPDATE usher.status_history h SET changed_by_name = 'erased user' WHERE h.changed_by = target;
     -- Seals of the log leave these three columns out, so that the chain stays intact.
     UPDATE usher.audit_logs l SET actor_name = NULL, client_ip = NULL, user_agent = NULL WHERE l.actor_id = target;

@@ -41,6 +41,8 @@ CREATE UNIQUE INDEX users_external_id_key ON usher.users (external_id);
 CREATE INDEX users_status_idx ON usher.users (status);
 CREATE INDEX users_tier_idx ON usher.users (tier);
 CREATE INDEX users_created_at_idx ON usher.users (created_at DESC, id DESC);
+-- without a list of what is pending, which every search would have to read
+CREATE INDEX users_name_idx ON usher.users USING gin (usher.name_words(display_name)) WITH (fastupdate = off);
 COMMENT ON TABLE usher.users IS
     'One row per account. Rows are never removed by usher''s functions: delete_user() marks them, erase_user() makes '
     'them anonymous.';
@@ -317,6 +319,7 @@ CREATE TABLE usher.one_time_tokens (
 );
 CREATE UNIQUE INDEX one_time_tokens_open_key ON usher.one_time_tokens (user_id, purpose)
     WHERE used_at IS NULL AND ended_at IS NULL;
+CREATE INDEX one_time_tokens_user_id_idx ON usher.one_time_tokens (user_id);
 CREATE INDEX one_time_tokens_expires_at_idx ON usher.one_time_tokens (expires_at);
 COMMENT ON TABLE usher.one_time_tokens IS
     'Links sent by mail, by hash. At most one per user and purpose is open: asking for a new one ends the old one.';

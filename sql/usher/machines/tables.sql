@@ -39,6 +39,7 @@ CREATE TABLE usher.status_history (
     entity_key text,
     UNIQUE (relation, entity_id, seq)
 );
+CREATE INDEX status_history_changed_by_idx ON usher.status_history (changed_by) WHERE changed_by IS NOT NULL;
 COMMENT ON TABLE usher.status_history IS
     'Every status that a row of an attached table had, in order; written by usher.record_transition().';
 COMMENT ON COLUMN usher.status_history.entity_id IS

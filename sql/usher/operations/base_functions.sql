@@ -74,6 +74,64 @@ COMMENT ON FUNCTION usher._first_id_at(timestamptz) IS
     'Smallest version 7 uuid of the millisecond; of the first or last one there is for an instant before or after all '
     'of them (RFC 9562).';
 
+-- Numbers for dashboards: exact while there are few, and never slow.
+CREATE FUNCTION usher.count_or_estimate(statement text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    counted bigint;
+    plan jsonb;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM (%s LIMIT 1001) AS x', statement) INTO counted;
+    IF counted > 1000 THEN
+        EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+        counted := greatest((plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint, counted);
+    END IF;
+    RETURN counted;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.count_or_estimate(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.count_or_estimate(text) IS
+    'How many rows a SELECT (without LIMIT) has: exactly up to 1,000, of more the planner''s estimate, which is as '
+    'good as the last ANALYZE. For the metrics of an extension; a condition without an index belongs into a sample '
+    '(sample_percent). Runs with the caller''s rights.';
+
+CREATE FUNCTION usher.sample_percent(relation regclass, max_rows integer DEFAULT 4000) RETURNS real
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT least(100, 100.0 * max_rows / greatest(1,
+        pg_relation_size(c.oid) / current_setting('block_size')::bigint
+            * CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE 50 END))::real
+    FROM pg_class AS c WHERE c.oid = relation;
+END;
+REVOKE ALL ON FUNCTION usher.sample_percent(regclass, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.sample_percent(regclass, integer) IS
+    'For TABLESAMPLE SYSTEM: how many percent of a table about max_rows of its rows are; 100 for a smaller table. '
+    'What is counted in the sample, divided by it, stands for the whole.';
+
+-- Names are searched by the beginnings of their words, which an index answers for.
+CREATE FUNCTION usher.name_words(name text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- else a.b and a/b were a host and a file to the parser, and b was not found
+    SELECT to_tsvector('pg_catalog.simple'::regconfig, translate(name, './@\', '    '));
+END;
+REVOKE ALL ON FUNCTION usher.name_words(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.name_words(text) IS 'The words of a name, for an index (GIN) that name_query() asks.';
+
+CREATE FUNCTION usher.name_query(search text) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT string_agg(quote_literal(w.word) || ':*', ' & ')::tsquery
+    FROM unnest(tsvector_to_array(usher.name_words(left(search, 200)))) AS w (word);
+END;
+REVOKE ALL ON FUNCTION usher.name_query(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.name_query(text) IS
+    'Finds names that have, for each word of the text, a word that begins with it; NULL, which finds nothing, for a '
+    'text without words.';
+
 CREATE FUNCTION usher._algorithms(kind text) RETURNS text[]
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_operations_algorithms';

@@ -15,9 +15,8 @@ BEGIN
                  WHERE rp.permission = p.name AND rp.effect = 'allow'
                    AND (rp.expires_at IS NULL OR rp.expires_at > clock_timestamp())
                  ORDER BY r.name),
-           (SELECT count(DISTINCT up.user_id) FROM usher.user_permissions up
-            WHERE up.permission = p.name AND up.effect = 'allow'
-              AND (up.expires_at IS NULL OR up.expires_at > clock_timestamp()))
+           usher._count_holders(format('SELECT g.user_id FROM usher.user_permissions g WHERE g.permission = %L '
+                                       'AND g.effect = ''allow''', p.name))
     FROM usher.permissions p
     WHERE (only_resource IS NULL OR p.resource = only_resource)
       AND (list_defined_permissions.after IS NULL OR p.name COLLATE "C" > list_defined_permissions.after)
@@ -27,8 +26,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.list_defined_permissions(text, text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_defined_permissions(text, text, integer) IS
-    'The catalogue of permissions: the roles that allow each, and how many users were granted it directly. By keyset: '
-    'pass the last permission as after. Needs role:read.';
+    'The catalogue of permissions: the roles that allow each, and how many users were granted it directly, above '
+    '1,000 an estimate. By keyset: pass the last permission as after. Needs role:read.';
 
 CREATE FUNCTION usher.list_machines()
     RETURNS TABLE (machine text, version integer, statuses text[], extension text, updated_at timestamptz)
@@ -58,14 +57,16 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('event:manage');
     RETURN QUERY
+    WITH waiting AS MATERIALIZED (SELECT * FROM usher._waiting_deliveries())
     SELECT s.event, s.consumer, s.mode, CASE WHEN s.handler_name IS NOT NULL THEN format(
         '%I.%I', s.handler_schema, s.handler_name) END, s.is_active,
-           (SELECT count(*) FROM usher.deliveries d WHERE d.consumer = s.consumer AND d.status = 'pending'),
-           (SELECT count(*) FROM usher.deliveries d WHERE d.consumer = s.consumer AND d.status = 'parked')
+           coalesce((SELECT w.deliveries FROM waiting w WHERE w.consumer = s.consumer AND w.status = 'pending'), 0),
+           coalesce((SELECT w.deliveries FROM waiting w WHERE w.consumer = s.consumer AND w.status = 'parked'), 0)
     FROM usher.subscriptions s
     ORDER BY s.event COLLATE "C", s.consumer COLLATE "C";
 END
 $$;
 REVOKE ALL ON FUNCTION usher.list_subscriptions() FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_subscriptions() IS
-    'Who gets which events, and how many of them wait for the consumer or were parked. Needs event:manage.';
+    'Who gets which events, and how many of them wait for the consumer or were parked, which above 1,000 is '
+    'an estimate. Needs event:manage.';

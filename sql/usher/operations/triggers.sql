@@ -9,7 +9,9 @@ BEGIN
         IF to_regclass('usher.' || relation) IS NULL THEN
             RAISE EXCEPTION 'table usher.% does not exist', relation;
         END IF;
-        PERFORM usher.enable_audit(format('usher.%I', relation)::regclass);
+        PERFORM usher.enable_audit(format('usher.%I', relation)::regclass,
+            exclude => ARRAY(SELECT a.attname::text FROM pg_attribute AS a
+                             WHERE a.attrelid = format('usher.%I', relation)::regclass AND a.attname = 'updated_at'));
     END LOOP;
 END
 $$;

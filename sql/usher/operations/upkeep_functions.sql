@@ -132,6 +132,59 @@ $$;
 REVOKE ALL ON FUNCTION usher._run_maintenance(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher._run_maintenance(integer) IS 'Core''s part of usher.run_maintenance().';
 
+CREATE FUNCTION usher._live_sessions() RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A refresh changes expires_at, so it has no index.
+    RETURN (SELECT round(count(*) * 100 / usher.sample_percent('usher.sessions'))::bigint
+            FROM usher.sessions s TABLESAMPLE SYSTEM (usher.sample_percent('usher.sessions'))
+            WHERE s.status = 'active' AND s.expires_at > now());
+END
+$$;
+REVOKE ALL ON FUNCTION usher._live_sessions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._live_sessions() IS 'How many sessions are in force, estimated where there are many.';
+
+CREATE FUNCTION usher._waiting_deliveries()
+    RETURNS TABLE (consumer text, status text, deliveries bigint, oldest timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- from one consumer to the next in the indexes of what waits and of what is parked
+    RETURN QUERY
+    WITH RECURSIVE step (consumer, status) AS (
+        SELECT (SELECT d.consumer FROM usher.deliveries d WHERE d.status = 'pending' ORDER BY d.consumer LIMIT 1),
+               'pending'
+        UNION ALL
+        SELECT (SELECT d.consumer FROM usher.deliveries d WHERE d.status = 'pending' AND d.consumer > s.consumer
+                ORDER BY d.consumer LIMIT 1), s.status
+        FROM step s WHERE s.consumer IS NOT NULL
+    ), parked (consumer, status) AS (
+        SELECT (SELECT d.consumer FROM usher.deliveries d WHERE d.status = 'parked' ORDER BY d.consumer LIMIT 1),
+               'parked'
+        UNION ALL
+        SELECT (SELECT d.consumer FROM usher.deliveries d WHERE d.status = 'parked' AND d.consumer > s.consumer
+                ORDER BY d.consumer LIMIT 1), s.status
+        FROM parked s WHERE s.consumer IS NOT NULL
+    )
+    SELECT w.consumer, w.status,
+           usher.count_or_estimate(format('SELECT FROM usher.deliveries d WHERE d.consumer = %L AND d.status = %L',
+                                          w.consumer, w.status)),
+           CASE w.status -- the condition of each index has to be there in words
+               WHEN 'pending' THEN (SELECT d.created_at FROM usher.deliveries d
+                                    WHERE d.consumer = w.consumer AND d.status = 'pending' ORDER BY d.event_id LIMIT 1)
+               ELSE (SELECT d.created_at FROM usher.deliveries d
+                     WHERE d.consumer = w.consumer AND d.status = 'parked' ORDER BY d.event_id LIMIT 1) END
+    FROM (TABLE step UNION ALL TABLE parked) AS w
+    WHERE w.consumer IS NOT NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._waiting_deliveries() FROM PUBLIC;
+COMMENT ON FUNCTION usher._waiting_deliveries() IS
+    'How many deliveries of each consumer wait or are parked, and since when.';
+
 CREATE FUNCTION usher.health(OUT status text, OUT in_recovery boolean, OUT preloaded boolean,
                              OUT active_users bigint, OUT live_sessions bigint, OUT audit_rows_last_hour bigint,
                              OUT parked_events bigint, OUT worker_expected boolean, OUT worker_running boolean,
@@ -143,12 +196,12 @@ AS $$
 BEGIN
     in_recovery := pg_is_in_recovery();
     preloaded := usher._is_preloaded();
-    active_users := (SELECT count(*) FROM usher.users u WHERE u.status = 'active');
-    live_sessions := (SELECT count(*) FROM usher.sessions s WHERE s.status = 'active' AND s.expires_at > now());
-    audit_rows_last_hour := (SELECT count(*) FROM usher.audit_logs a
+    active_users := usher.count_or_estimate($sql$SELECT FROM usher.users u WHERE u.status = 'active'$sql$);
+    live_sessions := usher._live_sessions();
+    audit_rows_last_hour := usher.count_or_estimate($sql$SELECT FROM usher.audit_logs a
         WHERE a.created_at > now() - interval '1 hour'
-            AND a.id > usher._first_id_at(now() - interval '1 hour 1 second'));
-    parked_events := (SELECT count(*) FROM usher.deliveries d WHERE d.status = 'parked');
+            AND a.id > usher._first_id_at(now() - interval '1 hour 1 second')$sql$);
+    parked_events := usher.count_or_estimate($sql$SELECT FROM usher.deliveries d WHERE d.status = 'parked'$sql$);
     worker_expected := usher._worker_expected();
     worker_running := usher._worker_running();
     worker_problem := usher._worker_problem();
@@ -171,26 +224,31 @@ COMMENT ON FUNCTION usher.health() IS
     'A look at the whole: active users, live sessions, audit rows of the last hour, events that failed too often, and '
     'the state of the background worker: whether one is expected here, whether it runs, what is wrong with it, when '
     'it last wrote everything that is counted in shared memory, and when it last did its upkeep. status is ok, or '
-    'degraded when events are parked, worker_problem is not null, or extension_problems names an extension. Counts '
-    'rows: for people and scrapers, not for every request.';
+    'degraded when events are parked, worker_problem is not null, or extension_problems names an extension. Numbers '
+    'above 1,000 are estimates.';
 
 CREATE FUNCTION usher._metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT 'usher_users', jsonb_build_object('status', u.status), count(*)::double precision
-        FROM usher.users u GROUP BY u.status;
-    RETURN QUERY SELECT 'usher_sessions_live', '{}'::jsonb, count(*)::double precision
-        FROM usher.sessions s WHERE s.status = 'active' AND s.expires_at > now();
+    RETURN QUERY SELECT 'usher_users', jsonb_build_object('status', s.status), c.users::double precision
+        FROM unnest('{pending,active,deactivated,deleted,erased}'::text[]) AS s (status)
+            CROSS JOIN usher.count_or_estimate(format('SELECT FROM usher.users u WHERE u.status = %L',
+                                                      s.status)) AS c (users)
+        WHERE c.users > 0;
+    RETURN QUERY SELECT 'usher_sessions_live', '{}'::jsonb, usher._live_sessions()::double precision;
     RETURN QUERY SELECT 'usher_accounts_locked', '{}'::jsonb, count(*)::double precision
         FROM usher.credentials c WHERE c.locked_until > now();
     RETURN QUERY
-        SELECT 'usher_login_attempts_last_hour', jsonb_build_object('success', a.success), count(*)::double precision
-        FROM usher.login_attempts a WHERE a.attempted_at > now() - interval '1 hour' GROUP BY a.success;
+        SELECT 'usher_login_attempts_last_hour', jsonb_build_object('success', s.success), c.attempts::double precision
+        FROM unnest('{true,false}'::boolean[]) AS s (success)
+            CROSS JOIN usher.count_or_estimate(format($sql$SELECT FROM usher.login_attempts a
+                WHERE a.attempted_at > now() - interval '1 hour' AND a.success = %L$sql$, s.success)) AS c (attempts)
+        WHERE c.attempts > 0;
     RETURN QUERY SELECT 'usher_deliveries', jsonb_build_object('consumer', d.consumer, 'status', d.status),
-            count(*)::double precision
-        FROM usher.deliveries d WHERE d.status <> 'completed' GROUP BY d.consumer, d.status;
+            d.deliveries::double precision
+        FROM usher._waiting_deliveries() AS d;
     RETURN QUERY SELECT 'usher_table_bytes', jsonb_build_object('schema', n.nspname, 'table', c.relname),
             pg_total_relation_size(c.oid)::double precision
         FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema
@@ -230,19 +288,23 @@ BEGIN
                              'coalesce(sum(s.calls), 0)::double precision FROM public.pg_stat_statements s';
     END IF;
     RETURN QUERY SELECT 'usher_rate_limit_keys', jsonb_build_object('policy', r.policy, 'state', x.state),
-            count(*) FILTER (WHERE x.counts)::double precision
-        FROM usher.rate_limit_records r CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
+            round(count(*) FILTER (WHERE x.counts) * 100 / usher.sample_percent('usher.rate_limit_records'))
+        FROM usher.rate_limit_records r
+                TABLESAMPLE SYSTEM (usher.sample_percent('usher.rate_limit_records'))
+            CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
             ('blocked', coalesce(r.blocked_until > now(), false))) AS x (state, counts) GROUP BY r.policy, x.state;
     RETURN QUERY SELECT 'usher_grants_expired', '{}'::jsonb,
-            ((SELECT count(*) FROM usher.user_permissions p WHERE p.expires_at < now())
-        + (SELECT count(*) FROM usher.user_roles r WHERE r.expires_at < now()))::double precision;
+            (usher.count_or_estimate('SELECT FROM usher.user_permissions p WHERE p.expires_at < now()')
+        + usher.count_or_estimate('SELECT FROM usher.user_roles r WHERE r.expires_at < now()'))::double precision;
     RETURN QUERY SELECT 'usher_oldest_pending_event_seconds', '{}'::jsonb,
-            coalesce(extract(epoch FROM clock_timestamp() - min(d.created_at)), 0)::double precision
-        FROM usher.deliveries d WHERE d.status = 'pending';
-    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, count(*)::double precision FROM usher.audit_seals s;
-    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb,
-            coalesce(extract(epoch FROM clock_timestamp() - max(s.sealed_at)), 0)::double precision
+            coalesce(extract(epoch FROM clock_timestamp() - min(d.oldest)), 0)::double precision
+        FROM usher._waiting_deliveries() AS d WHERE d.status = 'pending';
+    -- they are numbered from 1, without gaps
+    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, coalesce(max(s.seq), 0)::double precision
         FROM usher.audit_seals s;
+    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - (SELECT s.sealed_at FROM usher.audit_seals s
+                                                             ORDER BY s.seq DESC LIMIT 1)), 0)::double precision;
     RETURN QUERY SELECT w.name, '{}'::jsonb, w.value::integer::double precision
         FROM (VALUES ('usher_worker_expected', coalesce(usher._worker_expected(), true)),
                      ('usher_worker_running', usher._worker_running())) AS w (name, value);

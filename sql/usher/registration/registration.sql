@@ -205,7 +205,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          '_primary_key _key_object'),
         -- For the owner of the extension alone: they run with the caller's own rights.
         ('function', '{}', 'grant_access revoke_access forget_notes finish_extension ship_rows
-                           matching_users'),
+                           matching_users search_users name_words name_query permission_scopes
+                           count_or_estimate sample_percent'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

@@ -323,15 +323,22 @@ CREATE FUNCTION @extschema@.list_appointments(practitioner_id uuid DEFAULT NULL,
     RETURNS SETOF @extschema@.appointment_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
     actor CONSTANT uuid := usher.actor_id();
     own_id CONSTANT uuid := usher.current_user_id('booking:read');
-    own uuid[] := @extschema@._own_customers();
-    handled uuid[] := @extschema@._handled_locations();
+    own CONSTANT uuid[] := @extschema@._own_customers();
+    handled CONSTANT uuid[] := @extschema@._handled_locations();
+    wanted CONSTANT text[] := ARRAY(SELECT DISTINCT s FROM unnest(coalesce(statuses,
+        '{scheduled,arrived,in_progress,completed,cancelled,no_show}')) AS s);
+    first_start timestamptz := @extschema@._first_start(during);
     last_start timestamptz;
+    of_customers uuid[];
+    of_staff uuid[];
+    of_locations uuid[];
+    everywhere boolean := false;
+    page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     IF actor IS NULL THEN
@@ -350,18 +357,37 @@ BEGIN
                                       jsonb_build_object('argument', 'after'));
         END IF;
     END IF;
-    RETURN QUERY SELECT d.* FROM @extschema@._describe_appointments(ARRAY(
-        SELECT a.id FROM @extschema@.appointments AS a
-        WHERE (list_appointments.practitioner_id IS NULL OR a.practitioner_id = list_appointments.practitioner_id)
-            AND (list_appointments.customer_id IS NULL OR a.customer_id = list_appointments.customer_id)
-            AND (list_appointments.location_id IS NULL OR a.location_id = list_appointments.location_id)
-            AND (list_appointments.booking_id IS NULL OR a.booking_id = list_appointments.booking_id)
-            AND (list_appointments.statuses IS NULL OR a.status = ANY (list_appointments.statuses))
-            AND (list_appointments.during IS NULL OR a.during && list_appointments.during)
-            AND (list_appointments.after IS NULL OR (a.start_at, a.id) > (last_start, list_appointments.after))
-            AND (actor IS NULL OR a.customer_id = ANY (own) OR a.practitioner_id = own_id
-                 OR a.location_id = ANY (handled))
-        ORDER BY a.start_at, a.id LIMIT max_rows)) AS d;
+    -- What to walk along: what is asked for, or else what the actor sees. A booking has few, all of one customer.
+    IF booking_id IS NOT NULL THEN
+        of_customers := ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b
+                              WHERE b.id = list_appointments.booking_id);
+    ELSIF customer_id IS NOT NULL THEN
+        of_customers := ARRAY[customer_id];
+    ELSIF practitioner_id IS NOT NULL THEN
+        of_staff := ARRAY[practitioner_id];
+    ELSIF location_id IS NOT NULL AND (actor IS NULL OR location_id = ANY (handled)) THEN
+        of_locations := ARRAY[location_id];
+    ELSIF actor IS NULL OR location_id IS NULL AND @extschema@._are_most_locations(handled) THEN
+        everywhere := true;
+    ELSE
+        of_customers := own;
+        of_staff := ARRAY[own_id];
+        of_locations := CASE WHEN location_id IS NULL THEN handled END;
+    END IF;
+    EXECUTE @extschema@._page_query('appointments', 'practitioner_id', of_customers, of_staff, of_locations,
+            everywhere, 't.start_at >= $6',
+            CASE WHEN after IS NOT NULL THEN '(t.start_at, t.id) > ($7, $8)' END,
+            CASE WHEN during IS NOT NULL THEN 't.start_at <= coalesce(upper($9), ''infinity'') AND t.during && $9' END,
+            CASE WHEN location_id IS NOT NULL THEN 't.location_id = $10' END,
+            CASE WHEN customer_id IS NOT NULL THEN 't.customer_id = $11' END,
+            CASE WHEN practitioner_id IS NOT NULL THEN 't.practitioner_id = $12' END,
+            CASE WHEN booking_id IS NOT NULL THEN 't.booking_id = $13' END,
+            CASE WHEN actor IS NOT NULL
+                     THEN '(t.customer_id = ANY ($14) OR t.practitioner_id = $15 OR t.location_id = ANY ($16))' END)
+        INTO page
+        USING of_customers, of_staff, of_locations, wanted, max_rows, first_start, last_start, after, during,
+        location_id, customer_id, practitioner_id, booking_id, own, own_id, handled;
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_appointments(page) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_appointments(uuid, uuid, tstzrange, text[], uuid, integer, uuid, uuid) IS

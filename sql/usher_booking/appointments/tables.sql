@@ -26,15 +26,17 @@ CREATE TABLE @extschema@.appointments (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
-    CONSTRAINT appointments_during_check CHECK (start_at < end_at),
+    CONSTRAINT appointments_during_check CHECK (start_at < end_at AND end_at - start_at <= '168 hours'),
     CONSTRAINT appointments_practitioner_check CHECK (practitioner_id IS NOT NULL OR NOT needs_staff
         OR status NOT IN ('in_progress', 'completed'))
 );
 CREATE INDEX appointments_booking_id_idx ON @extschema@.appointments (booking_id);
 CREATE INDEX appointments_customer_idx ON @extschema@.appointments (customer_id, start_at);
-CREATE INDEX appointments_practitioner_idx ON @extschema@.appointments (practitioner_id, start_at)
-    WHERE practitioner_id IS NOT NULL;
-CREATE INDEX appointments_location_idx ON @extschema@.appointments (location_id, start_at);
+CREATE INDEX appointments_status_start_at_idx ON @extschema@.appointments (status, start_at);
+CREATE INDEX appointments_practitioner_idx ON @extschema@.appointments (practitioner_id, status, start_at)
+    INCLUDE (customer_id) WHERE practitioner_id IS NOT NULL;
+CREATE INDEX appointments_location_idx ON @extschema@.appointments (location_id, status, start_at);
+CREATE INDEX appointments_location_customer_idx ON @extschema@.appointments (location_id, customer_id);
 CREATE INDEX appointments_occupied_idx ON @extschema@.appointments USING gist (location_id, during) WHERE occupies;
 CREATE UNIQUE INDEX appointments_practitioner_in_progress_idx ON @extschema@.appointments (practitioner_id)
     WHERE status = 'in_progress';

@@ -89,15 +89,22 @@ CREATE FUNCTION @extschema@.list_bookings(location_id uuid DEFAULT NULL, custome
     RETURNS SETOF @extschema@.booking_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
     actor CONSTANT uuid := usher.actor_id();
     own_id CONSTANT uuid := usher.current_user_id('booking:read');
-    own uuid[] := @extschema@._own_customers();
-    managed uuid[] := @extschema@._managed_locations();
+    own CONSTANT uuid[] := @extschema@._own_customers();
+    managed CONSTANT uuid[] := @extschema@._managed_locations();
+    wanted CONSTANT text[] := ARRAY(SELECT DISTINCT s FROM unnest(coalesce(statuses,
+        '{pending,confirmed,in_progress,completed,cancelled}')) AS s);
+    first_start timestamptz := @extschema@._first_start(during);
     last_start timestamptz;
+    of_customers uuid[];
+    of_staff uuid[];
+    of_locations uuid[];
+    everywhere boolean := false;
+    page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     IF actor IS NULL THEN
@@ -115,16 +122,33 @@ BEGIN
                                       jsonb_build_object('argument', 'after'));
         END IF;
     END IF;
-    RETURN QUERY SELECT d.* FROM @extschema@._describe_bookings(ARRAY(
-        SELECT b.id FROM @extschema@.bookings AS b
-        WHERE (list_bookings.location_id IS NULL OR b.location_id = list_bookings.location_id)
-            AND (list_bookings.customer_id IS NULL OR b.customer_id = list_bookings.customer_id)
-            AND (list_bookings.staff_id IS NULL OR b.staff_id = list_bookings.staff_id)
-            AND (list_bookings.statuses IS NULL OR b.status = ANY (list_bookings.statuses))
-            AND (list_bookings.during IS NULL OR b.during && list_bookings.during)
-            AND (list_bookings.after IS NULL OR (b.start_at, b.id) > (last_start, list_bookings.after))
-            AND (actor IS NULL OR b.customer_id = ANY (own) OR b.staff_id = own_id OR b.location_id = ANY (managed))
-        ORDER BY b.start_at, b.id LIMIT max_rows)) AS d;
+    -- What to walk along: what is asked for, or else what the actor sees.
+    IF customer_id IS NOT NULL THEN
+        of_customers := ARRAY[customer_id];
+    ELSIF staff_id IS NOT NULL THEN
+        of_staff := ARRAY[staff_id];
+    ELSIF location_id IS NOT NULL AND (actor IS NULL OR location_id = ANY (managed)) THEN
+        of_locations := ARRAY[location_id];
+    ELSIF actor IS NULL OR location_id IS NULL AND @extschema@._are_most_locations(managed) THEN
+        everywhere := true;
+    ELSE
+        of_customers := own;
+        of_staff := ARRAY[own_id];
+        of_locations := CASE WHEN location_id IS NULL THEN managed END;
+    END IF;
+    EXECUTE @extschema@._page_query('bookings', 'staff_id', of_customers, of_staff, of_locations, everywhere,
+            't.start_at >= $6',
+            CASE WHEN after IS NOT NULL THEN '(t.start_at, t.id) > ($7, $8)' END,
+            CASE WHEN during IS NOT NULL THEN 't.start_at <= coalesce(upper($9), ''infinity'') AND t.during && $9' END,
+            CASE WHEN location_id IS NOT NULL THEN 't.location_id = $10' END,
+            CASE WHEN customer_id IS NOT NULL THEN 't.customer_id = $11' END,
+            CASE WHEN staff_id IS NOT NULL THEN 't.staff_id = $12' END,
+            CASE WHEN actor IS NOT NULL
+                     THEN '(t.customer_id = ANY ($13) OR t.staff_id = $14 OR t.location_id = ANY ($15))' END)
+        INTO page
+        USING of_customers, of_staff, of_locations, wanted, max_rows, first_start, last_start, after, during,
+        location_id, customer_id, staff_id, own, own_id, managed;
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_bookings(page) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_bookings(uuid, uuid, uuid, text[], tstzrange, uuid, integer) IS

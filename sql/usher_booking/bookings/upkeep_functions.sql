@@ -7,9 +7,11 @@ AS $$
 DECLARE
     forgotten bigint;
 BEGIN
-    -- Guards of days that have passed no longer guard anything.
+    -- Guards of days that have passed no longer guard anything. Of many, some are looked at each time.
     DELETE FROM @extschema@.resource_guards AS g WHERE (g.kind, g.id, g.day) IN (
-        SELECT o.kind, o.id, o.day FROM @extschema@.resource_guards AS o
+        SELECT o.kind, o.id, o.day
+        FROM @extschema@.resource_guards AS o
+            TABLESAMPLE SYSTEM (usher.sample_percent('@extschema@.resource_guards', max_rows))
         WHERE o.day < current_date - 7 LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS forgotten = ROW_COUNT;
     RETURN forgotten;
@@ -54,12 +56,13 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT 'usher_bookings_to_come', jsonb_build_object('status', s.status),
-        (SELECT count(*)
-         FROM @extschema@.bookings AS b WHERE b.status = s.status AND b.start_at > now())::double precision
+        usher.count_or_estimate(format('SELECT FROM @extschema@.bookings AS b WHERE b.status = %L '
+                                       'AND b.start_at > now()', s.status))::double precision
     FROM unnest('{pending,confirmed}'::text[]) AS s (status);
     RETURN QUERY
-    SELECT 'usher_booking_holds_run_out', '{}'::jsonb, count(*)::double precision
-    FROM @extschema@.bookings AS b WHERE b.status = 'pending' AND b.hold_expires_at <= now();
+    SELECT 'usher_booking_holds_run_out', '{}'::jsonb,
+        usher.count_or_estimate($sql$SELECT FROM @extschema@.bookings AS b
+            WHERE b.status = 'pending' AND b.hold_expires_at <= now()$sql$)::double precision;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._booking_metrics() IS 'The part of usher_booking in usher.metrics().';

@@ -94,7 +94,7 @@ BEGIN
         SELECT array_agg(b.id) INTO live FROM (
             SELECT b.id FROM @extschema@.bookings AS b
                 WHERE b.location_id = set_location_active.location_id AND b.status IN ('pending', 'confirmed')
-                    AND b.end_at > now()
+                    AND b.end_at > now() AND b.start_at > @extschema@._first_start(tstzrange(now(), NULL))
                 ORDER BY b.id FOR UPDATE) AS b;
         IF live IS NOT NULL AND NOT force THEN
             PERFORM usher.raise_error('location_in_use', 'location has bookings that are still to come',

@@ -259,7 +259,7 @@ BEGIN
                 b.start_at, b.end_at, b.buffer_before, b.buffer_after) END AS rule
         FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
         WHERE b.location_id = list_bookings_outside_hours.location_id AND b.status IN ('pending', 'confirmed')
-            AND b.end_at > now()
+            AND b.end_at > now() AND b.start_at > @extschema@._first_start(tstzrange(now(), NULL))
             AND (list_bookings_outside_hours.after IS NULL OR (b.start_at, b.id) > (
                 SELECT x.start_at, x.id FROM @extschema@.bookings AS x WHERE x.id = list_bookings_outside_hours.after))
     ) AS found

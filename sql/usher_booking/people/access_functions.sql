@@ -50,11 +50,13 @@ BEGIN
     IF actor IS NULL OR NOT usher.has_permission_somewhere('booking:manage') THEN
         RETURN '{}';
     END IF;
-    RETURN ARRAY(SELECT l.id FROM @extschema@.locations AS l
-        WHERE usher.has_permission('booking:manage', l.id::text)
-            AND (usher.has_permission('location:manage_any', l.id::text)
-                OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
-                    WHERE ls.location_id = l.id AND ls.staff_id = actor AND ls.is_active)));
+    RETURN ARRAY(SELECT ls.location_id FROM @extschema@.location_staff AS ls
+        WHERE ls.staff_id = actor AND ls.is_active AND usher.has_permission('booking:manage', ls.location_id::text)
+        UNION
+        SELECT l.id FROM @extschema@.locations AS l
+        WHERE usher.has_permission_somewhere('location:manage_any')
+            AND usher.has_permission('booking:manage', l.id::text)
+            AND usher.has_permission('location:manage_any', l.id::text));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._managed_locations() IS 'The locations whose bookings the current identity manages.';
@@ -82,7 +84,8 @@ CREATE FUNCTION @extschema@._handled_locations() RETURNS uuid[]
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN @extschema@._managed_locations() || @extschema@._front_desk_locations();
+    RETURN ARRAY(SELECT unnest(@extschema@._managed_locations())
+                 UNION SELECT unnest(@extschema@._front_desk_locations()));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._handled_locations() IS
@@ -93,31 +96,3 @@ CREATE FUNCTION @extschema@._reads_all() RETURNS boolean
     AS 'MODULE_PATHNAME', 'usher_booking_reads_all';
 COMMENT ON FUNCTION @extschema@._reads_all() IS
     'Whether this is a trusted database role that acts for nobody in particular.';
-
-CREATE FUNCTION @extschema@._served_customers() RETURNS uuid[]
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    actor CONSTANT uuid := usher.actor_id();
-    own_id CONSTANT uuid := usher.current_user_id('customer:read');
-    managed uuid[];
-BEGIN
-    IF actor IS NULL THEN
-        RETURN '{}';
-    END IF;
-    managed := @extschema@._managed_locations();
-    RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = own_id
-        UNION
-        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = own_id
-        UNION
-        SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed)
-        UNION
-        SELECT a.customer_id
-        FROM @extschema@.appointments AS a WHERE a.location_id = ANY (managed || @extschema@._front_desk_locations())
-        UNION
-        SELECT c.id FROM @extschema@.customers AS c WHERE c.created_by = own_id);
-END
-$$;
-COMMENT ON FUNCTION @extschema@._served_customers() IS
-    'The customers whose bookings or appointments the current identity works on or manages, and those it made.';

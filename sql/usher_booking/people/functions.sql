@@ -76,13 +76,14 @@ BEGIN
     UPDATE @extschema@.bookings AS b SET staff_id = NULL
         WHERE b.id IN (SELECT x.id FROM @extschema@.bookings AS x
             WHERE x.staff_id = _unassign_bookings.staff_id AND x.status IN ('pending', 'confirmed')
-                AND x.end_at > now()
+                AND x.end_at > now() AND x.start_at > @extschema@._first_start(tstzrange(now(), NULL))
                 AND (_unassign_bookings.location_id IS NULL OR x.location_id = _unassign_bookings.location_id)
             ORDER BY x.id FOR UPDATE);
     GET DIAGNOSTICS changed = ROW_COUNT;
     UPDATE @extschema@.appointments AS a SET practitioner_id = NULL
         WHERE a.id IN (SELECT x.id FROM @extschema@.appointments AS x
             WHERE x.practitioner_id = _unassign_bookings.staff_id AND x.status = 'scheduled' AND x.end_at > now()
+                AND x.start_at > @extschema@._first_start(tstzrange(now(), NULL))
                 AND (_unassign_bookings.location_id IS NULL OR x.location_id = _unassign_bookings.location_id)
             ORDER BY x.booking_id, x.id FOR UPDATE);
     RETURN changed;
@@ -307,103 +308,3 @@ $$;
 COMMENT ON FUNCTION @extschema@.list_staff(uuid, boolean, uuid, integer) IS
     'Who works at a location, with hours, skills (none: all services) and coming time off; the next page starts '
     'after the last staff_id. Needs staff:manage there.';
-
-CREATE FUNCTION @extschema@.list_customers(search text DEFAULT NULL, after uuid DEFAULT NULL,
-                                           max_rows integer DEFAULT 100)
-    RETURNS TABLE (id uuid, user_id uuid, customer usher.user_reference, name text, email text, phone text,
-                   attributes jsonb, is_active boolean, created_at timestamptz, version integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    actor CONSTANT uuid := usher.actor_id();
-    own_id CONSTANT uuid := usher.current_user_id('customer:read');
-    sees_all CONSTANT boolean := actor IS NULL OR usher.has_permission('customer:manage');
-    served CONSTANT uuid[] := CASE WHEN NOT sees_all THEN @extschema@._served_customers() END;
-    wanted uuid[];
-    people uuid[];
-    accounts uuid[];
-BEGIN
-    PERFORM usher.check_max_rows(max_rows);
-    IF actor IS NULL THEN
-        PERFORM usher.require_permission('booking:manage');
-    END IF;
-    IF search IS NOT NULL THEN -- of those whom the actor sees only
-        accounts := ARRAY(SELECT m FROM usher.matching_users(ARRAY(SELECT c.user_id FROM @extschema@.customers AS c
-            WHERE c.user_id IS NOT NULL AND (list_customers.after IS NULL OR c.id > list_customers.after)
-                AND (sees_all OR c.user_id = own_id OR c.id = ANY (served))), search) AS m);
-    END IF;
-    wanted := ARRAY(SELECT c.id FROM @extschema@.customers AS c
-        WHERE (list_customers.after IS NULL OR c.id > list_customers.after)
-            AND (sees_all OR c.user_id = own_id OR c.id = ANY (served))
-            AND (search IS NULL OR lower(c.email) = lower(search) OR c.phone = search
-                OR position(lower(search) IN lower(coalesce(c.name, ''))) > 0 OR c.user_id = ANY (accounts))
-        ORDER BY c.id LIMIT max_rows);
-    people := ARRAY(SELECT DISTINCT c.user_id
-                    FROM @extschema@.customers AS c WHERE c.id = ANY (wanted) AND c.user_id IS NOT NULL);
-    RETURN QUERY
-    WITH known AS MATERIALIZED (
-        SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
-    )
-    SELECT c.id, c.user_id, k.reference, c.name, c.email, c.phone, c.attributes, c.is_active, c.created_at, c.version
-    FROM @extschema@.customers AS c LEFT JOIN known AS k ON k.id = c.user_id
-    WHERE c.id = ANY (wanted) ORDER BY c.id;
-END
-$$;
-COMMENT ON FUNCTION @extschema@.list_customers(text, uuid, integer) IS
-    'Customers that the actor may see: oneself, those one serves, manages or made, all with customer:manage. '
-    'search: e-mail address or part of the name, of the profile or of the account, or phone number of the profile. '
-    'The next page starts after the last id.';
-
-CREATE FUNCTION @extschema@.upsert_customer(user_id uuid DEFAULT NULL, name text DEFAULT NULL, email text DEFAULT NULL,
-    phone text DEFAULT NULL, attributes jsonb DEFAULT NULL, id uuid DEFAULT NULL)
-    RETURNS @extschema@.customers
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    actor CONSTANT uuid := usher.actor_id();
-    profile CONSTANT uuid := coalesce(upsert_customer.id, upsert_customer.user_id, usher.uuid_v7());
-    customer @extschema@.customers;
-BEGIN
-    IF upsert_customer.user_id IS NULL
-        OR upsert_customer.user_id IS DISTINCT FROM usher.current_user_id('customer:manage')
-        OR profile <> upsert_customer.user_id THEN
-        -- For somebody else, or under an id of the caller's choice: whoever makes bookings for others, anywhere.
-        IF actor IS NULL THEN
-            PERFORM usher.require_permission('booking:manage');
-        ELSIF NOT usher.has_permission_somewhere('booking:manage') THEN
-            PERFORM usher.raise_error('not_permitted',
-                'permission "booking:manage" is needed for the profile of somebody else',
-                jsonb_build_object('permission', 'booking:manage'));
-        END IF;
-    END IF;
-    IF upsert_customer.user_id IS NOT NULL THEN
-        PERFORM usher.lock_user_reference(upsert_customer.user_id);
-    ELSIF upsert_customer.name IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'a customer without an account must have a name',
-            jsonb_build_object('argument', 'name'));
-    END IF;
-    INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
-        VALUES (profile, upsert_customer.user_id, upsert_customer.name, upsert_customer.email, upsert_customer.phone,
-            coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
-        ON CONFLICT (id) DO UPDATE
-            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(upsert_customer.email, c.email),
-                phone = coalesce(upsert_customer.phone, c.phone),
-                attributes = coalesce(upsert_customer.attributes, c.attributes),
-                version = c.version + 1
-            WHERE c.user_id IS NOT DISTINCT FROM upsert_customer.user_id
-        RETURNING c.* INTO customer;
-    IF NOT FOUND THEN
-        PERFORM usher.raise_error('not_permitted', 'customer profile belongs to another user',
-                                  jsonb_build_object('id', profile));
-    END IF;
-    RETURN customer;
-END
-$$;
-COMMENT ON FUNCTION @extschema@.upsert_customer(uuid, text, text, text, jsonb, uuid) IS
-    'Creates or changes a customer profile: one''s own, or with booking:manage that of another user or of a walk-in '
-    'customer without account.';

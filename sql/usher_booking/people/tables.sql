@@ -76,9 +76,12 @@ CREATE TABLE @extschema@.customers (
 COMMENT ON COLUMN @extschema@.customers.created_by IS
     'User who made the profile of somebody else, and sees it from then on: a walk-in customer has no booking yet. Not '
     'a foreign key.';
-CREATE INDEX customers_created_by_idx ON @extschema@.customers (created_by) WHERE created_by IS NOT NULL;
+CREATE INDEX customers_created_by_idx ON @extschema@.customers (created_by, id) WHERE created_by IS NOT NULL;
 CREATE INDEX customers_user_id_idx ON @extschema@.customers (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX customers_email_idx ON @extschema@.customers (lower(email)) WHERE email IS NOT NULL;
+CREATE INDEX customers_phone_idx ON @extschema@.customers (phone) WHERE phone IS NOT NULL;
+CREATE INDEX customers_name_idx ON @extschema@.customers USING gin (usher.name_words(name)) WITH (fastupdate = off)
+    WHERE name IS NOT NULL;
 COMMENT ON TABLE @extschema@.customers IS
     'Who books: the profile of a user, whose first profile carries the id of that user, or a walk-in customer without '
     'an account.';

@@ -160,6 +160,39 @@ $$;
 COMMENT ON FUNCTION @extschema@.get_trial_balance(timestamptz) IS
     'All accounts in all currencies, now or before a time: the net sums are zero in each currency. Needs ledger:read.';
 
+CREATE FUNCTION @extschema@._journals_of(account text, after uuid, max_rows integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- From one currency to the next in the index, and from one journal to the next of all of them. The whole key is
+    -- compared and sorted by, so that no plan walks along another index until it meets the account again.
+    RETURN QUERY
+    WITH RECURSIVE known (currency) AS (
+        SELECT (SELECT e.currency FROM @extschema@.ledger_entries AS e
+                WHERE e.account = _journals_of.account ORDER BY e.currency LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.currency FROM @extschema@.ledger_entries AS e
+                WHERE e.account = _journals_of.account AND e.currency > k.currency ORDER BY e.currency LIMIT 1)
+        FROM known AS k WHERE k.currency IS NOT NULL
+    ), step (id, number) AS (
+        SELECT _journals_of.after, 0
+        UNION ALL
+        SELECT (SELECT min(next.journal_id::text)::uuid
+                FROM known AS k CROSS JOIN LATERAL (
+                    SELECT e.account, e.currency, e.journal_id FROM @extschema@.ledger_entries AS e
+                    WHERE (e.account, e.currency, e.journal_id) > (_journals_of.account, k.currency, s.id)
+                    ORDER BY e.account, e.currency, e.journal_id LIMIT 1) AS next
+                WHERE k.currency IS NOT NULL AND next.account = _journals_of.account AND next.currency = k.currency),
+            s.number + 1
+        FROM step AS s WHERE s.id IS NOT NULL AND s.number < max_rows
+    )
+    SELECT s.id FROM step AS s WHERE s.number > 0 AND s.id IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._journals_of(text, uuid, integer) IS
+    'The next journals with an entry of an account, in the order of their ids.';
+
 CREATE FUNCTION @extschema@.list_ledger_entries(account text DEFAULT NULL, reference_id uuid DEFAULT NULL,
                                                 after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.ledger_journal_details
@@ -167,20 +200,32 @@ CREATE FUNCTION @extschema@.list_ledger_entries(account text DEFAULT NULL, refer
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    first_after CONSTANT uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
+    wanted uuid[];
 BEGIN
     PERFORM usher.require_permission('ledger:read');
     PERFORM usher.check_max_rows(max_rows);
+    IF reference_id IS NOT NULL THEN -- has few
+        wanted := ARRAY(SELECT j.id FROM @extschema@.ledger_journals AS j
+            WHERE j.reference_id = list_ledger_entries.reference_id AND j.id > first_after
+                AND (list_ledger_entries.account IS NULL OR EXISTS (SELECT FROM @extschema@.ledger_entries AS e
+                    WHERE e.journal_id = j.id AND e.account = list_ledger_entries.account))
+            ORDER BY j.id LIMIT max_rows);
+    ELSIF account IS NOT NULL THEN
+        wanted := ARRAY(SELECT j FROM @extschema@._journals_of(account, first_after, max_rows) AS j);
+    ELSE
+        wanted := ARRAY(SELECT j.id FROM @extschema@.ledger_journals AS j
+                        WHERE j.id > first_after ORDER BY j.id LIMIT max_rows);
+    END IF;
     RETURN QUERY
     SELECT j.id, j.kind, j.posted_at, j.reference_type, j.reference_id, j.reverses, j.description,
            (SELECT jsonb_agg(jsonb_build_object('account', e.account, 'direction', e.direction, 'amount_minor',
                                                 e.amount_minor, 'currency', e.currency) ORDER BY e.entry_no)
             FROM @extschema@.ledger_entries AS e WHERE e.journal_id = j.id)
     FROM @extschema@.ledger_journals AS j
-    WHERE (list_ledger_entries.after IS NULL OR j.id > list_ledger_entries.after)
-        AND (list_ledger_entries.reference_id IS NULL OR j.reference_id = list_ledger_entries.reference_id)
-        AND (list_ledger_entries.account IS NULL OR EXISTS (SELECT FROM @extschema@.ledger_entries AS e
-                WHERE e.journal_id = j.id AND e.account = list_ledger_entries.account))
-    ORDER BY j.id LIMIT max_rows;
+    WHERE j.id = ANY (wanted)
+    ORDER BY j.id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_ledger_entries(text, uuid, uuid, integer) IS

@@ -92,8 +92,14 @@ BEGIN
     SELECT format('processor %s has no webhook secret', p.processor), 'notice',
         format('SELECT %I.add_webhook_secret(%L, …): until then only the worker learns what became of a payment.',
                '@extschema@', p.processor)
-    FROM (SELECT DISTINCT t.processor FROM @extschema@.payment_transactions AS t
-          WHERE t.processor IS NOT NULL AND t.processor <> 'manual') AS p
+    FROM (WITH RECURSIVE step (processor) AS ( -- from one to the next in the index of their transactions
+              SELECT ''
+              UNION ALL
+              SELECT (SELECT t.processor FROM @extschema@.payment_transactions AS t
+                      WHERE t.processor_transaction_id IS NOT NULL AND t.processor > s.processor
+                      ORDER BY t.processor LIMIT 1)
+              FROM step AS s WHERE s.processor IS NOT NULL)
+          SELECT s.processor FROM step AS s WHERE s.processor NOT IN ('', 'manual')) AS p
     WHERE NOT EXISTS (SELECT FROM @extschema@.payment_webhook_secrets AS s
         WHERE s.processor = p.processor AND s.is_active AND coalesce(s.expires_at > now(), true))
     ORDER BY p.processor;
@@ -109,14 +115,17 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT 'usher_payment_attempts_unresolved', jsonb_build_object('outcome', o.outcome),
-        (SELECT count(*) FROM @extschema@.payment_attempts AS a WHERE a.outcome = o.outcome)::double precision
+        usher.count_or_estimate(format($sql$SELECT FROM @extschema@.payment_attempts AS a
+            WHERE a.outcome = %L AND a.outcome IN ('requested', 'unknown')$sql$, o.outcome))::double precision
     FROM unnest('{requested,unknown}'::text[]) AS o (outcome);
     RETURN QUERY
-    SELECT 'usher_payment_refunds_open', '{}'::jsonb, count(*)::double precision
-    FROM @extschema@.payment_refunds AS r WHERE r.status IN ('pending', 'processing');
+    SELECT 'usher_payment_refunds_open', '{}'::jsonb,
+        usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_refunds AS r
+            WHERE r.status IN ('pending', 'processing')$sql$)::double precision;
     RETURN QUERY
-    SELECT 'usher_payment_webhooks_unmatched', '{}'::jsonb, count(*)::double precision
-    FROM @extschema@.payment_webhook_events AS e WHERE e.effect = 'unmatched';
+    SELECT 'usher_payment_webhooks_unmatched', '{}'::jsonb,
+        usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_webhook_events AS e
+            WHERE e.effect = 'unmatched'$sql$)::double precision;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._payment_metrics() IS 'The part of usher_payment in usher.metrics().';

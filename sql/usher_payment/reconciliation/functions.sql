@@ -5,6 +5,7 @@ CREATE FUNCTION @extschema@.reconcile_payments(processor text, report jsonb, sin
                    their_fee_minor bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -32,17 +33,33 @@ BEGIN
                e.value ->> 'currency' AS currency, (e.value ->> 'fee_minor')::bigint AS fee,
                row_number() OVER (PARTITION BY e.value ->> 'type', e.value ->> 'id' ORDER BY e.number) AS occurrence
         FROM jsonb_array_elements(report) WITH ORDINALITY AS e (value, number)
-    ), ours AS MATERIALIZED (
+    ), listed AS MATERIALIZED (
+        SELECT t.kind, x.id FROM theirs AS t CROSS JOIN LATERAL (
+            SELECT p.id FROM @extschema@.payment_transactions AS p
+            WHERE t.kind = 'payment' AND p.processor = reconcile_payments.processor
+                AND p.processor_transaction_id = t.id
+            UNION ALL
+            SELECT r.id FROM @extschema@.payment_refunds AS r
+            WHERE t.kind = 'refund' AND r.processor = reconcile_payments.processor
+                AND r.processor_refund_id = t.id) AS x
+    ), ours AS MATERIALIZED ( -- of the period and, of whatever time, what the report lists
         SELECT 'payment' AS kind, t.processor_transaction_id AS id, t.id AS transaction_id,
                t.captured_minor AS amount, t.currency, t.fee_minor AS fee, t.completed_at AS happened_at
         FROM @extschema@.payment_transactions AS t
         WHERE t.processor = reconcile_payments.processor AND t.captured_minor > 0
             AND t.processor_transaction_id IS NOT NULL
+            AND t.id IN (SELECT p.id FROM @extschema@.payment_transactions AS p
+                         WHERE (since IS NULL OR p.completed_at >= since) AND (until IS NULL OR p.completed_at < until)
+                         UNION ALL SELECT l.id FROM listed AS l WHERE l.kind = 'payment')
         UNION ALL
         SELECT 'refund', r.processor_refund_id, r.transaction_id, r.amount_minor, r.currency, NULL, r.resolved_at
         FROM @extschema@.payment_refunds AS r
         WHERE r.processor = reconcile_payments.processor AND r.status = 'succeeded'
             AND r.processor_refund_id IS NOT NULL
+            AND r.id IN (SELECT p.id FROM @extschema@.payment_refunds AS p
+                         WHERE p.status = 'succeeded' AND (since IS NULL OR p.resolved_at >= since)
+                             AND (until IS NULL OR p.resolved_at < until)
+                         UNION ALL SELECT l.id FROM listed AS l WHERE l.kind = 'refund')
     )
     SELECT f.finding, coalesce(o.kind, t.kind), coalesce(o.id, t.id), o.transaction_id, o.amount, t.amount, o.currency,
            t.currency, o.fee, t.fee

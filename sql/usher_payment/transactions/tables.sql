@@ -61,6 +61,12 @@ CREATE UNIQUE INDEX payment_transactions_processor_id_key ON @extschema@.payment
 CREATE INDEX payment_transactions_customer_idx ON @extschema@.payment_transactions (customer_id, created_at);
 CREATE INDEX payment_transactions_user_idx ON @extschema@.payment_transactions (user_id, created_at)
     WHERE user_id IS NOT NULL;
+-- Pages are put together from a walk for each status.
+CREATE INDEX payment_transactions_status_idx ON @extschema@.payment_transactions (status, created_at);
+CREATE INDEX payment_transactions_location_idx ON @extschema@.payment_transactions (location_id, status, created_at)
+    WHERE location_id IS NOT NULL;
+CREATE INDEX payment_transactions_reference_type_idx ON @extschema@.payment_transactions
+    (reference_type, status, created_at) WHERE reference_type IS NOT NULL;
 CREATE INDEX payment_transactions_reference_idx ON @extschema@.payment_transactions (reference_id, reference_type)
     WHERE reference_id IS NOT NULL;
 -- One live payment for each purpose of a reference, where whoever made it wants that.

@@ -1,0 +1,269 @@
+-- Customers: who sees them, how they are found, and their profiles.
+
+CREATE FUNCTION @extschema@._served_customers() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor CONSTANT uuid := usher.actor_id();
+    own_id CONSTANT uuid := usher.current_user_id('customer:read');
+    managed uuid[];
+BEGIN
+    IF actor IS NULL THEN
+        RETURN '{}';
+    END IF;
+    managed := @extschema@._managed_locations();
+    RETURN ARRAY(SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.staff_id = own_id
+        UNION
+        SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = own_id
+        UNION
+        SELECT b.customer_id FROM @extschema@.bookings AS b WHERE b.location_id = ANY (managed)
+        UNION
+        SELECT a.customer_id
+        FROM @extschema@.appointments AS a WHERE a.location_id = ANY (managed || @extschema@._front_desk_locations())
+        UNION
+        SELECT c.id FROM @extschema@.customers AS c WHERE c.created_by = own_id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._served_customers() IS
+    'The customers whose bookings or appointments the current identity works on or manages, and those it made. For '
+    'policies of tables; lists of the extension ask _customers_after().';
+
+-- The same rule as a walk in the order of ids, and as a question about some.
+CREATE FUNCTION @extschema@._customers_of(location_id uuid, with_bookings boolean, after uuid, max_rows integer)
+    RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- From one customer to the next in the index, however many bookings each has.
+    RETURN QUERY
+    WITH RECURSIVE step (id, number) AS (
+        SELECT _customers_of.after, 0
+        UNION ALL
+        SELECT least((SELECT b.customer_id FROM @extschema@.bookings AS b
+                      WHERE with_bookings AND b.location_id = _customers_of.location_id AND b.customer_id > s.id
+                      ORDER BY b.customer_id LIMIT 1),
+                     (SELECT a.customer_id FROM @extschema@.appointments AS a
+                      WHERE a.location_id = _customers_of.location_id AND a.customer_id > s.id
+                      ORDER BY a.customer_id LIMIT 1)), s.number + 1
+        FROM step AS s WHERE s.id IS NOT NULL AND s.number < max_rows
+    )
+    SELECT s.id FROM step AS s WHERE s.number > 0 AND s.id IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._customers_of(uuid, boolean, uuid, integer) IS
+    'The next customers with appointments, or also with bookings, at a location, in the order of their ids.';
+
+CREATE FUNCTION @extschema@._seen_among(customer_ids uuid[], own_id uuid, managed uuid[], handled uuid[])
+    RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT c.id FROM @extschema@.customers AS c
+    WHERE c.id = ANY (customer_ids)
+        AND (c.user_id = own_id OR c.created_by = own_id
+             OR EXISTS (SELECT FROM @extschema@.bookings AS b
+                        WHERE b.customer_id = c.id AND (b.staff_id = own_id OR b.location_id = ANY (managed)))
+             OR EXISTS (SELECT FROM @extschema@.appointments AS a
+                        WHERE a.customer_id = c.id AND (a.practitioner_id = own_id OR a.location_id = ANY (handled))))
+    ORDER BY c.id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._seen_among(uuid[], uuid, uuid[], uuid[]) IS
+    'Those of the customers who are the user, were made by them, or are served by them or at these locations.';
+
+CREATE FUNCTION @extschema@._customers_after(after uuid, max_rows integer, sees_all boolean, own_id uuid,
+                                             managed uuid[], handled uuid[])
+    RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    batch uuid[];
+    seen uuid[] := '{}';
+BEGIN
+    IF sees_all THEN
+        RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                     WHERE c.id > _customers_after.after ORDER BY c.id LIMIT max_rows);
+    ELSIF @extschema@._are_most_locations(handled) THEN
+        LOOP
+            batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), 1000, true, own_id,
+                                                  managed, handled);
+            seen := seen || ARRAY(SELECT s FROM @extschema@._seen_among(batch, own_id, managed, handled) AS s);
+            EXIT WHEN cardinality(batch) < 1000 OR cardinality(seen) >= max_rows;
+        END LOOP;
+        RETURN seen[1:max_rows];
+    END IF;
+    RETURN ARRAY(
+        SELECT c.id FROM @extschema@.customers AS c
+        WHERE c.user_id = own_id AND c.id > _customers_after.after
+        UNION
+        (SELECT c.id FROM @extschema@.customers AS c
+         WHERE c.created_by = own_id AND c.id > _customers_after.after ORDER BY c.id LIMIT max_rows)
+        UNION
+        SELECT b.customer_id FROM @extschema@.bookings AS b
+        WHERE b.staff_id = own_id AND b.customer_id > _customers_after.after
+        UNION
+        SELECT a.customer_id FROM @extschema@.appointments AS a
+        WHERE a.practitioner_id = own_id AND a.customer_id > _customers_after.after
+        UNION
+        SELECT c.id FROM unnest(handled) AS l (id)
+            CROSS JOIN LATERAL @extschema@._customers_of(l.id, l.id = ANY (managed), _customers_after.after,
+                                                         max_rows) AS c (id)
+        ORDER BY 1 LIMIT max_rows);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._customers_after(uuid, integer, boolean, uuid, uuid[], uuid[]) IS
+    'The next customers that somebody sees, in the order of their ids.';
+
+CREATE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows integer, sees_all boolean,
+                                              own_id uuid, managed uuid[], handled uuid[])
+    RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Up to so many are all looked at. What more people meet is soon met by walking through those who may be seen.
+    few CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 1500 END;
+    query CONSTANT tsquery := usher.name_query(search);
+    word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
+    accounts CONSTANT uuid[] := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
+    named CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                                   WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+    batch uuid[];
+    met uuid[] := '{}';
+BEGIN
+    IF greatest(cardinality(accounts), cardinality(named)) <= few THEN
+        met := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                     WHERE c.id = ANY (named) AND c.id > _search_customers.after
+                     UNION
+                     SELECT c.id FROM @extschema@.customers AS c
+                     WHERE c.user_id = ANY (accounts) AND c.id > _search_customers.after
+                     UNION
+                     SELECT c.id FROM @extschema@.customers AS c
+                     WHERE lower(c.email) = lower(search) AND c.id > _search_customers.after
+                     UNION
+                     SELECT c.id FROM @extschema@.customers AS c
+                     WHERE c.phone = search AND c.id > _search_customers.after
+                     ORDER BY 1);
+        IF NOT sees_all THEN
+            met := ARRAY(SELECT s FROM @extschema@._seen_among(met, own_id, managed, handled) AS s);
+        END IF;
+        RETURN met[1:max_rows];
+    END IF;
+    LOOP
+        batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), 1000, sees_all, own_id,
+                                              managed, handled);
+        met := met || ARRAY(
+            SELECT c.id FROM @extschema@.customers AS c
+            WHERE c.id = ANY (batch)
+                AND (lower(c.email) = lower(search) OR c.phone = search
+                     OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
+                     OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
+                            SELECT x.user_id FROM @extschema@.customers AS x
+                            WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
+            ORDER BY c.id);
+        EXIT WHEN cardinality(batch) < 1000 OR cardinality(met) >= max_rows;
+    END LOOP;
+    RETURN met[1:max_rows];
+END
+$$;
+COMMENT ON FUNCTION @extschema@._search_customers(text, uuid, integer, boolean, uuid, uuid[], uuid[]) IS
+    'The next customers that somebody sees and that meet a search, in the order of their ids.';
+
+CREATE FUNCTION @extschema@.list_customers(search text DEFAULT NULL, after uuid DEFAULT NULL,
+                                           max_rows integer DEFAULT 100)
+    RETURNS TABLE (id uuid, user_id uuid, customer usher.user_reference, name text, email text, phone text,
+                   attributes jsonb, is_active boolean, created_at timestamptz, version integer)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor CONSTANT uuid := usher.actor_id();
+    own_id CONSTANT uuid := usher.current_user_id('customer:read');
+    sees_all CONSTANT boolean := actor IS NULL OR usher.has_permission('customer:manage');
+    managed CONSTANT uuid[] := @extschema@._managed_locations();
+    handled CONSTANT uuid[] := ARRAY(SELECT unnest(managed) UNION SELECT unnest(@extschema@._front_desk_locations()));
+    first_after CONSTANT uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
+    wanted uuid[];
+    people uuid[];
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF actor IS NULL THEN
+        PERFORM usher.require_permission('booking:manage');
+    END IF;
+    wanted := CASE WHEN nullif(search, '') IS NULL
+                   THEN @extschema@._customers_after(first_after, max_rows, sees_all, own_id, managed, handled)
+                   ELSE @extschema@._search_customers(search, first_after, max_rows, sees_all, own_id, managed,
+                                                      handled) END;
+    people := ARRAY(SELECT DISTINCT c.user_id
+                    FROM @extschema@.customers AS c WHERE c.id = ANY (wanted) AND c.user_id IS NOT NULL);
+    RETURN QUERY
+    WITH known AS MATERIALIZED (
+        SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
+        FROM usher.user_references(people) AS r
+    )
+    SELECT c.id, c.user_id, k.reference, c.name, c.email, c.phone, c.attributes, c.is_active, c.created_at, c.version
+    FROM @extschema@.customers AS c LEFT JOIN known AS k ON k.id = c.user_id
+    WHERE c.id = ANY (wanted) ORDER BY c.id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_customers(text, uuid, integer) IS
+    'Customers that the actor may see: oneself, those one serves, manages or made, all with customer:manage. '
+    'search: an e-mail address, the phone number of the profile, or the beginnings of words of a name, of the profile '
+    'or of the account. The next page starts after the last id.';
+
+CREATE FUNCTION @extschema@.upsert_customer(user_id uuid DEFAULT NULL, name text DEFAULT NULL, email text DEFAULT NULL,
+    phone text DEFAULT NULL, attributes jsonb DEFAULT NULL, id uuid DEFAULT NULL)
+    RETURNS @extschema@.customers
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor CONSTANT uuid := usher.actor_id();
+    profile CONSTANT uuid := coalesce(upsert_customer.id, upsert_customer.user_id, usher.uuid_v7());
+    customer @extschema@.customers;
+BEGIN
+    IF upsert_customer.user_id IS NULL
+        OR upsert_customer.user_id IS DISTINCT FROM usher.current_user_id('customer:manage')
+        OR profile <> upsert_customer.user_id THEN
+        -- For somebody else, or under an id of the caller's choice: whoever makes bookings for others, anywhere.
+        IF actor IS NULL THEN
+            PERFORM usher.require_permission('booking:manage');
+        ELSIF NOT usher.has_permission_somewhere('booking:manage') THEN
+            PERFORM usher.raise_error('not_permitted',
+                'permission "booking:manage" is needed for the profile of somebody else',
+                jsonb_build_object('permission', 'booking:manage'));
+        END IF;
+    END IF;
+    IF upsert_customer.user_id IS NOT NULL THEN
+        PERFORM usher.lock_user_reference(upsert_customer.user_id);
+    ELSIF upsert_customer.name IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'a customer without an account must have a name',
+            jsonb_build_object('argument', 'name'));
+    END IF;
+    INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
+        VALUES (profile, upsert_customer.user_id, upsert_customer.name, upsert_customer.email, upsert_customer.phone,
+            coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
+        ON CONFLICT (id) DO UPDATE
+            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(upsert_customer.email, c.email),
+                phone = coalesce(upsert_customer.phone, c.phone),
+                attributes = coalesce(upsert_customer.attributes, c.attributes),
+                version = c.version + 1
+            WHERE c.user_id IS NOT DISTINCT FROM upsert_customer.user_id
+        RETURNING c.* INTO customer;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('not_permitted', 'customer profile belongs to another user',
+                                  jsonb_build_object('id', profile));
+    END IF;
+    RETURN customer;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.upsert_customer(uuid, text, text, text, jsonb, uuid) IS
+    'Creates or changes a customer profile: one''s own, or with booking:manage that of another user or of a walk-in '
+    'customer without account.';
