@@ -1,0 +1,14 @@
+-- Core features on these tables: machines on the statuses, audit, modification times.
+DO $$
+DECLARE
+    relation text;
+BEGIN
+    PERFORM usher.attach_machine('shop_product', '@extschema@.products'::regclass, 'status', jsonb_build_object(
+        'version_column', 'version', 'event_prefix', 'product',
+        'payload_columns', jsonb_build_array('sku', 'name', 'kind', 'variant_of', 'status')));
+    FOREACH relation IN ARRAY ARRAY['products', 'product_prices', 'tax_rates', 'stock_counts', 'stock_count_lines'] LOOP
+        PERFORM usher.enable_audit(format('@extschema@.%I', relation)::regclass);
+    END LOOP;
+    PERFORM usher.enable_updated_at('@extschema@.products'::regclass);
+END
+$$;
