@@ -10,7 +10,7 @@ EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE || ' ' || SQLERRM;
 END
 $$;
-CREATE FUNCTION shop_test.id(n integer) RETURNS uuid LANGUAGE sql AS $$ SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
+CREATE FUNCTION shop_test.id(n integer) RETURNS uuid LANGUAGE sql AS $$ SELECT ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid $$;
 CREATE FUNCTION shop_test.lines(VARIADIC numbers integer[]) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_agg(jsonb_build_object('product_id', shop_test.id(numbers[i]), 'location_id', shop_test.id(numbers[i + 1]), 'quantity', numbers[i + 2]))
     FROM generate_series(1, cardinality(numbers), 3) AS i
@@ -26,10 +26,10 @@ CREATE FUNCTION shop_test.events() RETURNS text LANGUAGE sql AS $$
         marked AS (INSERT INTO shop_test.mark SELECT e.id FROM usher.events AS e ORDER BY e.id DESC LIMIT 1 RETURNING 1)
     SELECT names FROM seen, (SELECT count(*) FROM marked) AS m
 $$;
-SELECT status FROM wash.create_product('filler', 'Filler, 1 ml', id => shop_test.id(1), status => 'active');
-SELECT track_stock FROM wash.create_product('massage', 'Massage', 'service', id => shop_test.id(2), status => 'active');
-SELECT track_stock FROM wash.create_product('cream', 'Cream', backorder_limit => 5, id => shop_test.id(3), status => 'active');
-SELECT track_stock FROM wash.create_product('soap', 'Soap', id => shop_test.id(4), status => 'active');
+SELECT status FROM wash.create_product('stock-filler', 'Filler, 1 ml', id => shop_test.id(1), status => 'active');
+SELECT track_stock FROM wash.create_product('stock-massage', 'Massage', 'service', id => shop_test.id(2), status => 'active');
+SELECT track_stock FROM wash.create_product('stock-cream', 'Cream', backorder_limit => 5, id => shop_test.id(3), status => 'active');
+SELECT track_stock FROM wash.create_product('stock-soap', 'Soap', id => shop_test.id(4), status => 'active');
 
 -- What comes is booked once for each source
 SELECT on_hand, reserved, available, log_id IS NOT NULL AS logged FROM wash.receive_stock(shop_test.id(1), shop_test.id(11), 10, 250, 'delivery', shop_test.id(21));
@@ -48,8 +48,8 @@ SELECT shop_test.level(1, 11), shop_test.level(4, 11);
 SELECT wrong, shop_test.refusal(format('SELECT wash.reserve_stock(%s)', arguments)) FROM (VALUES
     ('two lines above what is there', 'shop_test.lines(1, 11, 3, 1, 11, 4)'), ('one product of two', 'shop_test.lines(4, 11, 1, 1, 11, 7)'), ('elsewhere', 'shop_test.lines(1, 12, 1)'),
     ('of a service', 'shop_test.lines(2, 11, 1)'), ('of nothing', 'shop_test.lines(99, 11, 1)'), ('no quantity', 'shop_test.lines(1, 11, 0)'), ('less', 'shop_test.lines(1, 11, -1)'),
-    ('a fraction', '''[{"product_id": "00000000-0000-7000-8000-000000000001", "location_id": "00000000-0000-7000-8000-000000000011", "quantity": 1.5}]'''),
-    ('no product', '''[{"location_id": "00000000-0000-7000-8000-000000000011", "quantity": 1}]'''), ('no lines', '''[]'''), ('no array', '''{}'''), ('nothing at all', 'NULL'), ('no line', '''[1]'''),
+    ('a fraction', '''[{"product_id": "00000000-0000-7000-8001-000000000001", "location_id": "00000000-0000-7000-8001-000000000011", "quantity": 1.5}]'''),
+    ('no product', '''[{"location_id": "00000000-0000-7000-8001-000000000011", "quantity": 1}]'''), ('no lines', '''[]'''), ('no array', '''{}'''), ('nothing at all', 'NULL'), ('no line', '''[1]'''),
     ('no time', 'shop_test.lines(1, 11, 1), ttl => ''0''')) AS v (wrong, arguments);
 SELECT shop_test.level(1, 11), shop_test.level(4, 11);
 
