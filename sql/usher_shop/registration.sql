@@ -15,7 +15,7 @@ SELECT usher.register_extension('Products with prices, stock, and reservations',
     personal_data => $json$
     {
         "products": {"user": ["created_by"], "impersonal": ["attributes", "category", "description", "kind", "name",
-            "sku", "status", "tax_class", "unit", "variant_of"]},
+            "search_words", "sku", "status", "tax_class", "unit", "variant_of"]},
         "product_prices": {"user": ["created_by"], "impersonal": ["currency", "product_id"]},
         "tax_rates": {"user": ["created_by"], "impersonal": ["tax_class"]},
         "stock_levels": {"impersonal": ["*"]},

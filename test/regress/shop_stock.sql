@@ -93,6 +93,10 @@ SELECT wash.expire_reservations() AS ended;
 SELECT shop_test.level(1, 11);
 SELECT shop_test.wrong();
 
+-- … but one whose time is over before its turn has come gives nothing back that it has not taken
+SELECT shop_test.refusal('SELECT wash.reserve_stock(shop_test.lines(1, 11, 3), ttl => ''1 us'')') AS over_at_once;
+SELECT shop_test.wrong();
+
 -- Backorder: below zero as far as allowed
 SELECT available_after FROM wash.reserve_stock(shop_test.lines(3, 11, 5), 'order', shop_test.id(32), ttl => NULL);
 SELECT shop_test.refusal('SELECT wash.reserve_stock(shop_test.lines(3, 11, 1))') AS too_far;

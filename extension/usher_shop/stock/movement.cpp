@@ -24,13 +24,14 @@ constinit Statement make{R"(
     FROM @.products AS p
     WHERE p.id = $1
     ON CONFLICT (product_id, location_id) DO NOTHING)"};
-// Those that others are at are left alone: whoever holds a level waits for no reservation.
+// Those that others are at are left alone: whoever holds a level waits for no reservation. So is the one that asks,
+// whose time may be over before its turn has come.
 constinit Statement expire{R"(
     UPDATE @.stock_reservations AS r
     SET status = 'expired'
     WHERE r.id IN (SELECT o.id FROM @.stock_reservations AS o
                    WHERE o.status = 'held' AND o.expires_at <= pg_catalog.clock_timestamp() AND o.product_id = $1
-                       AND o.location_id = $2
+                       AND o.location_id = $2 AND o.id IS DISTINCT FROM $3
                    FOR UPDATE SKIP LOCKED))"};
 
 bool make_level(const Schema &schema, const Stock &stock) {
@@ -63,7 +64,8 @@ Level change_level(const Schema &schema, const Stock &stock, std::int64_t on_han
         if (known.empty())
             make_level(schema, stock);
         else if (reserved_delta > 0)
-            expire.run(schema, {pg::uuid(stock.product), pg::uuid(stock.location)});
+            expire.run(schema, {pg::uuid(stock.product), pg::uuid(stock.location),
+                                pg::uuid_or_null(innermost != nullptr ? innermost->source : std::nullopt)});
         changed = take.run(schema, params);
     }
     if (!changed.empty()) return {changed.front().int8(0), changed.front().int8(1)};
