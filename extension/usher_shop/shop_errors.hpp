@@ -12,6 +12,9 @@ inline constexpr ErrorCode reservation_over{"reservation_over", "UC003", 409, "T
 inline constexpr ErrorCode inventory_fixed{"inventory_fixed", "UC004", 409, "Stock levels, their log and prices in force are not rewritten: book another movement, or add another price."};
 inline constexpr ErrorCode not_for_sale{"not_for_sale", "UC005", 409, "The product is not active, or has no price in this currency."};
 inline constexpr ErrorCode count_closed{"count_closed", "UC006", 409, "The stock count is over."};
+inline constexpr ErrorCode price_changed{"price_changed", "UC007", 409, "The order costs another sum than the caller has seen."};
+inline constexpr ErrorCode line_exhausted{"line_exhausted", "UC008", 409, "Less of the line is left than is to be sent, cancelled or returned."};
+inline constexpr ErrorCode order_event_fixed{"order_event_fixed", "UC009", 409, "Events of orders are only added."};
 // clang-format on
 
 } // namespace usher::errc
@@ -20,8 +23,8 @@ namespace usher::shop {
 
 /// What is registered.
 inline constexpr const ErrorCode *error_codes[] = {
-    &errc::out_of_stock,    &errc::stock_reserved, &errc::reservation_over,
-    &errc::inventory_fixed, &errc::not_for_sale,   &errc::count_closed,
+    &errc::out_of_stock, &errc::stock_reserved, &errc::reservation_over, &errc::inventory_fixed,   &errc::not_for_sale,
+    &errc::count_closed, &errc::price_changed,  &errc::line_exhausted,   &errc::order_event_fixed,
 };
 
 } // namespace usher::shop

@@ -1,8 +1,10 @@
--- The functions over HTTP. Access rights are decided inside the functions: who may do what depends on the location. The
--- permission here is what an API key must have been given. What is for sale anybody may see.
+-- The functions over HTTP. Access rights are decided inside the functions: who may do what depends on the location.
+-- The permission here is what an API key must have been given. What is for sale anybody may see.
 
 -- Of one address; the DBA may define it anew.
 SELECT usher.define_rate_limit('shop.search', 'token_bucket', 600, '1 minute');
+-- Of one user.
+SELECT usher.define_rate_limit('shop.order', 'token_bucket', 120, '1 minute');
 
 DO $$
 DECLARE
@@ -57,7 +59,36 @@ BEGIN
         ('POST', '/stock/counts/{count_id}/finish', 'finish_stock_count(uuid)', 'stock:manage', 200, false,
          'Book the differences'),
         ('POST', '/stock/counts/{count_id}/cancel', 'cancel_stock_count(uuid)', 'stock:manage', 200, false,
-         'Give a count up')
+         'Give a count up'),
+        ('POST', '/orders', 'create_order(uuid,jsonb,uuid,text,jsonb,text,text,uuid,uuid,text)', 'order:manage', 201,
+         false, 'Begin a cart'),
+        ('GET', '/orders', 'list_orders(uuid,uuid,text[],tstzrange,text,uuid,uuid,integer)', 'order:read', 200, true,
+         'Orders that one may see'),
+        ('GET', '/orders/{order_id}', 'get_order(uuid)', 'order:read', 200, true, 'One order with its lines'),
+        ('GET', '/orders/{order_id}/events', 'list_order_events(uuid,integer,integer)', 'order:read', 200, true,
+         'What happened to an order'),
+        ('POST', '/orders/{order_id}/events', 'add_order_event(uuid,text,jsonb)', 'order:manage', 201, false,
+         'Write something down about an order'),
+        ('POST', '/orders/{order_id}/lines', 'set_order_line(uuid,bigint,uuid,integer,integer)', 'order:manage', 200,
+         false, 'Change a cart'),
+        ('POST', '/orders/{order_id}/discounts', 'discount_order_line(uuid,integer,bigint,text)', 'order:discount',
+         200, false, 'Take something off a line'),
+        ('POST', '/orders/{order_id}/place', 'place_order(uuid,bigint,integer,text)', 'order:manage', 200, false,
+         'Order a cart'),
+        ('POST', '/orders/{order_id}/payments', 'record_order_payment(uuid,bigint,text)', 'order:manage', 200, false,
+         'Money that no extension knows of'),
+        ('POST', '/orders/{order_id}/fulfil', 'fulfil_order(uuid,jsonb,integer)', 'order:fulfil', 200, false,
+         'Lines are sent'),
+        ('POST', '/orders/{order_id}/recall', 'recall_order(uuid,jsonb,integer)', 'order:fulfil', 200, false,
+         'Lines were not sent after all'),
+        ('POST', '/orders/{order_id}/cancel', 'cancel_order(uuid,text,jsonb,integer)', 'order:manage', 200, false,
+         'Give up what was not sent'),
+        ('POST', '/orders/{order_id}/return', 'return_order(uuid,jsonb,text)', 'order:fulfil', 200, false,
+         'Lines came back'),
+        ('POST', '/orders/{order_id}/complete', 'complete_order(uuid,integer)', 'order:fulfil', 200, false,
+         'An order is over'),
+        ('POST', '/service-materials', 'set_service_materials(uuid,jsonb)', 'product:manage', 200, false,
+         'What a service uses up')
         ) AS v (method, path, signature, permission, success_status, read_only, summary)
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,
@@ -65,7 +96,8 @@ BEGIN
             access => CASE WHEN r.permission IS NULL THEN 'public' ELSE 'authenticated' END,
             permission => r.permission, success_status => r.success_status, read_only => r.read_only,
             summary => r.summary, tag => 'shop',
-            rate_limit => CASE WHEN r.permission IS NULL THEN 'shop.search' END);
+            rate_limit => CASE WHEN r.permission IS NULL THEN 'shop.search'
+                               WHEN r.path LIKE '/orders%' AND r.method = 'POST' THEN 'shop.order' END);
     END LOOP;
 END
 $$;

@@ -7,6 +7,8 @@ AS $$
 BEGIN
     RETURN QUERY SELECT * FROM usher.upkeep_step('stock_reservations_expired',
         format('SELECT %I._expire_reservations($1)', '@extschema@'), max_rows);
+    RETURN QUERY SELECT * FROM usher.upkeep_step('orders_not_paid_in_time',
+        format('SELECT %I._cancel_unpaid_orders($1)', '@extschema@'), max_rows);
     RETURN QUERY SELECT * FROM usher.upkeep_step('inventory_partitions_made',
         format('SELECT %I._make_log_partitions($1)', '@extschema@'), max_rows);
     RETURN QUERY SELECT * FROM usher.upkeep_step('inventory_logs_rolled_up',
@@ -41,6 +43,25 @@ BEGIN
     RETURN QUERY SELECT 'reservation_amounts_wrong', count(*) FROM @extschema@.stock_reservations AS r
         WHERE r.committed < 0 OR r.released < 0 OR r.returned NOT BETWEEN 0 AND r.committed
             OR (r.status = 'held') <> (r.committed + r.released < r.quantity);
+    RETURN QUERY SELECT 'orders_differ_from_lines', count(*) FROM @extschema@.orders AS o
+        LEFT JOIN (SELECT l.order_id, sum(l.net_minor) AS net, sum(l.tax_minor) AS tax, sum(l.gross_minor) AS gross
+                   FROM @extschema@.order_lines AS l GROUP BY l.order_id) AS l ON l.order_id = o.id
+        WHERE o.net_minor <> coalesce(l.net, 0) OR o.tax_minor <> coalesce(l.tax, 0)
+            OR o.total_minor <> coalesce(l.gross, 0);
+    RETURN QUERY SELECT 'order_lines_differ_from_stock', count(*) FROM @extschema@.order_lines AS l
+        JOIN @extschema@.stock_reservations AS r ON r.id = l.reservation_id
+        WHERE l.quantity <> r.quantity OR l.fulfilled <> r.committed OR l.cancelled <> r.released
+            OR l.returned <> r.returned;
+    RETURN QUERY SELECT 'order_events_have_gaps', count(*) FROM @extschema@.orders AS o
+        LEFT JOIN (SELECT e.order_id, count(*) AS count, max(e.seq) AS last
+                   FROM @extschema@.order_events AS e GROUP BY e.order_id) AS e ON e.order_id = o.id
+        WHERE o.event_count <> coalesce(e.count, 0) OR o.event_count <> coalesce(e.last, 0);
+    RETURN QUERY SELECT 'order_status_differs', count(*) FROM @extschema@.orders AS o
+        LEFT JOIN (SELECT l.order_id, bool_and(l.fulfilled + l.cancelled = l.quantity) AS is_done
+                   FROM @extschema@.order_lines AS l GROUP BY l.order_id) AS l ON l.order_id = o.id
+        WHERE o.status = 'placed' AND o.paid_minor >= o.total_minor
+            OR o.status = 'paid' AND l.is_done OR o.status IN ('fulfilled', 'completed') AND NOT l.is_done
+            OR o.paid_minor > o.total_minor AND o.status <> 'cart';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._shop_self_check() IS
@@ -96,10 +117,18 @@ CREATE FUNCTION @extschema@._export_shop(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    target CONSTANT uuid := _export_shop.user_id;
 BEGIN
     RETURN jsonb_build_object(
+        'orders', coalesce((SELECT jsonb_agg(to_jsonb(o) - 'created_by' || jsonb_build_object(
+                'lines', (SELECT jsonb_agg(to_jsonb(l) - '{id,order_id,reservation_id}'::text[] ORDER BY l.line_no)
+                          FROM @extschema@.order_lines AS l WHERE l.order_id = o.id),
+                'events', (SELECT jsonb_agg(to_jsonb(e) - '{order_id,actor_id}'::text[] ORDER BY e.seq)
+                           FROM @extschema@.order_events AS e WHERE e.order_id = o.id)) ORDER BY o.created_at, o.id)
+            FROM @extschema@.orders AS o WHERE o.user_id = target OR o.customer_id = target), '[]'),
         'reservations', coalesce((SELECT jsonb_agg(to_jsonb(r) - 'created_by' ORDER BY r.created_at, r.id)
-            FROM @extschema@.stock_reservations AS r WHERE r.created_by = _export_shop.user_id), '[]'));
+            FROM @extschema@.stock_reservations AS r WHERE r.created_by = target), '[]'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._export_shop(uuid) IS 'The part of usher_shop in usher.export_user().';
@@ -109,13 +138,22 @@ CREATE FUNCTION @extschema@._erase_shop(user_id uuid) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    target CONSTANT uuid := _erase_shop.user_id;
+    theirs CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
+                                    WHERE o.user_id = target OR o.customer_id = target);
+    total bigint := @extschema@._forget_order_events(theirs);
     changed bigint;
 BEGIN
-    -- Goods are not people: quantities stay, and so do the ids of staff who moved them, which say nothing any more.
-    UPDATE @extschema@.stock_reservations AS r SET created_by = NULL WHERE r.created_by = _erase_shop.user_id;
+    UPDATE @extschema@.orders AS o SET ship_to = NULL, notes = NULL
+    WHERE o.id = ANY (theirs) AND (o.ship_to IS NOT NULL OR o.notes IS NOT NULL);
     GET DIAGNOSTICS changed = ROW_COUNT;
-    RETURN changed;
+    total := total + changed;
+    -- Goods are not people: quantities stay, and so do the ids of staff who moved them, which say nothing any more.
+    UPDATE @extschema@.stock_reservations AS r SET created_by = NULL WHERE r.created_by = target;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN total + changed + usher.forget_notes('@extschema@.orders', theirs);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_shop(uuid) IS
-    'The part of usher_shop in usher.erase_user(): quantities stay, without whose reservations they were.';
+    'The part of usher_shop in usher.erase_user(): orders keep their sums and lose addresses and notes, and '
+    'quantities stay, without whose reservations they were.';

@@ -87,9 +87,9 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.create_product(text, text, text, bigint, text, text, boolean, bigint, jsonb, text,
                                                text, text, boolean, uuid, text, uuid) IS
-    'Adds a product, service or treatment, or a variant of one, as a draft or active at once; with a price from now on '
-    'if one is given, in shop.currency unless another is named. track_stock: stock is kept, by default of products and '
-    'not of services. Needs product:manage. 23505 for a SKU that is taken.';
+    'Adds a product, service or treatment, or a variant of one, as a draft or active at once; with a price from now '
+    'on if one is given, in shop.currency unless another is named. track_stock: stock is kept, by default of products '
+    'and not of services. Needs product:manage. 23505 for a SKU that is taken.';
 
 CREATE FUNCTION @extschema@._lock_product(product_id uuid, expected_version integer) RETURNS @extschema@.products
     LANGUAGE plpgsql VOLATILE

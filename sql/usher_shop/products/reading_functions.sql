@@ -61,7 +61,8 @@ BEGIN
             AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
             AND (words IS NULL OR p.search_words @@ words)
             AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
-        ORDER BY p.name, p.id LIMIT max_rows), coalesce(search_products.currency, usher.setting('shop.currency'))) AS d;
+        ORDER BY p.name, p.id LIMIT max_rows),
+        coalesce(search_products.currency, usher.setting('shop.currency'))) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.search_products(text, text, jsonb, uuid, text, text, uuid, integer) IS

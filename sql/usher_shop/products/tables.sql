@@ -1,5 +1,5 @@
--- What is sold, at which price since when, and how it is taxed. Variants are products of their own: whatever is counted,
--- priced or ordered has one id.
+-- What is sold, at which price since when, and how it is taxed. Variants are products of their own: whatever is
+-- counted, priced or ordered has one id.
 
 CREATE TABLE @extschema@.products (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
@@ -17,8 +17,8 @@ CREATE TABLE @extschema@.products (
     status text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'active', 'archived')),
     search_words tsvector GENERATED ALWAYS AS (
         setweight(to_tsvector('simple'::regconfig, name || ' ' || sku), 'A')
-        || setweight(to_tsvector('simple'::regconfig, coalesce(category, '') || ' ' || coalesce(description, '')), 'B'))
-        STORED,
+        || setweight(to_tsvector('simple'::regconfig, coalesce(category, '') || ' ' || coalesce(description, '')),
+                     'B')) STORED,
     created_by uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),

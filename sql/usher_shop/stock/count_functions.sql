@@ -36,8 +36,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.start_stock_count(uuid) IS
-    'Begins to count what is at a location. 23505 while another count is open there. Needs stock:manage, everywhere or '
-    'at the location.';
+    'Begins to count what is at a location. 23505 while another count is open there. Needs stock:manage, everywhere '
+    'or at the location.';
 
 CREATE FUNCTION @extschema@.record_count(count_id uuid, product_id uuid, quantity bigint)
     RETURNS TABLE (expected bigint, counted bigint, difference bigint)
@@ -103,8 +103,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.finish_stock_count(uuid) IS
-    'Books what was counted less what was expected, product by product, all or nothing. UC002 when less would be there '
-    'than is reserved, UC006 when the count is over. Needs stock:manage, everywhere or at the location.';
+    'Books what was counted less what was expected, product by product, all or nothing. UC002 when less would be '
+    'there than is reserved, UC006 when the count is over. Needs stock:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.cancel_stock_count(count_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -117,8 +117,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.adjust_stock(uuid, uuid, bigint, text, text) IS
-    'Found, lost, broken: adds delta to what is on hand, for a reason ("damaged"). UC002 when less would be there than '
-    'is reserved. Needs stock:manage, everywhere or at the location.';
+    'Found, lost, broken: adds delta to what is on hand, for a reason ("damaged"). UC002 when less would be there '
+    'than is reserved. Needs stock:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.transfer_stock(product_id uuid, from_location_id uuid, to_location_id uuid,
                                            quantity bigint, idempotency_key text DEFAULT NULL)

@@ -1,5 +1,6 @@
--- The log's months: made ahead, and rolled up into opening balances when they are old. Both need the table for a moment
--- alone; they give up after half a second, so that nobody waits behind them for a long transaction, and come again.
+-- The log's months: made ahead, and rolled up into opening balances when they are old. Both need the table for a
+-- moment alone; they give up after half a second, so that nobody waits behind them for a long transaction, and come
+-- again.
 
 CREATE FUNCTION @extschema@._load_inventory_row() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -41,8 +42,8 @@ BEGIN
         IF to_regclass(format('%I.%I', '@extschema@', name)) IS NULL THEN
             EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.inventory_logs FOR VALUES FROM (%3$L) TO (%4$L)',
                            '@extschema@', name, month, month + interval '1 month');
-            EXECUTE format('CREATE OR REPLACE TRIGGER guard_log_truncate BEFORE TRUNCATE ON %1$I.%2$I FOR EACH STATEMENT '
-                           'EXECUTE FUNCTION %1$I._guard_inventory_log()', '@extschema@', name);
+            EXECUTE format('CREATE OR REPLACE TRIGGER guard_log_truncate BEFORE TRUNCATE ON %1$I.%2$I '
+                           'FOR EACH STATEMENT EXECUTE FUNCTION %1$I._guard_inventory_log()', '@extschema@', name);
             made := made + 1;
         END IF;
     END LOOP;

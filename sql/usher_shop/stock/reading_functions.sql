@@ -78,8 +78,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_inventory_log(uuid, uuid, tstzrange, uuid, integer) IS
-    'Every movement of a product at a location, oldest first, with what was there after it. The next page starts after '
-    'the last log_id. Needs stock:read, everywhere or at the location.';
+    'Every movement of a product at a location, oldest first, with what was there after it. The next page starts '
+    'after the last log_id. Needs stock:read, everywhere or at the location.';
 
 -- Row-level security for those who SELECT from the table themselves.
 ALTER TABLE @extschema@.stock_levels ENABLE ROW LEVEL SECURITY;

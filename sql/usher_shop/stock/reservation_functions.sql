@@ -1,4 +1,5 @@
--- Claims on stock. The row triggers of stock_reservations do the work; these functions say who may, and in which order.
+-- Claims on stock. The row triggers of stock_reservations do the work; these functions say who may, and in which
+-- order.
 
 CREATE TYPE @extschema@.reservation_receipt AS (
     reservation_id uuid, product_id uuid, location_id uuid, quantity bigint, available_after bigint,
@@ -126,6 +127,10 @@ BEGIN
     ELSIF quantity < 1 THEN
         PERFORM usher.raise_error('invalid_argument', 'quantity must be at least 1',
                                   jsonb_build_object('argument', 'quantity'));
+    ELSIF EXISTS (SELECT FROM @extschema@.order_lines AS l WHERE l.reservation_id = known.id) THEN
+        PERFORM usher.raise_error('illegal_transition', 'reservation is that of an order',
+            jsonb_build_object('reservation_id', known.id, 'order_id', known.reference_id),
+            'Send, cancel or return lines of the order.');
     END IF;
     state := (known.id, known.status, known.quantity - known.committed - known.released, known.committed,
               known.returned, true);
@@ -180,8 +185,8 @@ CREATE FUNCTION @extschema@.commit_stock(reservation_id uuid, quantity bigint DE
     SET search_path = pg_catalog, pg_temp
     RETURN @extschema@._change_reservation_once(reservation_id, 'commit', quantity, idempotency_key);
 COMMENT ON FUNCTION @extschema@.commit_stock(uuid, bigint, text) IS
-    'What was reserved, or a part of it, leaves. UC003 when it has expired, or less of it is left. Needs stock:manage, '
-    'everywhere or at the location.';
+    'What was reserved, or a part of it, leaves. UC003 when it has expired, or less of it is left. Needs '
+    'stock:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.release_stock(reservation_id uuid, quantity bigint DEFAULT NULL,
                                           idempotency_key text DEFAULT NULL)
@@ -190,8 +195,8 @@ CREATE FUNCTION @extschema@.release_stock(reservation_id uuid, quantity bigint D
     SET search_path = pg_catalog, pg_temp
     RETURN @extschema@._change_reservation_once(reservation_id, 'release', quantity, idempotency_key);
 COMMENT ON FUNCTION @extschema@.release_stock(uuid, bigint, text) IS
-    'What was reserved, or a part of it, is free again. UC003 when less of it is left. Needs stock:reserve, everywhere '
-    'or at the location.';
+    'What was reserved, or a part of it, is free again. UC003 when less of it is left. Needs stock:reserve, '
+    'everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.return_stock(reservation_id uuid, quantity bigint DEFAULT NULL,
                                          idempotency_key text DEFAULT NULL)

@@ -15,8 +15,8 @@ CREATE TABLE @extschema@.stock_levels (
 ) WITH (fillfactor = 50); -- rows are updated often, and in place
 CREATE INDEX stock_levels_location_idx ON @extschema@.stock_levels (location_id, product_id);
 COMMENT ON TABLE @extschema@.stock_levels IS
-    'What is there and what of it is claimed, in units of the product. Every change is a row of inventory_logs, whoever '
-    'makes it; reserved follows from stock_reservations, and nobody writes it by hand.';
+    'What is there and what of it is claimed, in units of the product. Every change is a row of inventory_logs, '
+    'whoever makes it; reserved follows from stock_reservations, and nobody writes it by hand.';
 COMMENT ON COLUMN @extschema@.stock_levels.low_threshold IS
     'stock.low is published when so much or less has become available.';
 COMMENT ON COLUMN @extschema@.stock_levels.backorder_limit IS
@@ -46,8 +46,8 @@ CREATE INDEX stock_reservations_reference_idx ON @extschema@.stock_reservations 
 CREATE INDEX stock_reservations_expires_idx ON @extschema@.stock_reservations (expires_at)
     WHERE status = 'held' AND expires_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.stock_reservations IS
-    'Claims on stock. What is open of one (quantity less committed and released) is reserved in its level; committed is '
-    'what was sent, and returned what came back of that.';
+    'Claims on stock. What is open of one (quantity less committed and released) is reserved in its level; committed '
+    'is what was sent, and returned what came back of that.';
 
 CREATE TABLE @extschema@.inventory_logs (
     id uuid NOT NULL DEFAULT usher.uuid_v7(),
@@ -124,7 +124,8 @@ CREATE TABLE @extschema@.stock_count_lines (
 );
 CREATE INDEX stock_count_lines_product_idx ON @extschema@.stock_count_lines (product_id);
 COMMENT ON TABLE @extschema@.stock_count_lines IS
-    'What somebody has counted, and what was on hand by the books at that moment: what moves later changes no difference.';
+    'What somebody has counted, and what was on hand by the books at that moment: what moves later changes no '
+    'difference.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.stock_levels', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.stock_reservations', '');
