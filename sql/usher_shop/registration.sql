@@ -107,4 +107,5 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'products stock_levels orders'),
         ('table', '{auditor,admin}', 'product_prices tax_rates stock_reservations inventory_logs inventory_openings
-          stock_counts stock_count_lines order_lines order_events service_materials')) AS v (kind, levels, names)) AS a));
+          stock_counts stock_count_lines order_lines order_events service_materials'))
+            AS v (kind, levels, names)) AS a));

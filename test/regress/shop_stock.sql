@@ -184,7 +184,7 @@ SELECT movement, on_hand_delta, reserved_delta, reason_code FROM wash.inventory_
 SELECT shop_test.wrong();
 
 -- The log's months: made ahead, kept from changes, and rolled up
-SELECT task, affected FROM wash._shop_upkeep(100);
+SELECT task, affected IN (0, 3) AS as_many FROM wash._shop_upkeep(100);
 SELECT task, affected FROM wash._shop_upkeep(100);
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'wash.inventory_logs'::regclass;
 DO $$

@@ -83,9 +83,12 @@ LineTotals compute(const TableRow &row, std::int64_t price, std::int32_t rate, b
     const LinePrice line{
         row.int8(quantity), row.int8(cancelled) + row.int8(returned), price, row.int8(discount_minor), rate,
         is_included};
+    if (!line_base(line.quantity, price))
+        throw Error(errc::invalid_argument, "a line cannot cost so much",
+                    json::Object().add("argument", "quantity").add("quantity", line.quantity).text());
     const std::optional<LineTotals> totals = line_totals(line);
     if (!totals)
-        throw Error(errc::invalid_argument, "a discount is between 0 and the price of its line, which has an end too",
+        throw Error(errc::invalid_argument, "discount_minor must be between 0 and the price of the line",
                     json::Object().add("argument", "discount_minor").add("discount_minor", line.discount_minor).text());
     return *totals;
 }
@@ -232,6 +235,5 @@ USHER_FUNCTION(usher_shop_follow_line) {
         add_sums.run(schema,
                      {pg::uuid(order), pg::int8(discount), pg::int8(net), pg::int8(tax), pg::int8(delta(gross_minor))});
     }
-    if (has_before && has_after && !Ordering::is_placing(order)) settle_order(schema, order);
     return PointerGetDatum(nullptr);
 }

@@ -107,7 +107,8 @@ USHER_FUNCTION(usher_shop_follow_order) {
     if (trigger.is_update && !row.differs(before, status)) return PointerGetDatum(nullptr);
     tell.run(trigger.schema,
              {pg::uuid(row.uuid(id)), trigger.is_update ? pg::text(before.text(status)) : pg::null(TEXTOID),
-              pg::text(row.text(status)), pg::text_unless_empty(row.text(reason_code))});
+              pg::text(row.text(status)),
+              pg::text_unless_empty(row.text(status) == "cancelled" ? row.text(reason_code) : "")});
     return PointerGetDatum(nullptr);
 }
 

@@ -107,7 +107,7 @@ USHER_FUNCTION(usher_shop_hold_customer) {
     return pg::null_result(fcinfo);
 }
 
-/// _settle_order(order_id uuid, paid_minor bigint): what is paid, less what goes back
+/// _settle_order(order_id uuid, paid_minor bigint): what is paid, less what goes back; NULL leaves it as it is
 USHER_FUNCTION(usher_shop_settle_order) {
     using namespace usher;
     using namespace usher::shop;
@@ -115,7 +115,7 @@ USHER_FUNCTION(usher_shop_settle_order) {
     const Schema schema(fcinfo);
     const Uuid order = args.uuid(0);
     if (lock.run(schema, {pg::uuid(order)}).empty()) refuse_order(order);
-    {
+    if (!args.is_null(1)) {
         const Ordering now(order);
         pay.run(schema, {pg::uuid(order), pg::int8(args.int8(1))});
     }

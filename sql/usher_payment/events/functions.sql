@@ -130,7 +130,8 @@ DECLARE
     paid_for CONSTANT uuid := (payload ->> 'id')::uuid;
     refundable bigint;
 BEGIN
-    SELECT least(sum(r.refundable_minor)::bigint, (payload ->> 'amount_minor')::bigint) INTO refundable
+    SELECT least(coalesce(sum(r.refundable_minor), 0)::bigint, (payload ->> 'amount_minor')::bigint)
+    INTO refundable
     FROM @extschema@._refundable('order', paid_for, payload ->> 'currency') AS r;
     IF refundable > 0 THEN
         PERFORM @extschema@._refund_reference('order', paid_for, payload ->> 'currency', refundable, NULL,

@@ -72,7 +72,26 @@ COMMENT ON FUNCTION @extschema@._place_order(uuid, bigint, interval) IS
 CREATE FUNCTION @extschema@._settle_order(order_id uuid, paid_minor bigint) RETURNS void
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_shop_settle_order';
-COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint) IS 'Notes what is paid, and does what follows from it.';
+COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint) IS
+    'Notes what is paid (NULL: as before), and does what follows from it and from the lines.';
+
+CREATE FUNCTION @extschema@._settle_changed_orders() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_RELID <> '@extschema@.order_lines'::regclass OR TG_LEVEL <> 'STATEMENT' OR TG_OP <> 'UPDATE' THEN
+        RAISE EXCEPTION 'trigger "%" must fire AFTER UPDATE ON order_lines FOR EACH STATEMENT', TG_NAME
+            USING ERRCODE = '39P01';
+    END IF;
+    PERFORM @extschema@._settle_order(o.id, NULL)
+    FROM @extschema@.orders AS o
+    WHERE o.id IN (SELECT c.order_id FROM changed_lines AS c) AND o.status <> 'cart';
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._settle_changed_orders() IS
+    'Statement trigger of order_lines: what follows for their orders, once for all of their lines.';
 
 CREATE FUNCTION @extschema@._end_order(order_id uuid, status text) RETURNS void
     LANGUAGE c VOLATILE

@@ -1,14 +1,29 @@
 -- What becomes of placed orders, line by line. Lines are named by [{"line_no", "quantity"}, …]; NULL stands for all
 -- that can be.
 
+CREATE FUNCTION @extschema@._take_levels(order_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM FROM @extschema@.stock_levels AS l
+    WHERE (l.product_id, l.location_id) IN (
+        SELECT r.product_id, r.location_id FROM @extschema@.stock_reservations AS r
+        WHERE r.reference_id = ANY (order_ids) AND r.reference_type = 'order')
+    ORDER BY l.product_id, l.location_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._take_levels(uuid[]) IS
+    'For whoever changes several lines or orders at once: takes their levels first, in the order of levels.';
+
 CREATE FUNCTION @extschema@._order_progress(order_id uuid, change text, lines jsonb) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    line record;
-    moved bigint := 0;
+    unknown integer;
+    moved bigint;
 BEGIN
     IF lines IS NOT NULL AND (jsonb_typeof(lines) <> 'array' OR jsonb_array_length(lines) NOT BETWEEN 1 AND 1000
         OR EXISTS (SELECT FROM jsonb_array_elements(lines) AS e
@@ -20,33 +35,34 @@ BEGIN
             'lines must be an array of line_no and quantity (whole numbers above 0)',
             jsonb_build_object('argument', 'lines'));
     END IF;
-    FOR line IN
-        SELECT w.line_no, l.id, coalesce(w.quantity, CASE change
-            WHEN 'fulfil' THEN l.quantity - l.fulfilled - l.cancelled
-            WHEN 'cancel' THEN l.quantity - l.fulfilled - l.cancelled
-            ELSE l.fulfilled - l.returned END) AS quantity
-        FROM (SELECT (e.value ->> 'line_no')::integer AS line_no, sum((e.value ->> 'quantity')::bigint)::bigint
-                         AS quantity
-              FROM jsonb_array_elements(lines) AS e GROUP BY 1
-              UNION ALL
-              SELECT a.line_no, NULL FROM @extschema@.order_lines AS a
-              WHERE lines IS NULL AND a.order_id = _order_progress.order_id) AS w
-            LEFT JOIN @extschema@.order_lines AS l ON l.order_id = _order_progress.order_id AND l.line_no = w.line_no
-        ORDER BY l.product_id, w.line_no
-    LOOP
-        IF line.id IS NULL THEN
-            PERFORM usher.raise_error('unknown_reference', 'line does not exist',
-                jsonb_build_object('order_id', _order_progress.order_id, 'line_no', line.line_no));
-        END IF;
-        CONTINUE WHEN line.quantity = 0;
+    SELECT (e.value ->> 'line_no')::integer INTO unknown FROM jsonb_array_elements(lines) AS e
+    WHERE NOT EXISTS (SELECT FROM @extschema@.order_lines AS l WHERE l.order_id = _order_progress.order_id
+                      AND l.line_no = (e.value ->> 'line_no')::integer) LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('unknown_reference', 'line does not exist',
+            jsonb_build_object('order_id', _order_progress.order_id, 'line_no', unknown));
+    END IF;
+    PERFORM @extschema@._take_levels(ARRAY[_order_progress.order_id]);
+    -- In one statement: the order is settled once, after all of its lines.
+    WITH wanted AS (
+        SELECT (e.value ->> 'line_no')::integer AS line_no, sum((e.value ->> 'quantity')::bigint)::bigint AS quantity
+        FROM jsonb_array_elements(lines) AS e GROUP BY 1
+    ), parts AS (
+        SELECT l.id, coalesce(w.quantity, CASE WHEN change IN ('fulfil', 'cancel')
+            THEN l.quantity - l.fulfilled - l.cancelled ELSE l.fulfilled - l.returned END) AS quantity
+        FROM @extschema@.order_lines AS l LEFT JOIN wanted AS w ON w.line_no = l.line_no
+        WHERE l.order_id = _order_progress.order_id AND (lines IS NULL OR w.line_no IS NOT NULL)
+    ), changed AS (
         UPDATE @extschema@.order_lines AS l
-        SET fulfilled = l.fulfilled + CASE change WHEN 'fulfil' THEN line.quantity
-                                                  WHEN 'recall' THEN -line.quantity ELSE 0 END,
-            cancelled = l.cancelled + CASE change WHEN 'cancel' THEN line.quantity ELSE 0 END,
-            returned = l.returned + CASE change WHEN 'return' THEN line.quantity ELSE 0 END
-        WHERE l.id = line.id;
-        moved := moved + line.quantity;
-    END LOOP;
+        SET fulfilled = l.fulfilled + CASE change WHEN 'fulfil' THEN p.quantity
+                                                  WHEN 'recall' THEN -p.quantity ELSE 0 END,
+            cancelled = l.cancelled + CASE change WHEN 'cancel' THEN p.quantity ELSE 0 END,
+            returned = l.returned + CASE change WHEN 'return' THEN p.quantity ELSE 0 END
+        FROM parts AS p
+        WHERE l.id = p.id AND p.quantity > 0
+        RETURNING p.quantity
+    )
+    SELECT coalesce(sum(c.quantity), 0) INTO moved FROM changed AS c;
     RETURN moved;
 END
 $$;
@@ -102,21 +118,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.recall_order(uuid, jsonb, integer) IS
     'What was noted as sent was not: its stock is reserved again. Needs order:fulfil, everywhere or at the location.';
-
-CREATE FUNCTION @extschema@._take_levels(order_ids uuid[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM FROM @extschema@.stock_levels AS l
-    WHERE (l.product_id, l.location_id) IN (
-        SELECT r.product_id, r.location_id FROM @extschema@.stock_reservations AS r
-        WHERE r.reference_id = ANY (order_ids) AND r.reference_type = 'order' AND r.status = 'held')
-    ORDER BY l.product_id, l.location_id FOR NO KEY UPDATE;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._take_levels(uuid[]) IS
-    'For whoever changes several orders at once: takes the levels of all of them first, in the order of levels.';
 
 CREATE FUNCTION @extschema@._cancel_order(known @extschema@.orders, reason_code text, lines jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE

@@ -72,6 +72,9 @@ DECLARE
     receipt @extschema@.reservation_receipt;
     receipts @extschema@.reservation_receipt[];
 BEGIN
+    IF NOT usher.has_permission_somewhere('stock:reserve') THEN
+        PERFORM @extschema@._shop_require('stock:reserve', NULL); -- nobody, or a trusted database role
+    END IF;
     IF ttl <= interval '0' THEN
         PERFORM usher.raise_error('invalid_argument', 'ttl must be above zero', jsonb_build_object('argument', 'ttl'));
     END IF;
