@@ -4,6 +4,7 @@
 #include "common/json_object.hpp"
 #include "usher_shop/orders/line_totals.hpp"
 #include "usher_shop/orders/ordering.hpp"
+#include "usher_shop/stock/movement.hpp"
 
 namespace usher::shop {
 
@@ -39,8 +40,6 @@ constexpr std::array forms{
 constinit Columns<forms.size()> columns{forms};
 constexpr Column agreed[] = {product_id,   quantity,       sku,           name, unit_price_minor, tax_rate_ppm,
                              tax_included, discount_minor, reservation_id};
-
-constexpr std::int64_t largest_quantity = 1'000'000'000'000;
 
 constinit Statement lock_order{"SELECT o.status, o.currency FROM @.orders AS o WHERE o.id = $1 FOR NO KEY UPDATE"};
 constinit Statement last_line{

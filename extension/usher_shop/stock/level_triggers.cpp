@@ -17,9 +17,6 @@ constinit Statement log{R"(
                                   reserved_after, unit_cost_minor, source_type, source_id, reason_code, actor_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))"};
 
-// Far from where sums of a few of them would overflow.
-constexpr std::int64_t largest_quantity = 1'000'000'000'000;
-
 std::string describe(const TableRow &row) {
     return json::Object()
         .add("product_id", row.uuid(product_id))
@@ -41,6 +38,10 @@ void check(const TableRow *before, const TableRow &row) {
     if (there < -largest_quantity || there > largest_quantity || claimed > largest_quantity)
         throw Error(errc::invalid_argument, "a stock level has at most " + std::to_string(largest_quantity) + " units",
                     describe(row));
+    for (const Column each : {low_threshold, backorder_limit})
+        if (row.int8(each) < 0 || row.int8(each) > largest_quantity)
+            throw Error(errc::invalid_argument,
+                        "limits of a stock level are between 0 and " + std::to_string(largest_quantity), describe(row));
     if (there - claimed < -row.int8(backorder_limit))
         throw Error(errc::stock_reserved, "less would be there than is reserved", describe(row));
 }

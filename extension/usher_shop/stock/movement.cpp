@@ -1,5 +1,6 @@
 #include "usher_shop/stock/movement.hpp"
 #include "common/json_object.hpp"
+#include <algorithm>
 
 namespace usher::shop {
 
@@ -46,6 +47,16 @@ bool make_level(const Schema &schema, const Stock &stock) {
     return true;
 }
 } // namespace
+
+void require_name(std::string_view text, const char *argument) {
+    const auto is_letter = [](char each) { return each >= 'a' && each <= 'z'; };
+    const auto fits = [&](char each) { return is_letter(each) || (each >= '0' && each <= '9') || each == '_'; };
+    if (!text.empty() && text.size() <= 63 && is_letter(text.front()) && std::all_of(text.begin(), text.end(), fits))
+        return;
+    throw Error(errc::invalid_argument,
+                std::string(argument) + " must be a name of lower-case letters, digits and underscores",
+                json::Object().add("argument", argument).text());
+}
 
 Movement::Movement(std::string_view its_kind) : kind(its_kind), outer_(innermost) { innermost = this; }
 Movement::~Movement() { innermost = outer_; }

@@ -5,6 +5,13 @@
 
 namespace usher::shop {
 
+/// Of one level, one line or one movement: far from where sums of a few of them would overflow.
+inline constexpr std::int64_t largest_quantity = 1'000'000'000'000;
+
+/// Throws 22023 unless the text is a name as in "order" or "out_of_date": a lower-case letter, then at most 62 of them,
+/// digits and underscores.
+void require_name(std::string_view text, const char *argument);
+
 struct Level {
     std::int64_t on_hand = 0;
     std::int64_t reserved = 0;
@@ -28,6 +35,7 @@ public:
     std::string_view reason_code;
     std::optional<std::int64_t> unit_cost_minor;
     Uuid log_id{};         // of the row that was written last
+    Level level{};         // after it
     bool is_claim = false; // `reserved` may change
 
 private:

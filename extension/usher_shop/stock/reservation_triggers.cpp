@@ -38,8 +38,6 @@ constexpr std::array forms{
 constinit Columns<forms.size()> columns{forms};
 constexpr Column fixed[] = {id, product_id, location_id, quantity, reference_type, reference_id, created_at};
 
-constexpr std::int64_t largest_quantity = 1'000'000'000'000;
-
 std::int64_t open_part(const TableRow &row) { return row.int8(quantity) - row.int8(committed) - row.int8(released); }
 
 std::string describe(const TableRow &row) {
@@ -52,12 +50,25 @@ std::string describe(const TableRow &row) {
         .text();
 }
 
+/// For ever is NULL.
+void check_end(const TableRow &row) {
+    if (row.is_null(expires_at)) return;
+    const Instant end = row.instant(expires_at);
+    if (end > pg::furthest_instant || end < -pg::furthest_instant)
+        throw Error(errc::invalid_argument, "expires_at must be finite", R"({"argument":"expires_at"})");
+}
+
 HeapTuple check_insert(const TableRow &row) {
     if (row.int8(quantity) < 1 || row.int8(quantity) > largest_quantity)
         throw Error(errc::invalid_argument, "quantity must be between 1 and " + std::to_string(largest_quantity),
                     json::Object().add("argument", "quantity").add("quantity", row.int8(quantity)).text());
     if (row.text(status) != "held" || row.int8(committed) != 0 || row.int8(released) != 0 || row.int8(returned) != 0)
         throw Error(errc::illegal_transition, "a new reservation is held", describe(row));
+    if (row.is_null(reference_type) != row.is_null(reference_id))
+        throw Error(errc::invalid_argument, "reference_type and reference_id belong together",
+                    R"({"argument":"reference_id"})");
+    if (!row.is_null(reference_type)) require_name(row.text(reference_type), "reference_type");
+    check_end(row);
     return row.tuple();
 }
 
@@ -84,6 +95,7 @@ HeapTuple check_update(const TableRow &before, const TableRow &row) {
     for (const Column each : fixed)
         if (row.differs(before, each))
             throw Error(errc::invalid_argument, "what is reserved for what cannot change", describe(before));
+    check_end(row);
     Amounts now{row.int8(committed), row.int8(released)};
     const bool is_named = row.differs(before, status);
     if (is_named) now = settle(before, row);
@@ -104,13 +116,14 @@ HeapTuple check_update(const TableRow &before, const TableRow &row) {
 void move(const Schema &schema, const TableRow &row, std::string_view kind, std::int64_t on_hand_delta,
           std::int64_t reserved_delta) {
     if (on_hand_delta == 0 && reserved_delta == 0) return;
-    // Within the function of somebody who says why: a booking that uses things up.
-    const Movement *const outer = Movement::current();
-    Movement movement(outer != nullptr && kind == "sale" && outer->kind == "use" ? outer->kind : kind);
+    Movement *const outer = Movement::current();
+    Movement movement(kind);
     movement.source_type = "reservation";
     movement.source = row.uuid(id);
     movement.is_claim = true;
-    change_level(schema, {row.uuid(product_id), row.uuid(location_id)}, on_hand_delta, reserved_delta);
+    const Level level =
+        change_level(schema, {row.uuid(product_id), row.uuid(location_id)}, on_hand_delta, reserved_delta);
+    if (outer != nullptr) outer->level = level;
 }
 } // namespace
 

@@ -37,10 +37,14 @@ USHER_FUNCTION(usher_shop_move_stock) {
     movement.source = args.optional_uuid(5);
     movement.reason_code = args.optional_text(6).value_or("");
     if (!args.is_null(7)) movement.unit_cost_minor = args.int8(7);
+    if (!movement.source_type.empty()) require_name(movement.source_type, "source_type");
+    if (!movement.reason_code.empty()) require_name(movement.reason_code, "reason_code");
+    if (movement.unit_cost_minor && *movement.unit_cost_minor < 0)
+        throw Error(errc::invalid_argument, "unit_cost_minor must not be negative",
+                    R"({"argument":"unit_cost_minor"})");
     const std::int64_t delta = args.int8(2);
-    // So far from the ends of the range that no sum overflows; the trigger of the level says what is allowed.
-    if (delta < -1'000'000'000'000 || delta > 1'000'000'000'000 || delta == 0)
-        throw Error(errc::invalid_argument, "quantity must be between 1 and 1000000000000",
+    if (delta < -largest_quantity || delta > largest_quantity || delta == 0)
+        throw Error(errc::invalid_argument, "quantity must be between 1 and " + std::to_string(largest_quantity),
                     R"({"argument":"quantity"})");
     const Level level = change_level(Schema(fcinfo), {args.uuid(0), args.uuid(1)}, delta, 0);
     pg::RowBuilder row(fcinfo);

@@ -26,84 +26,13 @@ CREATE FUNCTION @extschema@._follow_reservation() RETURNS trigger
 COMMENT ON FUNCTION @extschema@._follow_reservation() IS
     'Row trigger of stock_reservations: the level follows. UC001 when more is asked for than is available.';
 
-CREATE FUNCTION @extschema@._wanted_stock(lines jsonb)
-    RETURNS TABLE (product_id uuid, location_id uuid, quantity bigint)
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    IF lines IS NULL OR jsonb_typeof(lines) <> 'array' OR jsonb_array_length(lines) NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'lines must be an array of 1 to 1000 lines',
-                                  jsonb_build_object('argument', 'lines'));
-    ELSIF EXISTS (SELECT FROM jsonb_array_elements(lines) AS e
-        WHERE jsonb_typeof(e.value) <> 'object' OR NOT coalesce(
-            e.value ->> 'quantity' ~ '^[1-9][0-9]{0,11}$' AND jsonb_typeof(e.value -> 'quantity') = 'number'
-            AND e.value ->> 'product_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-            AND e.value ->> 'location_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', false)) THEN
-        PERFORM usher.raise_error('invalid_argument',
-            'a line needs product_id, location_id and quantity (a whole number above 0)',
-            jsonb_build_object('argument', 'lines'));
-    END IF;
-    RETURN QUERY
-    SELECT (e.value ->> 'product_id')::uuid AS p, (e.value ->> 'location_id')::uuid AS l,
-           sum((e.value ->> 'quantity')::bigint)::bigint
-    FROM jsonb_array_elements(lines) AS e
-    GROUP BY 1, 2
-    ORDER BY 1, 2;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._wanted_stock(jsonb) IS
-    'Lines added up for each product and location, in the order in which levels are taken.';
-
 CREATE FUNCTION @extschema@.reserve_stock(lines jsonb, reference_type text DEFAULT NULL,
                                           reference_id uuid DEFAULT NULL, ttl interval DEFAULT '15 minutes',
                                           idempotency_key text DEFAULT NULL)
     RETURNS SETOF @extschema@.reservation_receipt
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    LANGUAGE c VOLATILE SECURITY DEFINER ROWS 10
     SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    until CONSTANT timestamptz := clock_timestamp() + ttl;
-    actor CONSTANT uuid := usher.actor_id();
-    answer jsonb;
-    wanted record;
-    receipt @extschema@.reservation_receipt;
-    receipts @extschema@.reservation_receipt[];
-BEGIN
-    IF NOT usher.has_permission_somewhere('stock:reserve') THEN
-        PERFORM @extschema@._shop_require('stock:reserve', NULL); -- nobody, or a trusted database role
-    END IF;
-    IF ttl <= interval '0' THEN
-        PERFORM usher.raise_error('invalid_argument', 'ttl must be above zero', jsonb_build_object('argument', 'ttl'));
-    END IF;
-    IF idempotency_key IS NOT NULL THEN
-        answer := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function', 'reserve_stock',
-            'lines', lines, 'reference_type', reserve_stock.reference_type, 'reference_id', reserve_stock.reference_id,
-            'ttl', ttl));
-        IF answer IS NOT NULL THEN
-            RETURN QUERY SELECT * FROM jsonb_populate_recordset(receipt, answer);
-            RETURN;
-        END IF;
-    END IF;
-    FOR wanted IN SELECT * FROM @extschema@._wanted_stock(lines) LOOP
-        PERFORM @extschema@._shop_require('stock:reserve', wanted.location_id);
-        receipt := (usher.uuid_v7(), wanted.product_id, wanted.location_id, wanted.quantity, NULL, until);
-        INSERT INTO @extschema@.stock_reservations (id, product_id, location_id, quantity, reference_type,
-                                                    reference_id, expires_at, created_by)
-        VALUES (receipt.reservation_id, wanted.product_id, wanted.location_id, wanted.quantity,
-                reserve_stock.reference_type, reserve_stock.reference_id, until, actor);
-        SELECT l.on_hand - l.reserved INTO receipt.available_after FROM @extschema@.stock_levels AS l
-        WHERE l.product_id = wanted.product_id AND l.location_id = wanted.location_id;
-        receipts := receipts || receipt;
-    END LOOP;
-    IF idempotency_key IS NOT NULL THEN
-        PERFORM usher.remember_call('usher_shop', idempotency_key, to_jsonb(receipts));
-    END IF;
-    RETURN QUERY SELECT * FROM unnest(receipts);
-END
-$$;
+    AS 'MODULE_PATHNAME', 'usher_shop_reserve';
 COMMENT ON FUNCTION @extschema@.reserve_stock(jsonb, text, uuid, interval, text) IS
     'Claims [{"product_id", "location_id", "quantity"}, …] for a while (NULL: until it is released), all of it or '
     'nothing; lines of one product are added up first. UC001 when more is asked for than is available. Needs '
