@@ -1,159 +1,123 @@
--- Orders and their payments in plain SQL: two tables, each with a status machine, that know each other
--- by events only. Runs in a database of its own, as a superuser; the people act as the database role shop_app:
+-- A shop on usher_shop and usher_payment, in plain SQL: products, stock that is never promised twice, orders and their
+-- payments, which know each other by events only. Runs in a database of its own, as a superuser; the people act as the
+-- database role shop_app:
 --
 --     createdb shop && psql -d shop -f examples/shop.sql
 --
 -- Each step checks what it got: the script stops at the first surprise.
 \ir expect.sql
 CREATE EXTENSION usher CASCADE;
-SELECT usher.apply_machine_preset('order') \gset
--- Real payments are what usher_payment is for (docs/payment.md); here they are a machine of the application's own
-SELECT usher.define_machine('shop_payment', '{
-    "initial": ["pending"], "terminal": ["refunded"],
-    "transitions": [
-        {"from": null, "to": "pending", "action": "create", "event": "created"},
-        {"from": "pending", "to": "processing", "action": "process", "permission": "payment:process",
-            "event": "processing"},
-        {"from": "processing", "to": "completed", "action": "capture", "permission": "payment:process",
-            "event": "completed"},
-        {"from": "processing", "to": "failed", "action": "fail", "permission": "payment:process", "event": "failed"},
-        {"from": "failed", "to": "processing", "action": "retry", "permission": "payment:process",
-            "event": "retried"},
-        {"from": "failed", "to": "completed", "action": "succeed_late", "permission": "payment:process",
-            "event": "late_success"},
-        {"from": "pending", "to": "failed", "action": "cancel", "permission": "payment:process",
-            "requires_reason": true, "event": "cancelled"},
-        {"from": "completed", "to": "refunded", "action": "refund", "permission": "payment:refund",
-            "event": "refunded"}]}') \gset
+CREATE SCHEMA shop;
+CREATE EXTENSION usher_payment SCHEMA shop;
+CREATE EXTENSION usher_shop SCHEMA shop;
+SELECT usher.apply_role_preset('shop'), usher.apply_role_preset('payments') \gset
 
 -- ---- the application -----------------------------------------------------------------------------------------------
 
-CREATE SCHEMA shop;
-CREATE TABLE shop.orders (
-    id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
-    customer_id uuid NOT NULL,
-    total_minor bigint NOT NULL CHECK (total_minor > 0),
-    currency text NOT NULL DEFAULT 'EUR',
-    status text NOT NULL DEFAULT 'placed',
-    reason text,
-    version integer NOT NULL DEFAULT 1
-);
-CREATE TABLE shop.payments (
-    id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
-    order_id uuid NOT NULL, -- no foreign key: payments could live in another schema, of another team
-    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
-    status text NOT NULL DEFAULT 'pending',
-    reason text,
-    version integer NOT NULL DEFAULT 1
-);
-CREATE UNIQUE INDEX one_payment ON shop.payments (order_id) WHERE status <> 'failed';
-SELECT usher.enable_entity('shop.orders'), usher.enable_entity('shop.payments') \gset
-SELECT usher.attach_machine('order', 'shop.orders', 'status',
-    '{"reason_column": "reason", "version_column": "version", "event_prefix": "order", "payload_columns": '
-    '["customer_id", "total_minor"]}'),
-  usher.attach_machine('shop_payment', 'shop.payments', 'status',
-    '{"reason_column": "reason", "version_column": "version", "event_prefix": "payment", "payload_columns": '
-    '["order_id", "amount_minor"]}') \gset
-
--- In the same transaction: what is paid is paid, or neither is
-CREATE FUNCTION shop.follow_payment(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF event IN ('payment.completed', 'payment.late_success') THEN
-        UPDATE shop.orders SET status = 'paid'
-        WHERE id = (payload ->> 'order_id')::uuid AND total_minor = (payload ->> 'amount_minor')::bigint;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the amount is not that of the order' USING ERRCODE = 'check_violation';
-        END IF;
-    ELSIF event = 'payment.refunded' THEN
-        UPDATE shop.orders SET status = 'cancelled', reason = 'refunded' WHERE id = (payload ->> 'order_id')::uuid;
-    END IF;
-END
-$$;
-SELECT usher.subscribe('payment.*', 'orders', 'shop.follow_payment(text,jsonb)');
--- After the commit, by whoever packs
-SELECT usher.subscribe('order.paid', 'warehouse', mode => 'async');
-
-SELECT usher.create_permission(name)
-FROM unnest('{order:pay,order:fulfil,payment:process,payment:refund}'::text[]) AS name \g /dev/null
-SELECT usher.create_role('cashier', 'Takes money'), usher.create_role('packer', 'Sends goods') \g /dev/null
-SELECT usher.grant_permission('cashier', name)
-FROM unnest('{order:pay,payment:process,payment:refund}'::text[]) AS name \g /dev/null
-SELECT usher.grant_permission('packer', 'order:fulfil');
 DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop_app') THEN CREATE ROLE shop_app; END IF; END $$;
 SELECT usher.grant_access('shop_app', 'application');
-GRANT USAGE ON SCHEMA shop TO shop_app;
-GRANT SELECT, INSERT, UPDATE ON shop.orders, shop.payments TO shop_app;
+-- After the commit, by whoever packs
+SELECT usher.subscribe('order.paid', 'warehouse', mode => 'async');
+SELECT usher.subscribe('stock.low', 'purchasing', mode => 'async');
+-- The tenth part of soap for everybody, while it is being ordered
+CREATE FUNCTION shop.soap_week(event text, payload jsonb) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE shop.order_lines AS l
+    SET discount_minor = l.unit_price_minor * l.quantity / 10, discount_reason = 'soap_week'
+    WHERE l.order_id = (payload ->> 'id')::uuid AND l.sku = 'soap';
+END
+$$;
+SELECT usher.subscribe('order.placing', 'soap_week', 'shop.soap_week(text,jsonb)');
+
+SELECT pg_temp.person('max@shop.example', 'Max', 'shop_manager') AS max,
+       pg_temp.person('kay@shop.example', 'Kay', 'shop_clerk') AS kay,
+       pg_temp.person('cy@shop.example', 'Cy') AS cy, pg_temp.person('dan@shop.example', 'Dan') AS dan,
+       usher.uuid_v7() AS here \gset
+SELECT usher.grant_role(:'kay', 'cashier') \gset
+SELECT usher.issue_token(:'max') AS max_token, usher.issue_token(:'kay') AS kay_token,
+       usher.issue_token(:'cy') AS cy_token, usher.issue_token(:'dan') AS dan_token \gset
+SET ROLE shop_app;
 
 -- ---- what happens in it --------------------------------------------------------------------------------------------
 
-SELECT pg_temp.person('cy@shop.example', 'Cy') AS cy,
-       pg_temp.person('kay@shop.example', 'Kay', 'cashier') AS kay,
-       pg_temp.person('pat@shop.example', 'Pat', 'packer') AS pat \gset
-SELECT usher.issue_token(:'cy') AS cy_token, usher.issue_token(:'kay') AS kay_token,
-       usher.issue_token(:'pat') AS pat_token \gset
-SET ROLE shop_app;
+\echo '--- products, prices, and what is there of them'
+BEGIN;
+SELECT usher.authenticate(:'max_token') AS me \gset
+SELECT shop.set_tax_rate('standard', 190000) \gset
+SELECT product_id AS soap FROM shop.create_product('soap', 'Soap', price_minor => 500, tax_class => 'standard',
+    attributes => '{"scent": "lemon"}', status => 'active') \gset
+SELECT product_id AS cream FROM shop.create_product('cream', 'Cream', price_minor => 1250, tax_class => 'standard',
+    status => 'active') \gset
+SELECT pg_temp.expect('soap', available::text, '3') FROM shop.receive_stock(:'soap', :'here', 3, 200);
+SELECT pg_temp.expect('cream', available::text, '10') FROM shop.receive_stock(:'cream', :'here', 10, 400);
+SELECT low_threshold FROM shop.set_stock_limits(:'soap', :'here', 1) \gset
+COMMIT;
+SELECT pg_temp.expect('what nobody in particular finds', string_agg(sku, ', '), 'soap')
+FROM shop.search_products(attributes => '{"scent": "lemon"}');
 
-\echo '--- placed by a customer, who cannot call it paid'
+\echo '--- ordered by a customer, who neither sets prices nor calls it paid'
 BEGIN;
 SELECT usher.authenticate(:'cy_token') AS me \gset
-INSERT INTO shop.orders (customer_id, total_minor) VALUES (usher.current_user_id(), 2500) RETURNING id AS first \gset
-INSERT INTO shop.orders (customer_id, total_minor) VALUES (usher.current_user_id(), 900) RETURNING id AS second \gset
-INSERT INTO shop.payments (order_id, amount_minor) VALUES (:'first', 2500) RETURNING id AS payment \gset
-INSERT INTO shop.payments (order_id, amount_minor) VALUES (:'second', 800) RETURNING id AS wrong \gset
-SELECT pg_temp.expect('an order that its customer calls paid', pg_temp.refusal(
-    format('UPDATE shop.orders SET status = ''paid'' WHERE id = %L', :'first')), 'US002');
-SELECT pg_temp.expect('an order that begins as paid', pg_temp.refusal(
-    'INSERT INTO shop.orders (customer_id, total_minor, status) VALUES (usher.current_user_id(), 1, ''paid'')'),
-'US001');
-UPDATE shop.orders SET status = 'cancelled', reason = 'changed my mind' WHERE id = :'second';
+SELECT order_id AS first, total_minor FROM shop.create_order(:'here', jsonb_build_array(
+    jsonb_build_object('product_id', :'soap', 'quantity', 2),
+    jsonb_build_object('product_id', :'cream', 'quantity', 1))) \gset
+SELECT pg_temp.expect('a total of their own', pg_temp.refusal(
+    format('UPDATE shop.orders SET total_minor = 1 WHERE id = %L', :'first')), '42501');
+SELECT pg_temp.expect('a discount of their own', pg_temp.refusal(
+    format('SELECT shop.discount_order_line(%L, 1, 100, ''please'')', :'first')), '42501');
+SELECT pg_temp.expect('placed', status || ' ' || total_minor, 'placed 2150') FROM shop.place_order(:'first');
+SELECT pg_temp.expect('paid by saying so', pg_temp.refusal(
+    format('SELECT shop.record_order_payment(%L, 2150)', :'first')), '42501');
 COMMIT;
 
-\echo '--- paid by way of the payment: at the first attempt not, then after all'
+\echo '--- the last ones are gone for others, and orders are nobody else''s business'
+BEGIN;
+SELECT usher.authenticate(:'dan_token') AS me \gset
+SELECT order_id AS second FROM shop.create_order(:'here', jsonb_build_array(
+    jsonb_build_object('product_id', :'soap', 'quantity', 2))) \gset
+SELECT pg_temp.expect('more soap than is left', pg_temp.refusal(
+    format('SELECT shop.place_order(%L)', :'second')), 'UC001');
+SELECT pg_temp.expect('an order of somebody else', pg_temp.refusal(
+    format('SELECT shop.cancel_order(%L)', :'first')), 'US005');
+SELECT pg_temp.expect('orders that they see', count(*)::text, '1') FROM shop.list_orders();
+COMMIT;
+
+\echo '--- paid at the till, sent in two parcels, one thing comes back'
 BEGIN;
 SELECT usher.authenticate(:'kay_token') AS me \gset
-UPDATE shop.payments SET status = 'processing' WHERE id = :'payment';
-UPDATE shop.payments SET status = 'failed' WHERE id = :'payment';
-SELECT pg_temp.expect('what is possible then', string_agg(action, ', ' ORDER BY action), 'retry, succeed_late')
-FROM usher.allowed_transitions('shop.payments', :'payment') WHERE allowed;
-UPDATE shop.payments SET status = 'completed' WHERE id = :'payment';
-SELECT pg_temp.expect('the order', status, 'paid') FROM shop.orders WHERE id = :'first';
--- money for an order that is cancelled, and not its price: nothing of it happens
-UPDATE shop.payments SET status = 'processing' WHERE id = :'wrong';
-SELECT pg_temp.expect('the wrong amount', pg_temp.refusal(
-    format('UPDATE shop.payments SET status = ''completed'' WHERE id = %L', :'wrong')), '23514');
-SELECT pg_temp.expect('that payment', status, 'processing') FROM shop.payments WHERE id = :'wrong';
-SELECT pg_temp.expect('packing by the cashier', pg_temp.refusal(
-    format('UPDATE shop.orders SET status = ''fulfilled'' WHERE id = %L', :'first')), 'US002');
-COMMIT;
-
-\echo '--- packed, sent, and no way back from there'
-RESET ROLE;
-SELECT pg_temp.expect('what the warehouse gets', string_agg(payload ->> 'total_minor', ', '), '2500')
-FROM usher.claim_events('warehouse', 10);
-SELECT usher.complete_event('warehouse', event_id) FROM usher.deliveries WHERE consumer = 'warehouse' \g /dev/null
-SET ROLE shop_app;
-BEGIN;
-SELECT usher.authenticate(:'pat_token') AS me \gset
-UPDATE shop.orders SET status = 'fulfilled' WHERE id = :'first';
-UPDATE shop.orders SET status = 'completed' WHERE id = :'first';
+SELECT pg_temp.expect('the payment', p.status, 'completed')
+FROM shop.list_payments(reference_type => 'order', reference_id => :'first') AS o,
+    LATERAL shop.record_manual_payment(o.transaction_id, 'cash') AS p;
+SELECT pg_temp.expect('the order', status, 'paid') FROM shop.get_order(:'first');
+SELECT pg_temp.expect('one parcel', status, 'paid')
+FROM shop.fulfil_order(:'first', '[{"line_no": 1, "quantity": 1}]');
+SELECT pg_temp.expect('the other', status, 'fulfilled') FROM shop.fulfil_order(:'first');
 SELECT pg_temp.expect('cancelling it now', pg_temp.refusal(
-    format('UPDATE shop.orders SET status = ''cancelled'', reason = ''late'' WHERE id = %L', :'first')), 'US001');
+    format('SELECT shop.cancel_order(%L)', :'first')), 'US001');
+SELECT pg_temp.expect('what it costs without one soap', total_minor::text, '1700')
+FROM shop.return_order(:'first', '[{"line_no": 1, "quantity": 1}]', 'broken');
+SELECT pg_temp.expect('what goes back', r.status || ' ' || r.amount_minor, 'pending 450')
+FROM shop.list_payments(reference_type => 'order', reference_id => :'first') AS o,
+    LATERAL shop.list_refunds(o.transaction_id) AS r;
+SELECT pg_temp.expect('soap that is there', available::text, '2')
+FROM shop.get_stock_level(ARRAY[:'soap'::uuid], :'here');
 COMMIT;
--- so a refund fails as a whole
-BEGIN;
-SELECT usher.authenticate(:'kay_token') AS me \gset
-SELECT pg_temp.expect('a refund of what was sent', pg_temp.refusal(
-    format('UPDATE shop.payments SET status = ''refunded'' WHERE id = %L', :'payment')), 'US001');
-COMMIT;
-RESET ROLE;
 
 \echo '--- everything is on record'
-SELECT pg_temp.expect('the way of the order', string_agg(action, ', ' ORDER BY seq), 'place, pay, fulfil, complete')
-FROM usher.history('shop.orders', :'first');
-SELECT pg_temp.expect('and of its payment', string_agg(action, ', ' ORDER BY seq),
-                      'create, process, fail, succeed_late')
-FROM usher.history('shop.payments', :'payment');
-SELECT pg_temp.expect('what made the order paid', c.event, 'payment.late_success')
+RESET ROLE;
+SELECT pg_temp.expect('the way of the order', string_agg(to_status, ', ' ORDER BY seq),
+                      'cart, placed, paid, fulfilled')
+FROM shop.list_order_events(:'first');
+SELECT pg_temp.expect('the way of the soap', string_agg(movement, ', ' ORDER BY log_id),
+                      'purchase, reserve, sale, sale, return')
+FROM shop.list_inventory_log(:'soap', :'here');
+SELECT pg_temp.expect('what the warehouse gets', string_agg(payload ->> 'total_minor', ', '), '2150')
+FROM usher.claim_events('warehouse', 10);
+SELECT pg_temp.expect('what is to be bought', string_agg(payload ->> 'available', ', '), '1')
+FROM usher.claim_events('purchasing', 10);
+SELECT pg_temp.expect('what made the order paid', c.event, 'payment.completed')
 FROM usher.events e JOIN usher.events c ON c.id = e.causation_id WHERE e.event = 'order.paid';
 SELECT pg_temp.expect('violations', count(*)::text, '0') FROM usher.self_check() WHERE violations > 0;
 \echo 'the whole story came out as it should'

@@ -59,7 +59,8 @@ SELECT indexdef FROM pg_indexes WHERE schemaname = 'wash'
 
 -- Names: lower case with underscores, and tables in the plural (or what has none)
 SELECT c.relname FROM pg_class AS c
-WHERE c.relnamespace = 'wash'::regnamespace AND c.relkind = 'r' AND c.relname !~ '^([a-z]+_)*([a-z]+s|staff|off)$';
+WHERE c.relnamespace = 'wash'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition AND c.relname !~ '^_'
+    AND c.relname !~ '^([a-z]+_)*([a-z]+s|staff|off)$';
 SELECT c.relname, a.attname
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'wash'::regnamespace AND c.relkind = 'r' AND a.attname !~ '^[a-z]+(_[a-z]+)*$';

@@ -31,13 +31,13 @@ $$;
 
 -- Definitions
 SELECT usher.define_machine('Order', '{"initial": ["open"], "transitions": []}');
-SELECT usher.define_machine('shop_order', '[]');
-SELECT usher.define_machine('shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped"}]}');
+SELECT usher.define_machine('test_order', '[]');
+SELECT usher.define_machine('test_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped"}]}');
 SELECT usher.define_machine(
-    'shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped", "action": "ship", "guard": '
+    'test_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "shipped", "action": "ship", "guard": '
                   '"shop.no_such(jsonb,jsonb)"}]}');
-SELECT usher.define_machine('shop_order', NULL);
-SELECT usher.define_machine('shop_order', '{
+SELECT usher.define_machine('test_order', NULL);
+SELECT usher.define_machine('test_order', '{
     "initial": ["open"], "terminal": ["returned", "cancelled"],
     "transitions": [
         {"from": null, "to": "open", "action": "create"},
@@ -46,24 +46,24 @@ SELECT usher.define_machine('shop_order', '{
         {"from": "open", "to": "open", "action": "postpone", "columns": ["due"]},
         {"from": "shipped", "to": "returned", "action": "return", "guard": "shop.may_return(jsonb,jsonb)"},
         {"from": ["open", "shipped"], "to": "cancelled", "action": "cancel", "requires_reason": true}]}');
-SELECT usher.validate_machine('shop_order');
-SELECT usher.machine_diagram('shop_order');
+SELECT usher.validate_machine('test_order');
+SELECT usher.machine_diagram('test_order');
 SELECT usher.machine_diagram('no_such');
 
 -- Attaching
 SELECT usher.attach_machine('no_such', 'shop.orders', 'status');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'state');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "why"}');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "colour": "red"}');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status',
+SELECT usher.attach_machine('test_order', 'shop.orders', 'state');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status', '{"reason_column": "why"}');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status', '{"reason_column": "reason", "colour": "red"}');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status',
                             '{"reason_column": "reason", "version_column": "title"}');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason", "id_column": "due"}');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '[]');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status', '{"reason_column": "reason", "id_column": "due"}');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status', '[]');
 INSERT INTO shop.orders (status) VALUES ('lost');
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status', '{"reason_column": "reason"}');
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status', '{"reason_column": "reason"}');
 DELETE FROM shop.orders;
-SELECT usher.attach_machine('shop_order', 'shop.orders', 'status',
+SELECT usher.attach_machine('test_order', 'shop.orders', 'status',
     '{"reason_column": "reason", "notes_column": "notes", "version_column": "version", "scope_column": "shop_id"}');
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'shop.orders'::regclass AND NOT tgisinternal ORDER BY 1;
 
@@ -115,18 +115,18 @@ SELECT * FROM usher.allowed_transitions('shop.orders', '00000000-0000-7000-8000-
 SELECT * FROM usher.allowed_transitions('pg_class', usher.uuid_v7());
 
 -- A new version of the machine counts at once, an unchanged one keeps its number
-SELECT usher.define_machine('shop_order', definition) FROM usher.machines WHERE name = 'shop_order';
+SELECT usher.define_machine('test_order', definition) FROM usher.machines WHERE name = 'test_order';
 SELECT usher.define_machine(
-    'shop_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "done", "action": "finish"}]}');
+    'test_order', '{"initial": ["open"], "transitions": [{"from": "open", "to": "done", "action": "finish"}]}');
 INSERT INTO shop.orders (id) VALUES ('00000000-0000-7000-8000-000000000003');
 UPDATE shop.orders SET status = 'done' WHERE id = '00000000-0000-7000-8000-000000000003' RETURNING status;
 BEGIN;
 SELECT usher.define_machine(
-    'shop_order', '{"initial": ["open"], "transitions": [{"from": "done", "to": "open", "action": "reopen"}]}');
+    'test_order', '{"initial": ["open"], "transitions": [{"from": "done", "to": "open", "action": "reopen"}]}');
 UPDATE shop.orders SET status = 'open' WHERE id = '00000000-0000-7000-8000-000000000003' RETURNING status;
 ROLLBACK;
 UPDATE shop.orders SET status = 'open' WHERE id = '00000000-0000-7000-8000-000000000003';
-SELECT rule, status FROM usher.validate_machine('shop_order') ORDER BY 1, 2;
+SELECT rule, status FROM usher.validate_machine('test_order') ORDER BY 1, 2;
 
 -- Rows that are restored or replicated come as they are, without history
 BEGIN;
@@ -149,17 +149,17 @@ SELECT event_type, action, source, resource_type, resource_id, event_data - 'id'
 
 -- Triggers used by hand
 CREATE TRIGGER wrong AFTER UPDATE ON shop.orders FOR EACH ROW
-    EXECUTE FUNCTION usher.check_transition('shop_order', 'status', '{}');
+    EXECUTE FUNCTION usher.check_transition('test_order', 'status', '{}');
 UPDATE shop.orders SET title = 'e' WHERE id = :'two';
 DROP TRIGGER wrong ON shop.orders;
-CREATE TRIGGER wrong BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION usher.check_transition('shop_order');
+CREATE TRIGGER wrong BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION usher.check_transition('test_order');
 UPDATE shop.orders SET title = 'e' WHERE id = :'two';
 DROP TRIGGER wrong ON shop.orders;
 
 -- Other column types; a table without attachment is free again
 CREATE TYPE shop.mood AS ENUM ('open', 'done');
 CREATE TABLE shop.moods (key uuid PRIMARY KEY, mood shop.mood NOT NULL);
-SELECT usher.attach_machine('shop_order', 'shop.moods', 'mood', '{"id_column": "key", "audit": false}');
+SELECT usher.attach_machine('test_order', 'shop.moods', 'mood', '{"id_column": "key", "audit": false}');
 INSERT INTO shop.moods VALUES (:'one', 'done');
 INSERT INTO shop.moods VALUES (:'one', 'open');
 UPDATE shop.moods SET mood = 'done';
@@ -240,7 +240,7 @@ UPDATE shop.tickets SET status = 'scheduled';
 SELECT to_status, action, reason_code FROM usher.history('shop.tickets', :'one');
 
 SET client_min_messages = error;
-DELETE FROM usher.machines WHERE name = 'shop_order' OR name LIKE 'regress\_%';
+DELETE FROM usher.machines WHERE name = 'test_order' OR name LIKE 'regress\_%';
 UPDATE shop.orders SET status = 'open' WHERE id = :'one';
 DROP SCHEMA shop CASCADE;
 SELECT usher.revoke_access('regress_machines_clerk');

@@ -93,7 +93,9 @@ my %rules = (
                   'wash.appointments', 'wash.bookings', 'wash.customers', 'wash.location_exceptions', 'wash.location_hours', 'wash.location_services',
                   'wash.location_staff', 'wash.locations', 'wash.services', 'wash.staff_hours', 'wash.staff_skills', 'wash.staff_time_off',
                   'wash.payment_transactions', 'wash.payment_attempts', 'wash.payment_refunds', 'wash.payment_disputes', 'wash.payment_methods',
-                  'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries')},
+                  'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries',
+                  'wash.products', 'wash.product_prices', 'wash.tax_rates', 'wash.stock_levels', 'wash.stock_reservations', 'wash.inventory_openings',
+                  'wash.stock_counts', 'wash.stock_count_lines', 'wash._inventory_dump', 'wash.orders', 'wash.order_lines', 'wash.order_events', 'wash.service_materials')},
     'shipped rows stay shipped while triggers rest' =>
         q{SELECT t.tgrelid::regclass FROM pg_trigger t WHERE t.tgfoid = 'usher._keep_decision()'::regprocedure AND t.tgenabled <> 'A'},
     # soft_delete() knows its columns by fixed names, and says so when one is not there

@@ -1,11 +1,11 @@
 #include "common/currency.hpp"
 #include "common/json_object.hpp"
 #include "common/money.hpp"
+#include "kit/amounts.hpp"
 #include "kit/server.hpp"
-#include "usher_payment/amounts/amounts.hpp"
 
 using namespace usher;
-using namespace usher::payment;
+using kit::require_currency;
 
 /// _is_payable(amount_minor bigint)
 USHER_FUNCTION(usher_payment_is_payable) { return BoolGetDatum(money::is_payable(PG_GETARG_INT64(0))); }

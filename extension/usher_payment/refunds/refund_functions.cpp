@@ -1,6 +1,5 @@
 #include "common/digest.hpp"
 #include "common/json_object.hpp"
-#include "usher_payment/amounts/amounts.hpp"
 #include "usher_payment/settlement/report.hpp"
 #include "usher_payment/transactions/payment_permissions.hpp"
 #include "usher_payment/webhooks/response_filter.hpp"

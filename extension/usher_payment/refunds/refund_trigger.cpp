@@ -2,12 +2,11 @@
 // transaction follows what becomes of it: one UPDATE with a condition, so that no number of writers at once refunds
 // more than was captured.
 #include "common/json_object.hpp"
-#include "usher_payment/amounts/amounts.hpp"
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
 #include "usher_payment/ledger/posting.hpp"
+#include "usher_payment/payment_kit.hpp"
 #include "usher_payment/settlement/settlement.hpp"
 #include "usher_payment/settlement/settling.hpp"
-#include "usher_payment/table_row.hpp"
 
 namespace usher::payment {
 

@@ -3,9 +3,9 @@
 #include "common/json_object.hpp"
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
 #include "usher_payment/ledger/posting.hpp"
+#include "usher_payment/payment_kit.hpp"
 #include "usher_payment/settlement/settlement.hpp"
 #include "usher_payment/settlement/settling.hpp"
-#include "usher_payment/table_row.hpp"
 
 namespace usher::payment {
 

@@ -108,7 +108,7 @@ void check_id(const Schema &schema, const Uuid &attempt, const pg::Row &row, con
 
 void announce(const std::optional<std::string> &reference_type, const std::optional<Uuid> &reference,
               const Uuid &transaction) {
-    if (reference_type != "booking" || !reference) return;
+    if ((reference_type != "booking" && reference_type != "order") || !reference) return;
     json::Object object;
     object.add("reference_type", *reference_type).add("reference_id", *reference).add("transaction_id", transaction);
     kit::publish("payment.settling", object.text());

@@ -1,10 +1,9 @@
 // The row trigger of payment_transactions. A new row is pending and nothing has been paid; later its status and amounts
 // follow from attempts, refunds and disputes. By hand it can only be given up. It runs for every writer.
 #include "common/json_object.hpp"
-#include "usher_payment/amounts/amounts.hpp"
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
+#include "usher_payment/payment_kit.hpp"
 #include "usher_payment/settlement/settling.hpp"
-#include "usher_payment/table_row.hpp"
 
 namespace usher::payment {
 

@@ -68,6 +68,80 @@ $$;
 COMMENT ON FUNCTION @extschema@._on_refund_proposed(text, jsonb) IS
     'Handler of booking.refund_proposed: money for a booking that cannot be, or is paid already, goes back.';
 
+-- Orders are known by their events only, too: a reference of type "order", what it costs, and what of that is paid.
+
+CREATE FUNCTION @extschema@._on_order_placed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due CONSTANT bigint := (payload ->> 'total_minor')::bigint - coalesce((payload ->> 'paid_minor')::bigint, 0);
+BEGIN
+    IF due > 0 AND payload ->> 'id' IS NOT NULL THEN
+        INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
+            amount_minor, currency, payment_method, exclusive, created_by)
+        VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'user_id')::uuid, (payload ->> 'location_id')::uuid,
+                'order', (payload ->> 'id')::uuid, due, payload ->> 'currency', 'card', true, usher.actor_id());
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_placed(text, jsonb) IS
+    'Handler of order.placed: what an order costs becomes a pending payment.';
+
+CREATE FUNCTION @extschema@._on_order_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'order' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
+            AND t.status IN ('pending', 'processing', 'failed')
+        ORDER BY t.id FOR NO KEY UPDATE);
+BEGIN
+    -- A processor that is at it takes the sum of before: what was too much goes back then.
+    IF NOT EXISTS (SELECT FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status = 'processing') THEN
+        PERFORM @extschema@._close_payments(open, 'order_changed');
+        PERFORM @extschema@._on_order_placed(event, payload);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
+    'Handler of order.total_changed: the pending payment is replaced by one of the new sum.';
+
+CREATE FUNCTION @extschema@._on_order_cancelled(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'order' AND t.reference_id = (payload ->> 'id')::uuid),
+        coalesce(payload ->> 'reason_code', 'order_cancelled'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_cancelled(text, jsonb) IS
+    'Handler of order.cancelled: closes what is not paid; what succeeds all the same goes back.';
+
+CREATE FUNCTION @extschema@._on_order_refund(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    paid_for CONSTANT uuid := (payload ->> 'id')::uuid;
+    refundable bigint;
+BEGIN
+    SELECT least(coalesce(sum(r.refundable_minor), 0)::bigint, (payload ->> 'amount_minor')::bigint)
+    INTO refundable
+    FROM @extschema@._refundable('order', paid_for, payload ->> 'currency') AS r;
+    IF refundable > 0 THEN
+        PERFORM @extschema@._refund_reference('order', paid_for, payload ->> 'currency', refundable, NULL,
+                                              payload ->> 'reason');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_refund(text, jsonb) IS
+    'Handler of order.refund_proposed: what is paid too much for an order goes back.';
+
 CREATE FUNCTION @extschema@._on_payer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -76,13 +150,13 @@ DECLARE
     gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
     open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
         WHERE t.user_id = gone AND t.closed_at IS NULL AND t.status IN ('pending', 'processing', 'failed'));
-    booking uuid;
+    paid_for record;
 BEGIN
-    -- Bookings before their payments, in whatever order extensions were installed.
-    FOR booking IN SELECT DISTINCT t.reference_id FROM @extschema@.payment_transactions AS t
-        WHERE t.id = ANY (open) AND t.reference_type = 'booking' ORDER BY 1
+    -- Bookings and orders before their payments, in whatever order extensions were installed.
+    FOR paid_for IN SELECT DISTINCT t.reference_type, t.reference_id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.reference_type IN ('booking', 'order') ORDER BY 1, 2
     LOOP
-        PERFORM @extschema@._announce_payment('booking', booking);
+        PERFORM @extschema@._announce_payment(paid_for.reference_type, paid_for.reference_id);
     END LOOP;
     PERFORM @extschema@._close_payments(open, 'user_deleted');
     UPDATE @extschema@.payment_methods AS m SET is_active = false, is_default = false, version = m.version + 1

@@ -128,14 +128,15 @@ CREATE FUNCTION @extschema@._announce_payment(reference_type text, reference_id 
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF reference_type = 'booking' THEN
+    IF reference_type IN ('booking', 'order') THEN
         PERFORM usher.publish('payment.settling', jsonb_build_object('reference_type', reference_type,
                                                                      'reference_id', reference_id));
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._announce_payment(text, uuid) IS
-    'Tells the owner of a reference that payments for it are about to be locked: bookings come first, whoever begins.';
+    'Tells the owner of a reference that payments for it are about to be locked: bookings and '
+    'orders come first, whoever begins.';
 
 CREATE FUNCTION @extschema@._close_payments(transaction_ids uuid[], reason_code text) RETURNS integer
     LANGUAGE plpgsql VOLATILE

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace usher::payment {
+namespace usher::kit {
 
 /// Throws 22023 for what is no currency of ISO 4217.
 int require_currency(std::string_view currency);
@@ -11,4 +11,4 @@ int require_currency(std::string_view currency);
 /// Throws 22023 unless it can be paid or refunded.
 void require_payable(std::int64_t amount_minor, const char *argument);
 
-} // namespace usher::payment
+} // namespace usher::kit

@@ -1,9 +1,9 @@
-// A row inside a trigger of one of our tables: columns by a number of the trigger's own, read by type.
+// A row inside a trigger of one of an extension's tables: columns by a number of the trigger's own, read by type.
 #pragma once
-#include "usher_payment/payment_kit.hpp"
+#include "kit/schema.hpp"
 #include <array>
 
-namespace usher::payment {
+namespace usher::kit {
 
 struct ColumnForm {
     const char *name;
@@ -45,6 +45,7 @@ public:
     [[nodiscard]] std::string_view text(int column) const; // empty when NULL
     [[nodiscard]] std::int64_t int8(int column) const;     // 0 when NULL
     [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(datum(column)); }
+    [[nodiscard]] Instant instant(int column) const { return pg::instant_of(datum(column)); }
     [[nodiscard]] bool boolean(int column) const { return !is_null(column) && DatumGetBool(datum(column)); }
     /// NULLs are equal to each other.
     [[nodiscard]] bool differs(const TableRow &other, int column) const;
@@ -69,4 +70,4 @@ struct RowTrigger {
     [[nodiscard]] HeapTuple after() const { return is_update ? data->tg_newtuple : data->tg_trigtuple; }
 };
 
-} // namespace usher::payment
+} // namespace usher::kit

@@ -1,11 +1,11 @@
-#include "usher_payment/amounts/amounts.hpp"
+#include "kit/amounts.hpp"
 #include "common/currency.hpp"
 #include "common/error.hpp"
 #include "common/json_object.hpp"
 #include "common/money.hpp"
 #include "common/utf8.hpp"
 
-namespace usher::payment {
+namespace usher::kit {
 
 int require_currency(std::string_view currency) {
     const std::optional<int> exponent = money::exponent_of(currency);
@@ -22,4 +22,4 @@ void require_payable(std::int64_t amount_minor, const char *argument) {
                 json::Object().add("argument", argument).add("amount_minor", amount_minor).text());
 }
 
-} // namespace usher::payment
+} // namespace usher::kit

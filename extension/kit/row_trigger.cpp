@@ -1,6 +1,6 @@
-#include "usher_payment/table_row.hpp"
+#include "kit/row_trigger.hpp"
 
-namespace usher::payment {
+namespace usher::kit {
 
 bool TableRow::is_null(int column) const { return heap_attisnull(tuple_, numbers_[column], desc_); }
 
@@ -64,4 +64,4 @@ RowTrigger::RowTrigger(FunctionCallInfo fcinfo, bool is_before, const char *tabl
     require_table(data, schema, table);
 }
 
-} // namespace usher::payment
+} // namespace usher::kit

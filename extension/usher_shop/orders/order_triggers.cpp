@@ -1,0 +1,173 @@
+// The row triggers of orders and order_events. Status and sums of an order are written by its rules only; every change
+// of its status is an event; events are numbered without gaps, and never changed.
+#include "common/json_object.hpp"
+#include "usher_shop/orders/ordering.hpp"
+
+namespace usher::shop {
+
+namespace {
+enum Column : std::uint8_t {
+    id,
+    customer_id,
+    location_id,
+    currency,
+    status,
+    net_minor,
+    discount_minor,
+    tax_minor,
+    total_minor,
+    paid_minor,
+    event_count,
+    placed_at,
+    created_at,
+    reason_code,
+};
+constexpr std::array forms{
+    ColumnForm{"id", UUIDOID},
+    ColumnForm{"customer_id", UUIDOID},
+    ColumnForm{"location_id", UUIDOID},
+    ColumnForm{"currency", TEXTOID},
+    ColumnForm{"status", TEXTOID},
+    ColumnForm{"net_minor", INT8OID},
+    ColumnForm{"discount_minor", INT8OID},
+    ColumnForm{"tax_minor", INT8OID},
+    ColumnForm{"total_minor", INT8OID},
+    ColumnForm{"paid_minor", INT8OID},
+    ColumnForm{"event_count", INT4OID},
+    ColumnForm{"placed_at", TIMESTAMPTZOID},
+    ColumnForm{"created_at", TIMESTAMPTZOID},
+    ColumnForm{"reason_code", TEXTOID},
+};
+constinit Columns<forms.size()> columns{forms};
+constexpr Column fixed[] = {id, customer_id, location_id, currency, created_at};
+constexpr Column derived[] = {status,      net_minor,  discount_minor, tax_minor,
+                              total_minor, paid_minor, event_count,    placed_at};
+
+enum EventColumn : std::uint8_t { event_order, event_seq, event_actor, event_at };
+constexpr std::array event_forms{ColumnForm{"order_id", UUIDOID}, ColumnForm{"seq", INT4OID},
+                                 ColumnForm{"actor_id", UUIDOID}, ColumnForm{"created_at", TIMESTAMPTZOID}};
+constinit Columns<event_forms.size()> event_columns{event_forms};
+
+constinit Statement next_number{R"(
+    UPDATE @.orders AS o
+    SET event_count = o.event_count + 1
+    WHERE o.id = $1
+    RETURNING o.event_count)"};
+constinit Statement tell{R"(
+    INSERT INTO @.order_events (order_id, event, from_status, to_status, reason_code)
+    VALUES ($1, 'status', $2, $3, $4))"};
+
+constinit bool forgets = false; // payloads of order_events, for erasure
+
+[[noreturn]] void refuse_by_hand(const TableRow &row) {
+    throw Error(errc::not_permitted, "status and sums of an order follow from its lines and payments",
+                json::Object().add("order_id", row.uuid(id)).text(), "Change lines, or call the functions for orders.");
+}
+} // namespace
+
+} // namespace usher::shop
+
+/// _check_order(): BEFORE INSERT OR UPDATE on orders, for each row
+USHER_FUNCTION(usher_shop_check_order) {
+    using namespace usher;
+    using namespace usher::shop;
+    const RowTrigger trigger(fcinfo, true, "orders");
+    if (kit::is_restoring()) return PointerGetDatum(trigger.after());
+    const Relation relation = trigger.data->tg_relation;
+    const AttrNumber *const numbers = columns.look_up(relation);
+    const TableRow row(trigger.after(), relation, numbers);
+    if (!trigger.is_update) {
+        kit::require_currency(row.text(currency));
+        const bool is_empty = row.text(status) == "cart" && row.int8(total_minor) == 0 && row.int8(paid_minor) == 0 &&
+                              row.int8(net_minor) == 0 && row.int8(tax_minor) == 0 && row.int8(discount_minor) == 0 &&
+                              row.int4(event_count) == 0 && row.is_null(placed_at);
+        if (!is_empty) refuse_by_hand(row);
+        return PointerGetDatum(row.tuple());
+    }
+    const TableRow before(trigger.before(), relation, numbers);
+    for (const Column each : fixed)
+        if (row.differs(before, each))
+            throw Error(errc::invalid_argument, "who orders where in which currency cannot change",
+                        json::Object().add("order_id", before.uuid(id)).text());
+    if (Ordering::runs_for(before.uuid(id))) return PointerGetDatum(row.tuple());
+    for (const Column each : derived)
+        if (row.differs(before, each)) refuse_by_hand(before);
+    return PointerGetDatum(row.tuple());
+}
+
+/// _follow_order(): AFTER INSERT OR UPDATE on orders, for each row
+USHER_FUNCTION(usher_shop_follow_order) {
+    using namespace usher;
+    using namespace usher::shop;
+    const RowTrigger trigger(fcinfo, false, "orders");
+    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    const Relation relation = trigger.data->tg_relation;
+    const AttrNumber *const numbers = columns.look_up(relation);
+    const TableRow row(trigger.after(), relation, numbers), before(trigger.before(), relation, numbers);
+    if (trigger.is_update && !row.differs(before, status)) return PointerGetDatum(nullptr);
+    tell.run(trigger.schema,
+             {pg::uuid(row.uuid(id)), trigger.is_update ? pg::text(before.text(status)) : pg::null(TEXTOID),
+              pg::text(row.text(status)),
+              pg::text_unless_empty(row.text(status) == "cancelled" ? row.text(reason_code) : "")});
+    return PointerGetDatum(nullptr);
+}
+
+/// _number_order_event(): BEFORE INSERT OR UPDATE OR DELETE for each row, and BEFORE TRUNCATE, on order_events
+USHER_FUNCTION(usher_shop_guard_events) {
+    using namespace usher;
+    using namespace usher::shop;
+    const auto fits = [](const TriggerData &each) {
+        return TRIGGER_FIRED_BEFORE(each.tg_event) &&
+               (TRIGGER_FIRED_FOR_ROW(each.tg_event) || TRIGGER_FIRED_BY_TRUNCATE(each.tg_event));
+    };
+    const TriggerData *const data =
+        pg::require_trigger(fcinfo, fits, "BEFORE INSERT OR UPDATE OR DELETE for each row, or BEFORE TRUNCATE");
+    const Schema schema(fcinfo);
+    kit::require_table(data, schema, "order_events");
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+    const Datum unchanged = PointerGetDatum(is_update ? data->tg_newtuple : data->tg_trigtuple);
+    if (kit::is_restoring() || (is_update && forgets)) return unchanged;
+    if (!TRIGGER_FIRED_BY_INSERT(data->tg_event))
+        throw Error(errc::order_event_fixed, "events of orders are only added", "{}");
+    const Relation relation = data->tg_relation;
+    const TableRow row(data->tg_trigtuple, relation, event_columns.look_up(relation));
+    const Uuid order = row.uuid(event_order);
+    const std::optional<Uuid> actor = kit::current_user();
+    pg::Rows numbered;
+    {
+        const Ordering now(order, Ordering::is_placing(order));
+        numbered = next_number.run(schema, {pg::uuid(order)});
+    }
+    if (numbered.empty()) refuse_order(order);
+    return PointerGetDatum(row.with({{event_seq, numbered.front().param(0)},
+                                     {event_actor, pg::uuid_or_null(actor ? &*actor : nullptr)},
+                                     {event_at, pg::timestamptz(pg::clock_time())}}));
+}
+
+namespace usher::shop {
+namespace {
+constinit Statement forget{R"(
+    UPDATE @.order_events AS e
+    SET payload = '{}'
+    WHERE e.order_id = ANY ($1) AND e.payload <> '{}')"};
+
+class Forgetting {
+public:
+    Forgetting() { forgets = true; }
+    ~Forgetting() { forgets = false; }
+    Forgetting(const Forgetting &) = delete;
+    Forgetting &operator=(const Forgetting &) = delete;
+};
+} // namespace
+} // namespace usher::shop
+
+/// _forget_order_events(order_ids uuid[]): what applications have written down about erased customers
+USHER_FUNCTION(usher_shop_forget_events) {
+    using namespace usher;
+    using namespace usher::shop;
+    const pg::Args args(fcinfo);
+    const std::vector<Uuid> orders = args.uuid_array(0);
+    const Forgetting now;
+    const std::uint64_t changed = forget.run(Schema(fcinfo), {pg::uuid_array(orders)}).processed();
+    return pg::result(pg::int8(static_cast<std::int64_t>(changed)));
+}

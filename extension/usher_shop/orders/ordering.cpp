@@ -1,0 +1,74 @@
+#include "usher_shop/orders/ordering.hpp"
+#include "common/json_object.hpp"
+
+namespace usher::shop {
+
+namespace {
+constinit const Ordering *innermost = nullptr;
+
+constinit Statement read{R"(
+    SELECT o.status, o.total_minor, o.paid_minor, o.currency, o.customer_id, o.user_id, o.location_id, o.reason_code,
+           coalesce(l.is_done, true), coalesce(l.sent, 0)
+    FROM @.orders AS o
+        LEFT JOIN LATERAL (
+            SELECT bool_and(l.fulfilled + l.cancelled = l.quantity) AS is_done,
+                   pg_catalog.sum(l.fulfilled)::bigint AS sent
+            FROM @.order_lines AS l WHERE l.order_id = o.id) AS l ON true
+    WHERE o.id = $1)"};
+constinit Statement move{R"(
+    UPDATE @.orders AS o
+    SET status = $2, expires_at = CASE WHEN $2 = 'placed' THEN o.expires_at END
+    WHERE o.id = $1)"};
+constinit Statement give_back{"UPDATE @.orders AS o SET paid_minor = o.paid_minor - $2 WHERE o.id = $1"};
+
+/// The status that follows from the others, or the same.
+std::string_view next_status(std::string_view status, bool is_paid, bool is_done, bool is_sent) {
+    if ((status == "placed" || status == "paid") && is_done && !is_sent) return "cancelled";
+    if (status == "placed" && is_paid) return "paid";
+    if (status == "paid" && is_done) return "fulfilled";
+    if (status == "fulfilled" && !is_done) return "paid";
+    return status;
+}
+
+void propose_refund(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t amount) {
+    {
+        const Ordering now(order);
+        give_back.run(schema, {pg::uuid(order), pg::int8(amount)});
+    }
+    json::Object object;
+    object.add("id", order).add("amount_minor", amount).add("currency", row.text(3));
+    object.add("customer_id", row.uuid(4)).add("location_id", row.uuid(6));
+    object.add("reason", row.is_null(7) ? std::string_view("overpaid") : row.text(7));
+    kit::publish("order.refund_proposed", object.text(), to_string(order));
+}
+} // namespace
+
+Ordering::Ordering(const Uuid &order, bool is_placing) : outer_(innermost), order_(order), is_placing_(is_placing) {
+    innermost = this;
+}
+Ordering::~Ordering() { innermost = outer_; }
+bool Ordering::runs_for(const Uuid &order) { return innermost != nullptr && innermost->order_ == order; }
+bool Ordering::is_placing(const Uuid &order) { return runs_for(order) && innermost->is_placing_; }
+
+void settle_order(const Schema &schema, const Uuid &order) {
+    const pg::Rows rows = read.run(schema, {pg::uuid(order)});
+    if (rows.empty()) refuse_order(order);
+    const pg::Row row = rows.front();
+    std::string status = row.string(0);
+    if (status == "cart") return;
+    const std::int64_t total = row.int8(1), paid = row.int8(2);
+    const bool is_done = row.boolean(8), is_sent = row.int8(9) > 0;
+    for (std::string_view next = next_status(status, paid >= total, is_done, is_sent); next != status;
+         next = next_status(status, paid >= total, is_done, is_sent)) {
+        status = next;
+        const Ordering now(order);
+        move.run(schema, {pg::uuid(order), pg::text(status)});
+    }
+    if (paid > total) propose_refund(schema, order, row, paid - total);
+}
+
+void refuse_order(const Uuid &order) {
+    throw Error(errc::unknown_reference, "order does not exist", json::Object().add("order_id", order).text());
+}
+
+} // namespace usher::shop

@@ -1,0 +1,31 @@
+// Who may write what an order stands at: nobody but the rules in here. Status and sums follow from its lines and from
+// what was paid.
+#pragma once
+#include "usher_shop/shop_kit.hpp"
+
+namespace usher::shop {
+
+/// While one lives, this backend may write status and sums of that order, and, while it is being placed, which stock
+/// its lines hold. Errors arrive as exceptions, so it always ends.
+class Ordering {
+public:
+    explicit Ordering(const Uuid &order, bool is_placing = false);
+    ~Ordering();
+    Ordering(const Ordering &) = delete;
+    Ordering &operator=(const Ordering &) = delete;
+    static bool runs_for(const Uuid &order);
+    static bool is_placing(const Uuid &order);
+
+private:
+    const Ordering *outer_;
+    Uuid order_;
+    bool is_placing_;
+};
+
+/// What follows from lines and payments: placed becomes paid when enough is, paid becomes fulfilled when all that is
+/// left has been sent, and cancelled when nothing is left; what is paid too much is proposed for refund.
+void settle_order(const Schema &schema, const Uuid &order);
+
+[[noreturn]] void refuse_order(const Uuid &order); // US005, the same whether it is unknown or hidden
+
+} // namespace usher::shop

@@ -1,0 +1,77 @@
+-- Reading products: active ones for everybody, the others for those who manage them.
+
+CREATE FUNCTION @extschema@.get_product(product_id uuid, currency text DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    product @extschema@.product_details;
+BEGIN
+    SELECT * INTO product FROM @extschema@._describe_products(ARRAY[get_product.product_id],
+        coalesce(get_product.currency, usher.setting('shop.currency')));
+    -- The answer is the same for a product that does not exist and for one that is not for sale.
+    IF product.product_id IS NULL
+       OR product.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
+        PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                  jsonb_build_object('product_id', get_product.product_id));
+    END IF;
+    RETURN product;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_product(uuid, text) IS
+    'One product with its price of now, in shop.currency unless another is named. What is not active is there for '
+    'product:manage only: US005 for others.';
+
+CREATE FUNCTION @extschema@.search_products(query text DEFAULT NULL, category text DEFAULT NULL,
+                                            attributes jsonb DEFAULT NULL, variant_of uuid DEFAULT NULL,
+                                            status text DEFAULT 'active', currency text DEFAULT NULL,
+                                            after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS SETOF @extschema@.product_details
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
+    last_name text;
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF search_products.status IS NULL OR search_products.status NOT IN ('draft', 'active', 'archived') THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must be draft, active or archived',
+                                  jsonb_build_object('argument', 'status'));
+    ELSIF search_products.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "product:manage" is needed',
+                                  jsonb_build_object('permission', 'product:manage'));
+    END IF;
+    IF after IS NOT NULL THEN
+        SELECT p.name INTO last_name FROM @extschema@.products AS p
+        WHERE p.id = after AND p.status = search_products.status;
+        IF NOT FOUND THEN
+            PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                      jsonb_build_object('argument', 'after'));
+        END IF;
+    END IF;
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_products(ARRAY(
+        SELECT p.id FROM @extschema@.products AS p
+        WHERE p.status = search_products.status
+            AND (search_products.category IS NULL OR p.category = search_products.category)
+            AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
+            AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+            AND (words IS NULL OR p.search_words @@ words)
+            AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
+        ORDER BY p.name, p.id LIMIT max_rows),
+        coalesce(search_products.currency, usher.setting('shop.currency'))) AS d;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.search_products(text, text, jsonb, uuid, text, text, uuid, integer) IS
+    'Products by name: of all words of the query ("-word" leaves out, quotes keep together), of a category, with all '
+    'of these attributes, variants of one product. The next page starts after the last product_id. Drafts and '
+    'archived ones need product:manage.';
+
+-- Row-level security for those who SELECT from the table themselves.
+ALTER TABLE @extschema@.products ENABLE ROW LEVEL SECURITY;
+CREATE POLICY products_for_sale ON @extschema@.products FOR SELECT USING (status = 'active');
+CREATE POLICY products_managed ON @extschema@.products FOR SELECT
+    USING ((SELECT @extschema@._shop_reads_all('product:manage')));
