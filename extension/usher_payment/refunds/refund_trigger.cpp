@@ -7,7 +7,6 @@
 #include "usher_payment/ledger/posting.hpp"
 #include "usher_payment/settlement/settlement.hpp"
 #include "usher_payment/settlement/settling.hpp"
-#include "usher_payment/table_row.hpp"
 
 namespace usher::payment {
 

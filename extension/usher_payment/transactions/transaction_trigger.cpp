@@ -4,7 +4,6 @@
 #include "usher_payment/amounts/amounts.hpp"
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
 #include "usher_payment/settlement/settling.hpp"
-#include "usher_payment/table_row.hpp"
 
 namespace usher::payment {
 

@@ -1,6 +1,7 @@
-#include "usher_payment/table_row.hpp"
+#include "kit/table_row.hpp"
+#include "common/json_object.hpp"
 
-namespace usher::payment {
+namespace usher::kit {
 
 bool TableRow::is_null(int column) const { return heap_attisnull(tuple_, numbers_[column], desc_); }
 
@@ -16,6 +17,10 @@ Datum TableRow::datum(int column) const {
 
 std::optional<Uuid> TableRow::optional_uuid(int column) const {
     return is_null(column) ? std::nullopt : std::optional(uuid(column));
+}
+
+std::optional<Instant> TableRow::optional_time(int column) const {
+    return is_null(column) ? std::nullopt : std::optional(pg::instant_of(datum(column)));
 }
 
 std::string_view TableRow::text(int column) const {
@@ -64,4 +69,4 @@ RowTrigger::RowTrigger(FunctionCallInfo fcinfo, bool is_before, const char *tabl
     require_table(data, schema, table);
 }
 
-} // namespace usher::payment
+} // namespace usher::kit

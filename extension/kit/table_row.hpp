@@ -1,9 +1,10 @@
-// A row inside a trigger of one of our tables: columns by a number of the trigger's own, read by type.
+// A row inside a trigger of one of an extension's own tables: columns by a number of the trigger's own, read by type.
 #pragma once
-#include "usher_payment/payment_kit.hpp"
+#include "kit/schema.hpp"
+#include "kit/server.hpp"
 #include <array>
 
-namespace usher::payment {
+namespace usher::kit {
 
 struct ColumnForm {
     const char *name;
@@ -42,6 +43,7 @@ public:
     [[nodiscard]] bool is_null(int column) const;
     [[nodiscard]] std::optional<Uuid> optional_uuid(int column) const;
     [[nodiscard]] Uuid uuid(int column) const { return pg::uuid_of(datum(column)); }
+    [[nodiscard]] std::optional<Instant> optional_time(int column) const;
     [[nodiscard]] std::string_view text(int column) const; // empty when NULL
     [[nodiscard]] std::int64_t int8(int column) const;     // 0 when NULL
     [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(datum(column)); }
@@ -69,4 +71,4 @@ struct RowTrigger {
     [[nodiscard]] HeapTuple after() const { return is_update ? data->tg_newtuple : data->tg_trigtuple; }
 };
 
-} // namespace usher::payment
+} // namespace usher::kit

@@ -1,0 +1,6 @@
+SELECT usher.subscribe(v.event, 'usher_loyalty', '@extschema@._on_purchase(text,jsonb)', 'async')
+FROM unnest('{booking.completed,payment.completed,payment.refunded,payment.partially_refunded,order.completed,
+    order.cancelled}'::text[]) AS v (event);
+SELECT usher.subscribe('loyalty.tier_changed', 'usher_loyalty', '@extschema@._on_tier_changed(text,jsonb)', 'async');
+SELECT usher.subscribe('user.deleted', 'usher_loyalty', '@extschema@._on_customer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('user.erased', 'usher_loyalty', '@extschema@._on_customer_gone(text,jsonb)', 'sync');

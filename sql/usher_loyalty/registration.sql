@@ -1,0 +1,75 @@
+-- What usher_loyalty tells core about itself.
+
+CREATE FUNCTION @extschema@._loyalty_error_codes() RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_loyalty_error_codes';
+COMMENT ON FUNCTION @extschema@._loyalty_error_codes() IS
+    'The error codes of usher_loyalty (extension/usher_loyalty/loyalty_errors.hpp).';
+
+SELECT usher.register_extension('Loyalty of customers: points, and the rules and tiers that follow from purchases',
+    error_class => 'UL',
+    error_codes => @extschema@._loyalty_error_codes(),
+    hooks => '{
+        "upkeep": "_loyalty_upkeep", "self_check": "_loyalty_self_check", "configuration": "_loyalty_configuration",
+        "metrics": "_loyalty_metrics", "export": "_export_loyalty", "erase": "_erase_loyalty"}',
+    declined_hooks => '{health}',
+    personal_data => $json$
+    {
+        "points_accounts": {"user": ["customer_id", "user_id"], "impersonal": ["tier"]},
+        "points_sources": {"user": ["customer_id"], "impersonal": ["currency", "source_id", "source_type"]},
+        "points_deductions": {"impersonal": ["*"]},
+        "points_entries": {"user": ["created_by", "customer_id"], "personal": ["note"], "impersonal": ["kind",
+            "rule_code", "source_id", "source_type"]},
+        "points_lots": {"user": ["customer_id"]},
+        "points_lot_uses": {"impersonal": ["*"]},
+        "earning_rules": {"user": ["created_by"], "impersonal": ["code", "condition", "counts", "description", "event",
+            "period", "points", "time_zone"]},
+        "loyalty_tiers": {"impersonal": ["*"]}
+    }$json$,
+    settings => '[
+        {"name": "loyalty.expiry_notice", "type": "integer", "default_value": "30",
+         "description": "Days before points expire that loyalty.points_expiring is published."}]',
+    role_presets => $json$
+    {
+        "loyalty": {
+            "permissions": {"loyalty:read": "See the points of all customers", "loyalty:earn": "Give points",
+                "loyalty:redeem": "Spend points of customers for them",
+                "loyalty:adjust": "Correct points and give spent ones back",
+                "loyalty:manage": "Change rules and tiers"},
+            "roles": {
+                "loyalty_staff": {"description": "Serves customers at a location", "manages": [], "permissions": [
+                    "loyalty:read", "loyalty:redeem"]},
+                "loyalty_manager": {"description": "Answers for the loyalty of customers", "manages": [],
+                    "permissions": ["loyalty:read", "loyalty:earn", "loyalty:redeem", "loyalty:adjust",
+                    "loyalty:manage"]}
+            }
+        },
+        "carwash": {
+            "permissions": {"loyalty:read": "See the points of all customers", "loyalty:earn": "Give points",
+                "loyalty:redeem": "Spend points of customers for them",
+                "loyalty:adjust": "Correct points and give spent ones back",
+                "loyalty:manage": "Change rules and tiers"},
+            "roles": {
+                "admin": {"description": "Full system access, user management, system configuration",
+                    "manages": ["*"], "permissions": ["*:*"]},
+                "manager": {"description": "Operations, staff management, reporting",
+                    "manages": ["washer", "client"], "permissions": ["loyalty:read", "loyalty:earn",
+                    "loyalty:redeem", "loyalty:adjust"]}
+            }
+        }
+    }$json$,
+    publishes => '{loyalty.points_earned,loyalty.points_spent,loyalty.points_given_back,loyalty.points_taken_back,
+        loyalty.points_expired,loyalty.points_adjusted,loyalty.points_expiring,loyalty.tier_changed}',
+    access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
+                                    ORDER BY a.number) FROM (
+        SELECT row_number() OVER () AS number, v.* FROM (VALUES
+        -- Each function checks the identity itself.
+        ('function', '{application,gateway,admin}',
+         'earn_points redeem_points give_back_points adjust_points get_points_balance list_points_history
+          create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers'),
+        -- For the row-level security policies.
+        ('function', '{application,gateway,admin}', '_loyalty_reads_all _loyalty_person'),
+        -- Rows by row-level security.
+        ('table', '{application,gateway,admin}', 'points_accounts points_entries'),
+        ('table', '{auditor,admin}', 'points_sources points_deductions points_lots points_lot_uses earning_rules
+          loyalty_tiers')) AS v (kind, levels, names)) AS a));
