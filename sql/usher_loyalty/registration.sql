@@ -6,7 +6,7 @@ CREATE FUNCTION @extschema@._loyalty_error_codes() RETURNS jsonb
 COMMENT ON FUNCTION @extschema@._loyalty_error_codes() IS
     'The error codes of usher_loyalty (extension/usher_loyalty/loyalty_errors.hpp).';
 
-SELECT usher.register_extension('Loyalty of customers: points, and the rules and tiers that follow from purchases',
+SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, rewards, offers and vouchers',
     error_class => 'UL',
     error_codes => @extschema@._loyalty_error_codes(),
     hooks => '{
@@ -15,7 +15,7 @@ SELECT usher.register_extension('Loyalty of customers: points, and the rules and
     declined_hooks => '{health}',
     personal_data => $json$
     {
-        "points_accounts": {"user": ["customer_id", "user_id"], "impersonal": ["tier"]},
+        "points_accounts": {"user": ["customer_id", "user_id"], "personal": ["attributes"], "impersonal": ["tier"]},
         "points_sources": {"user": ["customer_id"], "impersonal": ["currency", "source_id", "source_type"]},
         "points_deductions": {"impersonal": ["*"]},
         "points_entries": {"user": ["created_by", "customer_id"], "personal": ["note"], "impersonal": ["kind",
@@ -24,7 +24,19 @@ SELECT usher.register_extension('Loyalty of customers: points, and the rules and
         "points_lot_uses": {"impersonal": ["*"]},
         "earning_rules": {"user": ["created_by"], "impersonal": ["code", "condition", "counts", "description", "event",
             "period", "points", "time_zone"]},
-        "loyalty_tiers": {"impersonal": ["*"]}
+        "loyalty_tiers": {"impersonal": ["*"]},
+        "loyalty_segments": {"impersonal": ["*"]},
+        "loyalty_offers": {"user": ["created_by"], "impersonal": ["currency", "description", "kind", "location_ids",
+            "product_ids", "segment", "service_ids", "stack_group", "status", "tiers", "time_zone", "title"]},
+        "loyalty_offer_keys": {"impersonal": ["*"]},
+        "offer_vouchers": {"user": ["created_by", "customer_id"], "sensitive": ["code_hash"], "impersonal": ["batch",
+            "offer_id"]},
+        "offer_uses": {"user": ["created_by", "customer_id"], "impersonal": ["currency", "offer_id", "reference_id",
+            "reference_type", "terms", "voucher_id"]},
+        "loyalty_rewards": {"user": ["created_by"], "impersonal": ["condition", "description", "details", "kind", "status",
+            "title"]},
+        "reward_redemptions": {"user": ["created_by", "customer_id", "redeemed_by"], "sensitive": ["code_hash"],
+            "impersonal": ["entry_id", "reason_code", "reward_id", "status"]}
     }$json$,
     settings => '[
         {"name": "loyalty.expiry_notice", "type": "integer", "default_value": "30",
@@ -33,9 +45,9 @@ SELECT usher.register_extension('Loyalty of customers: points, and the rules and
     {
         "loyalty": {
             "permissions": {"loyalty:read": "See the points of all customers", "loyalty:earn": "Give points",
-                "loyalty:redeem": "Spend points of customers for them",
+                "loyalty:redeem": "Spend points and use offers for customers, hand rewards out",
                 "loyalty:adjust": "Correct points and give spent ones back",
-                "loyalty:manage": "Change rules and tiers"},
+                "loyalty:manage": "Change rules, tiers, rewards and offers"},
             "roles": {
                 "loyalty_staff": {"description": "Serves customers at a location", "manages": [], "permissions": [
                     "loyalty:read", "loyalty:redeem"]},
@@ -46,9 +58,9 @@ SELECT usher.register_extension('Loyalty of customers: points, and the rules and
         },
         "carwash": {
             "permissions": {"loyalty:read": "See the points of all customers", "loyalty:earn": "Give points",
-                "loyalty:redeem": "Spend points of customers for them",
+                "loyalty:redeem": "Spend points and use offers for customers, hand rewards out",
                 "loyalty:adjust": "Correct points and give spent ones back",
-                "loyalty:manage": "Change rules and tiers"},
+                "loyalty:manage": "Change rules, tiers, rewards and offers"},
             "roles": {
                 "admin": {"description": "Full system access, user management, system configuration",
                     "manages": ["*"], "permissions": ["*:*"]},
@@ -59,17 +71,24 @@ SELECT usher.register_extension('Loyalty of customers: points, and the rules and
         }
     }$json$,
     publishes => '{loyalty.points_earned,loyalty.points_spent,loyalty.points_given_back,loyalty.points_taken_back,
-        loyalty.points_expired,loyalty.points_adjusted,loyalty.points_expiring,loyalty.tier_changed}',
+        loyalty.points_expired,loyalty.points_adjusted,loyalty.points_expiring,loyalty.tier_changed,loyalty.offer_used,
+        loyalty.offer_released,loyalty_offer.scheduled,loyalty_offer.activated,loyalty_offer.paused,
+        loyalty_offer.expired,loyalty_offer.archived,loyalty_reward.activated,loyalty_reward.paused,
+        loyalty_reward.retired,loyalty_redemption.reserved,loyalty_redemption.redeemed,loyalty_redemption.reversed,
+        loyalty_redemption.expired}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES
         -- Each function checks the identity itself.
         ('function', '{application,gateway,admin}',
          'earn_points redeem_points give_back_points adjust_points get_points_balance list_points_history
-          create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers'),
+          create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers
+          set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for explain_offer
+          redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward set_reward_status
+          list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions'),
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_loyalty_reads_all _loyalty_person'),
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'points_accounts points_entries'),
         ('table', '{auditor,admin}', 'points_sources points_deductions points_lots points_lot_uses earning_rules
-          loyalty_tiers')) AS v (kind, levels, names)) AS a));
+          loyalty_tiers loyalty_segments loyalty_offers offer_uses loyalty_rewards')) AS v (kind, levels, names)) AS a));

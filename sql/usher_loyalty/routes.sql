@@ -1,5 +1,10 @@
 -- The functions over HTTP. Access rights are decided inside the functions. The permission here is what an API key must
 -- have been given.
+
+-- Codes that one identity may try; the DBA may define them anew.
+SELECT usher.define_rate_limit('loyalty.codes', 'fixed_window', 20, '10 minutes', block_for => '15 minutes');
+SELECT usher.define_rate_limit('loyalty.staff_codes', 'fixed_window', 600, '10 minutes', block_for => '15 minutes');
+
 DO $$
 DECLARE
     r record;
@@ -27,7 +32,45 @@ BEGIN
         ('GET', '/loyalty/tiers', 'list_tiers()', NULL, 200, true, 'Tiers of customers'),
         ('PUT', '/loyalty/tiers/{code}',
          'define_tier(text,integer,bigint,text,text,interval,interval,boolean)', 'loyalty:manage', 200, false,
-         'Make or change a tier')
+         'Make or change a tier'),
+        ('PUT', '/loyalty/customers/{customer_id}/attributes', 'set_customer_attributes(uuid,jsonb)', 'loyalty:manage',
+         200, false, 'What conditions know of a customer'),
+        ('PUT', '/loyalty/segments/{code}', 'define_segment(text,text,text)', 'loyalty:manage', 200, false,
+         'Make or change a segment'),
+        ('GET', '/loyalty/offers', 'list_offers_for(uuid,timestamptz,jsonb)', 'loyalty:read', 200, true,
+         'Offers for a customer'),
+        ('POST', '/loyalty/offers', 'create_offer(jsonb)', 'loyalty:manage', 201, false, 'Make an offer'),
+        ('PATCH', '/loyalty/offers/{offer_id}', 'update_offer(uuid,jsonb,integer)', 'loyalty:manage', 200, false,
+         'Change an offer'),
+        ('POST', '/loyalty/offers/{offer_id}/status', 'set_offer_status(uuid,text,integer)', 'loyalty:manage', 200, false,
+         'Schedule, activate, pause, expire or archive an offer'),
+        ('POST', '/loyalty/offers/{offer_id}/explain', 'explain_offer(uuid,uuid,timestamptz,jsonb)', 'loyalty:read', 200,
+         true, 'Whether an offer applies, and why not'),
+        ('POST', '/loyalty/offers/{offer_id}/vouchers',
+         'create_vouchers(uuid,integer,integer,text,timestamptz,uuid,text)', 'loyalty:manage', 201, false,
+         'Make vouchers, whose codes are shown once'),
+        ('POST', '/loyalty/offers/{offer_id}/vouchers/revoke', 'revoke_vouchers(uuid,text,uuid)', 'loyalty:manage', 200,
+         false, 'End vouchers'),
+        ('POST', '/loyalty/offer-uses', 'redeem_offer(text,uuid,uuid,uuid,bigint,jsonb,text,text)', 'loyalty:redeem', 200,
+         false, 'Use an offer or a voucher'),
+        ('POST', '/loyalty/offer-uses/release', 'release_offers(text,uuid)', 'loyalty:adjust', 200, false,
+         'Give the offers of a reference back'),
+        ('GET', '/loyalty/rewards', 'list_rewards(boolean,uuid,integer)', NULL, 200, true, 'What points can be spent on'),
+        ('POST', '/loyalty/rewards', 'create_reward(jsonb)', 'loyalty:manage', 201, false, 'Make a reward'),
+        ('PATCH', '/loyalty/rewards/{reward_id}', 'update_reward(uuid,jsonb,integer)', 'loyalty:manage', 200, false,
+         'Change a reward'),
+        ('POST', '/loyalty/rewards/{reward_id}/status', 'set_reward_status(uuid,text,integer)', 'loyalty:manage', 200,
+         false, 'Activate, pause or retire a reward'),
+        ('POST', '/loyalty/rewards/{reward_id}/redeem', 'redeem_reward(uuid,uuid,text)', 'loyalty:redeem', 201, false,
+         'Take a reward'),
+        ('GET', '/loyalty/redemptions', 'list_redemptions(uuid,uuid,integer)', 'loyalty:read', 200, true,
+         'Rewards that were taken'),
+        ('POST', '/loyalty/redemptions/redeem', 'redeem_reward_code(text)', 'loyalty:redeem', 200, false,
+         'Hand a reward out for its code'),
+        ('POST', '/loyalty/redemptions/{redemption_id}/code', 'renew_reward_code(uuid)', 'loyalty:redeem', 200, false,
+         'Another code for a reserved reward'),
+        ('POST', '/loyalty/redemptions/{redemption_id}/reverse', 'reverse_redemption(uuid,text)', 'loyalty:redeem', 200,
+         false, 'Give a reward back')
         ) AS v (method, path, signature, permission, success_status, read_only, summary)
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,

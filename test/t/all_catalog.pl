@@ -87,7 +87,10 @@ my %rules = (
                   'wash.appointments', 'wash.bookings', 'wash.customers', 'wash.location_exceptions', 'wash.location_hours', 'wash.location_services',
                   'wash.location_staff', 'wash.locations', 'wash.services', 'wash.staff_hours', 'wash.staff_skills', 'wash.staff_time_off',
                   'wash.payment_transactions', 'wash.payment_attempts', 'wash.payment_refunds', 'wash.payment_disputes', 'wash.payment_methods',
-                  'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries')},
+                  'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries',
+                  'wash.points_accounts', 'wash.points_sources', 'wash.points_deductions', 'wash.points_entries', 'wash.points_lots', 'wash.points_lot_uses',
+                  'wash.earning_rules', 'wash.loyalty_tiers', 'wash.loyalty_segments', 'wash.loyalty_offers', 'wash.offer_vouchers', 'wash.offer_uses',
+                  'wash.loyalty_rewards', 'wash.reward_redemptions')},
     'shipped rows stay shipped while triggers rest' =>
         q{SELECT t.tgrelid::regclass FROM pg_trigger t WHERE t.tgfoid = 'usher._keep_decision()'::regprocedure AND t.tgenabled <> 'A'},
     # soft_delete() knows its columns by fixed names, and says so when one is not there
@@ -108,9 +111,9 @@ my %rules = (
                 FROM pg_trigger t, pg_get_triggerdef(t.oid) d WHERE t.tgfoid = 'usher.check_transition()'::regprocedure) o ON o.machine = m.name
           CROSS JOIN jsonb_array_elements(m.definition -> 'transitions') t
           WHERE t ? 'event' AND o.prefix || '.' || (t ->> 'event') NOT IN (SELECT event FROM usher.extension_events)},
-    # else it never acts: payments come with another extension, or with an application
+    # else it never acts: payments and orders come with another extension, or with an application
     'extensions follow events that somebody has declared' =>
-        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed'
+        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed' AND s.event NOT LIKE 'order.%'
               AND s.event NOT IN (SELECT v.event FROM usher.extension_events v)},
     # The partitioned audit log has none: a key would cost an index on each partition's hottest path.
     'tables have a primary key' =>

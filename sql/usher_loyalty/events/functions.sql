@@ -7,10 +7,15 @@ DECLARE
 BEGIN
     UPDATE @extschema@.points_accounts AS a SET closed_at = now(), updated_at = now()
     WHERE (a.user_id = gone OR a.customer_id = gone) AND a.closed_at IS NULL;
+    -- What they have reserved is nobody's any more.
+    UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
+    WHERE r.status = 'reserved'
+        AND r.customer_id IN (SELECT a.customer_id FROM @extschema@.points_accounts AS a
+                              WHERE a.user_id = gone OR a.customer_id = gone);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_customer_gone(text, jsonb) IS
-    'Handler of user.deleted and user.erased: nothing is earned or spent any more.';
+    'Handler of user.deleted and user.erased: nothing is earned or spent any more, reserved rewards are given back.';
 
 CREATE FUNCTION @extschema@._on_tier_changed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -30,3 +35,19 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._on_tier_changed(text, jsonb) IS
     'Handler of loyalty.tier_changed: the tier of the user, which rate limits know, follows.';
+
+CREATE FUNCTION @extschema@._on_purchase_cancelled(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_booking CONSTANT boolean := event = 'booking.cancelled';
+    reference CONSTANT text := CASE WHEN is_booking THEN payload ->> 'id' ELSE payload ->> 'order_id' END;
+BEGIN
+    IF reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        PERFORM @extschema@._release_offers(CASE WHEN is_booking THEN 'booking' ELSE 'order' END, reference::uuid);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_purchase_cancelled(text, jsonb) IS
+    'Handler of booking.cancelled and order.cancelled: offers that it has used can be used again.';

@@ -11,6 +11,11 @@ BEGIN
         FROM usher.upkeep_step('loyalty_expiry_announced', 'SELECT @extschema@._announce_expiring($1)', max_rows) AS u;
     RETURN QUERY SELECT u.task, u.affected
         FROM usher.upkeep_step('loyalty_tiers_reviewed', 'SELECT @extschema@._review_tiers($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_redemptions_expired', 'SELECT @extschema@._expire_redemptions($1)',
+                               max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_offers_turned', 'SELECT @extschema@._turn_offers($1)', max_rows) AS u;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_upkeep(integer) IS 'The part of usher_loyalty in usher.run_maintenance().';
@@ -52,6 +57,26 @@ BEGIN
             WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back')
                 AND e.customer_id = gone.customer_id
             HAVING sum(e.points) > 0);
+    RETURN QUERY SELECT 'offers_used_too_often', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE o.uses > o.max_uses OR EXISTS (SELECT FROM @extschema@.offer_uses AS u
+            WHERE u.offer_id = o.id AND NOT u.is_released GROUP BY u.customer_id HAVING count(*) > o.max_per_customer);
+    RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id AND NOT u.is_released);
+    RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
+        WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
+                         WHERE u.voucher_id = v.id AND NOT u.is_released);
+    RETURN QUERY SELECT 'offer_keys_differ_from_offers', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE (o.status IN ('scheduled', 'active'))
+            <> EXISTS (SELECT FROM @extschema@.loyalty_offer_keys AS k WHERE k.offer_id = o.id);
+    RETURN QUERY SELECT 'reward_counters_differ_from_redemptions', count(*) FROM @extschema@.loyalty_rewards AS w
+        WHERE w.taken <> (SELECT count(*) FROM @extschema@.reward_redemptions AS r
+                          WHERE r.reward_id = w.id AND r.status IN ('reserved', 'redeemed'));
+    -- A reward that is taken has been paid, one that was given back has not, and nothing else was paid as one.
+    RETURN QUERY SELECT 'redemptions_differ_from_spendings', count(*) FROM @extschema@.points_entries AS e
+        FULL JOIN @extschema@.reward_redemptions AS r ON r.entry_id = e.id
+        WHERE (r.id IS NOT NULL OR (e.kind = 'spend' AND e.source_type = 'reward' AND e.rule_code = 'reward'))
+            AND (r.id IS NULL OR e.id IS NULL OR -e.points <> r.cost_points OR (r.status IN ('reversed', 'expired'))
+                <> EXISTS (SELECT FROM @extschema@.points_entries AS b WHERE b.reverses = e.id));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_self_check() IS
@@ -71,7 +96,8 @@ BEGIN
     ORDER BY r.code;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._loyalty_configuration() IS 'The part of usher_loyalty in usher.check_configuration().';
+COMMENT ON FUNCTION @extschema@._loyalty_configuration() IS
+    'The part of usher_loyalty in usher.check_configuration().';
 
 CREATE FUNCTION @extschema@._loyalty_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
     LANGUAGE plpgsql STABLE
@@ -108,7 +134,12 @@ BEGIN
         'purchases', coalesce((SELECT jsonb_agg(to_jsonb(s) ORDER BY s.occurred_at, s.source_id)
             FROM @extschema@.points_sources AS s WHERE s.customer_id = ANY (customers)), '[]'),
         'entries', coalesce((SELECT jsonb_agg(to_jsonb(e) - 'created_by' ORDER BY e.id)
-            FROM @extschema@.points_entries AS e WHERE e.customer_id = ANY (customers)), '[]'));
+            FROM @extschema@.points_entries AS e WHERE e.customer_id = ANY (customers)), '[]'),
+        'redemptions', coalesce((SELECT jsonb_agg(to_jsonb(r) - '{code_hash,created_by,redeemed_by}'::text[]
+                                                  ORDER BY r.id)
+            FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)), '[]'),
+        'offers', coalesce((SELECT jsonb_agg(to_jsonb(u) - 'created_by' ORDER BY u.id)
+            FROM @extschema@.offer_uses AS u WHERE u.customer_id = ANY (customers)), '[]'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._export_loyalty(uuid) IS 'The part of usher_loyalty in usher.export_user().';
@@ -125,8 +156,11 @@ BEGIN
     UPDATE @extschema@.points_entries AS e SET note = NULL
     WHERE e.customer_id = ANY (customers) AND e.note IS NOT NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
-    RETURN changed;
+    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
+    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
+    RETURN changed + usher.forget_notes('@extschema@.reward_redemptions',
+        ARRAY(SELECT r.id FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_loyalty(uuid) IS
-    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes.';
+    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes and attributes.';

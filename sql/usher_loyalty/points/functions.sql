@@ -13,7 +13,8 @@ CREATE FUNCTION @extschema@._keep_rows() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_loyalty_keep_rows';
 COMMENT ON FUNCTION @extschema@._keep_rows() IS
-    'Trigger: facts are only added, and what follows from them is not written by hand. Its first argument is "fact" or '
+    'Trigger: facts are only added, and what follows from them is not written by hand. Its first argument is '
+    '"fact" or '
     '"follows", the others are columns that may be changed.';
 
 CREATE FUNCTION @extschema@._on_purchase(event text, payload jsonb) RETURNS void
@@ -297,7 +298,8 @@ BEGIN
     RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._expire_points(integer) IS 'Ends lots whose time is over; returns of how many customers.';
+COMMENT ON FUNCTION @extschema@._expire_points(integer) IS
+    'Ends lots whose time is over; returns of how many customers.';
 
 CREATE FUNCTION @extschema@._announce_expiring(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

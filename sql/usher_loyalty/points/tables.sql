@@ -10,6 +10,7 @@ CREATE TABLE @extschema@.points_accounts (
     tier_since timestamptz,
     tier_lapses_at timestamptz,
     tier_reviewed_at timestamptz,
+    attributes jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
     closed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -44,7 +45,8 @@ CREATE TABLE @extschema@.points_sources (
 CREATE INDEX points_sources_customer_idx ON @extschema@.points_sources (customer_id, occurred_at)
     WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_sources IS
-    'Purchases that earn: a booking, a payment, an order. Without a customer: only deductions of it have been heard of '
+    'Purchases that earn: a booking, a payment, an order. Without a customer: only deductions of it have been '
+    'heard of '
     'so far, because events arrive in any order.';
 
 CREATE TABLE @extschema@.points_deductions (
@@ -58,7 +60,8 @@ CREATE TABLE @extschema@.points_deductions (
     FOREIGN KEY (source_type, source_id) REFERENCES @extschema@.points_sources
 );
 COMMENT ON TABLE @extschema@.points_deductions IS
-    'What does not count of a purchase: refunds and cancellations (returned), and what was paid with points or vouchers '
+    'What does not count of a purchase: refunds and cancellations (returned), and what was paid with points or '
+    'vouchers '
     '(not_money). One row for each cause, with the largest sum that was heard of.';
 
 CREATE TABLE @extschema@.points_entries (
@@ -114,7 +117,8 @@ CREATE INDEX points_lots_open_idx ON @extschema@.points_lots (customer_id, id) W
 CREATE INDEX points_lots_expires_idx ON @extschema@.points_lots (expires_at)
     WHERE points_left > 0 AND expires_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_lots IS
-    'What is left of what was earned at once, by the id of its entry: the oldest lot is spent first, and expires whole.';
+    'What is left of what was earned at once, by the id of its entry: the oldest lot is spent first, and expires '
+    'whole.';
 COMMENT ON COLUMN @extschema@.points_lots.announced_at IS 'When loyalty.points_expiring was published for it.';
 
 CREATE TABLE @extschema@.points_lot_uses (

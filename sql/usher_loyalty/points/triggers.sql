@@ -6,7 +6,7 @@ CREATE TRIGGER keep_table BEFORE TRUNCATE ON @extschema@.points_entries
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._keep_rows('fact');
 CREATE TRIGGER keep_rows BEFORE UPDATE ON @extschema@.points_accounts
     FOR EACH ROW EXECUTE FUNCTION @extschema@._keep_rows('follows', 'user_id', 'tier', 'tier_since', 'tier_lapses_at',
-                                                         'tier_reviewed_at', 'closed_at', 'updated_at');
+                                                         'tier_reviewed_at', 'attributes', 'closed_at', 'updated_at');
 CREATE TRIGGER keep_new_rows BEFORE INSERT ON @extschema@.points_accounts
     FOR EACH ROW WHEN (NEW.balance <> 0 OR NEW.debt <> 0) EXECUTE FUNCTION @extschema@._keep_rows('follows');
 CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.points_lots

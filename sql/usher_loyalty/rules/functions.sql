@@ -61,7 +61,8 @@ DECLARE
     previous @extschema@.earning_rules;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM @extschema@._refuse_members(definition, '{code,event,counts,condition,points,max_points,max_in_period,period,
+    PERFORM @extschema@._refuse_members(definition,
+        '{code,event,counts,condition,points,max_points,max_in_period,period,
         time_zone,expires_after,valid_from,valid_until,description}', '{code,event,points}');
     given := jsonb_populate_record(NULL::@extschema@.earning_rules, definition);
     given.valid_from := coalesce(given.valid_from, statement_timestamp());
@@ -111,7 +112,8 @@ BEGIN
     UPDATE @extschema@.earning_rules AS r SET valid_until = greatest(ends_at, r.valid_from)
     WHERE r.code = end_earning_rule.code AND coalesce(r.valid_until > ends_at, true)
         AND r.rule_version = (SELECT max(o.rule_version) FROM @extschema@.earning_rules AS o WHERE o.code = r.code)
-    RETURNING r.code, r.rule_version, r.event, r.counts, r.condition, r.points, r.max_points, r.max_in_period, r.period,
+    RETURNING r.code, r.rule_version, r.event, r.counts, r.condition, r.points, r.max_points, r.max_in_period,
+        r.period,
         r.time_zone, r.expires_after, r.valid_from, r.valid_until, r.description
     INTO ended;
     IF NOT FOUND THEN
@@ -151,7 +153,8 @@ CREATE FUNCTION @extschema@.preview_earning_rule(definition jsonb, purchase json
 AS $$
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM @extschema@._refuse_members(definition, '{code,event,counts,condition,points,max_points,max_in_period,period,
+    PERFORM @extschema@._refuse_members(definition,
+        '{code,event,counts,condition,points,max_points,max_in_period,period,
         time_zone,expires_after,valid_from,valid_until,description}', '{points}');
     RETURN @extschema@._points_for(coalesce(definition ->> 'condition', 'true'), definition ->> 'points',
         coalesce(definition ->> 'counts', 'purchase') = 'line', (definition ->> 'max_points')::bigint,

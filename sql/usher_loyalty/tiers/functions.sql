@@ -28,7 +28,8 @@ BEGIN
     SET rank = EXCLUDED.rank, basis = EXCLUDED.basis, threshold = EXCLUDED.threshold, currency = EXCLUDED.currency,
         counts_back = EXCLUDED.counts_back, grace = EXCLUDED.grace, is_active = EXCLUDED.is_active,
         version = t.version + 1
-    RETURNING t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active, t.version INTO made;
+    RETURNING t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active, t.version
+        INTO made;
     RETURN made;
 END
 $$;
@@ -42,7 +43,8 @@ CREATE FUNCTION @extschema@.list_tiers() RETURNS SETOF @extschema@.loyalty_tier_
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active, t.version
+    RETURN QUERY SELECT t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active,
+        t.version
                  FROM @extschema@.loyalty_tiers AS t ORDER BY t.rank;
 END
 $$;
