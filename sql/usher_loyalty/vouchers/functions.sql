@@ -15,8 +15,9 @@ CREATE FUNCTION @extschema@._hit_code_limit(OUT allowed boolean, OUT retry_after
 AS $$
 BEGIN
     SELECT h.allowed, h.retry_after INTO allowed, retry_after
-    FROM usher.hit_rate_limit(CASE WHEN usher.has_permission('loyalty:redeem') THEN 'loyalty.staff_codes'
-                                   ELSE 'loyalty.codes' END, coalesce(usher.actor_id()::text, session_user)) AS h;
+    FROM usher.hit_rate_limit(CASE WHEN usher.has_permission('loyalty:redeem') OR @extschema@._loyalty_reads_all()
+                                   THEN 'loyalty.staff_codes' ELSE 'loyalty.codes' END,
+                              coalesce(usher.actor_id()::text, session_user)) AS h;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._hit_code_limit() IS
