@@ -6,7 +6,7 @@ CREATE FUNCTION @extschema@._loyalty_error_codes() RETURNS jsonb
 COMMENT ON FUNCTION @extschema@._loyalty_error_codes() IS
     'The error codes of usher_loyalty (extension/usher_loyalty/loyalty_errors.hpp).';
 
-SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, rewards, offers and vouchers',
+SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, rewards, offers, referrals, advertisements',
     error_class => 'UL',
     error_codes => @extschema@._loyalty_error_codes(),
     hooks => '{
@@ -36,7 +36,15 @@ SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, 
         "loyalty_rewards": {"user": ["created_by"], "impersonal": ["condition", "description", "details", "kind", "status",
             "title"]},
         "reward_redemptions": {"user": ["created_by", "customer_id", "redeemed_by"], "sensitive": ["code_hash"],
-            "impersonal": ["entry_id", "reason_code", "reward_id", "status"]}
+            "impersonal": ["entry_id", "reason_code", "reward_id", "status"]},
+        "referral_programs": {"impersonal": ["*"]},
+        "referral_codes": {"user": ["customer_id"], "personal": ["code"]},
+        "referral_signals": {"user": ["customer_id"], "personal": ["value_hash"], "impersonal": ["kind"]},
+        "referrals": {"user": ["created_by", "referee_id", "referrer_id"], "personal": ["evidence", "flags", "notes"],
+            "impersonal": ["program", "reason_code", "status"]},
+        "loyalty_ads": {"user": ["created_by"], "impersonal": ["content", "offer_id", "placement", "segment", "status",
+            "tiers", "title"]},
+        "loyalty_ad_counts": {"impersonal": ["*"]}
     }$json$,
     settings => '[
         {"name": "loyalty.expiry_notice", "type": "integer", "default_value": "30",
@@ -75,7 +83,8 @@ SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, 
         loyalty.offer_released,loyalty_offer.scheduled,loyalty_offer.activated,loyalty_offer.paused,
         loyalty_offer.expired,loyalty_offer.archived,loyalty_reward.activated,loyalty_reward.paused,
         loyalty_reward.retired,loyalty_redemption.reserved,loyalty_redemption.redeemed,loyalty_redemption.reversed,
-        loyalty_redemption.expired}',
+        loyalty_redemption.expired,referral.created,referral.qualified,referral.rewarded,referral.rejected,
+        referral.expired,loyalty_ad.activated,loyalty_ad.paused,loyalty_ad.archived}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES
@@ -85,10 +94,14 @@ SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, 
           create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers
           set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for explain_offer
           redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward set_reward_status
-          list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions'),
+          list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions
+          define_referral_program get_referral_code note_customer_signal create_referral qualify_referral reward_referral
+          reject_referral list_referrals create_advertisement set_advertisement_status list_current_advertisements
+          record_advertisement_event report_advertisements'),
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_loyalty_reads_all _loyalty_person'),
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'points_accounts points_entries'),
         ('table', '{auditor,admin}', 'points_sources points_deductions points_lots points_lot_uses earning_rules
-          loyalty_tiers loyalty_segments loyalty_offers offer_uses loyalty_rewards')) AS v (kind, levels, names)) AS a));
+          loyalty_tiers loyalty_segments loyalty_offers offer_uses loyalty_rewards referral_programs
+          referrals loyalty_ads loyalty_ad_counts')) AS v (kind, levels, names)) AS a));

@@ -5,6 +5,9 @@
 SELECT usher.define_rate_limit('loyalty.codes', 'fixed_window', 20, '10 minutes', block_for => '15 minutes');
 SELECT usher.define_rate_limit('loyalty.staff_codes', 'fixed_window', 600, '10 minutes', block_for => '15 minutes');
 
+-- Of one address.
+SELECT usher.define_rate_limit('loyalty.advertisement', 'token_bucket', 600, '1 minute');
+
 DO $$
 DECLARE
     r record;
@@ -70,14 +73,41 @@ BEGIN
         ('POST', '/loyalty/redemptions/{redemption_id}/code', 'renew_reward_code(uuid)', 'loyalty:redeem', 200, false,
          'Another code for a reserved reward'),
         ('POST', '/loyalty/redemptions/{redemption_id}/reverse', 'reverse_redemption(uuid,text)', 'loyalty:redeem', 200,
-         false, 'Give a reward back')
+         false, 'Give a reward back'),
+        ('PUT', '/loyalty/referral-program',
+         'define_referral_program(bigint,bigint,text[],bigint,interval,boolean,text)', 'loyalty:manage', 200, false,
+         'What a referral is worth'),
+        ('GET', '/loyalty/referral-code', 'get_referral_code(uuid)', 'loyalty:read', 200, false, 'The code of a customer'),
+        ('GET', '/loyalty/referrals', 'list_referrals(uuid,text,boolean,uuid,integer)', 'loyalty:read', 200, true,
+         'Who has brought whom'),
+        ('POST', '/loyalty/referrals', 'create_referral(text,uuid,uuid,text,jsonb)', 'loyalty:earn', 201, false,
+         'Say who has brought one along'),
+        ('POST', '/loyalty/referrals/{referral_id}/qualify', 'qualify_referral(uuid,jsonb)', 'loyalty:earn', 200, false,
+         'The newcomer has done what is asked'),
+        ('POST', '/loyalty/referrals/{referral_id}/reward', 'reward_referral(uuid)', 'loyalty:earn', 200, false,
+         'Give both their points'),
+        ('POST', '/loyalty/referrals/{referral_id}/reject', 'reject_referral(uuid,text,text,jsonb)', 'loyalty:earn', 200,
+         false, 'Refuse a referral'),
+        ('POST', '/loyalty/signals', 'note_customer_signal(uuid,text,text)', 'loyalty:earn', 200, false,
+         'What customers may have in common'),
+        ('GET', '/loyalty/advertisements', 'list_current_advertisements(text,uuid,timestamptz,integer)', NULL, 200, false,
+         'What to show now'),
+        ('POST', '/loyalty/advertisements', 'create_advertisement(jsonb)', 'loyalty:manage', 201, false,
+         'Make an advertisement'),
+        ('GET', '/loyalty/advertisements/report', 'report_advertisements(date,date,uuid)', 'loyalty:read', 200, false,
+         'Views and clicks'),
+        ('POST', '/loyalty/advertisements/{ad_id}/status', 'set_advertisement_status(uuid,text,integer)',
+         'loyalty:manage', 200, false, 'Activate, pause or archive an advertisement'),
+        ('POST', '/loyalty/advertisements/{ad_id}/events', 'record_advertisement_event(uuid,text)', NULL, 200, false,
+         'Count a view or a click')
         ) AS v (method, path, signature, permission, success_status, read_only, summary)
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,
             function => format('@extschema@.%s', r.signature)::regprocedure,
             access => CASE WHEN r.permission IS NULL THEN 'public' ELSE 'authenticated' END,
             permission => r.permission,
-            success_status => r.success_status, read_only => r.read_only, summary => r.summary, tag => 'loyalty');
+            success_status => r.success_status, read_only => r.read_only, summary => r.summary, tag => 'loyalty',
+            rate_limit => CASE WHEN r.path = '/loyalty/advertisements/{ad_id}/events' THEN 'loyalty.advertisement' END);
     END LOOP;
 END
 $$;

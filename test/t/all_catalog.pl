@@ -90,7 +90,8 @@ my %rules = (
                   'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries',
                   'wash.points_accounts', 'wash.points_sources', 'wash.points_deductions', 'wash.points_entries', 'wash.points_lots', 'wash.points_lot_uses',
                   'wash.earning_rules', 'wash.loyalty_tiers', 'wash.loyalty_segments', 'wash.loyalty_offers', 'wash.offer_vouchers', 'wash.offer_uses',
-                  'wash.loyalty_rewards', 'wash.reward_redemptions')},
+                  'wash.loyalty_rewards', 'wash.reward_redemptions', 'wash.referral_programs', 'wash.referral_codes', 'wash.referral_signals', 'wash.referrals',
+                  'wash.loyalty_ads', 'wash.loyalty_ad_counts')},
     'shipped rows stay shipped while triggers rest' =>
         q{SELECT t.tgrelid::regclass FROM pg_trigger t WHERE t.tgfoid = 'usher._keep_decision()'::regprocedure AND t.tgenabled <> 'A'},
     # soft_delete() knows its columns by fixed names, and says so when one is not there

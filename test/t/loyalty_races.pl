@@ -1,6 +1,6 @@
 # Crowds at all three isolation levels, through the functions and by raw SQL: C-29 the last use of an offer, C-30 points that are spent on
-# many devices, events that arrive many times and in any order at once, lots that end while they are spent, the last of a reward, a voucher.
-# And a thousand guesses, which lock whoever rolls them back. Nothing is earned, spent or given twice, and no deadlock is logged.
+# many devices, events that arrive many times and in any order at once, lots that end while they are spent, the last of a reward, a voucher,
+# C-28 referrals that are rewarded and circles that are closed, views of advertisements. And a thousand guesses, which lock whoever rolls them back. Nothing is earned, spent or given twice, and no deadlock is logged.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -49,6 +49,7 @@ CREATE FUNCTION sums() RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s %s, %s entries', a.balance, a.debt, (SELECT count(*) FROM club.points_entries AS e WHERE e.customer_id = a.customer_id)) FROM club.points_accounts AS a WHERE a.customer_id = stage('customer')
 $$;
 SELECT usher.define_rate_limit('loyalty.staff_codes', 'fixed_window', 1000000, '1 hour');
+SELECT club.define_referral_program(100, 50);
 SELECT club.create_earning_rule('{"code": "per_euro", "event": "payment.completed", "points": "r.amount_minor / 100"}');
 SELECT club.create_earning_rule('{"code": "each", "event": "payment.completed", "points": "5", "max_in_period": 5, "period": "year"}');
 SQL
@@ -132,6 +133,26 @@ SCRIPT
 	is(crowd(32, "INSERT INTO stage SELECT 'code', NULL, v.code FROM club.create_vouchers(new_offer('{\"needs_voucher\": true}')) AS v",
 			"SELECT answer(format('SELECT coalesce(error, discount_minor::text) FROM club.redeem_offer(''order'', usher.uuid_v7(), customer_id => usher.uuid_v7(), amount_minor => 1000, voucher_code => %L)', (SELECT key FROM stage WHERE name = 'code')));\n"),
 		'100 1, code_invalid 31', "$level: a voucher is used once");
+
+	# C-28: events that qualify a referral, staff who reward it, and its end, all at once
+	is(crowd(32, "INSERT INTO stage VALUES ('referrer', usher.uuid_v7()), ('customer', usher.uuid_v7()); INSERT INTO stage SELECT 'referral', r.referral_id FROM club.create_referral(referrer_id => stage('referrer'), referee_id => stage('customer')) AS r", <<"SCRIPT") =~ s/UL002 \d+, //r =~ s/US001 \d+, //r =~ s/told \d+/told/r,
+SELECT answer(CASE WHEN :client_id % 4 < 3 THEN format('SELECT ''told'' FROM club._on_first_purchase(%L, %L)', (ARRAY['booking.completed', 'payment.completed', 'order.completed'])[:client_id % 4 + 1], jsonb_build_object('customer_id', stage('customer')))
+	ELSE format('SELECT ''told'' FROM club.reward_referral(%L)', stage('referral')) END);
+SCRIPT
+		'told', "$level: C-28, many events qualify one referral");
+	is(one("SELECT r.status || ' ' || (SELECT string_agg(points::text, ' ' ORDER BY points) FROM club.points_entries WHERE source_id = r.id) FROM club.referrals AS r WHERE r.id = stage('referral')"), 'rewarded 50 100', "$level: … which is rewarded once");
+	is(crowd(3, "INSERT INTO stage SELECT n::text, usher.uuid_v7() FROM generate_series(0, 2) AS n", "SELECT answer(format('SELECT status FROM club.create_referral(referrer_id => %L, referee_id => %L)', stage((:client_id)::text), stage(((:client_id + 1) % 3)::text)));\n"),
+		'UL008 1, pending 2', "$level: a circle of three by three at once");
+	is(crowd(32, "INSERT INTO stage SELECT n::text, usher.uuid_v7() FROM generate_series(0, 31) AS n", "SELECT answer(format('INSERT INTO club.referrals (program, referrer_id, referee_id) VALUES (''default'', %L, %L) RETURNING status', stage((:client_id)::text), stage(((:client_id + 1) % 32)::text)));\n"),
+		'UL008 1, pending 31', "$level: … and one of 32 by raw SQL");
+	is(crowd(32, "INSERT INTO stage SELECT n::text, usher.uuid_v7() FROM generate_series(0, 32) AS n", "SELECT answer(format('SELECT status FROM club.create_referral(referrer_id => %L, referee_id => %L)', stage((:client_id)::text), stage('32')));\n")
+		=~ s/UL008/23505/gr =~ s/23505 \d+, //gr, 'pending 1', "$level: one referrer for each");
+
+	# Views by many are counted, those of transactions that are rolled back as well
+	is(crowd(16, "INSERT INTO stage SELECT 'ad', (club.set_advertisement_status((club.create_advertisement('{\"title\": \"Ad\", \"placement\": \"home\"}')).ad_id, 'active')).ad_id",
+			"BEGIN;\nSELECT club.record_advertisement_event(stage('ad')) FROM generate_series(1, 100);\nROLLBACK;\nSELECT answer(format('SELECT club.record_advertisement_event(%L, ''click'')', stage('ad')));\n"),
+		'true 16', "$level: views and clicks of 16");
+	is(one("SELECT views || ' ' || clicks FROM club.report_advertisements(ad_id => stage('ad'))"), '1600 16', "$level: … are counted");
 }
 
 # A thousand guesses, each rolled back

@@ -1,4 +1,5 @@
 #include "usher_loyalty/customers/customer_facts.hpp"
+#include "usher_loyalty/rules/rule_expression.hpp"
 
 namespace usher::loyalty {
 
@@ -15,6 +16,7 @@ constinit Statement read{R"(
                            min(p.occurred_at) AS first_at, max(p.occurred_at) AS last_at
                     FROM @.points_sources AS p
                     WHERE p.customer_id = $1 AND p.source_type <> 'payment') AS s)"};
+constinit Statement find_segment{"SELECT s.condition FROM @.loyalty_segments AS s WHERE s.code = $1"};
 } // namespace
 
 Customer read_customer(const Schema &schema, const Uuid &customer, Instant at) {
@@ -28,3 +30,16 @@ Customer read_customer(const Schema &schema, const Uuid &customer, Instant at) {
 }
 
 } // namespace usher::loyalty
+
+/// _fits_segment(segment text, customer_id uuid, at timestamptz)
+USHER_FUNCTION(usher_loyalty_fits_segment) {
+    using namespace usher;
+    using namespace usher::loyalty;
+    const pg::Args args(fcinfo);
+    if (args.is_null(0)) return BoolGetDatum(true);
+    const Schema schema(fcinfo);
+    const pg::Rows found = find_segment.run(schema, {pg::text(args.text(0))});
+    if (found.empty()) return BoolGetDatum(false);
+    return BoolGetDatum(holds(parse_expression(found.front().text(0), "condition", false),
+                              read_customer(schema, args.uuid(1), args.time(2)).facts, {}, pg::poll));
+}

@@ -12,10 +12,15 @@ BEGIN
     WHERE r.status = 'reserved'
         AND r.customer_id IN (SELECT a.customer_id FROM @extschema@.points_accounts AS a
                               WHERE a.user_id = gone OR a.customer_id = gone);
+    UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
+    WHERE r.status IN ('pending', 'qualified')
+        AND (gone IN (r.referrer_id, r.referee_id) OR EXISTS (SELECT FROM @extschema@.points_accounts AS a
+                 WHERE a.user_id = gone AND a.customer_id IN (r.referrer_id, r.referee_id)));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_customer_gone(text, jsonb) IS
-    'Handler of user.deleted and user.erased: nothing is earned or spent any more, reserved rewards are given back.';
+    'Handler of user.deleted and user.erased: nothing is earned or spent any more, reserved rewards are given back, '
+    'open referrals rejected.';
 
 CREATE FUNCTION @extschema@._on_tier_changed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -16,6 +16,10 @@ BEGIN
                                max_rows) AS u;
     RETURN QUERY SELECT u.task, u.affected
         FROM usher.upkeep_step('loyalty_offers_turned', 'SELECT @extschema@._turn_offers($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_referrals_expired', 'SELECT @extschema@._expire_referrals($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_ad_counts_written', 'SELECT @extschema@._write_ad_counts()', max_rows) AS u;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_upkeep(integer) IS 'The part of usher_loyalty in usher.run_maintenance().';
@@ -77,6 +81,17 @@ BEGIN
         WHERE (r.id IS NOT NULL OR (e.kind = 'spend' AND e.source_type = 'reward' AND e.rule_code = 'reward'))
             AND (r.id IS NULL OR e.id IS NULL OR -e.points <> r.cost_points OR (r.status IN ('reversed', 'expired'))
                 <> EXISTS (SELECT FROM @extschema@.points_entries AS b WHERE b.reverses = e.id));
+    RETURN QUERY SELECT 'referrals_in_a_circle', count(*) FROM (
+        WITH RECURSIVE above (start_id, customer_id) AS (
+            SELECT r.referee_id, r.referrer_id FROM @extschema@.referrals AS r
+            UNION
+            SELECT a.start_id, r.referrer_id FROM above AS a
+                JOIN @extschema@.referrals AS r ON r.referee_id = a.customer_id)
+        SELECT FROM above AS a WHERE a.start_id = a.customer_id) AS circle;
+    RETURN QUERY SELECT 'referral_points_differ', count(*) FROM @extschema@.referrals AS r
+        CROSS JOIN LATERAL (SELECT coalesce(sum(e.points), 0) AS points FROM @extschema@.points_entries AS e
+            WHERE e.source_id = r.id AND e.source_type = 'referral' AND e.kind = 'earn') AS e
+        WHERE e.points <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_self_check() IS
@@ -116,8 +131,8 @@ COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty
 CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce(array_agg(a.customer_id), '{}') FROM @extschema@.points_accounts AS a
-    WHERE a.user_id = _loyalty_customers.user_id OR a.customer_id = _loyalty_customers.user_id;
+    SELECT array_agg(a.customer_id) || _loyalty_customers.user_id FROM @extschema@.points_accounts AS a
+    WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id;
 END;
 COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS 'The customers that a user is.';
 
@@ -139,7 +154,15 @@ BEGIN
                                                   ORDER BY r.id)
             FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)), '[]'),
         'offers', coalesce((SELECT jsonb_agg(to_jsonb(u) - 'created_by' ORDER BY u.id)
-            FROM @extschema@.offer_uses AS u WHERE u.customer_id = ANY (customers)), '[]'));
+            FROM @extschema@.offer_uses AS u WHERE u.customer_id = ANY (customers)), '[]'),
+        'referrals', coalesce((SELECT jsonb_agg(jsonb_build_object('referral_id', r.id, 'status', r.status,
+                'is_referrer', r.referrer_id = ANY (customers), 'created_at', r.created_at) ORDER BY r.id)
+            FROM @extschema@.referrals AS r
+            WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)), '[]'),
+        'referral_codes', coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.customer_id)
+            FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers)), '[]'),
+        'signals', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'value_hash' ORDER BY s.kind, s.value_hash)
+            FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers)), '[]'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._export_loyalty(uuid) IS 'The part of usher_loyalty in usher.export_user().';
@@ -158,9 +181,17 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
     WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
-    RETURN changed + usher.forget_notes('@extschema@.reward_redemptions',
+    DELETE FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers);
+    DELETE FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers);
+    UPDATE @extschema@.referrals AS r SET evidence = NULL, notes = NULL
+    WHERE (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
+        AND (r.evidence IS NOT NULL OR r.notes IS NOT NULL);
+    RETURN changed + usher.forget_notes('@extschema@.referrals', ARRAY(SELECT r.id FROM @extschema@.referrals AS r
+            WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)))
+        + usher.forget_notes('@extschema@.reward_redemptions',
         ARRAY(SELECT r.id FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_loyalty(uuid) IS
-    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes and attributes.';
+    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes, attributes, codes '
+    'and signals.';
