@@ -160,7 +160,7 @@ COMMENT ON FUNCTION @extschema@.create_referral(text, uuid, uuid, text, jsonb) I
     'else or has bought something; again with the same referrer it answers the same.';
 
 CREATE FUNCTION @extschema@._settle_referral(referral_id uuid, to_status text, reason_code text, notes text,
-                                             evidence jsonb)
+                                             evidence jsonb, qualifies boolean DEFAULT false)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -183,10 +183,13 @@ BEGIN
     ELSIF referral.status = to_status THEN
         RETURN false;
     ELSIF referral.status IN ('rewarded', 'rejected', 'expired')
-          OR (to_status = 'qualified' AND referral.expires_at <= statement_timestamp()) THEN
+          OR ((to_status = 'qualified' OR qualifies) AND referral.expires_at <= statement_timestamp()) THEN
         PERFORM usher.raise_error('already_rewarded', format('referral is %s already',
             CASE WHEN referral.status = 'pending' THEN 'expired' ELSE referral.status END),
             jsonb_build_object('referral_id', referral.id, 'status', referral.status));
+    END IF;
+    IF qualifies AND referral.status = 'pending' AND to_status = 'rewarded' THEN
+        UPDATE @extschema@.referrals AS r SET status = 'qualified' WHERE r.id = referral.id;
     END IF;
     UPDATE @extschema@.referrals AS r
     SET status = to_status, reason_code = coalesce(_settle_referral.reason_code, r.reason_code),
@@ -196,8 +199,9 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._settle_referral(uuid, text, text, text, jsonb) IS
-    'Moves a referral on, with the accounts locked before it when it is rewarded. False when it is there already.';
+COMMENT ON FUNCTION @extschema@._settle_referral(uuid, text, text, text, jsonb, boolean) IS
+    'Moves a referral on, with the accounts locked before it when it is rewarded. qualifies: one that is pending is '
+    'qualified on the way. False when it is there already.';
 
 CREATE FUNCTION @extschema@.qualify_referral(referral_id uuid, evidence jsonb DEFAULT NULL)
     RETURNS @extschema@.referral_details
@@ -303,10 +307,8 @@ BEGIN
         RETURN;
     END IF;
     BEGIN
-        PERFORM @extschema@._settle_referral(waiting.id, 'qualified', NULL, NULL, jsonb_build_object('event', event));
-        IF waiting.flags = '{}' THEN
-            PERFORM @extschema@._settle_referral(waiting.id, 'rewarded', NULL, NULL, NULL);
-        END IF;
+        PERFORM @extschema@._settle_referral(waiting.id, CASE waiting.flags WHEN '{}' THEN 'rewarded' ELSE 'qualified'
+            END, NULL, NULL, jsonb_build_object('event', event), true);
     EXCEPTION WHEN SQLSTATE 'UL002' THEN
         NULL; -- another event of theirs was first
     WHEN SQLSTATE 'US005' OR SQLSTATE 'UL004' THEN
