@@ -18,6 +18,10 @@ std::optional<Uuid> TableRow::optional_uuid(int column) const {
     return is_null(column) ? std::nullopt : std::optional(uuid(column));
 }
 
+std::optional<Instant> TableRow::optional_time(int column) const {
+    return is_null(column) ? std::nullopt : std::optional(instant(column));
+}
+
 std::string_view TableRow::text(int column) const {
     if (is_null(column)) return {};
     const Datum value = datum(column);

@@ -46,6 +46,7 @@ public:
     [[nodiscard]] std::int64_t int8(int column) const;     // 0 when NULL
     [[nodiscard]] std::int32_t int4(int column) const { return DatumGetInt32(datum(column)); }
     [[nodiscard]] Instant instant(int column) const { return pg::instant_of(datum(column)); }
+    [[nodiscard]] std::optional<Instant> optional_time(int column) const;
     [[nodiscard]] bool boolean(int column) const { return !is_null(column) && DatumGetBool(datum(column)); }
     /// NULLs are equal to each other.
     [[nodiscard]] bool differs(const TableRow &other, int column) const;

@@ -115,7 +115,7 @@ SELECT response FROM wash.payment_attempts WHERE id = :'b_attempt';
 SELECT status, captured_minor, replayed FROM wash.record_payment_result(:'b_attempt', 'succeeded', 'pi_1');
 SELECT status, captured_minor, replayed FROM wash.record_payment_result(:'b_attempt', 'declined');
 SELECT payment_test.events();
-SELECT e.payload - '{transaction_id,customer_id,user_id}'::text[] FROM usher.events AS e WHERE e.event = 'payment.completed' AND e.key = :'one';
+SELECT e.payload - '{transaction_id,customer_id,user_id,completed_at}'::text[] FROM usher.events AS e WHERE e.event = 'payment.completed' AND e.key = :'one';
 SELECT payment_test.refusal(format('SELECT wash.record_payment_result(%L, ''succeeded'', ''pi_2'')', :'b_attempt')) AS another_id;
 SELECT payment_test.refusal(format('SELECT wash.begin_payment_attempt(%L)', :'one')) AS paid_already;
 SELECT payment_test.refusal(format('SELECT wash.cancel_payment(%L)', :'one')) AS paid_already;

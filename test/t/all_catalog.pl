@@ -95,7 +95,11 @@ my %rules = (
                   'wash.payment_transactions', 'wash.payment_attempts', 'wash.payment_refunds', 'wash.payment_disputes', 'wash.payment_methods',
                   'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries',
                   'wash.products', 'wash.product_prices', 'wash.tax_rates', 'wash.stock_levels', 'wash.stock_reservations', 'wash.inventory_openings',
-                  'wash.stock_counts', 'wash.stock_count_lines', 'wash._inventory_dump', 'wash.orders', 'wash.order_lines', 'wash.order_events', 'wash.service_materials')},
+                  'wash.stock_counts', 'wash.stock_count_lines', 'wash._inventory_dump', 'wash.orders', 'wash.order_lines', 'wash.order_events', 'wash.service_materials',
+                  'wash.points_accounts', 'wash.points_sources', 'wash.points_deductions', 'wash.points_entries', 'wash.points_lots', 'wash.points_lot_uses',
+                  'wash.earning_rules', 'wash.loyalty_tiers', 'wash.loyalty_segments', 'wash.loyalty_offers', 'wash.offer_vouchers', 'wash.offer_uses',
+                  'wash.loyalty_rewards', 'wash.reward_redemptions', 'wash.referral_programs', 'wash.referral_codes', 'wash.referral_signals', 'wash.referrals',
+                  'wash.loyalty_ads', 'wash.loyalty_ad_counts')},
     'shipped rows stay shipped while triggers rest' =>
         q{SELECT t.tgrelid::regclass FROM pg_trigger t WHERE t.tgfoid = 'usher._keep_decision()'::regprocedure AND t.tgenabled <> 'A'},
     # soft_delete() knows its columns by fixed names, and says so when one is not there
@@ -116,9 +120,9 @@ my %rules = (
                 FROM pg_trigger t, pg_get_triggerdef(t.oid) d WHERE t.tgfoid = 'usher.check_transition()'::regprocedure) o ON o.machine = m.name
           CROSS JOIN jsonb_array_elements(m.definition -> 'transitions') t
           WHERE t ? 'event' AND o.prefix || '.' || (t ->> 'event') NOT IN (SELECT event FROM usher.extension_events)},
-    # else it never acts: payments come with another extension, or with an application
+    # else it never acts: payments and orders come with another extension, or with an application
     'extensions follow events that somebody has declared' =>
-        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed'
+        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed' AND s.event NOT LIKE 'order.%'
               AND s.event NOT IN (SELECT v.event FROM usher.extension_events v)},
     # The partitioned audit log has none: a key would cost an index on each partition's hottest path.
     'tables have a primary key' =>

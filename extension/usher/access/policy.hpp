@@ -4,7 +4,7 @@
 // The cost of a decision does not grow with the number of rows: what the matcher demands by == or by a role function is
 // handed to the store, which fetches the rows that can match through an index; only those are looked at one by one.
 #pragma once
-#include "usher/access/expression.hpp"
+#include "common/expression.hpp"
 #include <array>
 #include <cstdint>
 #include <map>

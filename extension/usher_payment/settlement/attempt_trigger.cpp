@@ -81,7 +81,8 @@ constinit Statement describe{R"(
         'reference_id', t.reference_id, 'customer_id', t.customer_id, 'user_id', t.user_id, 'location_id', t.location_id,
         'purpose', t.purpose, 'amount_minor', t.amount_minor, 'currency', t.currency, 'exponent', t.exponent,
         'payment_method', t.payment_method, 'processor', t.processor, 'captured_minor', t.captured_minor,
-        'refunded_minor', t.refunded_minor + t.refund_reserved_minor, 'is_late', $2::boolean, 'version', t.version)
+        'refunded_minor', t.refunded_minor + t.refund_reserved_minor, 'is_late', $2::boolean,
+        'completed_at', t.completed_at, 'version', t.version)
         || CASE WHEN t.reference_id IS NULL THEN '{}'::jsonb ELSE (
             SELECT pg_catalog.jsonb_build_object('reference_captured_minor', sum(o.captured_minor)::bigint,
                 'reference_refunded_minor', sum(o.refunded_minor + o.refund_reserved_minor)::bigint)

@@ -294,6 +294,20 @@ REVOKE ALL ON FUNCTION usher.withdraw_consent(text, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.withdraw_consent(text, uuid) IS
     'Ends a consent and publishes consent.withdrawn. False when there was none.';
 
+CREATE FUNCTION usher.has_consent(user_id uuid, purpose text) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM usher.consents c
+                   WHERE c.user_id = has_consent.user_id AND c.purpose = has_consent.purpose AND c.withdrawn_at IS NULL);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.has_consent(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.has_consent(uuid, text) IS
+    'For functions of extensions, which decide by it what they do with a user: have they agreed to a purpose, and not '
+    'taken it back?';
+
 CREATE FUNCTION usher.list_consents(user_id uuid DEFAULT NULL)
     RETURNS TABLE (consent_id uuid, purpose text, document_version text, given_at timestamptz,
                    withdrawn_at timestamptz, evidence jsonb)

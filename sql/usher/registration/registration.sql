@@ -204,7 +204,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          '_descendants _table_tree _row_trigger_tables _tell_foreign_tables '
          '_primary_key _key_object'),
         -- For the owner of the extension alone: they run with the caller's own rights.
-        ('function', '{}', 'grant_access revoke_access forget_notes finish_extension ship_rows
+        ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users name_words name_query permission_scopes
                            count_or_estimate sample_percent'),
 

@@ -1,4 +1,4 @@
-#include "usher/access/expression.hpp"
+#include "common/expression.hpp"
 #include "common/error.hpp"
 #include "common/json.hpp"
 #include "common/text.hpp"

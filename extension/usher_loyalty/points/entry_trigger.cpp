@@ -1,0 +1,206 @@
+// The row trigger of points_entries: account and lots follow from an entry in the statement that adds it, whoever adds
+// it. It locks the account first, so entries of one customer come one after the other.
+#include "usher_loyalty/loyalty_kit.hpp"
+#include "usher_loyalty/points/following.hpp"
+#include "usher_loyalty/points/lots.hpp"
+
+namespace usher::loyalty {
+
+namespace {
+enum Column : std::uint8_t {
+    id,
+    customer_id,
+    kind,
+    points,
+    source_type,
+    source_id,
+    rule_code,
+    reverses,
+    expires_at,
+};
+constexpr std::array forms{
+    ColumnForm{"id", UUIDOID},        ColumnForm{"customer_id", UUIDOID}, ColumnForm{"kind", TEXTOID},
+    ColumnForm{"points", INT8OID},    ColumnForm{"source_type", TEXTOID}, ColumnForm{"source_id", UUIDOID},
+    ColumnForm{"rule_code", TEXTOID}, ColumnForm{"reverses", UUIDOID},    ColumnForm{"expires_at", TIMESTAMPTZOID},
+};
+constinit Columns<forms.size()> columns{forms};
+
+constinit Statement lock_account{R"(
+    SELECT a.balance, a.debt, a.closed_at IS NOT NULL
+    FROM @.points_accounts AS a
+    WHERE a.customer_id = $1 FOR NO KEY UPDATE)"};
+constinit Statement change_account{R"(
+    UPDATE @.points_accounts AS a
+    SET balance = a.balance + $2, debt = a.debt + $3, updated_at = pg_catalog.now()
+    WHERE a.customer_id = $1
+    RETURNING a.balance, a.debt)"};
+constinit Statement read_lots{R"(
+    SELECT l.id, l.points_left, coalesce(l.expires_at <= $2, false)
+    FROM @.points_lots AS l
+    WHERE l.customer_id = $1 AND l.points_left > 0
+    ORDER BY l.id)"};
+constinit Statement read_taken{R"(
+    SELECT u.lot_id, (-sum(u.points))::bigint
+    FROM @.points_lot_uses AS u
+    WHERE u.entry_id = $1 OR u.entry_id IN (SELECT e.id FROM @.points_entries AS e WHERE e.reverses = $1 AND e.id <> $2)
+    GROUP BY u.lot_id
+    ORDER BY u.lot_id)"};
+constinit Statement read_reversed{R"(
+    SELECT e.customer_id, e.kind, e.points,
+           coalesce((SELECT sum(r.points) FROM @.points_entries AS r WHERE r.reverses = e.id AND r.id <> $2), 0)::bigint
+    FROM @.points_entries AS e
+    WHERE e.id = $1)"};
+constinit Statement insert_lot{R"(
+    INSERT INTO @.points_lots (id, customer_id, points, points_left, expires_at)
+    VALUES ($1, $2, $3, $3, $4))"};
+constinit Statement change_lots{R"(
+    WITH change AS (SELECT * FROM unnest($2::uuid[], $3::text[]) AS c (lot_id, points)),
+        noted AS (INSERT INTO @.points_lot_uses (entry_id, lot_id, points)
+                  SELECT $1, c.lot_id, c.points::bigint FROM change AS c)
+    UPDATE @.points_lots AS l
+    SET points_left = l.points_left + c.points::bigint
+    FROM change AS c
+    WHERE l.id = c.lot_id)"};
+constinit Statement insert_expiry{R"(
+    INSERT INTO @.points_entries (customer_id, kind, points, rule_code)
+    VALUES ($1, 'expire', $2, 'expiry'))"};
+
+struct Entry {
+    const Schema &schema;
+    const TableRow &row;
+    [[nodiscard]] Uuid customer() const { return row.uuid(customer_id); }
+    [[nodiscard]] bool is(std::string_view which) const { return row.text(kind) == which; }
+    [[nodiscard]] std::int64_t size() const { return std::abs(row.int8(points)); }
+};
+
+[[noreturn]] void refuse_spending(const Entry &entry, std::int64_t balance) {
+    throw Error(
+        errc::insufficient_points, "customer has not so many points",
+        json::Object().add("customer_id", entry.customer()).add("points", entry.size()).add("balance", balance).text());
+}
+
+struct Lots {
+    std::vector<Lot> all;
+    std::int64_t overdue = 0; // points of lots whose time is over
+};
+
+Lots load_lots(const Entry &entry) {
+    Lots out;
+    const pg::Rows rows =
+        read_lots.run(entry.schema, {pg::uuid(entry.customer()), pg::timestamptz(pg::statement_time())});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const pg::Row row = rows[i];
+        if (row.boolean(2)) out.overdue += row.int8(1);
+        // An entry that expires takes what is overdue, which need not be the oldest.
+        if (entry.is("expire") == row.boolean(2)) out.all.push_back({row.uuid(0), row.int8(1)});
+    }
+    return out;
+}
+
+/// What is reversed: checks that the entry fits it.
+void check_reversal(const Entry &entry) {
+    const Uuid target = entry.row.uuid(reverses);
+    const pg::Rows found = read_reversed.run(entry.schema, {pg::uuid(target), pg::uuid(entry.row.uuid(id))});
+    if (found.empty()) return; // the foreign key refuses
+    const pg::Row reversed = found.front();
+    const bool is_spending = reversed.text(1) == "spend";
+    const std::int64_t left = std::abs(reversed.int8(2)) - std::abs(reversed.int8(3));
+    if (reversed.uuid(0) != entry.customer() || is_spending != entry.is("give_back") ||
+        (!is_spending && reversed.text(1) != "earn"))
+        throw Error(errc::invalid_argument, "entry does not fit the one that it reverses",
+                    json::Object().add("reverses", target).text());
+    if (entry.size() > left)
+        throw Error(errc::invalid_argument, "more is reversed than is left of an entry",
+                    json::Object().add("reverses", target).add("points", entry.size()).add("left", left).text());
+}
+
+Posting decide_debit(const Entry &entry, std::int64_t balance) {
+    Lots lots = load_lots(entry);
+    if (!entry.is("expire") && lots.overdue > 0) {
+        insert_expiry.run(entry.schema, {pg::uuid(entry.customer()), pg::int8(-lots.overdue)});
+        balance -= lots.overdue;
+    }
+    if (entry.is("take_back")) { // of the lot that the points came from first
+        const Uuid own = entry.row.uuid(reverses);
+        std::stable_partition(lots.all.begin(), lots.all.end(), [&](const Lot &each) { return each.id == own; });
+    }
+    const std::optional<Posting> posting = take(entry.size(), lots.all, entry.is("take_back"));
+    if (!posting) refuse_spending(entry, balance);
+    return *posting;
+}
+
+Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
+    if (!entry.row.is_null(reverses)) check_reversal(entry);
+    if (entry.row.int8(points) < 0) return decide_debit(entry, balance);
+    if (!entry.is("give_back")) return earn(entry.size(), debt);
+    std::vector<Lot> taken;
+    const pg::Rows rows =
+        read_taken.run(entry.schema, {pg::uuid(entry.row.uuid(reverses)), pg::uuid(entry.row.uuid(id))});
+    for (std::size_t i = 0; i < rows.size(); ++i) taken.push_back({rows[i].uuid(0), rows[i].int8(1)});
+    const std::optional<Posting> posting = give_back(entry.size(), debt, taken);
+    if (!posting) throw Error("XX000", "internal error: lots of a spending do not add up");
+    return *posting;
+}
+
+/// Whose lots and account follow.
+pg::Rows follow(const Entry &entry, const Posting &posting) {
+    const Following now;
+    const Uuid entry_id = entry.row.uuid(id), customer = entry.customer();
+    if (posting.balance > 0 && !entry.is("give_back"))
+        insert_lot.run(entry.schema, {pg::uuid(entry_id), pg::uuid(customer), pg::int8(posting.balance),
+                                      pg::timestamptz_or_null(entry.row.optional_time(expires_at))});
+    if (!posting.lots.empty()) {
+        std::vector<Uuid> lots;
+        std::vector<std::string> parts;
+        for (const LotChange &each : posting.lots) {
+            lots.push_back(each.id);
+            parts.push_back(std::to_string(each.points));
+        }
+        change_lots.run(entry.schema, {pg::uuid(entry_id), pg::uuid_array(lots), pg::text_array(parts)});
+    }
+    return change_account.run(entry.schema, {pg::uuid(customer), pg::int8(posting.balance), pg::int8(posting.debt)});
+}
+
+const char *event_of(const Entry &entry) {
+    if (entry.is("earn")) return "loyalty.points_earned";
+    if (entry.is("spend")) return "loyalty.points_spent";
+    if (entry.is("give_back")) return "loyalty.points_given_back";
+    if (entry.is("take_back")) return "loyalty.points_taken_back";
+    if (entry.is("expire")) return "loyalty.points_expired";
+    return "loyalty.points_adjusted";
+}
+
+void announce(const Entry &entry, const pg::Row &account) {
+    json::Object object;
+    object.add("entry_id", entry.row.uuid(id)).add("customer_id", entry.customer());
+    object.add("points", entry.row.int8(points)).add("balance", account.int8(0)).add("debt", account.int8(1));
+    object.add("rule", entry.row.text(rule_code));
+    if (!entry.row.is_null(source_id))
+        object.add("source_type", entry.row.text(source_type)).add("source_id", entry.row.uuid(source_id));
+    kit::publish(event_of(entry), object.text(), to_string(entry.customer()));
+}
+} // namespace
+
+} // namespace usher::loyalty
+
+/// _post_entry(): AFTER INSERT on points_entries, for each row
+USHER_FUNCTION(usher_loyalty_post_entry) {
+    using namespace usher;
+    using namespace usher::loyalty;
+    const RowTrigger trigger(fcinfo, false, "points_entries");
+    if (kit::is_restoring() || trigger.is_update) return PointerGetDatum(nullptr);
+    const Relation relation = trigger.data->tg_relation;
+    const TableRow row(trigger.after(), relation, columns.look_up(relation));
+    const Entry entry{trigger.schema, row};
+    const pg::Rows accounts = lock_account.run(entry.schema, {pg::uuid(entry.customer())});
+    if (accounts.empty()) return PointerGetDatum(nullptr); // the foreign key refuses
+    const pg::Row account = accounts.front();
+    const bool goes_on = entry.is("take_back") || entry.is("expire") || entry.is("give_back");
+    if (account.boolean(2) && !goes_on)
+        throw Error(errc::points_account_closed, "account of points is closed",
+                    json::Object().add("customer_id", entry.customer()).text());
+    const Posting posting = decide(entry, account.int8(0), account.int8(1));
+    const pg::Rows changed = follow(entry, posting);
+    announce(entry, changed.front());
+    return PointerGetDatum(nullptr);
+}

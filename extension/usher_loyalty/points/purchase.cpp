@@ -1,0 +1,120 @@
+#include "usher_loyalty/points/purchase.hpp"
+#include "common/error.hpp"
+#include "common/money.hpp"
+#include <algorithm>
+#include <array>
+
+namespace usher::loyalty {
+
+using expression::Value;
+
+namespace {
+
+struct Form {
+    std::string_view event, source, id, user, amount;
+};
+constexpr std::array forms{
+    Form{"booking.completed", "booking", "id", "customer_user_id", "price_minor"},
+    Form{"payment.completed", "payment", "transaction_id", "user_id", "captured_minor"},
+    Form{"order.completed", "order", "order_id", "user_id", "total_minor"},
+};
+
+[[noreturn]] void refuse(std::string_view event, std::string_view member) {
+    throw Error(errc::invalid_argument,
+                "payload of " + std::string(event) + " has no usable \"" + std::string(member) + "\"",
+                R"({"argument":"payload"})");
+}
+
+std::string text_of(const Value &payload, std::string_view name) {
+    const Value &found = payload.member(name);
+    return found.kind == Value::Kind::string ? found.string : std::string();
+}
+
+std::optional<Uuid> id_of(const Value &payload, std::string_view name) { return parse_uuid(text_of(payload, name)); }
+
+std::int64_t amount_of(const Value &payload, std::string_view event, std::string_view name) {
+    const Value &found = payload.member(name);
+    if (found.kind != Value::Kind::number || !(found.number >= 0) ||
+        found.number > static_cast<double>(money::largest_amount))
+        refuse(event, name);
+    return static_cast<std::int64_t>(found.number);
+}
+
+bool is_money(const Value &payload) {
+    const std::string method = text_of(payload, "payment_method");
+    return method != "points" && method != "voucher";
+}
+
+/// What a payment is for, when that is something that earns by itself.
+std::optional<SourceId> reference_of(const Value &payload) {
+    const std::string type = text_of(payload, "reference_type");
+    const std::optional<Uuid> id = id_of(payload, "reference_id");
+    if (!id || (type != "booking" && type != "order")) return std::nullopt;
+    return SourceId{type == "booking" ? "booking" : "order", *id};
+}
+
+Purchase read_completed(const Form &form, Value payload) {
+    Purchase out;
+    const std::optional<Uuid> id = id_of(payload, form.id), customer = id_of(payload, "customer_id");
+    if (!id) refuse(form.event, form.id);
+    if (!customer) refuse(form.event, "customer_id");
+    out.source = {form.source, *id};
+    out.customer = *customer;
+    out.user = id_of(payload, form.user);
+    out.amount_minor = amount_of(payload, form.event, form.amount);
+    out.currency = text_of(payload, "currency");
+    out.occurred_at = text_of(payload, "completed_at");
+    out.is_money = is_money(payload);
+    set_member(payload, "event", Value::of(std::string(form.event)));
+    set_member(payload, "amount_minor", Value::of(static_cast<double>(out.amount_minor)));
+    out.facts = std::move(payload);
+    return out;
+}
+
+void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payment, std::int64_t amount,
+            bool returned) {
+    if (const auto reference = reference_of(payload)) out.push_back({*reference, payment, amount, returned});
+    out.push_back({{"payment", payment}, payment, amount, returned});
+}
+
+} // namespace
+
+void set_member(Value &object, std::string_view name, Value value) {
+    const auto found = std::find(object.keys.begin(), object.keys.end(), name);
+    if (found != object.keys.end()) {
+        object.items[static_cast<std::size_t>(found - object.keys.begin())] = std::move(value);
+        return;
+    }
+    object.keys.emplace_back(name);
+    object.items.push_back(std::move(value));
+}
+
+PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
+    std::optional<Value> parsed = expression::from_json(payload);
+    if (!parsed || parsed->kind != Value::Kind::object) refuse(event, "object");
+    PurchaseNews out;
+    if (event == "order.cancelled") {
+        const std::optional<Uuid> order = id_of(*parsed, "order_id");
+        if (!order) refuse(event, "order_id");
+        out.deductions.push_back({{"order", *order}, *order, money::largest_amount, true});
+        return out;
+    }
+    if (event == "payment.refunded" || event == "payment.partially_refunded") {
+        const std::string_view name = event == "payment.refunded" ? "id" : "transaction_id";
+        const std::optional<Uuid> payment = id_of(*parsed, name);
+        if (!payment) refuse(event, name);
+        deduct(out.deductions, *parsed, *payment, amount_of(*parsed, event, "refunded_minor"), true);
+        return out;
+    }
+    for (const Form &form : forms) {
+        if (form.event != event) continue;
+        Purchase purchase = read_completed(form, std::move(*parsed));
+        if (!purchase.is_money && form.source == "payment")
+            deduct(out.deductions, purchase.facts, purchase.source.id, purchase.amount_minor, false);
+        out.purchase = std::move(purchase);
+        break;
+    }
+    return out;
+}
+
+} // namespace usher::loyalty

@@ -1,0 +1,197 @@
+-- What core calls: upkeep, checks, numbers, export and erasure.
+
+CREATE FUNCTION @extschema@._loyalty_upkeep(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_points_expired', 'SELECT @extschema@._expire_points($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_expiry_announced', 'SELECT @extschema@._announce_expiring($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_tiers_reviewed', 'SELECT @extschema@._review_tiers($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_redemptions_expired', 'SELECT @extschema@._expire_redemptions($1)',
+                               max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_offers_turned', 'SELECT @extschema@._turn_offers($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_referrals_expired', 'SELECT @extschema@._expire_referrals($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('loyalty_ad_counts_written', 'SELECT @extschema@._write_ad_counts()', max_rows) AS u;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._loyalty_upkeep(integer) IS 'The part of usher_loyalty in usher.run_maintenance().';
+
+CREATE FUNCTION @extschema@._loyalty_self_check() RETURNS TABLE (rule text, violations bigint)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What constraints hold too: a dump that was edited, or a constraint that somebody dropped.
+    RETURN QUERY SELECT 'points_below_zero', count(*) FROM @extschema@.points_accounts AS a
+        WHERE a.balance < 0 OR a.debt < 0 OR (a.balance > 0 AND a.debt > 0);
+    RETURN QUERY SELECT 'balances_differ_from_entries', count(*) FROM @extschema@.points_accounts AS a
+        LEFT JOIN (SELECT e.customer_id, sum(e.points) AS points FROM @extschema@.points_entries AS e
+                   GROUP BY e.customer_id) AS e ON e.customer_id = a.customer_id
+        WHERE a.balance - a.debt <> coalesce(e.points, 0);
+    RETURN QUERY SELECT 'balances_differ_from_lots', count(*) FROM @extschema@.points_accounts AS a
+        LEFT JOIN (SELECT l.customer_id, sum(l.points_left) AS points FROM @extschema@.points_lots AS l
+                   GROUP BY l.customer_id) AS l ON l.customer_id = a.customer_id
+        WHERE a.balance <> coalesce(l.points, 0);
+    RETURN QUERY SELECT 'lots_differ_from_uses', count(*) FROM @extschema@.points_lots AS l
+        LEFT JOIN (SELECT u.lot_id, sum(u.points) AS points FROM @extschema@.points_lot_uses AS u
+                   GROUP BY u.lot_id) AS u ON u.lot_id = l.id
+        WHERE l.points_left <> l.points + coalesce(u.points, 0);
+    RETURN QUERY SELECT 'earned_twice', count(*) FROM (
+        SELECT 1 FROM @extschema@.points_entries AS e WHERE e.kind = 'earn' AND e.source_id IS NOT NULL
+        GROUP BY e.customer_id, e.source_type, e.source_id, e.rule_code HAVING count(*) > 1) AS twice;
+    RETURN QUERY SELECT 'reversed_more_than_posted', count(*) FROM @extschema@.points_entries AS e
+        JOIN (SELECT r.reverses, sum(r.points) AS points FROM @extschema@.points_entries AS r
+              WHERE r.reverses IS NOT NULL GROUP BY r.reverses) AS r ON r.reverses = e.id
+        WHERE abs(r.points) > abs(e.points) OR sign(r.points) = sign(e.points);
+    -- Nothing is kept of what came back whole, or was not paid with money.
+    RETURN QUERY SELECT 'kept_of_what_does_not_count', count(*) FROM (
+        SELECT s.source_type, s.source_id, s.customer_id FROM @extschema@.points_sources AS s
+            JOIN @extschema@.points_deductions AS d ON d.source_type = s.source_type AND d.source_id = s.source_id
+        WHERE s.customer_id IS NOT NULL
+        GROUP BY s.source_type, s.source_id HAVING sum(d.amount_minor) >= s.amount_minor) AS gone
+        WHERE EXISTS (SELECT FROM @extschema@.points_entries AS e
+            WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back')
+                AND e.customer_id = gone.customer_id
+            HAVING sum(e.points) > 0);
+    RETURN QUERY SELECT 'offers_used_too_often', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE o.uses > o.max_uses OR EXISTS (SELECT FROM @extschema@.offer_uses AS u
+            WHERE u.offer_id = o.id AND NOT u.is_released GROUP BY u.customer_id HAVING count(*) > o.max_per_customer);
+    RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id AND NOT u.is_released);
+    RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
+        WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
+                         WHERE u.voucher_id = v.id AND NOT u.is_released);
+    RETURN QUERY SELECT 'offer_keys_differ_from_offers', count(*) FROM @extschema@.loyalty_offers AS o
+        WHERE (o.status IN ('scheduled', 'active'))
+            <> EXISTS (SELECT FROM @extschema@.loyalty_offer_keys AS k WHERE k.offer_id = o.id);
+    RETURN QUERY SELECT 'reward_counters_differ_from_redemptions', count(*) FROM @extschema@.loyalty_rewards AS w
+        WHERE w.taken <> (SELECT count(*) FROM @extschema@.reward_redemptions AS r
+                          WHERE r.reward_id = w.id AND r.status IN ('reserved', 'redeemed'));
+    -- A reward that is taken has been paid, one that was given back has not, and nothing else was paid as one.
+    RETURN QUERY SELECT 'redemptions_differ_from_spendings', count(*) FROM @extschema@.points_entries AS e
+        FULL JOIN @extschema@.reward_redemptions AS r ON r.entry_id = e.id
+        WHERE (r.id IS NOT NULL OR (e.kind = 'spend' AND e.source_type = 'reward' AND e.rule_code = 'reward'))
+            AND (r.id IS NULL OR e.id IS NULL OR -e.points <> r.cost_points OR (r.status IN ('reversed', 'expired'))
+                <> EXISTS (SELECT FROM @extschema@.points_entries AS b WHERE b.reverses = e.id));
+    RETURN QUERY SELECT 'referrals_in_a_circle', count(*) FROM (
+        WITH RECURSIVE above (start_id, customer_id) AS (
+            SELECT r.referee_id, r.referrer_id FROM @extschema@.referrals AS r
+            UNION
+            SELECT a.start_id, r.referrer_id FROM above AS a
+                JOIN @extschema@.referrals AS r ON r.referee_id = a.customer_id)
+        SELECT FROM above AS a WHERE a.start_id = a.customer_id) AS circle;
+    RETURN QUERY SELECT 'referral_points_differ', count(*) FROM @extschema@.referrals AS r
+        CROSS JOIN LATERAL (SELECT coalesce(sum(e.points), 0) AS points FROM @extschema@.points_entries AS e
+            WHERE e.source_id = r.id AND e.source_type = 'referral' AND e.kind = 'earn') AS e
+        WHERE e.points <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._loyalty_self_check() IS
+    'The part of usher_loyalty in usher.self_check(): what must never be, rule by rule.';
+
+CREATE FUNCTION @extschema@._loyalty_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT format('rule %s earns by %s, which nobody publishes', r.code, r.event), 'notice',
+           'Create the extension that publishes it, or declare it with usher.register_extension().'
+    FROM @extschema@.earning_rules AS r
+    WHERE r.valid_until IS NULL
+        AND NOT EXISTS (SELECT FROM usher.list_extensions() AS e WHERE r.event = ANY (e.publishes))
+    ORDER BY r.code;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._loyalty_configuration() IS
+    'The part of usher_loyalty in usher.check_configuration().';
+
+CREATE FUNCTION @extschema@._loyalty_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 'usher_loyalty_points', jsonb_build_object('kind', p.kind), p.points::double precision
+    FROM (SELECT coalesce(sum(a.balance), 0), coalesce(sum(a.debt), 0) FROM @extschema@.points_accounts AS a)
+            AS s (balance, debt)
+        CROSS JOIN LATERAL (VALUES ('balance', s.balance), ('debt', s.debt)) AS p (kind, points);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty in usher.metrics().';
+
+CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT array_agg(a.customer_id) || _loyalty_customers.user_id FROM @extschema@.points_accounts AS a
+    WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id;
+END;
+COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS 'The customers that a user is.';
+
+CREATE FUNCTION @extschema@._export_loyalty(user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    customers CONSTANT uuid[] := @extschema@._loyalty_customers(_export_loyalty.user_id);
+BEGIN
+    RETURN jsonb_build_object(
+        'accounts', coalesce((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.customer_id)
+            FROM @extschema@.points_accounts AS a WHERE a.customer_id = ANY (customers)), '[]'),
+        'purchases', coalesce((SELECT jsonb_agg(to_jsonb(s) ORDER BY s.occurred_at, s.source_id)
+            FROM @extschema@.points_sources AS s WHERE s.customer_id = ANY (customers)), '[]'),
+        'entries', coalesce((SELECT jsonb_agg(to_jsonb(e) - 'created_by' ORDER BY e.id)
+            FROM @extschema@.points_entries AS e WHERE e.customer_id = ANY (customers)), '[]'),
+        'redemptions', coalesce((SELECT jsonb_agg(to_jsonb(r) - '{code_hash,created_by,redeemed_by}'::text[]
+                                                  ORDER BY r.id)
+            FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)), '[]'),
+        'offers', coalesce((SELECT jsonb_agg(to_jsonb(u) - 'created_by' ORDER BY u.id)
+            FROM @extschema@.offer_uses AS u WHERE u.customer_id = ANY (customers)), '[]'),
+        'referrals', coalesce((SELECT jsonb_agg(jsonb_build_object('referral_id', r.id, 'status', r.status,
+                'is_referrer', r.referrer_id = ANY (customers), 'created_at', r.created_at) ORDER BY r.id)
+            FROM @extschema@.referrals AS r
+            WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)), '[]'),
+        'referral_codes', coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.customer_id)
+            FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers)), '[]'),
+        'signals', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'value_hash' ORDER BY s.kind, s.value_hash)
+            FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers)), '[]'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._export_loyalty(uuid) IS 'The part of usher_loyalty in usher.export_user().';
+
+CREATE FUNCTION @extschema@._erase_loyalty(user_id uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    customers CONSTANT uuid[] := @extschema@._loyalty_customers(_erase_loyalty.user_id);
+    changed bigint;
+BEGIN
+    -- Sums stay: they are the business of the books.
+    UPDATE @extschema@.points_entries AS e SET note = NULL
+    WHERE e.customer_id = ANY (customers) AND e.note IS NOT NULL;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
+    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
+    DELETE FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers);
+    DELETE FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers);
+    UPDATE @extschema@.referrals AS r SET evidence = NULL, notes = NULL
+    WHERE (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
+        AND (r.evidence IS NOT NULL OR r.notes IS NOT NULL);
+    RETURN changed + usher.forget_notes('@extschema@.referrals', ARRAY(SELECT r.id FROM @extschema@.referrals AS r
+            WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)))
+        + usher.forget_notes('@extschema@.reward_redemptions',
+        ARRAY(SELECT r.id FROM @extschema@.reward_redemptions AS r WHERE r.customer_id = ANY (customers)));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._erase_loyalty(uuid) IS
+    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes, attributes, codes '
+    'and signals.';

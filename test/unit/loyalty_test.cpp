@@ -1,0 +1,141 @@
+#include "common/error.hpp"
+#include "usher_loyalty/points/lots.hpp"
+#include "usher_loyalty/points/purchase.hpp"
+#include "usher_loyalty/rules/earning.hpp"
+#include "usher_loyalty/tiers/tier_rule.hpp"
+#include <gtest/gtest.h>
+
+using namespace usher;
+using namespace usher::loyalty;
+
+namespace {
+const Poll no_poll = [] {};
+
+std::int64_t points(std::string_view expression, std::string_view purchase, std::string_view condition = "true",
+                    bool counts_lines = false) {
+    return points_for(parse_rule(condition, expression, counts_lines, std::nullopt),
+                      expression::from_json(purchase).value(), no_poll);
+}
+
+Uuid id(std::uint8_t number) {
+    Uuid out;
+    out.bytes[15] = number;
+    return out;
+}
+} // namespace
+
+TEST(EarningRule, PointsAreWhole) {
+    EXPECT_EQ(points("r.amount_minor / 100", R"({"amount_minor": 199})"), 1);
+    EXPECT_EQ(points("0.99", "{}"), 0);
+    EXPECT_EQ(points("-3", "{}"), 0);
+}
+
+TEST(EarningRule, ConditionDecides) {
+    EXPECT_EQ(points("5", R"({"tier": "GOLD"})", "r.tier == 'GOLD'"), 5);
+    EXPECT_EQ(points("5", R"({"tier": null})", "r.tier == 'GOLD'"), 0);
+    EXPECT_EQ(points("5", "{}", "r.tier > 3"), 0);
+}
+
+TEST(EarningRule, LinesAreSummedBeforePointsAreCutOff) {
+    EXPECT_EQ(points("p.quantity * 0.5", R"({"lines": [{"quantity": 1}, {"quantity": 2}]})", "true", true), 1);
+    EXPECT_EQ(points("p.quantity", "{}", "true", true), 0);
+}
+
+TEST(EarningRule, WrongExpressionsAreRefusedWhenTheyAreParsed) {
+    for (const char *wrong : {"", "1 +", "x", "q.a", "p.a", "system(1)", "floor()", "min()", "floor(1, 2)"})
+        EXPECT_THROW((void)parse_rule("true", wrong, false, std::nullopt), Error) << wrong;
+}
+
+TEST(EarningRule, WhatIsNoFiniteNumberIsRefused) {
+    for (const char *wrong : {"1 / 0", "'a'", "true", "floor('1')"})
+        EXPECT_THROW((void)points(wrong, "{}"), Error) << wrong;
+}
+
+TEST(EarningRule, ThereIsAMost) { EXPECT_EQ(points("1000000000 * 1000000000", "{}"), most_points); }
+
+TEST(KeptPoints, InProportionRoundedHalfUp) {
+    EXPECT_EQ(kept_points(100, 1000, 0), 100);
+    EXPECT_EQ(kept_points(100, 1000, 255), 75);
+    EXPECT_EQ(kept_points(1, 2, 1), 1);
+    EXPECT_EQ(kept_points(100, 1000, 1000), 0);
+    EXPECT_EQ(kept_points(100, 1000, 5000), 0);
+    EXPECT_EQ(kept_points(100, 0, 0), 0);
+}
+
+TEST(Lots, TheOldestIsSpentFirst) {
+    const auto posting = take(7, {{id(1), 5}, {id(2), 5}}, false);
+    ASSERT_TRUE(posting);
+    EXPECT_EQ(posting->lots, (std::vector<LotChange>{{id(1), -5}, {id(2), -2}}));
+    EXPECT_EQ(posting->balance, -7);
+    EXPECT_EQ(posting->debt, 0);
+}
+
+TEST(Lots, WhatIsNotThereIsOwedOnlyWhereThatIsAllowed) {
+    EXPECT_FALSE(take(7, {{id(1), 5}}, false));
+    const auto posting = take(7, {{id(1), 5}}, true);
+    ASSERT_TRUE(posting);
+    EXPECT_EQ(posting->balance, -5);
+    EXPECT_EQ(posting->debt, 2);
+}
+
+TEST(Lots, DebtIsPaidFirst) {
+    const Posting some = earn(10, 4), all = earn(3, 4);
+    EXPECT_EQ(some.balance, 6);
+    EXPECT_EQ(some.debt, -4);
+    EXPECT_EQ(all.balance, 0);
+    EXPECT_EQ(all.debt, -3);
+}
+
+TEST(Lots, PointsGoBackToWhereTheyCameFromTheLatestFirst) {
+    const auto posting = give_back(6, 1, {{id(1), 5}, {id(2), 4}});
+    ASSERT_TRUE(posting);
+    EXPECT_EQ(posting->lots, (std::vector<LotChange>{{id(2), 4}, {id(1), 1}}));
+    EXPECT_EQ(posting->balance, 5);
+    EXPECT_EQ(posting->debt, -1);
+    EXPECT_FALSE(give_back(10, 0, {{id(1), 5}, {id(2), 4}}));
+}
+
+TEST(Tiers, UpAtOnceDownAfterTheGrace) {
+    const std::vector<Tier> tiers{{1, true, 100}, {2, false, 100}, {3, false, 100}};
+    EXPECT_EQ(next_tier(tiers, {0, std::nullopt}, 50), (TierState{1, std::nullopt}));
+    EXPECT_EQ(next_tier(tiers, {2, std::nullopt}, 50), (TierState{2, 100}));
+    EXPECT_EQ(next_tier(tiers, {2, 80}, 79), (TierState{2, 80}));
+    EXPECT_EQ(next_tier(tiers, {2, 80}, 80), (TierState{1, std::nullopt}));
+    EXPECT_EQ(next_tier({{1, true, 0}, {2, true, 0}}, {1, 80}, 79), (TierState{2, std::nullopt}));
+    EXPECT_EQ(next_tier({{1, true, 0}, {2, true, 0}}, {2, 80}, 79), (TierState{2, std::nullopt}));
+}
+
+TEST(Tiers, WithoutGraceItIsLostAtOnce) {
+    EXPECT_EQ(next_tier({{1, false, 50}}, {1, std::nullopt}, 50), (TierState{0, std::nullopt}));
+    EXPECT_EQ(next_tier({}, {1, std::nullopt}, 50), (TierState{0, std::nullopt}));
+}
+
+TEST(Purchase, WhatIsRefundedIsDeductedOfThePaymentAndOfWhatItPaidFor) {
+    const PurchaseNews news =
+        read_purchase("payment.partially_refunded",
+                      R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "refunded_minor": 5,
+                          "reference_type": "booking", "reference_id": "00000000-0000-7000-8000-000000000002"})");
+    EXPECT_FALSE(news.purchase);
+    ASSERT_EQ(news.deductions.size(), 2U);
+    EXPECT_EQ(news.deductions[0].source.type, "booking");
+    EXPECT_EQ(news.deductions[1].source.type, "payment");
+    EXPECT_EQ(news.deductions[0].cause, news.deductions[1].source.id);
+    EXPECT_TRUE(news.deductions[0].is_return);
+}
+
+TEST(Purchase, AVoucherIsNoMoney) {
+    const PurchaseNews news = read_purchase(
+        "payment.completed", R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "captured_minor": 5,
+            "customer_id": "00000000-0000-7000-8000-000000000003", "payment_method": "voucher"})");
+    ASSERT_TRUE(news.purchase);
+    EXPECT_FALSE(news.purchase->is_money);
+    ASSERT_EQ(news.deductions.size(), 1U);
+    EXPECT_FALSE(news.deductions[0].is_return);
+}
+
+TEST(Purchase, MalformedPayloadsAreRefused) {
+    for (const char *wrong : {"", "[]", "{}", R"({"order_id": 1})",
+                              R"({"order_id": "00000000-0000-7000-8000-000000000001", "total_minor": 1e300,
+                                  "customer_id": "00000000-0000-7000-8000-000000000003"})"})
+        EXPECT_THROW((void)read_purchase("order.completed", wrong), Error) << wrong;
+}
