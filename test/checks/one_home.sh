@@ -57,4 +57,5 @@ only 'what is kept until any relation changes' 'relation_changes\(\)' pg/cache.c
     pg/table_form.hpp pg/target_pool.hpp usher/audit/log_target.cpp usher/audit/row_encoder.cpp usher/audit/row_encoder.hpp \
     usher_booking/bookings/booking_row.cpp usher_booking/claims/claim_trigger.cpp usher_payment/table_row.hpp \
     usher_payment/webhooks/webhook_secrets.cpp
+only_in_sources 'names compared otherwise than by their keys' '[^_]lower\(([a-zA-Z]+\.)?(email|username)'
 exit $failed

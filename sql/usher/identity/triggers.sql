@@ -19,13 +19,16 @@ FROM (VALUES
      'OLD.id IS DISTINCT FROM NEW.id OR OLD.user_id IS DISTINCT FROM NEW.user_id '
      'OR OLD.permissions IS DISTINCT FROM NEW.permissions OR OLD.expires_at IS DISTINCT FROM NEW.expires_at '
      'OR OLD.revoked_at IS DISTINCT FROM NEW.revoked_at')) AS v (relation, only_when);
+CREATE TRIGGER normalize_names BEFORE INSERT OR UPDATE OF email, username ON usher.users
+    FOR EACH ROW EXECUTE FUNCTION usher._normalize_user_names();
 -- last_login_at is not in the list: a login is no change of the account.
 CREATE TRIGGER stamp_user
     BEFORE UPDATE OF email, email_verified_at, username, first_name, last_name, phone, status, tier, profile,
     preferences, metadata, external_id ON usher.users
     FOR EACH ROW EXECUTE FUNCTION usher._stamp_user();
 CREATE TRIGGER follow_user_email AFTER UPDATE OF email ON usher.users
-    FOR EACH ROW WHEN (lower(OLD.email) IS DISTINCT FROM lower(NEW.email)) EXECUTE FUNCTION usher._follow_user_email();
+    FOR EACH ROW WHEN (usher.name_key(OLD.email) IS DISTINCT FROM usher.name_key(NEW.email))
+    EXECUTE FUNCTION usher._follow_user_email();
 CREATE TRIGGER follow_user_status AFTER UPDATE OF status ON usher.users
     FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION usher._follow_user_status();
 CREATE TRIGGER follow_user_removal AFTER DELETE ON usher.users

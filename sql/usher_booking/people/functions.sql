@@ -337,7 +337,7 @@ BEGIN
     wanted := ARRAY(SELECT c.id FROM @extschema@.customers AS c
         WHERE (list_customers.after IS NULL OR c.id > list_customers.after)
             AND (sees_all OR c.user_id = own_id OR c.id = ANY (served))
-            AND (search IS NULL OR lower(c.email) = lower(search) OR c.phone = search
+            AND (search IS NULL OR usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
                 OR position(lower(search) IN lower(coalesce(c.name, ''))) > 0 OR c.user_id = ANY (accounts))
         ORDER BY c.id LIMIT max_rows);
     people := ARRAY(SELECT DISTINCT c.user_id
@@ -367,6 +367,8 @@ AS $$
 DECLARE
     actor CONSTANT uuid := usher.actor_id();
     profile CONSTANT uuid := coalesce(upsert_customer.id, upsert_customer.user_id, usher.uuid_v7());
+    -- As the addresses of accounts are written; what is none is kept as it was given.
+    address CONSTANT text := coalesce(usher.normalize_name(upsert_customer.email), upsert_customer.email);
     customer @extschema@.customers;
 BEGIN
     IF upsert_customer.user_id IS NULL
@@ -388,10 +390,10 @@ BEGIN
             jsonb_build_object('argument', 'name'));
     END IF;
     INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
-        VALUES (profile, upsert_customer.user_id, upsert_customer.name, upsert_customer.email, upsert_customer.phone,
+        VALUES (profile, upsert_customer.user_id, upsert_customer.name, address, upsert_customer.phone,
             coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
         ON CONFLICT (id) DO UPDATE
-            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(upsert_customer.email, c.email),
+            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(address, c.email),
                 phone = coalesce(upsert_customer.phone, c.phone),
                 attributes = coalesce(upsert_customer.attributes, c.attributes),
                 version = c.version + 1

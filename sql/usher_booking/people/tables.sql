@@ -78,7 +78,7 @@ COMMENT ON COLUMN @extschema@.customers.created_by IS
     'a foreign key.';
 CREATE INDEX customers_created_by_idx ON @extschema@.customers (created_by) WHERE created_by IS NOT NULL;
 CREATE INDEX customers_user_id_idx ON @extschema@.customers (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX customers_email_idx ON @extschema@.customers (lower(email)) WHERE email IS NOT NULL;
+CREATE INDEX customers_email_idx ON @extschema@.customers (usher.name_key(email)) WHERE email IS NOT NULL;
 COMMENT ON TABLE @extschema@.customers IS
     'Who books: the profile of a user, whose first profile carries the id of that user, or a walk-in customer without '
     'an account.';
