@@ -34,7 +34,7 @@ DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--
 EXTRA_CLEAN = $(BUILD)/libusher_kit.a $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/unit-sanitized $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
 
 PG_CONFIG  ?= pg_config
-LIBRARIES   = -lcrypto -largon2 -lcrypt
+LIBRARIES   = -lcrypto -largon2 -lcrypt -licuuc
 CXX_COMMON  = -std=c++20 -MMD -MP -DUSHER_VERSION='"$(USHER_VERSION)"' -I'$(here)/extension'
 
 # -isystem: the server's headers are not ours to warn about, and libpq's are not wanted here.

@@ -51,6 +51,7 @@ KeySet KeySet::parse(std::string_view document, std::span<const JwtAlgorithm> al
     if (!list || !list->is_array()) refuse("key set must be a JSON object with an array \"keys\"");
     if (list->size() > max_keys) refuse("key set has more than " + std::to_string(max_keys) + " keys");
     KeySet set;
+    std::string unusable; // why the first of them is
     std::size_t number = 0;
     for (const json::Member element : list->members()) {
         const json::Value key = element.value;
@@ -66,12 +67,12 @@ KeySet KeySet::parse(std::string_view document, std::span<const JwtAlgorithm> al
                 refuse(which + "has the kid of another one");
             try {
                 set.keys_.push_back({kid, JwtKey::from_jwk(key.raw(), algorithm)});
-            } catch (const Error &error) {
-                refuse(which + "is not usable: " + error.what());
+            } catch (const Error &error) { // its issuer has others
+                if (unusable.empty()) unusable = ": " + which + "is not usable: " + error.what();
             }
         }
     }
-    if (set.keys_.empty()) refuse("key set has no key for one of the algorithms");
+    if (set.keys_.empty()) refuse("key set has no key for one of the algorithms" + unusable);
     return set;
 }
 

@@ -16,9 +16,10 @@ public:
 
     KeySet() = default;
 
-    /// Keeps the keys that verify signatures of one of the algorithms; others, of unknown types or for encryption, are
-    /// passed over, as the RFC wants. An RSA key without `alg` is kept for each RSA algorithm. Throws Error (22023) for
-    /// what is no key set, a symmetric or private key, a damaged one, two of the same name, or when none is left.
+    /// Keeps the keys that verify signatures of one of the algorithms; others, of unknown types, for encryption,
+    /// damaged or too weak, are passed over, as the RFC wants (section 5). An RSA key without `alg` is kept for each
+    /// RSA algorithm. Throws Error (22023) for what is no key set, a symmetric or private key, two of the same name, or
+    /// when none is left.
     static KeySet parse(std::string_view document, std::span<const JwtAlgorithm> algorithms);
 
     struct Choice {

@@ -18,6 +18,10 @@
 
 namespace usher {
 
+namespace jwt {
+class JwkReader;
+}
+
 enum class JwtAlgorithm : std::uint8_t { hs256, hs384, hs512, es256, es384, es512, rs256, ps256, eddsa };
 
 /// "HS256" and so on, as in the header (RFC 7518, RFC 8037).
@@ -43,16 +47,19 @@ public:
     static JwtKey from_pem(JwtAlgorithm algorithm, std::string_view pem);
 
     /// JWK (RFC 7517) of kty EC, RSA, OKP or oct, public or private. The algorithm is `algorithm` or else the
-    /// member `alg`; if both are given they must agree. Throws Error (22023).
+    /// member `alg`; if both are given they must agree. Where there are `key_ops`, the key does nothing else. Throws
+    /// Error (22023).
     static JwtKey from_jwk(std::string_view jwk, std::optional<JwtAlgorithm> algorithm = {});
 
     static JwtKey generate(JwtAlgorithm algorithm);
 
     JwtAlgorithm algorithm() const noexcept;
+    /// Has it a private part, and do `key_ops` allow it?
     bool can_sign() const noexcept;
 
     /// Signature over a message in the form that JWS wants (r||s for ECDSA). Throws Error if it cannot sign.
     std::string sign(std::string_view message) const;
+    /// Throws Error when `key_ops` do not allow it.
     bool verify(std::string_view message, std::string_view signature) const;
 
     /// PKCS#8 PEM, or for HMAC the secret in base64url. This is the secret: handle it so.
@@ -69,6 +76,7 @@ public:
 private:
     struct Impl;
     explicit JwtKey(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+    static JwtKey read_jwk(const jwt::JwkReader &jwk, std::optional<JwtAlgorithm> wanted);
     std::shared_ptr<Impl> impl_;
 };
 

@@ -133,6 +133,23 @@ constexpr Family elliptic{"EC", check_ec, true, read_ec, generate_ec, ec_members
 
 // --- RSA ---
 
+/// Do the primes come from a generator of which it is known how to find them (ROCA, CVE-2017-15361)? Such a modulus is
+/// a power of 65537 modulo each of the small primes, which of others one in 2^27 is at most.
+bool has_roca_fingerprint(const BIGNUM *modulus) {
+    constexpr std::array<BN_ULONG, 38> primes{3,   5,   7,   11,  13,  17,  19,  23,  29,  31,  37,  41,  43,
+                                              47,  53,  59,  61,  67,  71,  73,  79,  83,  89,  97,  101, 103,
+                                              107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
+    return std::all_of(primes.begin(), primes.end(), [&](BN_ULONG prime) {
+        const BN_ULONG rest = BN_mod_word(modulus, prime);
+        BN_ULONG power = 1;
+        do {
+            if (power == rest) return true;
+            power = power * 65537 % prime;
+        } while (power != 1);
+        return false;
+    });
+}
+
 void check_rsa(const Algorithm &algorithm, EVP_PKEY *key) {
     if (!EVP_PKEY_is_a(key, "RSA")) refuse("algorithm " + named(algorithm) + " needs an RSA key");
     const int bits = EVP_PKEY_get_bits(key);
@@ -141,6 +158,9 @@ void check_rsa(const Algorithm &algorithm, EVP_PKEY *key) {
     const NumberPtr exponent = number_of(key, OSSL_PKEY_PARAM_RSA_E);
     if (!exponent || !BN_is_odd(exponent.get()) || BN_is_one(exponent.get()) || BN_num_bits(exponent.get()) > 64)
         refuse("RSA key has a public exponent that is not accepted");
+    const NumberPtr modulus = number_of(key, OSSL_PKEY_PARAM_RSA_N);
+    if (!modulus || has_roca_fingerprint(modulus.get()))
+        refuse("RSA key is of a generator whose keys can be computed from their public part (CVE-2017-15361)");
 }
 
 KeyPtr read_rsa(const Algorithm &, const JwkReader &jwk) {
@@ -284,6 +304,21 @@ std::string JwkReader::text(std::string_view name) const {
     if (!value) return {};
     if (!value->is_string()) refuse("member \"" + std::string(name) + "\" of the JWK must be a string");
     return value->as_string();
+}
+
+std::optional<std::vector<std::string>> JwkReader::texts(std::string_view name) const {
+    const auto list = document_.root().find(name);
+    if (!list) return std::nullopt;
+    const std::string what = "member \"" + std::string(name) + "\" of the JWK ";
+    if (!list->is_array()) refuse(what + "must be a list of strings");
+    std::vector<std::string> texts;
+    for (const json::Member each : list->members()) {
+        if (!each.value.is_string()) refuse(what + "must be a list of strings");
+        texts.push_back(each.value.as_string());
+        if (std::find(texts.begin(), texts.end() - 1, texts.back()) != texts.end() - 1)
+            refuse(what + "has a value twice");
+    }
+    return texts;
 }
 
 std::string JwkReader::bytes(std::string_view name, std::size_t width) const {

@@ -30,6 +30,8 @@ public:
     /// Empty when there is none.
     std::string text(std::string_view name) const;
     bool has(std::string_view name) const { return document_.root().find(name).has_value(); }
+    /// The strings of a member that is a list without duplicates; nothing when there is no such member.
+    std::optional<std::vector<std::string>> texts(std::string_view name) const;
     /// Decoded bytes of a required member; `width` 0: any.
     std::string bytes(std::string_view name, std::size_t width = 0) const;
 

@@ -37,9 +37,10 @@ void check_key(const Algorithm &algorithm, EVP_PKEY *key, bool is_private_key) {
 struct JwtKey::Impl {
     const Algorithm &algorithm;
     bool can_sign;
-    KeyPtr key;               // of a key pair
-    std::string secret;       // HMAC
-    std::optional<Hmac> hmac; // keyed once: setting the key costs more than a short message
+    bool may_sign = true, may_verify = true; // by key_ops
+    KeyPtr key;                              // of a key pair
+    std::string secret;                      // HMAC
+    std::optional<Hmac> hmac;                // keyed once: setting the key costs more than a short message
 
     Impl(const Algorithm &algorithm_, bool can_sign_) : algorithm(algorithm_), can_sign(can_sign_) {}
     Impl(const Impl &) = delete;
@@ -94,6 +95,19 @@ JwtKey JwtKey::from_pem(JwtAlgorithm id, std::string_view pem) {
 
 JwtKey JwtKey::from_jwk(std::string_view text, std::optional<JwtAlgorithm> wanted) {
     const JwkReader jwk(text);
+    JwtKey key = read_jwk(jwk, wanted);
+    if (const auto operations = jwk.texts("key_ops")) {
+        const auto allows = [&](const char *operation) {
+            return std::find(operations->begin(), operations->end(), operation) != operations->end();
+        };
+        key.impl_->may_sign = allows("sign");
+        key.impl_->may_verify = allows("verify");
+        if (!key.can_sign() && !key.impl_->may_verify) refuse("JWK is not for signatures");
+    }
+    return key;
+}
+
+JwtKey JwtKey::read_jwk(const JwkReader &jwk, std::optional<JwtAlgorithm> wanted) {
     if (jwk.has("alg")) {
         const auto named_by_key = parse_jwt_algorithm(jwk.text("alg"));
         if (!named_by_key) refuse("JWK names an algorithm that is not supported");
@@ -142,7 +156,7 @@ JwtKey JwtKey::import_private(JwtAlgorithm algorithm, std::string_view exported)
 // --- Export -------------------------------------------------------------------------------------------------
 
 JwtAlgorithm JwtKey::algorithm() const noexcept { return impl_->algorithm.id; }
-bool JwtKey::can_sign() const noexcept { return impl_->can_sign; }
+bool JwtKey::can_sign() const noexcept { return impl_->can_sign && impl_->may_sign; }
 
 std::string JwtKey::export_private() const {
     if (impl_->algorithm.family == nullptr) return base64url_encode(impl_->secret);
@@ -180,8 +194,9 @@ std::string JwtKey::thumbprint() const {
 
 std::string JwtKey::sign(std::string_view message) const {
     const Impl &impl = *impl_;
-    if (impl.hmac) return impl.hmac->compute(message);
     if (!impl.can_sign) throw Error("22023", "a public key cannot sign");
+    if (!impl.may_sign) throw Error("22023", "the key_ops of the key do not allow it to sign");
+    if (impl.hmac) return impl.hmac->compute(message);
     const DigestContextPtr context(EVP_MD_CTX_new());
     EVP_PKEY_CTX *key_context = nullptr; // owned by the context
     std::size_t size = 0;
@@ -198,6 +213,7 @@ std::string JwtKey::sign(std::string_view message) const {
 
 bool JwtKey::verify(std::string_view message, std::string_view given) const {
     const Impl &impl = *impl_;
+    if (!impl.may_verify) throw Error("22023", "the key_ops of the key do not allow it to verify");
     if (impl.hmac) {
         unsigned char mac[Hmac::max_bytes];
         impl.hmac->compute(message, mac);

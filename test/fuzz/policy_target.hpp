@@ -43,17 +43,21 @@ inline void policy_csv_target(std::string_view input) {
 
 /// A few rows that every request is compared with.
 struct FewRows : policy::Store {
-    std::vector<policy::Columns> rows(const std::vector<policy::Constraint> &) override {
+    std::vector<policy::Columns> rows(std::string_view, const std::vector<policy::Constraint> &) override {
         return {{"alice", "data1", "read", "allow", "", ""}, {"/a/*", "10.0.0.0/8", "r.sub.age > 18", "deny", "2", ""}};
     }
-    std::vector<std::string> groups(std::string_view, const std::string &member, const std::string &) override {
+    bool has_rows(std::string_view ptype) override { return ptype == "p"; }
+    std::vector<std::string> groups(std::string_view, const std::string &member,
+                                    const std::optional<std::vector<std::string>> &) override {
         return {member, "alice"};
     }
+    std::vector<std::string> domains(std::string_view) override { return {"*", "north"}; }
     bool regex_match(std::string_view text, const std::string &pattern) override { return text == pattern; }
 };
 
 inline void policy_model_target(std::string_view input) {
     try {
+        policy::check_model(input);
         const policy::Model model = policy::parse_model(input);
         must(!model.request.empty() && !model.policy.empty() && model.policy.size() <= policy::max_columns);
         FewRows rows;

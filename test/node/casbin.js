@@ -1,6 +1,6 @@
 // Worlds of models, policy rows and requests, with what npm casbin answers: one JSON object per line.
 // usage: node casbin.js SEED WORLDS    (WORLDS of each model; 60 requests in each)
-const { newEnforcer, newModelFromString, StringAdapter } = require('casbin');
+const { EnforceContext, newEnforcer, newModelFromString, StringAdapter, Util } = require('casbin');
 
 let state = Number(process.argv[2]) >>> 0;
 const worlds = Number(process.argv[3]);
@@ -22,8 +22,9 @@ const actions = ['read', 'write'];
 const domains = ['north', 'south'];
 const effects = ['allow', 'deny'];
 const text = (parts) => ({
-  toString: () => `[request_definition]\nr = ${parts.r}\n\n[policy_definition]\np = ${parts.p}\n` +
-    (parts.g ? `\n[role_definition]\n${parts.g}\n` : '') + `\n[policy_effect]\ne = ${parts.e || allow}\n\n[matchers]\nm = ${parts.m}\n`,
+  toString: () => `[request_definition]\nr = ${parts.r}\n${parts.r2 ? `r2 = ${parts.r2}\n` : ''}\n[policy_definition]\np = ${parts.p}\n${parts.p2 ? `p2 = ${parts.p2}\n` : ''}` +
+    (parts.g ? `\n[role_definition]\n${parts.g}\n` : '') + `\n[policy_effect]\ne = ${parts.e || allow}\n${parts.e2 ? `e2 = ${parts.e2}\n` : ''}` +
+    `\n[matchers]\nm = ${parts.m}\n${parts.m2 ? `m2 = ${parts.m2}\n` : ''}`,
 });
 const grouping = (members, groups, domain) => some(6, () => ['g', one(members), one(groups)].concat(domain ? [one(domains)] : []));
 // Groups in layers, so that there is no cycle and, where the order of rows counts, one way up only.
@@ -87,6 +88,21 @@ const models = {
     ask: () => [{ Owner: one(users), Doc: one(objects) }, { Owner: one(users), Docs: objects.filter(() => random() < 0.5) }], rows: () => some(1, () => ['p', 'x', 'y']) },
   'in, of a list': { model: { r: 'sub, obj, act', p: 'sub, obj, act', m: 'r.sub == p.sub && r.obj == p.obj && r.act in ("read", "list")' },
     ask: () => [one(users), one(objects), one(['read', 'list', 'write'])], rows: acl.rows },
+  'not about rows': { model: { r: 'sub, obj, act', p: 'sub, obj, act', m: 'r.sub == "root"' },
+    ask: () => [one([...users, 'root']), one(objects), one(actions)], rows: () => one([[], acl.rows()]) },
+  'no rows': { model: { r: 'sub, obj, act', p: 'sub, obj, act', m: 'r.sub != p.sub && r.obj != "data1" || r.sub == "bob" && r.obj == p.obj' },
+    ask: acl.ask, rows: () => one([[], [], acl.rows().slice(0, 2)]) },
+  'longer g rows': { model: { r: 'sub, obj, act', p: 'sub, obj, act', g: 'g = _, _', m: 'g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act' },
+    ask: acl.ask, rows: () => [...some(8, () => ['p', member(), one(objects), one(actions)]),
+      ...grouping([...users, ...roles], roles).map((row) => row.concat(one([[], ['since'], ['since', '2026-01-01']])))] },
+  'domain patterns in g': { model: { r: 'sub, dom, obj, act', p: 'sub, dom, obj, act', g: 'g = _, _, _', m: 'g(r.sub, p.sub, r.dom) && keyMatch(r.dom, p.dom) && r.obj == p.obj && r.act == p.act' },
+    domains: true, ask: () => [one(users), one([...domains, 'west', 'northwest']), one(objects), one(actions)],
+    rows: () => [...some(10, () => ['p', member(), one([...domains, '*', 'north*']), one(objects), one(actions)]),
+      ...some(8, () => ['g', one([...users, ...roles]), one(roles), one([...domains, '*', 'north*', 'south*'])])] },
+  'a second context, of seven parts': { model: { r: 'sub, obj', p: 'sub, obj', m: 'r.sub == p.sub && r.obj == p.obj', e2: '!some(where (p.eft == deny))',
+    r2: 'sub, dom, obj, act, one, two, three', p2: 'sub, obj, act, eft', m2: 'r2.sub == p2.sub && r2.obj == p2.obj && r2.act == p2.act && r2.three in ("a", "b")' },
+    context: '2', ask: () => [one(users), one(domains), one(objects), one(actions), '1', '2', one(['a', 'c'])],
+    rows: () => [...some(6, () => ['p', one(users), one(objects)]), ['p2', 'x', 'y', 'z', 'allow'], ...some(10, () => ['p2', one(users), one(objects), one(actions), one(effects)])] },
   'comments, continued lines': { model: { r: 'sub, obj, act # the request', p: 'sub, obj, act ; the policy', m: 'r.sub == p.sub \\\n && r.obj == p.obj \\\n && r.act == p.act # all of it' }, ...acl },
 };
 
@@ -105,12 +121,18 @@ async function main() {
       });
       const file = policyFile(rows);
       const enforcer = await newEnforcer(newModelFromString(definition), new StringAdapter(file)); // as from a policy file
+      if (model.domains) {
+        await enforcer.getRoleManager().addDomainMatchingFunc(Util.keyMatchFunc);
+        await enforcer.buildRoleLinks();
+      }
+      const context = model.context ? [new EnforceContext(...['r', 'p', 'e', 'm'].map((each) => each + model.context))] : [];
       const requests = [];
       for (let i = 0; i < 60; i++) {
         const request = model.ask();
-        requests.push({ request: request.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))), allowed: enforcer.enforceSync(...request) });
+        requests.push({ request: request.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))), allowed: enforcer.enforceSync(...context, ...request) });
       }
-      console.log(JSON.stringify({ name, definition, rows, file, requests }));
+      const own = model.domains ? `${definition}g_domains = keyMatch\n` : definition; // which casbin has in its host language
+      console.log(JSON.stringify({ name, definition: own, context: model.context || '', rows, file, requests }));
     }
   }
 }

@@ -72,7 +72,7 @@ WITH functions AS (
            ('transition$', $$'regress_kinds', 'status', '{}'$$),
         ('^audit', $$'{"redact": ["n"], "key": ["n"]}'$$), ('soft_delete', $$'refuse'$$), ('_claim', $$'booking'$$),
         ('_claim', $$'appointment'$$),
-        ('_invalidate_cache', $$'access_inval'$$)
+        ('_invalidate_cache', $$'access_inval'$$), ('_invalidate_entry', $$'access_inval', 'id'$$)
 ), kinds (timing, level, events, extra) AS (
     SELECT t, l, e, '' FROM unnest(ARRAY['BEFORE', 'AFTER']) AS t, unnest(ARRAY['ROW', 'STATEMENT']) AS l,
         unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'INSERT OR UPDATE', 'UPDATE OR DELETE',

@@ -137,7 +137,7 @@ SELECT * FROM regress_operations.new_findings();
 SELECT * FROM usher.schema_drift();
 BEGIN;
 ALTER TABLE usher.users ALTER COLUMN tier DROP NOT NULL;
-ALTER TABLE usher.machines DISABLE TRIGGER machines_invalidate;
+ALTER TABLE usher.machines DISABLE TRIGGER announce_machine;
 ALTER TABLE usher.audit_seals DROP CONSTRAINT audit_seals_check;
 CREATE OR REPLACE FUNCTION usher.current_user_id() RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT NULL::uuid $$;
 CREATE INDEX regress_extra ON usher.users (created_at);

@@ -52,6 +52,33 @@ FROM (VALUES
 ) AS foreign_hashes(kind, password, hash)
 ORDER BY kind;
 
+-- Hashes of other systems, which hashed what was typed: decomposed letters verify as they were typed there, and until the
+-- hash is replaced not as others would type them; composed ones in either form.
+CREATE TEMP TABLE typed AS
+    SELECT form, password, public.crypt(password, public.gen_salt('bf', 10)) AS hash
+    FROM (VALUES ('decomposed', U&'correct horse cafe\0301'), ('composed', U&'correct horse caf\00E9')) AS forms (form, password);
+SELECT h.form AS hashed, p.form AS typed, usher.verify_password(p.password, h.hash) AS "right",
+       usher.verify_password(p.password || '.', h.hash) AS wrong
+FROM typed h, typed p ORDER BY 1, 2;
+SET usher.password_algorithm = 'bcrypt'; -- as strong as ours
+SET usher.bcrypt_rounds = 10;
+SELECT user_id AS cafe FROM usher.import_user('cafe@passwords.example', (SELECT hash FROM typed WHERE form = 'decomposed')) \gset
+SELECT error FROM usher.login('cafe@passwords.example', (SELECT password FROM typed WHERE form = 'composed'));
+SELECT error FROM usher.login('cafe@passwords.example', (SELECT password FROM typed WHERE form = 'decomposed'));
+SELECT form, error FROM typed, usher.login('cafe@passwords.example', password) ORDER BY form;
+RESET usher.bcrypt_rounds;
+RESET usher.password_algorithm;
+
+-- Nobody has the empty password, whatever was imported.
+SELECT name, usher.verify_password('', hash) AS lets_in
+FROM (VALUES ('bcrypt', public.crypt('', public.gen_salt('bf', 5))),
+             ('django pbkdf2', 'pbkdf2_sha256$1$salt$' || encode(public.hmac(convert_to('salt', 'UTF8') || '\x00000001'::bytea, '', 'sha256'), 'base64'))
+     ) AS empty (name, hash);
+SELECT user_id AS empty FROM usher.import_user('empty@passwords.example', public.crypt('', public.gen_salt('bf', 5))) \gset
+SELECT error FROM usher.login('empty@passwords.example', '');
+SELECT failure_reason FROM usher.login_attempts WHERE user_id = :'empty';
+SELECT usher.erase_user(:'cafe') IS NOT NULL, usher.erase_user(:'empty') IS NOT NULL;
+
 -- Refusals.
 SELECT usher.hash_password(NULL);
 SELECT usher.hash_password('');

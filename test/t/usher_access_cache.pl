@@ -130,6 +130,65 @@ is($session->query_safe("SELECT pg_is_in_recovery()") . $node->wait_for_catchup(
 $session->quit;
 $standby->stop;
 
+# --- a change to one user is news about that user --------------------------------------------------------------------
+
+# Scans of tables of usher that a check in this session took, by whom it asked about: none, when it was answered from memory.
+my $other = $node->background_psql('postgres', on_error_stop => 1);
+my ($asked_a, $asked_b) = ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b');
+one("INSERT INTO usher.users (id, email, status) VALUES ('$asked_a', 'a\@news.test', 'active'), ('$asked_b', 'b\@news.test', 'active')");
+my $answer = sub {
+	my ($id) = @_;
+	my $scans = "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0) FROM pg_stat_xact_user_tables WHERE schemaname = 'usher'";
+	my ($before, $may, $after) = split /\n/, $other->query_safe("BEGIN; $scans; SELECT usher.user_has_permission('$id', 'thing:read'); $scans; COMMIT");
+	return "$may " . ($after > $before ? 'read' : 'kept');
+};
+$answer->($_) for $asked_a, $asked_b; # plans, and both entries
+is($answer->($asked_a) . ', ' . $answer->($asked_b), 'f kept, f kept', 'both users are in the cache of another backend');
+# Every statement that can change what a user holds, once for B.
+my @user_changes = (
+	["SELECT usher.grant_role('$asked_b', 'reader')", 't'],
+	["UPDATE usher.user_roles SET expires_at = now() - interval '1 minute' WHERE user_id = '$asked_b'", 'f'],
+	["UPDATE usher.user_roles SET expires_at = NULL WHERE user_id = '$asked_b'", 't'],
+	["UPDATE usher.users SET status = 'deactivated', deactivated_at = now() WHERE id = '$asked_b'", 'f'],
+	["UPDATE usher.users SET status = 'active', deactivated_at = NULL WHERE id = '$asked_b'", 't'],
+	["SELECT usher.revoke_role('$asked_b', 'reader')", 'f'],
+	["SELECT usher.grant_permission('$asked_b'::uuid, 'thing:read')", 't'],
+	["UPDATE usher.user_permissions SET permission = 'thing:write' WHERE user_id = '$asked_b'", 'f'],
+	["UPDATE usher.user_permissions SET permission = 'thing:*' WHERE user_id = '$asked_b'", 't'],
+	["DELETE FROM usher.user_permissions WHERE user_id = '$asked_b'", 'f'],
+	["WITH gone AS (DELETE FROM usher.users WHERE id = '$asked_b' RETURNING *) SELECT count(*) FROM gone", 'f'],
+);
+one("SELECT usher.create_permission('thing:*')");
+$answer->($_) for $asked_a, $asked_b;
+for my $change (@user_changes)
+{
+	one($change->[0]);
+	is($answer->($asked_a) . ', ' . $answer->($asked_b), "f kept, $change->[1] read", "only the one whom it is about is read again: $change->[0]");
+}
+one("SELECT usher.add_policy('p', '$asked_b', 'thing', 'read')");
+is($answer->($asked_b), 'f read', 'an account that is not there has nothing');
+one("INSERT INTO usher.users (id, email, status) VALUES ('$asked_b', 'b\@news.test', 'active')");
+is($answer->($asked_a) . ', ' . $answer->($asked_b), 'f read, t read', 'what was asked about an account before it was made is forgotten with it');
+one("BEGIN; SELECT usher.grant_role('$asked_a', 'reader'); ROLLBACK");
+is($answer->($asked_a), 'f kept', 'a change that is rolled back is no news');
+one("SELECT error FROM usher.register_user('someone\@news.test', 'correct horse battery staple')");
+is($answer->($asked_a), 'f kept', 'neither is a registration');
+my $more = sub { return "INSERT INTO usher.user_roles (user_id, role_id) SELECT u.id, r.id FROM usher.users u, usher.roles r WHERE u.email LIKE '%\@$_[0].test' AND r.name = 'reader'" };
+one("INSERT INTO usher.users (email, status) SELECT 'n' || n || '\@few.test', 'active' FROM generate_series(1, 40) n; " . $more->('few'));
+is($answer->($asked_a), 'f kept', 'nor a statement about 40 others');
+one("INSERT INTO usher.users (email, status) SELECT 'n' || n || '\@many.test', 'active' FROM generate_series(1, 65) n");
+is($answer->($asked_a), 'f read', 'one about many is news about all');
+one($more->('many') . "; SELECT usher.grant_role('$asked_a', 'reader')");
+is($answer->($asked_a), 't read', 'the user among them');
+for my $table ('user_roles', 'user_permissions')
+{
+	one("SELECT usher.grant_permission('$asked_a'::uuid, 'thing:read')");
+	$answer->($asked_a);
+	one("TRUNCATE usher.$table");
+	is($answer->($asked_a), ($table eq 'user_roles' ? 't' : 'f') . ' read', "TRUNCATE of $table is, too");
+}
+$other->quit;
+
 # --- bounded memory --------------------------------------------------------------------------------------------------
 
 # Resident memory of a backend that asks about very many users, in kB, shared memory left out.

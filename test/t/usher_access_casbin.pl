@@ -42,7 +42,7 @@ BEGIN
         name := w ->> 'name'; allowed := 0; refused := 0; difference := NULL;
         FOR asked IN SELECT jsonb_array_elements(w -> 'requests') LOOP
             BEGIN
-                answer := usher.enforce(w ->> 'definition', ARRAY(SELECT jsonb_array_elements_text(asked -> 'request')));
+                answer := usher.enforce(w ->> 'definition', ARRAY(SELECT jsonb_array_elements_text(asked -> 'request')), w ->> 'context');
             EXCEPTION WHEN OTHERS THEN
                 answer := SQLERRM;
             END;
@@ -72,7 +72,7 @@ for my $model (@$results)
 	cmp_ok($allowed, '>', 0, "$name: something is allowed") if $worlds >= 8;
 	cmp_ok($refused, '>', 0, "$name: something is refused");
 }
-is(scalar @$results, 26, 'all models');
+is(scalar @$results, 31, 'all models');
 cmp_ok($requests, '>=', 10_000, "$requests requests");
 
 $node->stop;

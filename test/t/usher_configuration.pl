@@ -62,7 +62,7 @@ $node->safe_psql('postgres', q{
 	ALTER ROLE weak_app BYPASSRLS;
 	ALTER ROLE weak_app RESET log_parameter_max_length;
 	CREATE TABLE unwatched (id integer);
-	ALTER TABLE usher.machines DISABLE TRIGGER machines_invalidate});
+	ALTER TABLE usher.machines DISABLE TRIGGER announce_machine});
 $found = findings();
 like($found, qr/critical: PUBLIC may select usher.users .*REVOKE ALL ON usher.users FROM PUBLIC/, 'a table granted to PUBLIC');
 like($found, qr/critical: usher.uuid_v7\(\) is granted to PUBLIC/, 'a function granted to PUBLIC');
@@ -70,7 +70,7 @@ like($found, qr/critical: PUBLIC may create objects in schema public/, 'a schema
 like($found, qr/critical: role weak_app of level application passes all checks of the server/, 'a role that row-level security does not hold for');
 like($found, qr/critical: parameters of role weak_app are written to the server log .*SET log_parameter_max_length = 0/, 'a role whose parameters are logged');
 like($found, qr/notice: table public.unwatched is not audited .*enable_audit\('public.unwatched'\)/, 'a table without audit');
-like($found, qr/critical: trigger machines_invalidate of table usher.machines is disabled/, 'a trigger that is disabled');
+like($found, qr/critical: trigger announce_machine of table usher.machines is disabled/, 'a trigger that is disabled');
 like($found, qr/critical: role weak_author may put triggers on usher.machines -> REVOKE TRIGGER ON usher.machines FROM weak_author/, 'a role that may put triggers on a table of ours');
 like($found, qr/critical: trigger weak of usher.machines runs a function of weak_author as (\w+) -> ALTER FUNCTION public.weak_trigger\(\) OWNER TO \g1/, 'a trigger with a function of somebody else');
 
@@ -89,7 +89,7 @@ $node->safe_psql('postgres', q{
 	ALTER ROLE weak_app NOBYPASSRLS;
 	SELECT usher.grant_access('weak_app', 'application');
 	SELECT usher.enable_audit('unwatched', key => '{id}');
-	ALTER TABLE usher.machines ENABLE ALWAYS TRIGGER machines_invalidate});
+	ALTER TABLE usher.machines ENABLE ALWAYS TRIGGER announce_machine});
 my $conf = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postgresql.conf');
 $conf =~ s/^\Q$_\E$/# $_/mg for map { split /\n/, $_->[0] } @weak;
 open my $file, '>', $node->data_dir . '/postgresql.conf' or die;

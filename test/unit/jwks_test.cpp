@@ -81,7 +81,14 @@ TEST(KeySets, PassOverWhatIsNotForSignaturesOrUnknown) {
          {jwk(rs256, "a", R"("use":"sig")", R"("use":"enc")"),
           jwk(rs256, "a", R"("use":"sig")", R"("key_ops":["sign"])"), jwk(eddsa, "a"),
           jwk(rs256, "a", "RS256", "RSA-OAEP"), std::string(R"({"kty":"future","kid":"a"})"),
-          std::string(R"({"kty":"EC","crv":"secp256k1","kid":"a","x":"AA","y":"AA"})"), std::string("{}")}) {
+          std::string(R"({"kty":"EC","crv":"secp256k1","kid":"a","x":"AA","y":"AA"})"), std::string("{}"),
+          // damaged, or too weak
+          std::string(R"({"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"})"),
+          std::string(R"({"kty":"RSA","alg":"RS256","kid":"a","n":"AQAB","e":"AQAB"})"),
+          std::string(R"({"kty":"RSA","alg":"RS256","kid":"a","n":"AQAB"})"),
+          jwk(rs256, "a", R"("e":"AQAB")", R"("e":"AQ")"),
+          jwk(es256, "a", R"("use":"sig")", R"("key_ops":["verify","verify"])"),
+          jwk(es256, "a", R"("kty":"EC")", R"("kty":7)")}) {
         const KeySet set = KeySet::parse(set_of({other, good}), usual);
         EXPECT_EQ(set.size(), 1U) << other;
         EXPECT_NE(set.choose("good", "ES256").key, nullptr);
@@ -101,10 +108,14 @@ TEST(KeySets, AreRefused) {
     EXPECT_EQ(refusal(set_of({jwk(es256, "a"), jwk(es256, "b", "{", R"({"d":"AAAA",)")})),
               "key 2 of the key set is a private key");
     EXPECT_EQ(refusal(set_of({jwk(es256, "a"), jwk(es256, "a")})), "key 2 of the key set has the kid of another one");
-    EXPECT_EQ(refusal(set_of({R"({"kty":"EC","crv":"P-256","x":"AA","y":"AA"})"})),
-              "key 1 of the key set is not usable: member \"x\" of the JWK must have 32 bytes");
-    EXPECT_EQ(refusal(set_of({R"({"kty":"RSA","alg":"RS256","n":"AQAB","e":"AQAB"})"})),
-              "key 1 of the key set is not usable: RSA key has 17 bits, but at least 2048 are needed");
+    EXPECT_EQ(
+        refusal(set_of({R"({"kty":"EC","crv":"P-256","x":"AA","y":"AA"})"})),
+        "key set has no key for one of the algorithms: key 1 of the key set is not usable: member \"x\" of the JWK "
+        "must have 32 bytes");
+    EXPECT_EQ(
+        refusal(set_of({R"({"kty":"RSA","alg":"RS256","n":"AQAB","e":"AQAB"})"})),
+        "key set has no key for one of the algorithms: key 1 of the key set is not usable: RSA key has 17 bits, but at "
+        "least 2048 are needed");
     EXPECT_EQ(refusal(set_of(std::vector<std::string>(101, "{}"))), "key set has more than 100 keys");
     EXPECT_EQ(refusal(set_of({"\"" + std::string(300000, 'x') + "\""})),
               "key set is not valid JSON: text longer than 262144 bytes");

@@ -237,6 +237,54 @@ TEST(JwtKeys, RefuseBadJwk) {
               "22023: RSA key has 17 bits, but at least 2048 are needed");
 }
 
+TEST(JwtKeys, DoWhatKeyOpsAllow) {
+    const auto with = [](std::string_view jwk, const std::string &operations) {
+        return std::string(jwk.substr(0, jwk.rfind('}'))) + ",\"key_ops\":" + operations + "}";
+    };
+    const std::string secret = R"({"kty":"oct","k":")" + base64url_encode(std::string(32, 'k')) + R"("})";
+    for (const auto &[jwk, algorithm] : {std::pair(std::string(p256_jwk), es256), std::pair(secret, hs256)}) {
+        const JwtKey all = JwtKey::from_jwk(with(jwk, R"(["verify","sign"])"), algorithm);
+        const std::string signature = all.sign("message");
+        EXPECT_TRUE(all.verify("message", signature));
+        const JwtKey verifier = JwtKey::from_jwk(with(jwk, R"(["verify"])"), algorithm);
+        EXPECT_FALSE(verifier.can_sign());
+        EXPECT_TRUE(verifier.verify("message", signature));
+        EXPECT_EQ(refusal([&] { static_cast<void>(verifier.sign("message")); }),
+                  "22023: the key_ops of the key do not allow it to sign");
+        const JwtKey signer = JwtKey::from_jwk(with(jwk, R"(["sign"])"), algorithm);
+        EXPECT_TRUE(all.verify("message", signer.sign("message")));
+        EXPECT_EQ(refusal([&] { static_cast<void>(signer.verify("message", signature)); }),
+                  "22023: the key_ops of the key do not allow it to verify");
+        for (const char *none : {"[]", R"(["encrypt","wrapKey"])"})
+            EXPECT_EQ(refusal([&] { JwtKey::from_jwk(with(jwk, none), algorithm); }),
+                      "22023: JWK is not for signatures");
+        EXPECT_EQ(refusal([&] { JwtKey::from_jwk(with(jwk, R"("sign")"), algorithm); }),
+                  "22023: member \"key_ops\" of the JWK must be a list of strings");
+        EXPECT_EQ(refusal([&] { JwtKey::from_jwk(with(jwk, R"(["sign",1])"), algorithm); }),
+                  "22023: member \"key_ops\" of the JWK must be a list of strings");
+        EXPECT_EQ(refusal([&] { JwtKey::from_jwk(with(jwk, R"(["sign","sign"])"), algorithm); }),
+                  "22023: member \"key_ops\" of the JWK has a value twice");
+    }
+}
+
+// Two primes of the form k * M + (65537^a mod M), M the product of the first 126 primes: what the generator of
+// CVE-2017-15361 makes.
+constexpr const char *roca_jwk =
+    R"({"kty":"RSA","e":"AQAB","n":")"
+    "kCSyLJyaNU4ucMx_Pw6TGrVVk7-UKSJ2Pg3Tq8fhI-M_M6R0WSPOibs9Os-tSz3AnWF_FzyWkpq5ho04p4XwdDbyAEMwDTPvHeeN"
+    "frCSJt2wyuYbem1_2iY1270P6RSH3_43Qnz9tu5pxMmhXSoh3CKPiLz1qWqH0yqWmuJYj1ZsLCl5No2zdGZf-6HvyErtObJEFn0F"
+    "ekPj3I_UUf3C3uOZcJAKM1ysU4kJVbdbeZcvfhFFWHFY1UvEmRZxBMIBsY4Ak6IbF65GKfr8Msxmg3sMCKioO_xGP-ZKsXqA_OKq"
+    "aTqxAOeGiJ4UiptASG9IK1g8xztyrSYZbY0PEySEhw"
+    R"("})";
+
+TEST(JwtKeys, RefuseModuliThatAreKnownToBeWeak) {
+    for (const JwtAlgorithm algorithm : {rs256, ps256})
+        EXPECT_EQ(
+            refusal([&] { JwtKey::from_jwk(roca_jwk, algorithm); }),
+            "22023: RSA key is of a generator whose keys can be computed from their public part (CVE-2017-15361)");
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(refusal([] { JwtKey::generate(rs256); }), "accepted");
+}
+
 TEST(JwtKeys, RefusePointsOffTheCurveAndPairsThatDoNotMatch) {
     std::string off = p256_jwk; // another y
     off.replace(off.find("x_FE"), 4, "x_FF");

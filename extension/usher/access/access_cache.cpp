@@ -8,7 +8,7 @@ namespace usher::access {
 
 namespace {
 
-constinit pg::Invalidation changes{"access_inval"};
+constinit pg::EntryInvalidation changes{"access_inval"};
 
 // Latest: what is committed now, also for REPEATABLE READ. Else a session with an old snapshot would read what held
 // then, and keep it after its transaction.
@@ -89,25 +89,41 @@ UserAccess read(const Uuid &user) {
 struct Cache {
     struct Entry {
         Uuid user;
+        std::uint32_t tag; // under which changes of the user are announced
         UserAccess access;
     };
+    using Place = std::list<Entry>::iterator;
     std::list<Entry> entries;
-    std::unordered_map<Uuid, std::list<Entry>::iterator> index;
+    std::unordered_map<Uuid, Place> index;
+    std::unordered_multimap<std::uint32_t, Place> tagged;
     std::size_t weight = 0;
     std::uint64_t generation = 0; // of the invalidation, when the cache was last emptied
 
     void clear() {
         index.clear();
+        tagged.clear();
         entries.clear();
         weight = 0;
         ++pg::epoch; // pointers into it are no longer valid
     }
-    void drop_oldest() {
-        weight -= entries.back().access.weight();
-        index.erase(entries.back().user);
-        entries.pop_back();
+    void add(Entry entry) {
+        weight += entry.access.weight();
+        entries.push_front(std::move(entry));
+        index.emplace(entries.front().user, entries.begin());
+        tagged.emplace(entries.front().tag, entries.begin());
+    }
+    void drop(Place place) {
+        weight -= place->access.weight();
+        index.erase(place->user);
+        const auto [begin, end] = tagged.equal_range(place->tag);
+        tagged.erase(std::find_if(begin, end, [&](const auto &each) { return each.second == place; }));
+        entries.erase(place);
         ++pg::epoch; // pointers into it are no longer valid
     }
+    void drop_tagged(std::uint32_t tag) {
+        for (auto found = tagged.find(tag); found != tagged.end(); found = tagged.find(tag)) drop(found->second);
+    }
+    void drop_oldest() { drop(std::prev(entries.end())); }
     void make_room() {
         const std::size_t limit = static_cast<std::size_t>(guc::access_cache_size) * 1024;
         while (weight > limit && entries.size() > 2) drop_oldest();
@@ -139,12 +155,13 @@ const permission::Windows *UserAccess::windows(std::string_view permission) {
 }
 
 std::size_t UserAccess::weight() const {
-    return 600 + 200 * rules.size() + 120 * (roles.size() + manages.size() + assigned.size()) + windows_weight_;
+    return 680 + 200 * rules.size() + 120 * (roles.size() + manages.size() + assigned.size()) + windows_weight_;
 }
 
 void catch_up() {
     Cache &all = cache();
     const std::uint64_t now = changes.generation();
+    changes.drain([&](std::uint32_t tag) { all.drop_tagged(tag); });
     if (all.generation == now) return;
     all.clear();
     all.generation = now;
@@ -157,14 +174,10 @@ UserAccess &cached(const Uuid &user) {
         all.make_room();
         return found->second->access;
     }
+    const std::uint32_t tag = changes.tag(user);
     UserAccess fresh = read(user); // may run anything, this function included: the cache is touched only after it
-    if (const auto found = all.index.find(user); found != all.index.end()) {
-        all.entries.splice(all.entries.end(), all.entries, found->second);
-        all.drop_oldest();
-    }
-    all.weight += fresh.weight();
-    all.entries.push_front({user, std::move(fresh)});
-    all.index.emplace(user, all.entries.begin());
+    if (const auto found = all.index.find(user); found != all.index.end()) all.drop(found->second);
+    all.add({user, tag, std::move(fresh)});
     all.make_room();
     return all.entries.front().access;
 }

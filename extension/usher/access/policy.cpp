@@ -43,6 +43,12 @@ public:
         row_.resize(max_columns);
     }
 
+    /// Where there is no row: all columns are empty, and so are rules in them, which nothing fulfils.
+    bool holds_without_row() {
+        for (Value &column : row_) column = Value::of(std::string());
+        without_row_ = true;
+        return evaluate_matcher();
+    }
     bool matches(const Columns &row) {
         for (std::size_t i = 0; i < max_columns; ++i) row_[i] = Value::of(row[i]);
         return evaluate_matcher();
@@ -51,35 +57,24 @@ public:
     bool holds(const Node &node) { return expression::evaluate(node, *this).is_true(); }
 
     const Value &variable(std::string_view owner, std::string_view name) override {
-        if (owner == "r")
+        if (owner == model_.request_type)
             if (const auto index = model_.request_index(name)) return request_[*index];
-        if (owner == "p")
+        if (owner == model_.row_type)
             if (const auto index = model_.policy_index(name)) return row_[*index];
         refuse("policy: there is no " + std::string(owner) + "." + std::string(name));
     }
 
     Value call(const Node &node, std::vector<Value> arguments) override {
         if (const auto role = model_.roles.find(node.name); role != model_.roles.end()) {
-            const auto &above =
-                groups(node.name, text_of(arguments[0]), role->second == 3 ? text_of(arguments[2]) : std::string());
+            const auto &above = groups(node.name, text_of(arguments[0]),
+                                       role->second.places == 3 ? text_of(arguments[2]) : std::string());
             return Value::of(std::find(above.begin(), above.end(), text_of(arguments[1])) != above.end());
         }
-        if (node.name == "eval") return evaluate_rule(text_of(arguments[0]));
-        const std::string key = text_of(arguments[0]);
-        const std::string pattern = text_of(arguments[1]);
-        if (pattern.size() > max_pattern)
-            refuse("policy: the pattern of " + node.name + "() is longer than " + std::to_string(max_pattern) +
-                   " bytes");
-        if (node.name == "keyMatch") return Value::of(key_match(key, pattern));
-        if (node.name == "keyMatch2") return Value::of(store_.regex_match(key, key_match2_regex(pattern)));
-        if (node.name == "keyMatch3") return Value::of(store_.regex_match(key, key_match3_regex(pattern)));
-        if (node.name == "keyMatch4") return Value::of(store_.regex_match(key, key_match4_regex(pattern)));
-        if (node.name == "keyMatch5")
-            return Value::of(store_.regex_match(without_query(key), key_match5_regex(pattern)));
-        if (node.name == "regexMatch") return Value::of(store_.regex_match(key, pattern));
-        if (node.name == "ipMatch") return Value::of(ip_match(key, pattern));
-        if (node.name == "globMatch") return Value::of(glob_match(key, pattern, [this] { store_.poll(); }));
-        refuse("policy: there is no function " + node.name + "()");
+        if (node.name == "eval") {
+            const std::string rule = text_of(arguments[0]);
+            return without_row_ && rule.empty() ? Value::of(false) : evaluate_rule(rule);
+        }
+        return Value::of(match_by(node.name, text_of(arguments[0]), text_of(arguments[1]), store_));
     }
 
     void poll() override { store_.poll(); }
@@ -88,7 +83,7 @@ public:
                                            const std::string &domain) {
         const auto key = std::make_tuple(ptype, member, domain);
         if (const auto found = groups_.find(key); found != groups_.end()) return found->second;
-        return groups_.emplace(key, store_.groups(ptype, member, domain)).first->second;
+        return groups_.emplace(key, store_.groups(ptype, member, domains_for(ptype, domain))).first->second;
     }
 
     [[nodiscard]] const Model &model() const { return model_; }
@@ -97,6 +92,17 @@ private:
     static constexpr std::size_t max_kept_rules = 1000;
 
     bool evaluate_matcher() { return holds(model_.matcher); }
+
+    /// Which domains of rows stand for the one that is asked about.
+    std::optional<std::vector<std::string>> domains_for(const std::string &ptype, const std::string &domain) {
+        const Roles &roles = model_.roles.at(ptype);
+        if (roles.places == 2) return std::nullopt;
+        std::vector<std::string> own{domain};
+        if (roles.domains.empty()) return own;
+        for (std::string &each : store_.domains(ptype))
+            if (each != domain && match_by(roles.domains, domain, each, store_)) own.push_back(std::move(each));
+        return own;
+    }
 
     /// eval(p.rule): a condition that stands in the row itself.
     Value evaluate_rule(const std::string &rule) {
@@ -119,16 +125,18 @@ private:
     std::vector<Value> request_, row_;
     std::map<std::tuple<std::string, std::string, std::string>, std::vector<std::string>> groups_;
     std::map<std::string, Node> rules_;
-    bool evaluating_ = false;
+    bool evaluating_ = false, without_row_ = false;
 };
 
+/// In an expression that was checked, what is not of the request is of the row. A rule of eval() may be about either.
 bool mentions_row(const Node &node) {
-    if (node.kind == Node::Kind::path && node.path[0] == "p") return true;
+    if (node.kind == Node::Kind::path && node.path[0][0] == 'p') return true;
+    if (node.kind == Node::Kind::call && node.name == "eval") return true;
     return std::any_of(node.children.begin(), node.children.end(), mentions_row);
 }
 
 bool is_column(const Node &node) {
-    return node.kind == Node::Kind::path && node.path[0] == "p" && node.path.size() == 2;
+    return node.kind == Node::Kind::path && node.path[0][0] == 'p' && node.path.size() == 2;
 }
 
 /// What a condition that must hold demands of the row's columns, if that can be said without the row.
@@ -161,6 +169,7 @@ void add_constraints(const Node &node, Evaluation &evaluation, std::vector<Const
 
 /// The rows that can match: for each alternative of the matcher those that meet its demands.
 std::vector<Columns> candidates(Evaluation &evaluation, Store &store, const Node &matcher) {
+    const std::string &ptype = evaluation.model().row_type;
     std::vector<const Node *> alternatives;
     if (matcher.kind == Node::Kind::any_of)
         for (const Node &child : matcher.children) alternatives.push_back(&child);
@@ -171,20 +180,20 @@ std::vector<Columns> candidates(Evaluation &evaluation, Store &store, const Node
     for (const Node *alternative : alternatives) {
         if (!mentions_row(*alternative)) {
             if (!evaluation.holds(*alternative)) continue; // can match no row
-            return store.rows({});                         // matches every row
+            return store.rows(ptype, {});                  // matches every row
         }
         std::vector<Constraint> mine;
         add_constraints(*alternative, evaluation, mine);
-        if (mine.empty()) return store.rows({});
+        if (mine.empty()) return store.rows(ptype, {});
         demands.push_back(std::move(mine));
     }
-    if (demands.size() == 1) return store.rows(demands.front());
+    if (demands.size() == 1) return store.rows(ptype, demands.front());
     if (demands.empty()) return {};
     if (evaluation.model().combine == Combine::priority || evaluation.model().combine == Combine::subject_priority)
-        return store.rows({}); // the order between the alternatives' rows matters
+        return store.rows(ptype, {}); // the order between the alternatives' rows matters
     std::set<Columns> all;
     for (const auto &each : demands)
-        for (Columns &row : store.rows(each)) all.insert(std::move(row));
+        for (Columns &row : store.rows(ptype, each)) all.insert(std::move(row));
     return {all.begin(), all.end()};
 }
 
@@ -218,7 +227,7 @@ void order(Evaluation &evaluation, const std::vector<std::string> &request, std:
     if (!subject || !who || !model.roles.contains("g")) return;
     const auto in = model.request_index("dom");
     const auto &above =
-        evaluation.groups("g", request[*who], model.roles.at("g") == 3 && in ? request[*in] : std::string());
+        evaluation.groups("g", request[*who], model.roles.at("g").places == 3 && in ? request[*in] : std::string());
     std::unordered_map<std::string_view, std::size_t> distances;
     for (std::size_t i = 0; i < above.size(); ++i) distances.emplace(above[i], i);
     const auto distance = [&](const Columns &row) {
@@ -233,20 +242,35 @@ void order(Evaluation &evaluation, const std::vector<std::string> &request, std:
 
 } // namespace
 
+bool match_by(const std::string &function, const std::string &text, const std::string &pattern, Store &store) {
+    if (pattern.size() > max_pattern)
+        refuse("policy: the pattern of " + function + "() is longer than " + std::to_string(max_pattern) + " bytes");
+    if (function == "keyMatch") return key_match(text, pattern);
+    if (function == "keyMatch2") return store.regex_match(text, key_match2_regex(pattern));
+    if (function == "keyMatch3") return store.regex_match(text, key_match3_regex(pattern));
+    if (function == "keyMatch4") return store.regex_match(text, key_match4_regex(pattern));
+    if (function == "keyMatch5") return store.regex_match(without_query(text), key_match5_regex(pattern));
+    if (function == "regexMatch") return store.regex_match(text, pattern);
+    if (function == "ipMatch") return ip_match(text, pattern);
+    if (function == "globMatch") return glob_match(text, pattern, [&store] { store.poll(); });
+    refuse("policy: there is no function " + function + "()");
+}
+
 bool enforce(const Model &model, const std::vector<std::string> &request, Store &store) {
     if (request.size() != model.request.size())
         refuse("the model's requests have " + std::to_string(model.request.size()) + " parts, this one has " +
                std::to_string(request.size()));
     Evaluation evaluation(model, request, store);
 
-    // Without a column of the row in it, the matcher says the same for every row, and also where there is none.
-    const bool regardless =
+    // A matcher that is not about rows is asked once, whatever rows there are; so is any where there is none, as if all
+    // columns were empty. What holds then allows.
+    if (!mentions_row(model.matcher) || !store.has_rows(model.row_type))
+        return evaluation.holds_without_row() || model.combine == Combine::deny_overrides;
+    // An alternative that is not about rows holds for all of them, or for none: they need not be fetched.
+    if (model.combine == Combine::allow_overrides && !model.policy_index("eft") &&
         model.matcher.kind == Node::Kind::any_of &&
         std::any_of(model.matcher.children.begin(), model.matcher.children.end(),
-                    [&](const Node &each) { return !mentions_row(each) && evaluation.holds(each); });
-    const bool about_rows = mentions_row(model.matcher);
-    if (model.combine == Combine::allow_overrides && !model.policy_index("eft") &&
-        (regardless || (!about_rows && evaluation.holds(model.matcher))))
+                    [&](const Node &each) { return !mentions_row(each) && evaluation.holds(each); }))
         return true;
 
     std::vector<Columns> rows = candidates(evaluation, store, model.matcher);

@@ -16,15 +16,19 @@ constinit pg::Invalidation changes{"access_inval"};
 /// Answers of the tables, kept until a rule or a model changes. When they fill their share of memory, all go at once:
 /// rules are asked about again soon, and those that are not were not worth an order of use.
 struct Answers {
-    std::unordered_map<std::string, std::vector<std::string>> groups;   // by ptype, member and domain
-    std::unordered_map<std::string, std::vector<policy::Columns>> rows; // by constraints
+    std::unordered_map<std::string, std::vector<std::string>> groups;   // by ptype, member and domains
+    std::unordered_map<std::string, std::vector<std::string>> domains;  // by ptype
+    std::unordered_map<std::string, std::vector<policy::Columns>> rows; // by ptype and constraints
+    std::unordered_map<std::string, bool> has_rows;                     // by ptype
     std::unordered_map<std::string, std::string> models;                // text by name
     std::size_t weight = 0;
     std::uint64_t generation = 0;
 
     void clear() {
         groups.clear();
+        domains.clear();
         rows.clear();
+        has_rows.clear();
         models.clear();
         weight = 0;
     }
@@ -58,12 +62,21 @@ constinit pg::Statement find_groups{R"(
     WITH RECURSIVE up (name, depth) AS ( SELECT $2, 0 UNION SELECT g.v1, up.depth OPERATOR(pg_catalog.+) 1
                                          FROM up JOIN usher.policy_rules g ON g.ptype OPERATOR(pg_catalog.=) $1
                                                  AND g.v0 OPERATOR(pg_catalog.=) up.name AND g.is_active
-                                                 AND coalesce(g.v2, '') OPERATOR(pg_catalog.=) $3
+                                                 AND ($3 IS NULL OR coalesce(g.v2, '') OPERATOR(pg_catalog.=) ANY ($3))
                                          WHERE up.depth OPERATOR(pg_catalog.<) 10)
     SELECT up.name
     FROM up
     WHERE up.name IS NOT NULL GROUP BY up.name ORDER BY pg_catalog.min(up.depth), up.name)",
                                     latest};
+
+constinit pg::Statement find_domains{R"(
+    SELECT DISTINCT coalesce(g.v2, '')
+    FROM usher.policy_rules g
+    WHERE g.ptype OPERATOR(pg_catalog.=) $1 AND g.is_active)",
+                                     latest};
+constinit pg::Statement find_any{R"(
+    SELECT FROM usher.policy_rules p WHERE p.ptype OPERATOR(pg_catalog.=) $1 AND p.is_active LIMIT 1)",
+                                 latest};
 
 /// The statement for constraints on a set of columns, made once per set.
 pg::Statement &rows_statement(unsigned columns) {
@@ -73,8 +86,8 @@ pg::Statement &rows_statement(unsigned columns) {
                 SELECT coalesce(p.v0, ''), coalesce(p.v1, ''), coalesce(p.v2, ''), coalesce(p.v3, ''),
                        coalesce(p.v4, ''), coalesce(p.v5, '')
                 FROM usher.policy_rules p
-                WHERE p.ptype OPERATOR(pg_catalog.=) 'p' AND p.is_active)");
-        int parameter = 0;
+                WHERE p.ptype OPERATOR(pg_catalog.=) $1 AND p.is_active)");
+        int parameter = 1;
         for (std::size_t column = 0; column < policy::max_columns; ++column)
             if (columns & (1U << column))
                 *sql += " AND p.v" + std::to_string(column) + " OPERATOR(pg_catalog.=) ANY ($" +
@@ -89,15 +102,17 @@ class TableStore : public policy::Store {
 public:
     explicit TableStore(Answers &kept) : kept_(kept) {}
 
-    std::vector<policy::Columns> rows(const std::vector<policy::Constraint> &constraints) override {
-        std::string key;
+    std::vector<policy::Columns> rows(std::string_view ptype,
+                                      const std::vector<policy::Constraint> &constraints) override {
+        std::string key(ptype);
+        key += ':';
         for (const policy::Constraint &each : constraints) {
             key += static_cast<char>('0' + each.column);
             for (const std::string &value : each.any_of) add_to_key(key, value);
             key += ';';
         }
         if (const auto found = kept_.rows.find(key); found != kept_.rows.end()) return found->second;
-        std::vector<policy::Columns> out = read_rows(constraints);
+        std::vector<policy::Columns> out = read_rows(ptype, constraints);
         const std::size_t weight = 200 + key.size() + out.size() * (sizeof(policy::Columns) + 32);
         if (weight > static_cast<std::size_t>(guc::access_cache_size) * 1024 / 4)
             return out; // most of the table: not worth keeping
@@ -105,14 +120,35 @@ public:
         return kept_.rows.emplace(std::move(key), std::move(out)).first->second;
     }
 
+    bool has_rows(std::string_view ptype) override {
+        const std::string key(ptype);
+        if (const auto found = kept_.has_rows.find(key); found != kept_.has_rows.end()) return found->second;
+        const bool any = !find_any.run({pg::text(ptype)}).empty();
+        kept_.has_rows.emplace(key, any);
+        return any;
+    }
+
+    std::vector<std::string> domains(std::string_view ptype) override {
+        const std::string key(ptype);
+        if (const auto found = kept_.domains.find(key); found != kept_.domains.end()) return found->second;
+        std::vector<std::string> out;
+        const pg::Rows found = find_domains.run({pg::text(ptype)});
+        for (std::size_t i = 0; i < found.size(); ++i) out.push_back(found[i].string(0));
+        kept_.weight += 200 + out.size() * 64;
+        return kept_.domains.emplace(key, std::move(out)).first->second;
+    }
+
     std::vector<std::string> groups(std::string_view ptype, const std::string &member,
-                                    const std::string &domain) override {
+                                    const std::optional<std::vector<std::string>> &domains) override {
         std::string key;
-        for (const std::string_view part : {ptype, std::string_view(member), std::string_view(domain)})
-            add_to_key(key, part);
+        add_to_key(key, ptype);
+        add_to_key(key, member);
+        if (domains)
+            for (const std::string &domain : *domains) add_to_key(key, domain);
         if (const auto found = kept_.groups.find(key); found != kept_.groups.end()) return found->second;
         std::vector<std::string> out;
-        const pg::Rows found = find_groups.run({pg::text(ptype), pg::text(member), pg::text(domain)});
+        const pg::Rows found = find_groups.run(
+            {pg::text(ptype), pg::text(member), domains ? pg::text_array(*domains) : pg::null(TEXTARRAYOID)});
         for (std::size_t i = 0; i < found.size(); ++i) out.push_back(found[i].string(0));
         kept_.weight += 200 + key.size() + out.size() * 64;
         return kept_.groups.emplace(std::move(key), std::move(out)).first->second;
@@ -131,7 +167,8 @@ public:
     void poll() override { pg::poll(); }
 
 private:
-    static std::vector<policy::Columns> read_rows(const std::vector<policy::Constraint> &constraints) {
+    static std::vector<policy::Columns> read_rows(std::string_view ptype,
+                                                  const std::vector<policy::Constraint> &constraints) {
         unsigned columns = 0;
         std::array<const policy::Constraint *, policy::max_columns> by_column{};
         for (const policy::Constraint &each : constraints) {
@@ -141,7 +178,7 @@ private:
             by_column[each.column] = &each;
             columns |= 1U << each.column;
         }
-        std::vector<pg::Param> params;
+        std::vector<pg::Param> params{pg::text(ptype)};
         for (const policy::Constraint *each : by_column)
             if (each != nullptr) params.push_back(pg::text_array(each->any_of));
         const pg::Rows found = rows_statement(columns).run(params);
@@ -157,15 +194,18 @@ private:
     Answers &kept_;
 };
 
-/// Models that this backend has read, by their text.
-const policy::Model &parsed(const std::string &text) {
+/// Models that this backend has read, by their context and text.
+const policy::Model &parsed(std::string_view context, const std::string &text) {
     using Models = std::map<std::string, policy::Model, std::less<>>;
     static constinit Models *models = nullptr; // never deleted
     if (models == nullptr) models = new Models;
-    if (const auto found = models->find(text); found != models->end()) return found->second;
-    policy::Model model = policy::parse_model(text);
+    std::string key;
+    add_to_key(key, context);
+    key += text;
+    if (const auto found = models->find(key); found != models->end()) return found->second;
+    policy::Model model = policy::parse_model(text, context);
     if (models->size() >= 32) models->clear();
-    return models->emplace(text, std::move(model)).first->second;
+    return models->emplace(std::move(key), std::move(model)).first->second;
 }
 
 /// The text itself, or that of the model with this name.
@@ -190,11 +230,12 @@ template <class F> Datum enforce(FunctionCallInfo fcinfo, F &&read_model) {
     const std::vector<std::string> request = args.text_array(1);
     Answers &kept = answers();
     TableStore store(kept);
-    return BoolGetDatum(policy::enforce(parsed(read_model(args, kept)), request, store));
+    const std::string_view context = args.optional_text(2).value_or("");
+    return BoolGetDatum(policy::enforce(parsed(context, read_model(args, kept)), request, store));
 }
 } // namespace
 
-/// usher.enforce(model, request)
+/// usher.enforce(model, request, context)
 USHER_FUNCTION(usher_access_enforce) {
     return enforce(fcinfo, [](const pg::Args &args, Answers &kept) { return model_text(args.text(0), kept); });
 }
@@ -205,7 +246,7 @@ USHER_FUNCTION(usher_access_enforce_jsonb) {
 /// usher._check_model(definition)
 USHER_FUNCTION(usher_access_check_model) {
     const pg::Args args(fcinfo);
-    policy::parse_model(args.text(0));
+    policy::check_model(args.text(0));
     return pg::null_result(fcinfo);
 }
 

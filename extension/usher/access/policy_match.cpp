@@ -129,6 +129,25 @@ bool ip_match(std::string_view address, std::string_view network) {
 
 namespace {
 
+/// The work of one match, in characters looked at. It has a bound, whatever the text and the pattern are, and the
+/// caller may end it every millisecond or so.
+class Work {
+public:
+    explicit Work(const Poll &poll) : poll_(poll) {}
+    void spend(std::size_t characters) {
+        done_ += characters;
+        if (done_ > max_work) throw Error(errc::invalid_argument, "policy: a glob pattern takes too long to match");
+        if (done_ < next_poll_) return;
+        next_poll_ = done_ + between_polls;
+        if (poll_) poll_();
+    }
+
+private:
+    static constexpr std::size_t max_work = 20'000'000, between_polls = 100'000;
+    const Poll &poll_;
+    std::size_t done_ = 0, next_poll_ = 0;
+};
+
 /// One character of a pattern at `p`, a class in brackets included, against `c`. Advances `p`; nullptr result:
 /// malformed.
 bool match_class(std::string_view pattern, std::size_t &p, char c, bool &malformed) {
@@ -167,7 +186,7 @@ bool match_class(std::string_view pattern, std::size_t &p, char c, bool &malform
 namespace {
 
 /// One path segment: * and ? and classes, none of which stands for a dot at the beginning; backslash quotes.
-bool match_segment(std::string_view text, std::string_view pattern) {
+bool match_segment(std::string_view text, std::string_view pattern, Work &work) {
     constexpr std::size_t none = std::string_view::npos;
     if (pattern.find_first_not_of('*') == none && !pattern.empty() && text.empty()) return false;
     if (text.starts_with('.') && pattern.find_first_of("*?[") == 0) return false;
@@ -177,6 +196,7 @@ bool match_segment(std::string_view text, std::string_view pattern) {
     std::size_t star_p = none; // after the last star, and what it has taken so far
     std::size_t star_t = 0;
     while (t < text.size() || p < pattern.size()) {
+        work.spend(1);
         bool matched = false;
         if (p < pattern.size() && pattern[p] == '*') {
             star_p = ++p;
@@ -189,7 +209,9 @@ bool match_segment(std::string_view text, std::string_view pattern) {
                 ++p;
             } else if (pattern[p] == '[') {
                 bool malformed = false;
+                const std::size_t begin = p;
                 matched = match_class(pattern, p, text[t], malformed);
+                work.spend(p - begin);
                 if (malformed) return false;
             } else {
                 if (pattern[p] == '\\' && ++p >= pattern.size()) return false;
@@ -221,17 +243,17 @@ std::vector<std::string_view> segments(std::string_view path) { // several slash
 /// Segments against segments, where "**" stands for any number of them that do not begin with a dot. Worked out from
 /// the end, so that the cost is the product of their numbers at most.
 bool match_segments(const std::vector<std::string_view> &text, const std::vector<std::string_view> &pattern,
-                    const Poll &poll) {
+                    Work &work) {
     std::vector<bool> after(text.size() + 1, false); // does what follows in the pattern match the text from here on?
     after[text.size()] = true;
     if (text.back().empty()) after[text.size() - 1] = true; // a slash at the end may be left over
     for (std::size_t p = pattern.size(); p-- > 0;) {
-        if (poll) poll();
+        work.spend(1 + text.size());
         std::vector<bool> here(text.size() + 1, false);
         const bool is_last = p + 1 == pattern.size();
         for (std::size_t t = text.size(); t-- > 0;) {
             if (pattern[p] != "**")
-                here[t] = after[t + 1] && match_segment(text[t], pattern[p]);
+                here[t] = after[t + 1] && match_segment(text[t], pattern[p], work);
             else if (is_last)
                 here[t] = !text[t].starts_with('.') && (t + 1 == text.size() || here[t + 1]);
             else
@@ -289,23 +311,25 @@ std::vector<std::string> expand(std::string_view pattern, const Braces &braces) 
 
 /// Does one of the patterns that the braces stand for match? They are made one by one, not by recursion: a pattern can
 /// have as many braces as characters. More than so many are nobody's intention.
-bool match_alternatives(std::string_view text, std::string pattern, const Poll &poll) {
-    constexpr int max_patterns = 1000;
+bool match_alternatives(std::string_view text, std::string pattern, Work &work) {
+    constexpr std::size_t max_patterns = 1000;
     const std::vector<std::string_view> parts = segments(text);
     std::vector<std::string> left{std::move(pattern)};
-    for (int made = 0; !left.empty() && made < max_patterns; ++made) {
-        if (poll) poll();
+    for (std::size_t made = 0; !left.empty(); ++made) {
+        if (made + left.size() > max_patterns)
+            throw Error(errc::invalid_argument, "policy: a glob pattern stands for more than 1000 patterns");
         const std::string next = std::move(left.back());
         left.pop_back();
+        work.spend(2 * next.size());
         const std::optional<Braces> braces = find_braces(next);
         if (!braces) {
-            if (match_segments(parts, segments(next), poll)) return true;
+            if (match_segments(parts, segments(next), work)) return true;
             continue;
         }
+        work.spend((1 + braces->commas.size()) * next.size());
         std::vector<std::string> alternatives = expand(next, *braces);
         for (std::size_t i = alternatives.size(); i-- > 0;) left.push_back(std::move(alternatives[i]));
     }
-    if (!left.empty()) throw Error(errc::invalid_argument, "policy: a glob pattern stands for more than 1000 patterns");
     return false;
 }
 
@@ -318,7 +342,9 @@ bool glob_match(std::string_view text, std::string_view pattern, const Poll &pol
     for (; pattern.starts_with('!'); pattern.remove_prefix(1)) negated = !negated;
     if (pattern.starts_with('#') && !negated) return false; // a comment
     if (pattern.empty()) return text.empty() != negated;
-    return match_alternatives(text, std::string(pattern), poll) != negated;
+    Work work(poll);
+    work.spend(text.size());
+    return match_alternatives(text, std::string(pattern), work) != negated;
 }
 
 } // namespace usher::policy

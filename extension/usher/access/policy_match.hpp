@@ -28,8 +28,8 @@ bool ip_match(std::string_view address, std::string_view network);
 
 /// Shell pattern over path segments, as npm casbin understands them: * and ? stay within a segment and do not stand for
 /// a dot at its beginning, ** is any number of segments, [a-z] and [^a-z], {a,b}, a leading ! negates, backslash
-/// quotes. False for a malformed pattern. Throws 22023 for one that is longer than max_pattern, or whose braces stand
-/// for more than 1000 patterns.
+/// quotes. False for a malformed pattern. Throws 22023 for one that is longer than max_pattern, whose braces stand for
+/// more than 1000 patterns, or that takes more than a fraction of a second; polls every millisecond or so.
 bool glob_match(std::string_view text, std::string_view pattern, const Poll &poll = {});
 
 } // namespace usher::policy

@@ -55,33 +55,41 @@ Definitions read_json(std::string_view text) {
     return out;
 }
 
-std::vector<std::string> read_names(const Definitions &definitions, const char *key) {
+const std::string &definition_of(const Definitions &definitions, const std::string &key) {
     const auto found = definitions.find(key);
-    if (found == definitions.end()) refuse(std::string("definition of ") + key + " is missing");
+    if (found == definitions.end()) refuse("definition of " + key + " is missing");
+    return found->second;
+}
+
+std::vector<std::string> read_names(const Definitions &definitions, const std::string &key, std::size_t most) {
     std::vector<std::string> names;
-    std::string_view rest = found->second;
+    std::string_view rest = definition_of(definitions, key);
     while (true) {
         const std::size_t comma = rest.find(',');
         const std::string name(trim(rest.substr(0, comma)));
         const bool good = !name.empty() && name.size() <= 63 &&
                           std::all_of(name.begin(), name.end(), [](char c) { return is_alphanumeric(c) || c == '_'; });
-        if (!good) refuse(std::string("definition of ") + key + " must be names separated by commas");
-        if (*key != 'g' && std::find(names.begin(), names.end(), name) != names.end())
-            refuse(std::string("a name stands twice in ") + key);
+        if (!good) refuse("definition of " + key + " must be names separated by commas");
+        if (key[0] != 'g' && std::find(names.begin(), names.end(), name) != names.end())
+            refuse("a name stands twice in " + key);
         names.push_back(name);
         if (comma == std::string_view::npos) break;
         rest.remove_prefix(comma + 1);
     }
-    if (names.size() > max_columns) refuse(std::string("definition of ") + key + " has more than 6 names");
+    if (names.size() > most) refuse("definition of " + key + " has more than " + std::to_string(most) + " names");
     return names;
 }
 
-Combine read_effect(const Definitions &definitions) {
-    const auto found = definitions.find("e");
-    if (found == definitions.end()) refuse("definition of e is missing");
+/// `row_type`: p, or p2 in e2.
+Combine read_effect(const Definitions &definitions, const std::string &key, const std::string &row_type) {
     std::string text;
-    for (const char c : found->second)
+    for (const char c : definition_of(definitions, key))
         if (c != ' ' && c != '\t') text.push_back(c == '_' ? '.' : c);
+    for (const std::string own = row_type + ".eft"; row_type != "p";) {
+        const std::size_t found = text.find(own);
+        if (found == std::string::npos) break;
+        text.replace(found, own.size(), "p.eft");
+    }
     if (text == "some(where(p.eft==allow))") return Combine::allow_overrides;
     if (text == "!some(where(p.eft==deny))") return Combine::deny_overrides;
     if (text == "some(where(p.eft==allow))&&!some(where(p.eft==deny))") return Combine::allow_and_no_deny;
@@ -112,42 +120,90 @@ void check_expression(const Model &model, const expression::Node &node, const ch
     using Kind = expression::Node::Kind;
     const std::string who = what;
     if (node.kind == Kind::path) {
-        const bool known = node.path[0] == "r"   ? model.request_index(node.path[1]).has_value()
-                           : node.path[0] == "p" ? model.policy_index(node.path[1]).has_value()
-                                                 : false;
+        const bool known = node.path[0] == model.request_type ? model.request_index(node.path[1]).has_value()
+                           : node.path[0] == model.row_type   ? model.policy_index(node.path[1]).has_value()
+                                                              : false;
         if (!known) refuse(who + " uses " + node.path[0] + "." + node.path[1] + ", which is not defined");
     } else if (node.kind == Kind::call) {
         const auto role = model.roles.find(node.name);
         const auto function = functions().find(node.name);
         if (role == model.roles.end() && function == functions().end())
             refuse(who + " calls " + node.name + "(), which does not exist");
-        const std::size_t wanted = role != model.roles.end() ? role->second : function->second;
+        const std::size_t wanted = role != model.roles.end() ? role->second.places : function->second;
         if (node.children.size() != wanted) refuse(who + " calls " + node.name + "() with a wrong number of arguments");
     }
     for (const expression::Node &child : node.children) check_expression(model, child, what);
 }
 
-Model parse_model(std::string_view text) {
+namespace {
+Definitions read_definitions(std::string_view text) {
     if (text.size() > max_model_size) refuse("longer than 64 KiB");
-    const Definitions definitions = trim(text).starts_with('{') ? read_json(text) : read_conf(text);
-    Model model;
-    model.request = read_names(definitions, "r");
-    model.policy = read_names(definitions, "p");
+    return trim(text).starts_with('{') ? read_json(text) : read_conf(text);
+}
+
+bool is_number(std::string_view text) {
+    return text.size() <= 2 && std::all_of(text.begin(), text.end(), is_digit) && !text.starts_with('0');
+}
+
+constexpr std::string_view domains_suffix = "_domains"; // of g, g2 …: g_domains = keyMatch
+
+/// Is it one that a model can have: r, p, e, m and g, alone or with a number, and how domains of a g match?
+bool is_definition(std::string_view key) {
+    const std::string_view plain =
+        key.ends_with(domains_suffix) ? key.substr(0, key.size() - domains_suffix.size()) : key;
+    if (plain.empty() || !is_number(plain.substr(1))) return false;
+    return std::string_view(plain == key ? "rpemg" : "g").find(plain[0]) != std::string_view::npos;
+}
+
+void read_roles(const Definitions &definitions, Model &model) {
     for (const auto &[key, value] : definitions) {
-        if (key.size() > 3 || (key[0] == 'g' ? key.find_first_not_of("0123456789", 1) != std::string::npos
-                                             : key != "r" && key != "p" && key != "e" && key != "m"))
-            refuse("there is no definition named " + std::string(clip(key, 20)));
-        if (key[0] != 'g') continue;
-        const std::size_t arguments = read_names(definitions, key.c_str()).size();
-        if (arguments != 2 && arguments != 3) refuse("definition of " + key + " must have two or three places");
-        model.roles.emplace(key, arguments);
+        if (key[0] != 'g' || key.ends_with(domains_suffix)) continue;
+        Roles roles{read_names(definitions, key, max_columns).size(), {}};
+        if (roles.places != 2 && roles.places != 3) refuse("definition of " + key + " must have two or three places");
+        if (const auto found = definitions.find(key + std::string(domains_suffix)); found != definitions.end()) {
+            const auto function = functions().find(found->second);
+            if (roles.places != 3 || function == functions().end() || function->second != 2)
+                refuse(found->first + " must be the name of a matching function, for a "
+                                      "role function of three places");
+            roles.domains = found->second;
+        }
+        model.roles.emplace(key, roles);
     }
-    model.combine = read_effect(definitions);
-    const auto matcher = definitions.find("m");
-    if (matcher == definitions.end()) refuse("definition of m is missing");
-    model.matcher = expression::parse(matcher->second);
+    for (const auto &[key, value] : definitions)
+        if (key.ends_with(domains_suffix) && !model.roles.contains(key.substr(0, key.size() - domains_suffix.size())))
+            refuse(key + " is about a role function that is not defined");
+}
+
+Model read_model(const Definitions &definitions, const std::string &number) {
+    for (const auto &[key, value] : definitions)
+        if (!is_definition(key)) refuse("there is no definition named " + std::string(clip(key, 20)));
+    Model model;
+    model.request_type += number;
+    model.row_type += number;
+    model.request = read_names(definitions, model.request_type, max_request);
+    model.policy = read_names(definitions, model.row_type, max_columns);
+    read_roles(definitions, model);
+    model.combine = read_effect(definitions, "e" + number, model.row_type);
+    model.matcher = expression::parse(definition_of(definitions, "m" + number));
     check_expression(model, model.matcher, "the matcher");
     return model;
+}
+} // namespace
+
+Model parse_model(std::string_view text, std::string_view context) {
+    if (!is_number(context)) refuse("a context is a number: 2 for r2, p2, e2 and m2");
+    return read_model(read_definitions(text), std::string(context));
+}
+
+void check_model(std::string_view text) {
+    const Definitions definitions = read_definitions(text);
+    bool any = false;
+    for (const auto &[key, value] : definitions) {
+        if (key.empty() || key[0] != 'm') continue;
+        any = true;
+        read_model(definitions, key.substr(1));
+    }
+    if (!any) read_model(definitions, {}); // says what is missing
 }
 
 } // namespace usher::policy

@@ -6,6 +6,7 @@
 #include "pg/spi.hpp"
 #include "usher/audit/audit.hpp"
 #include "usher/identity/account.hpp"
+#include "usher/identity/names.hpp"
 #include "usher/request/current_identity.hpp"
 
 namespace usher::identity {
@@ -20,8 +21,8 @@ namespace {
     "f.confirmed_at IS NOT NULL) FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id "
 
 constinit pg::Statement find_by_id{ACCOUNT_COLUMNS "WHERE u.id = $1"};
-constinit pg::Statement find_by_email{ACCOUNT_COLUMNS "WHERE lower(u.email::text) = lower($1)"};
-constinit pg::Statement find_by_username{ACCOUNT_COLUMNS "WHERE lower(u.username::text) = lower($1)"};
+constinit pg::Statement find_by_email{ACCOUNT_COLUMNS "WHERE usher.name_key(u.email::text) = $1"};
+constinit pg::Statement find_by_username{ACCOUNT_COLUMNS "WHERE usher.name_key(u.username::text) = $1"};
 #undef ACCOUNT_COLUMNS
 
 constinit pg::Statement client_address{"SELECT host(inet_client_addr())", pg::Access::read};
@@ -63,10 +64,13 @@ std::optional<Account> first_account(const pg::Rows &rows) {
 } // namespace
 
 std::optional<Account> find_account(std::string_view identifier) {
-    const std::string_view name = trim(identifier);
-    if (name.empty() || name.size() > 1024) return std::nullopt;
-    pg::Statement &find = name.find('@') == std::string_view::npos ? find_by_username : find_by_email;
-    return first_account(find.run({pg::text(name)}));
+    const std::optional<std::string> key = name_key(identifier);
+    if (!key) return std::nullopt;
+    return first_account((is_meant_as_email(*key) ? find_by_email : find_by_username).run({pg::text(*key)}));
+}
+
+std::optional<Account> find_account_by_email(std::string_view email) {
+    return is_meant_as_email(email) ? find_account(email) : std::nullopt;
 }
 
 std::optional<Account> find_account(const Uuid &user_id) { return first_account(find_by_id.run({pg::uuid(user_id)})); }
@@ -132,9 +136,9 @@ USHER_FUNCTION(usher_identity_check_account_fields) {
     const pg::Args args(fcinfo);
     const auto field = [&](int i) { return trim(args.optional_text(i).value_or("")); };
     const char *error = nullptr;
-    if (!args.is_null(0) && !is_valid_email(field(0)))
+    if (!args.is_null(0) && !normalize_email(field(0)))
         error = "invalid_email";
-    else if (!field(1).empty() && !is_valid_username(field(1)))
+    else if (!field(1).empty() && !normalize_username(field(1)))
         error = "invalid_username";
     else if (!is_valid_name(field(2)) || !is_valid_name(field(3)))
         error = "invalid_name";
@@ -142,3 +146,16 @@ USHER_FUNCTION(usher_identity_check_account_fields) {
         error = "invalid_phone";
     return error == nullptr ? pg::null_result(fcinfo) : pg::result(pg::text(error));
 }
+
+namespace {
+template <class F> Datum optional_name(FunctionCallInfo fcinfo, const F &make) {
+    const std::optional<std::string> name = make(pg::Args(fcinfo).text(0));
+    return name ? pg::result(pg::text(*name)) : pg::null_result(fcinfo);
+}
+} // namespace
+
+/// usher.normalize_name(name)
+USHER_FUNCTION(usher_identity_normalize_name) { return optional_name(fcinfo, normalize_name); }
+
+/// usher.name_key(name)
+USHER_FUNCTION(usher_identity_name_key) { return optional_name(fcinfo, name_key); }

@@ -23,6 +23,8 @@ struct Account {
 
 /// By e-mail address, or by username when there is no @ in it.
 std::optional<Account> find_account(std::string_view identifier);
+/// By an e-mail address only.
+std::optional<Account> find_account_by_email(std::string_view email);
 std::optional<Account> find_account(const Uuid &user_id);
 /// Throws unknown_reference when there is none, or when it is erased.
 Account require_account(const Uuid &user_id);

@@ -29,7 +29,9 @@ constinit pg::Statement find_key{R"(
     WHERE k.prefix OPERATOR(pg_catalog.=) $1)",
                                  pg::Access::latest};
 constinit pg::Statement find_alive{R"(
-    SELECT k.revoked_at IS NULL AND u.is_active
+    SELECT k.revoked_at IS NULL AND u.is_active AND k.user_id OPERATOR(pg_catalog.=) $2
+      AND (k.expires_at IS NULL OR k.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
+      AND pg_catalog.array_to_string(k.permissions, ' ') OPERATOR(pg_catalog.=) $3
     FROM usher.api_keys k JOIN usher.users u ON u.id OPERATOR(pg_catalog.=) k.user_id
     WHERE k.id OPERATOR(pg_catalog.=) $1)",
                                    pg::Access::latest};
@@ -81,9 +83,9 @@ CheckedApiKey check_api_key(std::string_view text) {
     return key;
 }
 
-bool is_api_key_alive(const Uuid &id) {
+bool is_api_key_alive(const Uuid &id, const Uuid &user_id, std::string_view permissions) {
     const pg::AsOwner owner;
-    const pg::Rows rows = find_alive.run({pg::uuid(id)});
+    const pg::Rows rows = find_alive.run({pg::uuid(id), pg::uuid(user_id), pg::text(permissions)});
     return !rows.empty() && rows.front().boolean(0);
 }
 

@@ -18,7 +18,8 @@ struct CheckedApiKey {
 /// a minute and not where nothing can be written.
 CheckedApiKey check_api_key(std::string_view text);
 
-/// Is it neither revoked nor its user inactive? (Expiry is the identity's.)
-bool is_api_key_alive(const Uuid &id);
+/// Is it still this user's, with these permissions separated by spaces, and neither revoked, expired nor its user
+/// inactive?
+bool is_api_key_alive(const Uuid &id, const Uuid &user_id, std::string_view permissions);
 
 } // namespace usher::identity

@@ -52,7 +52,7 @@ constinit pg::Statement lock_code{R"(
 constinit pg::Statement use_code_row{R"(
     UPDATE usher.one_time_codes
     SET used_at = clock_timestamp()
-    WHERE id = $1 AND code_hmac = $2 AND lower(email) = lower($3) AND used_at IS NULL AND ended_at IS NULL
+    WHERE id = $1 AND code_hmac = $2 AND usher.name_key(email) = usher.name_key($3) AND used_at IS NULL AND ended_at IS NULL
       AND expires_at > clock_timestamp() AND wrong_tries + $4 < $5)"};
 constinit pg::Statement count_try{
     "UPDATE usher.one_time_codes SET wrong_tries = wrong_tries + 1 WHERE id = $1 RETURNING wrong_tries"};
@@ -94,8 +94,7 @@ void issue_code(const Account &account, const char *purpose, std::string_view ev
 /// For the forms that anybody may fill in: an event, if there is somebody to mail.
 void request_code(std::string_view email, const char *purpose, std::string_view event, bool only_unverified) {
     const ConstantTime time;
-    const std::optional<Account> account =
-        email.find('@') == std::string_view::npos ? std::nullopt : find_account(email);
+    const std::optional<Account> account = find_account_by_email(email);
     const bool eligible = account && account->may_log_in() && !(only_unverified && account->email_verified);
     const bool limited = eligible && count_recent.run({pg::uuid(account->id), pg::text(purpose)}).front().int8(0) >=
                                          guc::one_time_tokens_per_hour;
@@ -167,8 +166,7 @@ USHER_FUNCTION(usher_identity_verify_email_code) {
     const std::optional<std::string_view> password = args.optional_text(2);
     const identity::ConstantTime time;
     const identity::Origin origin = identity::request_origin();
-    const std::optional<identity::Account> account =
-        email.find('@') == std::string_view::npos ? std::nullopt : identity::find_account(email);
+    const std::optional<identity::Account> account = identity::find_account_by_email(email);
     pg::RowBuilder row(fcinfo);
     const bool in_person = account && identity::is_in_person(account->id);
     // Before the code is looked at, which is good for one try; and whatever the account, which is not told.
@@ -201,8 +199,7 @@ USHER_FUNCTION(usher_identity_login_with_code) {
     identity::require_device(device);
     const identity::ConstantTime time;
     const identity::Origin origin = identity::request_origin();
-    std::optional<identity::Account> account =
-        email.find('@') == std::string_view::npos ? std::nullopt : identity::find_account(email);
+    std::optional<identity::Account> account = identity::find_account_by_email(email);
     pg::RowBuilder row(fcinfo);
     identity::Verdict verdict{identity::check(account, email, identity::for_login, code, origin)};
     if (verdict.is_right() && !identity::hold_account(account->id)) verdict.refusal = "account_inactive";

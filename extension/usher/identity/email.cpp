@@ -6,10 +6,10 @@
 #include "pg/spi.hpp"
 #include "pg/subxact.hpp"
 #include "usher/access/access.hpp"
-#include "usher/identity/account.hpp"
 #include "usher/identity/constant_time.hpp"
 #include "usher/identity/guesses.hpp"
 #include "usher/identity/mailbox.hpp"
+#include "usher/identity/names.hpp"
 #include "usher/identity/one_time_tokens.hpp"
 #include "usher/operations/settings.hpp"
 #include "usher/request/current_identity.hpp"
@@ -26,13 +26,12 @@ constinit pg::Statement change_address{R"(
     SET email = $2, email_verified_at = clock_timestamp(),
         status = CASE status WHEN 'pending' THEN 'active' ELSE status END
     WHERE id = $1 AND status IN ('pending', 'active'))"};
-constinit pg::Statement find_address{"SELECT FROM usher.users WHERE lower(email::text) = lower($1)"};
+constinit pg::Statement find_address{"SELECT FROM usher.users WHERE usher.name_key(email::text) = usher.name_key($1)"};
 
 /// For the forms that anybody may fill in: an event, if there is somebody to mail.
 void request_token(std::string_view email, const char *purpose, std::string_view event, bool only_unverified) {
     const ConstantTime time;
-    const std::optional<Account> account =
-        email.find('@') == std::string_view::npos ? std::nullopt : find_account(email);
+    const std::optional<Account> account = find_account_by_email(email);
     const bool eligible = account && account->may_log_in() && !(only_unverified && account->email_verified);
     const bool limited = eligible && !may_be_mailed(account->id, purpose);
     if (eligible && !limited) issue_one_time_token(account->id, purpose, account->email, event);
@@ -152,9 +151,10 @@ USHER_FUNCTION(usher_identity_verify_email) {
 /// usher.request_email_change(new_email, current_password)
 USHER_FUNCTION(usher_identity_request_email_change) {
     const pg::Args args(fcinfo);
-    const std::string_view new_email = trim(args.text(0)), password = args.text(1);
+    const std::optional<std::string> new_email = normalize_email(args.text(0));
+    const std::string_view password = args.text(1);
     const identity::Account account = identity::require_account(request::require_person().user_id);
-    if (!is_valid_email(new_email)) return pg::result(pg::text("invalid_email"));
+    if (!new_email) return pg::result(pg::text("invalid_email"));
     const identity::Origin origin = identity::request_origin();
     const identity::Verdict verdict = identity::evaluate_guess(account, account.email, password, origin);
     identity::record_attempt(account.email, account, origin, verdict);
@@ -162,9 +162,9 @@ USHER_FUNCTION(usher_identity_request_email_change) {
     identity::forget_failures(account, origin);
     const identity::ConstantTime time;
     // A taken address gets no token, and its owner no mail; the caller cannot tell.
-    const bool taken = !identity::find_address.run({pg::text(new_email)}).empty();
+    const bool taken = !identity::find_address.run({pg::text(*new_email)}).empty();
     if (!taken && identity::may_be_mailed(account.id, identity::purpose::email_change))
-        identity::issue_one_time_token(account.id, identity::purpose::email_change, new_email,
+        identity::issue_one_time_token(account.id, identity::purpose::email_change, *new_email,
                                        "user.email_change_requested");
     identity::record({"user.email_change_requested"}, account.id);
     time.wait();

@@ -8,6 +8,7 @@
 #include "usher/identity/failed_names.hpp"
 #include "usher/identity/guess_permits.hpp"
 #include "usher/identity/hash_turns.hpp"
+#include "usher/identity/names.hpp"
 #include "usher/identity/passwords.hpp"
 #include "usher/identity/shared_guesses.hpp"
 #include "usher/identity/shared_networks.hpp"
@@ -130,8 +131,9 @@ LockoutState with_unseen_network(LockoutState state, const std::string &network)
     return shared_guesses::with_unseen(state, shared_networks::look(network), network_rules());
 }
 
-// The same name in other letters is the same name.
+// The same name in other letters is the same name. What is no name at all is taken as it is.
 std::string folded(std::string_view name) {
+    if (std::optional<std::string> key = name_key(name)) return *std::move(key);
     std::string lower(clip(trim(name), 1024));
     for (char &c : lower) c = to_lower(c);
     return lower;
@@ -312,7 +314,7 @@ void forget_failures(const Account &account, const Origin &origin, std::string_v
 
 void record_attempt(std::string_view name, const std::optional<Account> &account, const Origin &origin,
                     const Verdict &verdict) {
-    const std::string recorded = account ? std::string(trim(name)) : recordable_name(trim(name));
+    const std::string recorded = account ? normalize_name(name).value_or(account->email) : recordable_name(name);
     const std::optional<Uuid> user = account ? std::optional(account->id) : std::nullopt;
     const pg::Rows rows = add_attempt.run(
         {pg::text(recorded), pg::uuid_or_null(user ? &*user : nullptr), pg::inet_or_null(origin.address),

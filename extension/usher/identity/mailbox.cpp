@@ -17,7 +17,7 @@ namespace {
 constinit pg::Statement lock_user{R"(
     SELECT email_verified_at IS NULL
     FROM usher.users
-    WHERE id = $1 AND lower(email::text) = lower($2) AND status IN ('pending', 'active') FOR UPDATE)"};
+    WHERE id = $1 AND usher.name_key(email::text) = usher.name_key($2) AND status IN ('pending', 'active') FOR UPDATE)"};
 constinit pg::Statement mark_verified{R"(
     UPDATE usher.users
     SET email_verified_at = clock_timestamp(), status = CASE status WHEN 'pending' THEN 'active' ELSE status END

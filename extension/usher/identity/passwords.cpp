@@ -125,8 +125,14 @@ PasswordCheck check_password(std::string_view password, std::string_view stored)
         }
     pg::poll();
     const PasswordHash hash = parsed ? *parsed.hash : dummy_password_hash(settings);
-    const bool matches = verify_password(normalize_password(password), hash, crypt) && static_cast<bool>(parsed);
-    return {matches, matches && needs_rehash(hash, settings)};
+    // Another system may have hashed what was typed. Both forms are always tried, whatever hash it is and whatever the
+    // first one gives: how often is decided by the password alone. Nobody has the empty one, whose hash can be
+    // imported.
+    const std::string normalized = normalize_password(password);
+    const bool as_given = normalized != password && verify_password(password, hash, crypt);
+    const bool is_composed = verify_password(normalized, hash, crypt);
+    const bool matches = (as_given || is_composed) && parsed && !password.empty();
+    return {matches, matches && (!is_composed || needs_rehash(hash, settings))};
 }
 
 void require_importable_hash(std::string_view hash) {

@@ -25,11 +25,12 @@ std::string hash_new_password(std::string_view password);
 
 struct PasswordCheck {
     bool matches = false;
-    bool needs_rehash =
-        false; // matches, and the hash is foreign or weaker than today's settings: save hash_new_password()
+    bool needs_rehash = false; // matches, and the hash is foreign, weaker than today's settings, or of another form of
+                               // the password: save hash_new_password()
 };
 
-/// Normalizes and evaluates exactly one hash. An empty or unreadable `stored`, and one that costs more than
+/// Evaluates the hash with the password as it was given, if that is not its normal form, and with its normal form. The
+/// empty password never matches. An empty or unreadable `stored`, and one that costs more than
 /// usher.max_hash_time or usher.max_hash_memory allows, is evaluated as the dummy hash and does not match.
 PasswordCheck check_password(std::string_view password, std::string_view stored);
 

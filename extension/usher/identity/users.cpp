@@ -11,6 +11,7 @@
 #include "usher/identity/guesses.hpp"
 #include "usher/identity/hash_turns.hpp"
 #include "usher/identity/mailbox.hpp"
+#include "usher/identity/names.hpp"
 #include "usher/identity/one_time_tokens.hpp"
 #include "usher/identity/passwords.hpp"
 #include "usher/identity/sessions.hpp"
@@ -23,7 +24,7 @@ namespace usher::identity {
 namespace {
 constexpr std::size_t max_metadata = 65536;
 
-// Every unique index counts: e-mail address and username, in any letters.
+// Every unique index counts: e-mail address and username, by their keys.
 constinit pg::Statement add_user{R"(
     INSERT INTO usher.users (id, email, username, first_name, last_name, phone, metadata)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -31,7 +32,7 @@ constinit pg::Statement add_user{R"(
     RETURNING id)"};
 constinit pg::Statement publish_hourly{
     "SELECT usher.publish($1, $2, $3, format('%s:%s:%s', $1, $3, date_trunc('hour', clock_timestamp())))"};
-constinit pg::Statement email_exists{"SELECT FROM usher.users WHERE lower(email::text) = lower($1)"};
+constinit pg::Statement email_exists{"SELECT FROM usher.users WHERE usher.name_key(email::text) = usher.name_key($1)"};
 constinit pg::Statement add_credentials{R"(
     INSERT INTO usher.credentials (user_id, password_hash, password_changed_at, unproven_profile)
     VALUES ($1, $2, clock_timestamp(), $3))"};
@@ -106,9 +107,14 @@ struct Registration {
     std::string email, username, first_name, last_name, phone, metadata;
 };
 
-const char *refuse_registration(const Registration &given) {
-    if (!is_valid_email(given.email)) return "invalid_email";
-    if (!given.username.empty() && !is_valid_username(given.username)) return "invalid_username";
+/// Why this cannot be an account; nullptr when it can, and then names are in the form in which they are stored.
+const char *refuse_registration(Registration &given) {
+    const std::optional<std::string> email = normalize_email(given.email),
+                                     username = normalize_username(given.username);
+    if (!email) return "invalid_email";
+    if (!given.username.empty() && !username) return "invalid_username";
+    given.email = *email;
+    given.username = username.value_or("");
     if (!is_valid_name(given.first_name) || !is_valid_name(given.last_name)) return "invalid_name";
     if (!given.phone.empty() && !is_valid_phone(given.phone)) return "invalid_phone";
     json::Document document;
@@ -162,7 +168,7 @@ const char *create_account(const Registration &given, const std::string &hash, U
 
 /// Checks what was entered, and opens the account. With `is_discreet` what is done after hashing takes the same time
 /// whether the address is taken or not.
-const char *open_account(const Registration &given, std::string_view password, bool is_discreet, Uuid &id) {
+const char *open_account(Registration &given, std::string_view password, bool is_discreet, Uuid &id) {
     if (const char *const error = refuse_registration(given)) return error;
     if (const char *const error =
             check_new_password(password, {given.email, given.username, given.first_name, given.last_name}))
@@ -200,7 +206,7 @@ using namespace usher;
 /// usher.register_user(email, password, first_name, last_name, username, phone, metadata)
 USHER_FUNCTION(usher_identity_register_user) {
     const pg::Args args(fcinfo);
-    const identity::Registration given = identity::registration_of(args, args.optional_output(6).value_or("{}"));
+    identity::Registration given = identity::registration_of(args, args.optional_output(6).value_or("{}"));
     Uuid id;
     const char *const error = identity::open_account(given, args.text(1), false, id);
     pg::RowBuilder row(fcinfo);
@@ -211,7 +217,7 @@ USHER_FUNCTION(usher_identity_register_user) {
 /// usher.sign_up(email, password, first_name, last_name, username, phone)
 USHER_FUNCTION(usher_identity_sign_up) {
     const pg::Args args(fcinfo);
-    const identity::Registration given = identity::registration_of(args, "{}");
+    identity::Registration given = identity::registration_of(args, "{}");
     const bool is_discreet = !guc::reveal_taken_email;
     Uuid id;
     const char *error = identity::open_account(given, args.text(1), is_discreet, id);

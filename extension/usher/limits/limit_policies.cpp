@@ -41,6 +41,7 @@ NamedPolicy read_policy(const pg::Row &row) {
 struct KnownTier {
     Uuid user;
     std::string_view tier;
+    Instant read; // once for each statement of the client
 };
 constinit pg::TransactionLocal<KnownTier> known_tier;
 } // namespace
@@ -79,12 +80,14 @@ const NamedPolicy &find_policy(std::string_view name) {
 std::string_view current_tier() {
     const request::Identity *const who = request::current();
     if (who == nullptr) return {};
-    if (const KnownTier *known = known_tier.get(); known != nullptr && known->user == who->user_id) return known->tier;
+    if (const KnownTier *known = known_tier.get();
+        known != nullptr && known->user == who->user_id && known->read == pg::statement_time())
+        return known->tier;
     const Uuid user = who->user_id;
     const pg::AsOwner owner;
     const pg::Rows rows = find_tier.run({pg::uuid(user)});
     const std::string_view tier = rows.empty() ? std::string_view() : pg::keep_for_transaction(rows.front().text(0));
-    known_tier.set({user, tier});
+    known_tier.set({user, tier, pg::statement_time()});
     return tier;
 }
 

@@ -29,7 +29,7 @@ constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u
 
 // What is committed now counts, also under REPEATABLE READ: a thief's long transaction ends when the session does.
 bool is_alive(Identity &who) {
-    if (who.is_api_key) return identity::is_api_key_alive(who.api_key_id);
+    if (who.is_api_key) return identity::is_api_key_alive(who.api_key_id, who.user_id, who.key_permissions);
     if (!who.provider.empty()) {
         const auto linked = identity::find_linked_user(who.provider, who.subject);
         return linked && linked->is_active && linked->id == who.user_id;

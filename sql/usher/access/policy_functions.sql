@@ -193,17 +193,18 @@ REVOKE ALL ON FUNCTION usher.list_policies(text, text, uuid, integer) FROM PUBLI
 COMMENT ON FUNCTION usher.list_policies(text, text, uuid, integer) IS
     'Policy rules in the order in which they were added, by keyset: pass the last id as after. Needs policy:manage.';
 
-CREATE FUNCTION usher.enforce(model text, request text[]) RETURNS boolean
+CREATE FUNCTION usher.enforce(model text, request text[], context text DEFAULT '') RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'usher_access_enforce';
-REVOKE ALL ON FUNCTION usher.enforce(text, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION usher.enforce(text, text[]) IS
+REVOKE ALL ON FUNCTION usher.enforce(text, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.enforce(text, text[], text) IS
     'Whether the policy rules let a request pass: model is a name of define_model() or a model text, request has one '
-    'text per name of its request definition, JSON objects for attributes. False for NULL.';
+    'text per name of its request definition, JSON objects for attributes. context: ''2'' for r2, p2, e2 and m2 of the '
+    'model. False for NULL.';
 
-CREATE FUNCTION usher.enforce(model jsonb, request text[]) RETURNS boolean
+CREATE FUNCTION usher.enforce(model jsonb, request text[], context text DEFAULT '') RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'usher_access_enforce_jsonb';
-REVOKE ALL ON FUNCTION usher.enforce(jsonb, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION usher.enforce(jsonb, text[]) IS
-    'enforce(text, text[]) for a model that is a JSON object of r, p, g, e and m. False for NULL.';
+REVOKE ALL ON FUNCTION usher.enforce(jsonb, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.enforce(jsonb, text[], text) IS
+    'enforce(text, text[], text) for a model that is a JSON object of r, p, g, e and m. False for NULL.';

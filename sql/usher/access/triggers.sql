@@ -20,31 +20,19 @@ CREATE TRIGGER guard_role BEFORE UPDATE OR DELETE ON usher.roles
 CREATE TRIGGER stamp_policy_rule BEFORE UPDATE ON usher.policy_rules
     FOR EACH ROW EXECUTE FUNCTION usher._stamp_policy_rule();
 
--- ENABLE ALWAYS: rows loaded with session_replication_role = replica change decisions too.
-DO $$
-DECLARE
-    source text;
-BEGIN
-    FOREACH source IN ARRAY ARRAY['roles', 'role_closure', 'role_permissions', 'user_roles', 'user_permissions',
-                                  'role_management', 'policy_rules'] LOOP
-        EXECUTE format($sql$
-            CREATE TRIGGER invalidate_access AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('access_inval');
-            ALTER TABLE usher.%1$I ENABLE ALWAYS TRIGGER invalidate_access$sql$, source);
-    END LOOP;
-END
-$$;
--- A deactivated user has nothing; other changes of users, such as the time of the last login, do not matter here.
-CREATE TRIGGER invalidate_access AFTER UPDATE OF status ON usher.users
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('access_inval');
-ALTER TABLE usher.users ENABLE ALWAYS TRIGGER invalidate_access;
+-- What one user has is announced for that user: registrations leave what backends know of all others. A deactivated user
+-- has nothing; other changes of users, such as the time of the last login, do not matter here.
+SELECT usher._announce_changes(v.relation, 'access_inval')
+FROM (VALUES ('usher.roles'::regclass), ('usher.role_closure'), ('usher.role_permissions'), ('usher.role_management'),
+             ('usher.policy_rules'), ('usher.policy_models')) AS v (relation);
+SELECT usher._announce_changes('usher.user_roles', 'access_inval', 'user_id'),
+       usher._announce_changes('usher.user_permissions', 'access_inval', 'user_id'),
+       usher._announce_changes('usher.users', 'access_inval', 'id',
+                               'OLD.id IS DISTINCT FROM NEW.id OR OLD.status IS DISTINCT FROM NEW.status');
 ALTER TABLE usher.role_parents ENABLE ALWAYS TRIGGER lock_role_graph;
 ALTER TABLE usher.role_parents ENABLE ALWAYS TRIGGER keep_role_closure;
 ALTER TABLE usher.roles ENABLE ALWAYS TRIGGER lock_role_graph;
 ALTER TABLE usher.roles ENABLE ALWAYS TRIGGER keep_role_closure;
-CREATE TRIGGER invalidate_access AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.policy_models
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('access_inval');
-ALTER TABLE usher.policy_models ENABLE ALWAYS TRIGGER invalidate_access;
 -- Every change of the rules of access control is audited, whatever client wrote it: the functions of access control
 -- leave an event that says what was intended, and these triggers record the rows that changed, also for SQL that
 -- bypasses the functions.

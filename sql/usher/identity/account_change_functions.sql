@@ -30,7 +30,7 @@ BEGIN
         error := 'invalid_profile';
     END IF;
     IF error IS NULL AND EXISTS (SELECT FROM usher.users u
-                                 WHERE lower(u.username::text) = lower(btrim(update_profile.username))
+                                 WHERE usher.name_key(u.username::text) = usher.name_key(update_profile.username)
                                      AND u.id <> target) THEN
         error := 'username_taken';
     END IF;
@@ -224,6 +224,7 @@ CREATE FUNCTION usher.import_user(
 AS $$
 #variable_conflict use_column
 DECLARE
+    address text;
     first_role uuid;
 BEGIN
     PERFORM usher.require_permission('user:manage');
@@ -249,10 +250,10 @@ BEGIN
             CASE WHEN import_user.email_verified THEN 'active' ELSE 'pending' END,
             coalesce(import_user.profile, '{}'), coalesce(import_user.metadata, '{}'), import_user.external_id,
             coalesce(import_user.created_at, now()))
-    ON CONFLICT DO NOTHING RETURNING u.id INTO user_id;
+    ON CONFLICT DO NOTHING RETURNING u.id, u.email INTO user_id, address;
     IF user_id IS NULL THEN
-        error := CASE WHEN EXISTS (SELECT FROM usher.users u WHERE lower(u.email::text) =
-                                       lower(btrim(import_user.email))) THEN 'email_taken' ELSE 'username_taken' END;
+        error := CASE WHEN EXISTS (SELECT FROM usher.users u WHERE usher.name_key(u.email::text) =
+                                       usher.name_key(import_user.email)) THEN 'email_taken' ELSE 'username_taken' END;
         RETURN;
     END IF;
     INSERT INTO usher.credentials (user_id, password_hash, password_changed_at)
@@ -263,7 +264,7 @@ BEGIN
     IF FOUND THEN
         INSERT INTO usher.user_roles (user_id, role_id) VALUES (import_user.user_id, first_role);
     END IF;
-    PERFORM usher.publish('user.registered', jsonb_build_object('user_id', user_id, 'email', btrim(import_user.email),
+    PERFORM usher.publish('user.registered', jsonb_build_object('user_id', user_id, 'email', address,
                                                                 'imported', true), user_id::text);
     PERFORM usher.log_event('user.imported', jsonb_strip_nulls(jsonb_build_object(
         'external_id', import_user.external_id)), resource_type => 'user', resource_id => user_id::text);
@@ -305,7 +306,7 @@ BEGIN
     END IF;
     IF link_identity.email_verified AND EXISTS (
            SELECT FROM usher.users u WHERE u.id = link_identity.user_id AND u.email_verified_at IS NULL
-               AND lower(u.email) = lower(link_identity.provider_email)) THEN
+               AND usher.name_key(u.email) = usher.name_key(link_identity.provider_email)) THEN
         PERFORM usher._prove_mailbox(link_identity.user_id, link_identity.provider_email);
     END IF;
     INSERT INTO usher.identities (user_id, provider, provider_user_id, provider_email, user_info)

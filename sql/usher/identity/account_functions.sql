@@ -56,7 +56,7 @@ BEGIN
         NEW.deleted_at := CASE NEW.status WHEN 'deleted' THEN now() WHEN 'erased' THEN OLD.deleted_at END;
         NEW.erased_at := CASE NEW.status WHEN 'erased' THEN now() END;
     END IF;
-    IF lower(NEW.email) <> lower(OLD.email) AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
+    IF usher.name_key(NEW.email) <> usher.name_key(OLD.email) AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
         NEW.email_verified_at := NULL; -- what was verified is the old address
     END IF;
     NEW.version := OLD.version + 1;
@@ -370,15 +370,14 @@ CREATE FUNCTION usher.find_user(identifier text) RETURNS usher.user_details
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    key CONSTANT text := usher.name_key(identifier);
     found_id uuid;
 BEGIN
     PERFORM usher.require_permission('user:manage');
-    IF octet_length(identifier) > 1024 THEN
-        RETURN NULL;
-    ELSIF position('@' IN identifier) > 0 THEN
-        SELECT u.id INTO found_id FROM usher.users u WHERE lower(u.email::text) = lower(btrim(identifier));
+    IF position('@' IN key) > 0 THEN
+        SELECT u.id INTO found_id FROM usher.users u WHERE usher.name_key(u.email::text) = key;
     ELSE
-        SELECT u.id INTO found_id FROM usher.users u WHERE lower(u.username::text) = lower(btrim(identifier));
+        SELECT u.id INTO found_id FROM usher.users u WHERE usher.name_key(u.username::text) = key;
     END IF;
     PERFORM usher.log_read('user', found_id::text);
     RETURN usher._user_details(found_id);
@@ -516,7 +515,7 @@ BEGIN
     RETURN QUERY
     SELECT u.id FROM usher.users u
     WHERE u.id = ANY (ids)
-      AND (lower(u.email::text) = lower(search) -- most names need not be taken apart
+      AND (usher.name_key(u.email::text) = usher.name_key(search) -- most names need not be taken apart
            OR CASE WHEN position(word IN lower(u.display_name)) > 0
                    THEN usher.name_words(u.display_name) @@ query END);
 END
@@ -534,7 +533,7 @@ DECLARE
     query CONSTANT tsquery := usher.name_query(search);
 BEGIN
     RETURN QUERY
-    SELECT u.id FROM usher.users u WHERE lower(u.email::text) = lower(search)
+    SELECT u.id FROM usher.users u WHERE usher.name_key(u.email::text) = usher.name_key(search)
     UNION
     (SELECT u.id FROM usher.users u WHERE usher.name_words(u.display_name) @@ query LIMIT max_rows);
 END

@@ -11,10 +11,10 @@ DECLARE
     target CONSTANT uuid := _erase_traces.user_id;
 BEGIN
     UPDATE usher.login_attempts a SET email = '?', user_id = NULL, client_ip = NULL, user_agent = NULL
-    WHERE a.user_id = target OR lower(a.email::text) = lower(address);
+    WHERE a.user_id = target OR usher.name_key(a.email::text) = usher.name_key(address);
     UPDATE usher.network_failures n
     SET failed_names = ''
-    WHERE position(substring(sha256(convert_to(lower(address), 'UTF8')) FOR 8) IN n.failed_names) > 0;
+    WHERE position(substring(sha256(convert_to(usher.name_key(address), 'UTF8')) FOR 8) IN n.failed_names) > 0;
     UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code}'::text[]
     WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
     DELETE FROM usher.idempotent_answers a WHERE a.principal = 'user:' || target;

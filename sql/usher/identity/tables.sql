@@ -3,10 +3,12 @@
 
 CREATE TABLE usher.users (
     id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
-    email varchar(254) NOT NULL CHECK (email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
+    email varchar(254) NOT NULL
+        CHECK (position('@' IN email) > 0 AND usher.normalize_name(email) IS NOT DISTINCT FROM email),
     email_verified_at timestamptz,
     -- no @: login tells it from an e-mail address by that
-    username varchar(50) CHECK (username <> '' AND username !~ '[@[:space:][:cntrl:]]'),
+    username varchar(50)
+        CHECK (position('@' IN username) = 0 AND usher.normalize_name(username) IS NOT DISTINCT FROM username),
     first_name varchar(100) NOT NULL DEFAULT '',
     last_name varchar(100) NOT NULL DEFAULT '',
     display_name text NOT NULL GENERATED ALWAYS AS (
@@ -35,8 +37,8 @@ CREATE TABLE usher.users (
     CHECK ((status = 'deleted') = (deleted_at IS NOT NULL AND erased_at IS NULL)),
     CHECK ((status = 'erased') = (erased_at IS NOT NULL))
 );
-CREATE UNIQUE INDEX users_email_key ON usher.users (lower(email::text));
-CREATE UNIQUE INDEX users_username_key ON usher.users (lower(username::text));
+CREATE UNIQUE INDEX users_email_key ON usher.users (usher.name_key(email::text));
+CREATE UNIQUE INDEX users_username_key ON usher.users (usher.name_key(username::text));
 CREATE UNIQUE INDEX users_external_id_key ON usher.users (external_id);
 CREATE INDEX users_status_idx ON usher.users (status);
 CREATE INDEX users_tier_idx ON usher.users (tier);
@@ -46,6 +48,9 @@ CREATE INDEX users_name_idx ON usher.users USING gin (usher.name_words(display_n
 COMMENT ON TABLE usher.users IS
     'One row per account. Rows are never removed by usher''s functions: delete_user() marks them, erase_user() makes '
     'them anonymous.';
+COMMENT ON COLUMN usher.users.email IS
+    'As usher.normalize_name() has it, whoever writes the row: two spellings of one address are one account.';
+COMMENT ON COLUMN usher.users.username IS 'As usher.normalize_name() has it; never with an @.';
 COMMENT ON COLUMN usher.users.status IS
     'pending: e-mail address not verified yet; active; deactivated: by an administrator; deleted: can be restored; '
     'erased: anonymous for good.';
@@ -126,7 +131,7 @@ CREATE TABLE usher.login_attempts (
     CHECK (success = (failure_reason IS NULL))
 );
 CREATE INDEX login_attempts_user_id_idx ON usher.login_attempts (user_id, attempted_at DESC);
-CREATE INDEX login_attempts_email_idx ON usher.login_attempts (lower(email::text), attempted_at DESC);
+CREATE INDEX login_attempts_email_idx ON usher.login_attempts (usher.name_key(email::text), attempted_at DESC);
 CREATE INDEX login_attempts_client_ip_idx ON usher.login_attempts (client_ip, attempted_at DESC);
 CREATE INDEX login_attempts_attempted_at_idx ON usher.login_attempts (attempted_at);
 COMMENT ON TABLE usher.login_attempts IS 'Every login attempt, good or bad.';

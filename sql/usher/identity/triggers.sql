@@ -1,34 +1,34 @@
-CREATE TRIGGER signing_keys_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.signing_keys
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('signing_keys_inval');
-ALTER TABLE usher.signing_keys ENABLE ALWAYS TRIGGER signing_keys_changed;
+SELECT usher._announce_changes('usher.signing_keys', 'signing_keys_inval'),
+       usher._announce_changes('usher.token_issuers', 'token_issuers_inval');
 
-CREATE TRIGGER token_issuers_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.token_issuers
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('token_issuers_inval');
-ALTER TABLE usher.token_issuers ENABLE ALWAYS TRIGGER token_issuers_changed;
-CREATE TRIGGER sessions_invalidate
-    AFTER UPDATE OF id, user_id, status, assurance_level OR DELETE OR TRUNCATE ON usher.sessions
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
-ALTER TABLE usher.sessions ENABLE ALWAYS TRIGGER sessions_invalidate;
-CREATE TRIGGER users_invalidate_sessions AFTER UPDATE OF id, status OR DELETE OR TRUNCATE ON usher.users
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
-ALTER TABLE usher.users ENABLE ALWAYS TRIGGER users_invalidate_sessions;
--- Tokens from outside stand for whoever their subject is linked to.
-CREATE TRIGGER identities_invalidate_sessions
-    AFTER UPDATE OF user_id, provider, provider_user_id OR DELETE OR TRUNCATE ON usher.identities
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
-ALTER TABLE usher.identities ENABLE ALWAYS TRIGGER identities_invalidate_sessions;
--- The same news as for sessions: who acted by the key a moment ago is looked at again.
-CREATE TRIGGER api_keys_invalidate
-    AFTER UPDATE OF id, user_id, permissions, expires_at, revoked_at OR DELETE OR TRUNCATE ON usher.api_keys
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
-ALTER TABLE usher.api_keys ENABLE ALWAYS TRIGGER api_keys_invalidate;
+-- Whether somebody is who they were a moment ago (extension/usher/request/current_identity.cpp). A new row makes nobody
+-- less than they were, and refreshes, logins and uses of keys change nothing of it: rows are told apart by their values,
+-- which other triggers may have changed, not by the columns that a statement names. Tokens from outside stand for
+-- whoever their subject is linked to.
+SELECT usher._announce_changes(v.relation, 'sessions_inval', only_when => v.only_when, also => 'DELETE')
+FROM (VALUES
+    ('usher.sessions'::regclass,
+     'OLD.id IS DISTINCT FROM NEW.id OR OLD.user_id IS DISTINCT FROM NEW.user_id '
+     'OR OLD.status IS DISTINCT FROM NEW.status OR NEW.expires_at < OLD.expires_at '
+     'OR OLD.assurance_level IS DISTINCT FROM NEW.assurance_level'),
+    ('usher.users', 'OLD.id IS DISTINCT FROM NEW.id OR OLD.status IS DISTINCT FROM NEW.status'),
+    ('usher.identities',
+     'OLD.user_id IS DISTINCT FROM NEW.user_id OR OLD.provider IS DISTINCT FROM NEW.provider '
+     'OR OLD.provider_user_id IS DISTINCT FROM NEW.provider_user_id'),
+    ('usher.api_keys',
+     'OLD.id IS DISTINCT FROM NEW.id OR OLD.user_id IS DISTINCT FROM NEW.user_id '
+     'OR OLD.permissions IS DISTINCT FROM NEW.permissions OR OLD.expires_at IS DISTINCT FROM NEW.expires_at '
+     'OR OLD.revoked_at IS DISTINCT FROM NEW.revoked_at')) AS v (relation, only_when);
+CREATE TRIGGER normalize_names BEFORE INSERT OR UPDATE OF email, username ON usher.users
+    FOR EACH ROW EXECUTE FUNCTION usher._normalize_user_names();
 -- last_login_at is not in the list: a login is no change of the account.
 CREATE TRIGGER stamp_user
     BEFORE UPDATE OF email, email_verified_at, username, first_name, last_name, phone, status, tier, profile,
     preferences, metadata, external_id ON usher.users
     FOR EACH ROW EXECUTE FUNCTION usher._stamp_user();
 CREATE TRIGGER follow_user_email AFTER UPDATE OF email ON usher.users
-    FOR EACH ROW WHEN (lower(OLD.email) IS DISTINCT FROM lower(NEW.email)) EXECUTE FUNCTION usher._follow_user_email();
+    FOR EACH ROW WHEN (usher.name_key(OLD.email) IS DISTINCT FROM usher.name_key(NEW.email))
+    EXECUTE FUNCTION usher._follow_user_email();
 CREATE TRIGGER follow_user_status AFTER UPDATE OF status ON usher.users
     FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION usher._follow_user_status();
 CREATE TRIGGER follow_user_removal AFTER DELETE ON usher.users

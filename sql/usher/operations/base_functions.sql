@@ -11,7 +11,47 @@ CREATE FUNCTION usher._invalidate_cache() RETURNS trigger
     AS 'MODULE_PATHNAME', 'usher_cache_invalidate';
 REVOKE ALL ON FUNCTION usher._invalidate_cache() FROM PUBLIC;
 COMMENT ON FUNCTION usher._invalidate_cache() IS
-    'Statement trigger: announces to all backends and standbys that the data behind a cache has changed.';
+    'Trigger: announces to all backends and standbys that the data behind a cache has changed, once for a statement.';
+
+CREATE FUNCTION usher._invalidate_entry() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_cache_invalidate_entry';
+REVOKE ALL ON FUNCTION usher._invalidate_entry() FROM PUBLIC;
+COMMENT ON FUNCTION usher._invalidate_entry() IS
+    'Row trigger: announces to all backends and standbys that one entry of a cache has changed, that of the uuid in the '
+    'named column.';
+
+CREATE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
+                                        only_when text DEFAULT NULL, also text DEFAULT 'INSERT OR DELETE')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name CONSTANT text := 'announce_' || regexp_replace(cache, '_inval$', '');
+    whole CONSTANT text := format('usher._invalidate_cache(%L)', cache);
+    each_row CONSTANT text := CASE WHEN key_column IS NULL THEN whole
+                                   ELSE format('usher._invalidate_entry(%L, %L)', cache, key_column) END;
+    change record;
+BEGIN
+    -- For rows: what another server sends changes rows only, and fires no trigger of statements. ENABLE ALWAYS: nor others.
+    FOR change IN
+        SELECT name AS trigger, also || CASE WHEN only_when IS NULL THEN ' OR UPDATE' ELSE '' END AS events,
+               'ROW' AS level, each_row AS call
+        UNION ALL SELECT name || '_changed', 'UPDATE', format('ROW WHEN (%s)', only_when), each_row
+                  WHERE only_when IS NOT NULL
+        UNION ALL SELECT name || '_truncated', 'TRUNCATE', 'STATEMENT', whole
+    LOOP
+        EXECUTE format('CREATE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION %5$s; '
+                       'ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
+                       change.trigger, relation, change.events, change.level, change.call);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._announce_changes(regclass, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._announce_changes(regclass, text, text, text, text) IS
+    'Has every change of a table announced to a cache, by the name of its _inval table. key_column: of the uuid whose '
+    'entry alone has changed. only_when: which updates matter. also: which of INSERT and DELETE.';
 
 CREATE FUNCTION usher._is_restoring() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE

@@ -1,6 +1,4 @@
-CREATE TRIGGER extension_errors_invalidate AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON usher.extension_errors
-    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('registration_inval');
-ALTER TABLE usher.extension_errors ENABLE ALWAYS TRIGGER extension_errors_invalidate;
+SELECT usher._announce_changes('usher.extension_errors', 'registration_inval');
 
 -- The tables of core that scripts of extensions, core's own too, write rows into.
 SELECT usher.ship_rows(v.relation::regclass, v.key)

@@ -144,7 +144,7 @@ BEGIN
                      WHERE c.user_id = ANY (accounts) AND c.id > _search_customers.after
                      UNION
                      SELECT c.id FROM @extschema@.customers AS c
-                     WHERE lower(c.email) = lower(search) AND c.id > _search_customers.after
+                     WHERE usher.name_key(c.email) = usher.name_key(search) AND c.id > _search_customers.after
                      UNION
                      SELECT c.id FROM @extschema@.customers AS c
                      WHERE c.phone = search AND c.id > _search_customers.after
@@ -160,7 +160,7 @@ BEGIN
         met := met || ARRAY(
             SELECT c.id FROM @extschema@.customers AS c
             WHERE c.id = ANY (batch)
-                AND (lower(c.email) = lower(search) OR c.phone = search
+                AND (usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
                      OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
                      OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
                             SELECT x.user_id FROM @extschema@.customers AS x
@@ -227,6 +227,8 @@ AS $$
 DECLARE
     actor CONSTANT uuid := usher.actor_id();
     profile CONSTANT uuid := coalesce(upsert_customer.id, upsert_customer.user_id, usher.uuid_v7());
+    -- As the addresses of accounts are written; what is none is kept as it was given.
+    address CONSTANT text := coalesce(usher.normalize_name(upsert_customer.email), upsert_customer.email);
     customer @extschema@.customers;
 BEGIN
     IF upsert_customer.user_id IS NULL
@@ -248,10 +250,10 @@ BEGIN
             jsonb_build_object('argument', 'name'));
     END IF;
     INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
-        VALUES (profile, upsert_customer.user_id, upsert_customer.name, upsert_customer.email, upsert_customer.phone,
+        VALUES (profile, upsert_customer.user_id, upsert_customer.name, address, upsert_customer.phone,
             coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
         ON CONFLICT (id) DO UPDATE
-            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(upsert_customer.email, c.email),
+            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(address, c.email),
                 phone = coalesce(upsert_customer.phone, c.phone),
                 attributes = coalesce(upsert_customer.attributes, c.attributes),
                 version = c.version + 1

@@ -2,7 +2,7 @@ CREATE FUNCTION @extschema@._announce_webhook_secrets() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_payment_announce_webhook_secrets';
 COMMENT ON FUNCTION @extschema@._announce_webhook_secrets() IS
-    'Statement trigger of payment_webhook_secrets: backends that keep the secrets read them again.';
+    'Trigger of payment_webhook_secrets: backends that keep the secrets read them again.';
 
 CREATE FUNCTION @extschema@.verify_webhook(processor text, request_body text, request_headers jsonb) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE

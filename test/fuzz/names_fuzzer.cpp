@@ -1,0 +1,6 @@
+#include "names_target.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+    usher::fuzz::names_target({reinterpret_cast<const char *>(data), size});
+    return 0;
+}
