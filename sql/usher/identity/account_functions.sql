@@ -56,7 +56,8 @@ BEGIN
         NEW.deleted_at := CASE NEW.status WHEN 'deleted' THEN now() WHEN 'erased' THEN OLD.deleted_at END;
         NEW.erased_at := CASE NEW.status WHEN 'erased' THEN now() END;
     END IF;
-    IF usher.name_key(NEW.email) <> usher.name_key(OLD.email) AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
+    IF usher.name_key(NEW.email) <> usher.name_key(OLD.email)
+       AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
         NEW.email_verified_at := NULL; -- what was verified is the old address
     END IF;
     NEW.version := OLD.version + 1;
@@ -490,7 +491,8 @@ BEGIN
     RETURN QUERY
     SELECT u.id FROM usher.users u
     WHERE u.id = ANY (ids)
-      AND (usher.name_key(u.email::text) = usher.name_key(search) OR position(lower(search) IN lower(u.display_name)) > 0);
+      AND (usher.name_key(u.email::text) = usher.name_key(search)
+           OR position(lower(search) IN lower(u.display_name)) > 0);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.matching_users(uuid[], text) FROM PUBLIC;
