@@ -199,8 +199,8 @@ CREATE FUNCTION usher.enforce(model text, request text[], context text DEFAULT '
 REVOKE ALL ON FUNCTION usher.enforce(text, text[], text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.enforce(text, text[], text) IS
     'Whether the policy rules let a request pass: model is a name of define_model() or a model text, request has one '
-    'text per name of its request definition, JSON objects for attributes. context: ''2'' for r2, p2, e2 and m2 of the '
-    'model. False for NULL.';
+    'text per name of its request definition, JSON objects for attributes. context: ''2'' for r2, p2, e2 and m2 of '
+    'the model. False for NULL.';
 
 CREATE FUNCTION usher.enforce(model jsonb, request text[], context text DEFAULT '') RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -20,8 +20,8 @@ CREATE TRIGGER guard_role BEFORE UPDATE OR DELETE ON usher.roles
 CREATE TRIGGER stamp_policy_rule BEFORE UPDATE ON usher.policy_rules
     FOR EACH ROW EXECUTE FUNCTION usher._stamp_policy_rule();
 
--- What one user has is announced for that user: registrations leave what backends know of all others. A deactivated user
--- has nothing; other changes of users, such as the time of the last login, do not matter here.
+-- What one user has is announced for that user: registrations leave what backends know of all others. A deactivated
+-- user has nothing; other changes of users, such as the time of the last login, do not matter here.
 SELECT usher._announce_changes(v.relation, 'access_inval')
 FROM (VALUES ('usher.roles'::regclass), ('usher.role_closure'), ('usher.role_permissions'), ('usher.role_management'),
              ('usher.policy_rules'), ('usher.policy_models')) AS v (relation);

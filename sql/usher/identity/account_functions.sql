@@ -56,7 +56,8 @@ BEGIN
         NEW.deleted_at := CASE NEW.status WHEN 'deleted' THEN now() WHEN 'erased' THEN OLD.deleted_at END;
         NEW.erased_at := CASE NEW.status WHEN 'erased' THEN now() END;
     END IF;
-    IF usher.name_key(NEW.email) <> usher.name_key(OLD.email) AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
+    IF usher.name_key(NEW.email) <> usher.name_key(OLD.email)
+       AND NEW.email_verified_at IS NOT DISTINCT FROM OLD.email_verified_at THEN
         NEW.email_verified_at := NULL; -- what was verified is the old address
     END IF;
     NEW.version := OLD.version + 1;

@@ -1,14 +1,14 @@
--- Names of accounts: in which form e-mail addresses and usernames are stored, and by what they are compared. The rules are
--- in extension/usher/identity/names.hpp. They stand before the tables, whose checks and indexes ask them.
+-- Names of accounts: in which form e-mail addresses and usernames are stored, and by what they are compared. The rules
+-- are in extension/usher/identity/names.hpp. These stand before the tables, whose checks and indexes ask them.
 
 CREATE FUNCTION usher.normalize_name(name text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_identity_normalize_name';
 REVOKE ALL ON FUNCTION usher.normalize_name(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.normalize_name(text) IS
-    'An e-mail address or a username in the form in which it is stored: without spaces around it, composed (NFC), full '
-    'width as ordinary letters, the domain of an address in ASCII (IDNA). Capitals stay. NULL for what is neither: with '
-    'spaces, invisible characters or symbols in it, say.';
+    'An e-mail address or a username in the form in which it is stored: without spaces around it, composed (NFC), '
+    'full width as ordinary letters, the domain of an address in ASCII (IDNA). Capitals stay. NULL for what is '
+    'neither: with spaces, invisible characters or symbols in it, say.';
 
 CREATE FUNCTION usher.name_key(name text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

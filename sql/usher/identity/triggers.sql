@@ -1,10 +1,10 @@
 SELECT usher._announce_changes('usher.signing_keys', 'signing_keys_inval'),
        usher._announce_changes('usher.token_issuers', 'token_issuers_inval');
 
--- Whether somebody is who they were a moment ago (extension/usher/request/current_identity.cpp). A new row makes nobody
--- less than they were, and refreshes, logins and uses of keys change nothing of it: rows are told apart by their values,
--- which other triggers may have changed, not by the columns that a statement names. Tokens from outside stand for
--- whoever their subject is linked to.
+-- Whether somebody is who they were a moment ago (extension/usher/request/current_identity.cpp). A new row makes
+-- nobody less than they were, and refreshes, logins and uses of keys change nothing of it: rows are told apart by
+-- their values, which other triggers may have changed, not by the columns that a statement names. Tokens from outside
+-- stand for whoever their subject is linked to.
 SELECT usher._announce_changes(v.relation, 'sessions_inval', only_when => v.only_when, also => 'DELETE')
 FROM (VALUES
     ('usher.sessions'::regclass,

@@ -18,8 +18,8 @@ CREATE FUNCTION usher._invalidate_entry() RETURNS trigger
     AS 'MODULE_PATHNAME', 'usher_cache_invalidate_entry';
 REVOKE ALL ON FUNCTION usher._invalidate_entry() FROM PUBLIC;
 COMMENT ON FUNCTION usher._invalidate_entry() IS
-    'Row trigger: announces to all backends and standbys that one entry of a cache has changed, that of the uuid in the '
-    'named column.';
+    'Row trigger: announces to all backends and standbys that one entry of a cache has changed, that of the uuid in '
+    'the named column.';
 
 CREATE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
                                         only_when text DEFAULT NULL, also text DEFAULT 'INSERT OR DELETE')
@@ -34,7 +34,8 @@ DECLARE
                                    ELSE format('usher._invalidate_entry(%L, %L)', cache, key_column) END;
     change record;
 BEGIN
-    -- For rows: what another server sends changes rows only, and fires no trigger of statements. ENABLE ALWAYS: nor others.
+    -- For rows: what another server sends changes rows only, and fires no trigger of statements. ENABLE ALWAYS: nor
+    -- others.
     FOR change IN
         SELECT name AS trigger, also || CASE WHEN only_when IS NULL THEN ' OR UPDATE' ELSE '' END AS events,
                'ROW' AS level, each_row AS call
