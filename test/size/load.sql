@@ -1,7 +1,7 @@
 -- A database of some size, for test/t/all_size.pl: users accounts, twice as many bookings, five times as many audit rows, a payment for
 -- each account. Written table by table, without triggers: what matters is how many rows there are, and that questions can be asked whose
 -- answer is rare. The sizes are skewed on purpose: location 1 has a twentieth of all bookings, the first of its staff a tenth of these;
--- customer 100 books more than anybody, and the administrator has done much.
+-- customer 101 books more than anybody, and the administrator has done much.
 --   psql -v users=1000000 -f load.sql
 \set ON_ERROR_STOP on
 SET session_replication_role = replica;
@@ -106,7 +106,7 @@ INSERT INTO wash.customers (id, user_id, name, email, phone, created_by, created
         CASE WHEN i % 10 = 0 THEN size.manager(1 + i % :locations) END, u.created_at
     FROM generate_series(1::bigint, :users) AS i JOIN usher.users AS u ON u.id = size.user(i);
 CREATE TABLE size.bookings AS
-    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 100 ELSE 1 + (b * 7919) % :users END AS customer,
+    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 101 ELSE 1 + (b * 7919) % :users END AS customer,
         CASE WHEN b % 20 = 0 THEN 1 ELSE 2 + b % (:locations - 1) END AS location,
         date_trunc('minute', size.at(b, :bookings, 1000) + interval '60 days') AS start_at,
         CASE WHEN b > :bookings * 0.94 THEN CASE WHEN b % 10 = 0 THEN 'pending' ELSE 'confirmed' END

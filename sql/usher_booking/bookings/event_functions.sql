@@ -176,14 +176,26 @@ BEGIN
             ON found.holder_id = w.holder_id AND found.booking_id = w.booking_id AND found.resource_kind = w.kind
                 AND found.resource_id = w.id AND found.during = w.during
         WHERE w.booking_id IS NULL OR found.booking_id IS NULL;
-    -- Capacity may have been lowered since; then this counts the bookings that were made before.
-    RETURN QUERY SELECT 'over_capacity', count(*) FROM (
-        SELECT b.location_id, b.start_at, b.end_at FROM @extschema@.bookings AS b
-            WHERE b.occupies AND NOT b.by_appointment AND NOT b.overbooked AND b.end_at > now()
+    -- Capacity may have been lowered since; then this counts the bookings that were made before. Where there are never
+    -- more than there are places, whatever else counts, nobody has to be asked booking by booking.
+    RETURN QUERY WITH taken AS MATERIALIZED (
+        SELECT b.location_id, b.start_at, b.end_at, b.overbooked FROM @extschema@.bookings AS b
+            WHERE b.occupies AND NOT b.by_appointment AND b.end_at > now() - interval '168 hours'
         UNION ALL
-        SELECT a.location_id, a.start_at, a.end_at FROM @extschema@.appointments AS a
-            WHERE a.occupies AND NOT a.overbooked AND a.end_at > now()) AS taken
-        WHERE @extschema@._free_places(taken.location_id, taken.start_at, taken.end_at, false) < 0;
+        SELECT a.location_id, a.start_at, a.end_at, a.overbooked FROM @extschema@.appointments AS a
+            WHERE a.occupies AND a.end_at > now() - interval '168 hours'
+    ), peaks AS (
+        SELECT e.location_id, sum(e.change) OVER (PARTITION BY e.location_id ORDER BY e.at, e.change) AS places
+        FROM (SELECT t.location_id, t.start_at AS at, 1 AS change FROM taken AS t
+              UNION ALL
+              SELECT t.location_id, t.end_at, -1 FROM taken AS t) AS e
+    ), crowded AS MATERIALIZED (
+        SELECT DISTINCT p.location_id FROM peaks AS p JOIN @extschema@.locations AS l ON l.id = p.location_id
+        WHERE p.places > l.max_concurrent_bookings
+    )
+    SELECT 'over_capacity', count(*) FROM taken AS t
+        WHERE NOT t.overbooked AND t.end_at > now() AND t.location_id IN (SELECT c.location_id FROM crowded AS c)
+            AND @extschema@._free_places(t.location_id, t.start_at, t.end_at, false) < 0;
     RETURN QUERY SELECT 'booking_without_appointment', count(*)
         FROM @extschema@.bookings AS b WHERE b.by_appointment AND b.occupies AND b.end_at > now()
             AND NOT EXISTS (SELECT FROM @extschema@.appointments AS a WHERE a.booking_id = b.id);
