@@ -28,7 +28,7 @@ sub contents
                       c.oid::regclass::text, c.oid::regclass, e.extcondition[array_position(e.extconfig, c.oid)])
         FROM pg_extension e, pg_class c
         WHERE e.extname LIKE 'usher%' AND c.oid = ANY (e.extconfig) AND c.relkind IN ('r', 'p')
-            AND c.relname <> '_audit_dump' -- whose rows are those of the log, see below
+            AND c.relname NOT IN ('_audit_dump', '_inventory_dump') -- whose rows are those of the logs, see below
         ORDER BY c.oid::regclass::text COLLATE "C"});
     return $node->safe_psql($database, join ";\n", split /\n/, $queries);
 }
@@ -77,14 +77,25 @@ $node->safe_psql('before', q{
 my $registered = q{SELECT to_jsonb(x) FROM usher.list_extensions() x ORDER BY name;
     SELECT registrant, names FROM usher.extension_access ORDER BY registrant, number};
 
-# the audit log has its months, and a seal
+# A shop with orders, in states that follow from rows
+$node->safe_psql('before', q{
+    SELECT wash.create_product('dump-soap', 'Soap', price_minor => 500, id => '01900000-0000-7000-8000-0000000000a1', status => 'active');
+    SELECT wash.receive_stock('01900000-0000-7000-8000-0000000000a1', '01900000-0000-7000-8000-000000000001', 10);
+    SELECT wash.place_order((wash.create_order('01900000-0000-7000-8000-000000000001', '[{"product_id": "01900000-0000-7000-8000-0000000000a1", "quantity": 3}]', '01900000-0000-7000-8000-0000000000a2',
+        id => '01900000-0000-7000-8000-0000000000a3')).order_id);
+    SELECT wash.fulfil_order('01900000-0000-7000-8000-0000000000a3', '[{"line_no": 1, "quantity": 1}]')});
+
+# the audit log has its months, and a seal; the log of stock has rows in a month of its own
 $node->safe_psql('before', 'SELECT pg_sleep(1.1); SELECT count(*) FROM usher.run_maintenance()');
+$node->safe_psql('before', q{SET session_replication_role = replica; UPDATE wash.inventory_logs SET created_at = created_at + interval '1 month' WHERE movement = 'sale'});
 my $log = q{SELECT tableoid::regclass, count(*), md5(string_agg(l::text, chr(10) ORDER BY l.id)) FROM usher.audit_logs l GROUP BY 1 ORDER BY 1::text COLLATE "C";
     SELECT seq, row_count, is_intact, chain FROM usher.verify_audit_chain();
-    SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'usher.audit_logs'::regclass ORDER BY 1::text COLLATE "C"};
+    SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'usher.audit_logs'::regclass ORDER BY 1::text COLLATE "C";
+    SELECT tableoid::regclass, count(*), md5(string_agg(l::text, chr(10) ORDER BY l.id)) FROM wash.inventory_logs l GROUP BY 1 ORDER BY 1::text COLLATE "C"};
 my $before = contents('before');
 my $log_before = $node->safe_psql('before', $log);
 like($log_before, qr/^usher\.audit_logs_\d{4}_\d\d\|[1-9].*^1\|[1-9]\d*\|t\|/ms, 'the audit log is in months, and sealed');
+like($log_before, qr/^wash\.inventory_logs_default\|2\|.*^wash\.inventory_logs_\d{4}_\d\d\|1\|/ms, '… and so is the log of stock');
 my ($filled) = scalar(() = $before =~ /\|[1-9]\d*\|/g);
 cmp_ok($filled, '>=', 12, 'a dump has something to lose: tables with rows');
 my $notes = $node->safe_psql('before', 'SELECT * FROM public.notes');

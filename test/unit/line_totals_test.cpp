@@ -1,12 +1,12 @@
-#include "usher_shop/orders/line_totals.hpp"
 #include "common/money.hpp"
+#include "usher_shop/orders/line_totals.hpp"
 #include <gtest/gtest.h>
 
 namespace usher::shop {
 namespace {
 
-LineTotals of(std::int64_t quantity, std::int64_t price, std::int32_t rate, bool is_included,
-              std::int64_t discount = 0, std::int64_t gone = 0) {
+LineTotals of(std::int64_t quantity, std::int64_t price, std::int32_t rate, bool is_included, std::int64_t discount = 0,
+              std::int64_t gone = 0) {
     const std::optional<LineTotals> totals = line_totals({quantity, gone, price, discount, rate, is_included});
     EXPECT_TRUE(totals.has_value());
     return totals.value_or(LineTotals{});
@@ -76,8 +76,12 @@ TEST(LineTotals, AddsUpAndNeverGrowsWhenAPartGoes) {
     };
     for (int i = 0; i < 100'000; ++i) {
         const std::int64_t quantity = 1 + next(20), price = next(5000);
-        LinePrice line{quantity, 0, price, next(static_cast<std::uint64_t>(quantity * price) + 1),
-                       static_cast<std::int32_t>(next(1'000'001)), next(2) == 0};
+        LinePrice line{quantity,
+                       0,
+                       price,
+                       next(static_cast<std::uint64_t>(quantity * price) + 1),
+                       static_cast<std::int32_t>(next(1'000'001)),
+                       next(2) == 0};
         std::int64_t before = INT64_MAX;
         for (line.gone = 0; line.gone <= quantity; ++line.gone) {
             const std::optional<LineTotals> totals = line_totals(line);

@@ -7,8 +7,8 @@ namespace {
 constinit Statement roll_up{R"(
     WITH old AS (
         DELETE FROM @.inventory_logs_default AS d
-        WHERE (d.product_id, d.location_id, d.id, d.created_at) IN (
-            SELECT o.product_id, o.location_id, o.id, o.created_at FROM @.inventory_logs_default AS o
+        WHERE (d.product_id, d.location_id, d.id) IN (
+            SELECT o.product_id, o.location_id, o.id FROM @.inventory_logs_default AS o
             WHERE o.created_at < $1 LIMIT $2)
         RETURNING d.product_id, d.location_id, d.on_hand_delta, d.reserved_delta),
     sums AS (

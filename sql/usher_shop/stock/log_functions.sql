@@ -42,8 +42,7 @@ BEGIN
         IF to_regclass(format('%I.%I', '@extschema@', name)) IS NULL THEN
             EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.inventory_logs FOR VALUES FROM (%3$L) TO (%4$L)',
                            '@extschema@', name, month, month + interval '1 month');
-            EXECUTE format('CREATE OR REPLACE TRIGGER guard_log_truncate BEFORE TRUNCATE ON %1$I.%2$I '
-                           'FOR EACH STATEMENT EXECUTE FUNCTION %1$I._guard_inventory_log()', '@extschema@', name);
+            EXECUTE format('ALTER TABLE %1$I.%2$I ADD PRIMARY KEY (product_id, location_id, id)', '@extschema@', name);
             made := made + 1;
         END IF;
     END LOOP;

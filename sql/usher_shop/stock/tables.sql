@@ -65,9 +65,7 @@ CREATE TABLE @extschema@.inventory_logs (
     source_type text,
     source_id uuid,
     reason_code text,
-    actor_id uuid,
-    -- Also how a level's log is read.
-    PRIMARY KEY (product_id, location_id, id, created_at)
+    actor_id uuid
 ) PARTITION BY RANGE (created_at);
 COMMENT ON TABLE @extschema@.inventory_logs IS
     'Every change of a stock level, with what the level was after it. Rows are only added, by the trigger of '
@@ -78,6 +76,9 @@ COMMENT ON COLUMN @extschema@.inventory_logs.source_id IS
     'What the change was made for: a reservation, a delivery, a count, a transfer.';
 
 CREATE TABLE @extschema@.inventory_logs_default PARTITION OF @extschema@.inventory_logs DEFAULT;
+-- Each partition has a key of its own, by which a level's log is read. One of the whole table would be made for the
+-- partitions in a dump before the dump makes theirs.
+ALTER TABLE @extschema@.inventory_logs_default ADD PRIMARY KEY (product_id, location_id, id);
 COMMENT ON TABLE @extschema@.inventory_logs_default IS
     'Rows of months without a partition of their own: the first one, and those in which nobody ran upkeep. '
     'Not dumped: _inventory_dump carries its rows.';
