@@ -74,8 +74,10 @@ is_deeply([ $answer->{status}, $answer->{content} // '' ], [ 304, '' ], 'If-None
 sub put_note { my (%headers) = @_; return post_json($gateway, "/notes/$id", { text => 'two' }, method => 'PUT', %user, %headers) }
 problem_is(put_note(), 428, 'precondition_required', 'a route that wants If-Match');
 is(put_note('If-Match' => '"1"')->{status}, 200, 'If-Match with the right version');
-problem_is(put_note('If-Match' => $_), 412, 'stale_version', "If-Match: $_") for '"1"', 'W/"2"', '"x"';
-problem_is(put_note('If-Match' => $_), 400, 'malformed_request', "If-Match: $_") for '2', '"1", "2"';
+problem_is(put_note('If-Match' => $_), 412, 'stale_version', "If-Match: $_") for '"1"', 'W/"2"', '"x"', '"02"', '"1", "x"';
+problem_is(put_note('If-Match' => $_), 400, 'malformed_request', "If-Match: $_") for '2', '"1" "2"';
+is(put_note('If-Match' => '"1", "2"')->{status}, 200, 'a list with the right version in it');
+problem_is(put_note('If-None-Match' => '*'), 412, 'stale_version', 'If-None-Match: * where there is a row');
 is(put_note('If-Match' => '*')->{status}, 200, 'If-Match: *');
 problem_is(post_json($gateway, '/notes', { text => 'x' }, %user, 'If-Match' => '"1"'), 412, 'stale_version', 'If-Match where there is no version');
 $answer = get('/openapi.json');
