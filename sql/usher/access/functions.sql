@@ -78,8 +78,8 @@ CREATE FUNCTION usher._kept_access(user_id uuid, OUT role text, OUT roles text[]
     AS 'MODULE_PATHNAME', 'usher_access_kept_access';
 REVOKE ALL ON FUNCTION usher._kept_access(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._kept_access(uuid) IS
-    'What the cache of this backend knows of an active user: the role to show, all roles with the inherited ones, and the '
-    'permissions that they were granted and that no deny takes away.';
+    'What the cache of this backend knows of an active user: the role to show, all roles with the inherited ones, and '
+    'the permissions that they were granted and that no deny takes away.';
 
 CREATE FUNCTION usher.can_manage(target_user_id uuid, actor_user_id uuid DEFAULT NULL,
                                  permission text DEFAULT 'user:manage') RETURNS boolean

@@ -198,8 +198,8 @@ CREATE VIEW usher._shown_roles AS
     CROSS JOIN LATERAL (SELECT coalesce(bool_or(m.target_role_id IS NULL), false) AS everybody, count(*) AS others
                         FROM usher.role_management m WHERE m.actor_role_id = r.id) AS manages;
 COMMENT ON VIEW usher._shown_roles IS
-    'The roles that users were given, in the order in which they say something about them: first the one that may manage '
-    'most others, of equals the newest. Expired ones are still in it.';
+    'The roles that users were given, in the order in which they say something about them: first the one that may '
+    'manage most others, of equals the newest. Expired ones are still in it.';
 
 CREATE VIEW usher._role_reach AS
     WITH RECURSIVE reach (role_id, ancestor_id) AS (

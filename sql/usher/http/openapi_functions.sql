@@ -162,7 +162,8 @@ BEGIN
     SELECT coalesce(published_names[array_position(path_names, a.name)], a.name), a.place, a.location, a.is_optional,
            usher._json_schema(a.type)
                || CASE WHEN a.name = 'max_rows' AND is_paged
-                       THEN jsonb_build_object('minimum', 1, 'maximum', current_setting('usher.max_page_rows')::integer)
+                       THEN jsonb_build_object('minimum', 1,
+                                               'maximum', current_setting('usher.max_page_rows')::integer)
                        ELSE '{}' END
     FROM usher._route_arguments(route.method, route.path_template, function) AS a
     WHERE a.location IN ('path', 'query', 'body');

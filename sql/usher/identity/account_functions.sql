@@ -381,7 +381,8 @@ DECLARE
     kept CONSTANT record := usher._kept_access(target);
 BEGIN
     permissions := kept.permissions;
-    IF usher.current_api_key_id() IS NOT NULL THEN -- what it was given, where its user has more: booking:read of booking:*
+    IF usher.current_api_key_id() IS NOT NULL THEN
+        -- what it was given, where its user has more: booking:read of booking:*
         permissions := ARRAY(
             SELECT p.name
             FROM (SELECT unnest(kept.permissions) AS name
@@ -399,10 +400,10 @@ BEGIN
     roles := kept.roles;
     session_id := usher.current_session_id();
     SELECT u.id, u.email::text, u.email_verified_at IS NOT NULL, u.username::text, u.first_name, u.last_name,
-           u.display_name, u.phone, u.status::text, u.tier::text, u.profile, u.preferences, u.last_login_at, u.created_at,
-           u.version
-    INTO user_id, email, email_verified, username, first_name, last_name, name, phone, status, tier, profile, preferences,
-         last_login_at, created_at, version
+           u.display_name, u.phone, u.status::text, u.tier::text, u.profile, u.preferences, u.last_login_at,
+           u.created_at, u.version
+    INTO user_id, email, email_verified, username, first_name, last_name, name, phone, status, tier, profile,
+         preferences, last_login_at, created_at, version
     FROM usher.users u WHERE u.id = target;
 END
 $$;
