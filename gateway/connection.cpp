@@ -92,7 +92,7 @@ void Connection::refuse() {
     Response response = problem({503, "overloaded", "Too many connections.", {{"Retry-After", "1"}}, true}, "",
                                 exchange.correlation_id);
     handler_.complete(exchange, response);
-    const bool was_sent = write_all(serialize(response, false));
+    const bool was_sent = send(response, false);
     handler_.finished(exchange, response, was_sent);
     linger();
 }
@@ -190,8 +190,9 @@ bool Connection::serve_one(bool must_close) {
         if (!has_begun) handler_.begin(exchange);
         has_begun = true;
     };
+    std::string head;
     try {
-        const std::string head = read_head(exchange.started + milliseconds(config_.head_timeout_ms));
+        head = read_head(exchange.started + milliseconds(config_.head_timeout_ms));
         const Limits limits{static_cast<std::size_t>(config_.max_target_bytes),
                             static_cast<std::size_t>(config_.max_headers),
                             static_cast<std::size_t>(config_.max_body_bytes)};
@@ -207,6 +208,7 @@ bool Connection::serve_one(bool must_close) {
         if (has_begun) handler_.finished(exchange, response, false);
         return false;
     } catch (const Refused &refusal) {
+        if (exchange.request.method.empty()) exchange.request = read_what_can_be(head.empty() ? buffer_ : head);
         begin();
         response = problem(refusal, exchange.request.path, exchange.correlation_id);
         response.close |= body_is_pending;
@@ -218,16 +220,26 @@ bool Connection::serve_one(bool must_close) {
         response.close = true;
     }
     response.close |= must_close || exchange.request.wants_close || drain_.is_announced();
+    response.says_it_stays = exchange.request.is_http_1_0;
     handler_.complete(exchange, response);
-    const bool was_sent = write_all(serialize(response, exchange.request.method == "HEAD"));
+    const bool was_sent = send(response, exchange.request.method == "HEAD");
     handler_.finished(exchange, response, was_sent);
     return was_sent && !response.close;
 }
 
-bool Connection::write_all(const std::string &bytes) {
+// A small answer in one piece; a large one is not copied for that.
+bool Connection::send(const Response &response, bool to_head) {
+    std::string bytes = serialize_head(response);
+    const bool has_body = sends_body(response, to_head);
+    const bool is_large = has_body && response.body.size() > 65536;
+    if (has_body && !is_large) bytes += response.body;
+    return write_all(bytes) && (!is_large || write_all(response.body));
+}
+
+bool Connection::write_all(std::string_view bytes) {
     const auto deadline = Clock::now() + milliseconds(config_.write_timeout_ms);
     for (std::size_t done = 0; done < bytes.size();) {
-        const Transport::Result result = transport_->write(std::string_view(bytes).substr(done));
+        const Transport::Result result = transport_->write(bytes.substr(done));
         if (result.state == Transport::State::done)
             done += result.count;
         else if (result.state == Transport::State::ended || !wait_for(result.state, deadline))

@@ -84,7 +84,8 @@ private:
     bool read_more(Clock::time_point deadline);
     std::string read_head(Clock::time_point deadline);
     void read_body(Request &request);
-    bool write_all(const std::string &bytes);
+    bool send(const Response &response, bool to_head);
+    bool write_all(std::string_view bytes);
     void linger();
 
     int socket_;

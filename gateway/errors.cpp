@@ -46,6 +46,8 @@ Refused from_sqlstate(std::string_view sqlstate) {
         return {409, "conflict", "The request conflicts with the current state."};
     if (sqlstate == "23502" || sqlstate == "23514" || cls == "22")
         return {400, "invalid_value", "A value in the request is not allowed."};
+    if (sqlstate == "P0001") // RAISE in a deferred trigger
+        return {400, "refused_by_application", "The application refused the request."};
     return {500, "internal_error", "The request could not be processed."};
 }
 

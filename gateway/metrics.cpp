@@ -83,6 +83,9 @@ std::string Metrics::exposition() const {
            database_connects.load());
     single("usher_gateway_database_connect_failures_total", "counter", "Failed attempts to connect to the database.",
            database_connect_failures.load());
+    single("usher_gateway_database_sessions_spoiled_total", "counter",
+           "Connections given up because a request left something behind that could not be undone.",
+           database_sessions_spoiled.load());
     single("usher_gateway_statements_cancelled_total", "counter", "Statements cancelled by the gateway.",
            statements_cancelled.load());
     single("usher_gateway_standby_answers_total", "counter", "Requests answered by a standby.", standby_answers.load());

@@ -18,6 +18,7 @@ public:
     std::atomic<std::uint64_t> pool_timeouts{0};
     std::atomic<std::uint64_t> database_connects{0};
     std::atomic<std::uint64_t> database_connect_failures{0};
+    std::atomic<std::uint64_t> database_sessions_spoiled{0}; // given up because a request left something behind
     std::atomic<std::uint64_t> statements_cancelled{0};
     std::atomic<std::uint64_t> standby_answers{0};
     std::atomic<std::uint64_t> tls_failures{0}; // connections that ended before TLS was agreed on

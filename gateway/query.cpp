@@ -59,7 +59,7 @@ std::string headers_for_database(const Exchange &exchange) {
 
 // The database is trusted, the functions that an application registers make mistakes: nothing that could end a header
 // or change the framing of our answer passes.
-Response read_row(const Exchange &exchange, const Outcome &outcome) {
+Response read_row(const Exchange &exchange, Outcome &outcome) {
     if (outcome.row.size() != 3 || !outcome.row[0] || !outcome.row[1]) invalid_answer(exchange, "NULL in the row");
     Response response;
     response.status = std::atoi(outcome.row[0]->c_str());
@@ -78,11 +78,21 @@ Response read_row(const Exchange &exchange, const Outcome &outcome) {
         const std::string lower = lower_case(pair[0]);
         if (lower == "usher-route")
             response.route = pair[1]; // for the metrics; not sent
+        else if (lower == "usher-session")
+            response.spoils_session = true; // for us; not sent
         else if (!is_connection_header(lower) && lower != "x-correlation-id")
             response.headers.push_back({pair[0], pair[1]});
     }
-    response.body = outcome.row[2].value_or("");
+    if (outcome.row[2]) response.body = std::move(*outcome.row[2]);
     return response;
+}
+
+// The function left something in the session that the next request must not meet, or libpq has grown a buffer to the
+// size of a large answer, which it keeps: either costs the connection.
+void give_up_if_spoiled(Database &database, Metrics &metrics, const Response &response) {
+    constexpr std::size_t large = 8 << 20;
+    if (response.spoils_session) ++metrics.database_sessions_spoiled;
+    if (response.spoils_session || response.body.size() > large) database.disconnect();
 }
 
 // A standby's answer, unless the primary must be asked as well: it may know or allow already what the standby does not
@@ -94,13 +104,14 @@ std::optional<Response> ask_standby(Pool &standbys, Metrics &metrics, Exchange &
     Database &database = **lease;
     if (!database.ensure_connected()) return std::nullopt;
     const auto started = Clock::now();
-    const Outcome outcome = database.run(statement_name, statement, parameters, exchange.client_socket);
+    Outcome outcome = database.run(statement_name, statement, parameters, exchange.client_socket);
     exchange.database_time += Clock::now() - started;
     if (outcome.kind == Outcome::Kind::client_gone)
         throw Refused{499, "client_closed_request", "The client closed the connection.", {}, true};
     if (outcome.kind == Outcome::Kind::deadline_passed) throw from_sqlstate("57014");
     if (outcome.kind != Outcome::Kind::row) return std::nullopt;
     Response response = read_row(exchange, outcome);
+    give_up_if_spoiled(database, metrics, response);
     if (response.status >= 400) return std::nullopt;
     ++metrics.standby_answers;
     return response;
@@ -120,20 +131,25 @@ Response call_database(Pool &pool, Pool &standbys, RouteTraits traits, Metrics &
                                                   client.c_str()};
     const bool is_safe = request.method == "GET" || request.method == "HEAD";
     if (traits.is_for_standby)
-        if (std::optional<Response> response = ask_standby(standbys, metrics, exchange, parameters)) return *response;
+        if (std::optional<Response> response = ask_standby(standbys, metrics, exchange, parameters))
+            return std::move(*response);
     const auto asked = Clock::now();
     Pool::Lease database = pool.borrow(traits.is_costly);
     exchange.wait_time = Clock::now() - asked;
     for (int attempt = 1;; ++attempt) {
         if (!database->ensure_connected()) throw database_unavailable();
         const auto started = Clock::now();
-        const Outcome outcome = database->run(statement_name, statement, parameters, exchange.client_socket);
+        Outcome outcome = database->run(statement_name, statement, parameters, exchange.client_socket);
         const auto duration = Clock::now() - started;
         exchange.database_time += duration;
         metrics.count_database_time(std::chrono::duration<double>(duration).count());
         const bool may_repeat = attempt < max_attempts;
         switch (outcome.kind) {
-        case Outcome::Kind::row: return read_row(exchange, outcome);
+        case Outcome::Kind::row: {
+            Response response = read_row(exchange, outcome);
+            give_up_if_spoiled(*database, metrics, response);
+            return response;
+        }
         case Outcome::Kind::client_gone:
             throw Refused{499, "client_closed_request", "The client closed the connection.", {}, true};
         case Outcome::Kind::deadline_passed: throw from_sqlstate("57014");

@@ -2,6 +2,7 @@
 #include "common/encoding.hpp"
 #include "errors.hpp"
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 
 namespace usher::gateway {
@@ -19,9 +20,9 @@ bool equals_ignoring_case(std::string_view a, std::string_view lower) {
 
 // Fields that a request has at most once. Two of them could be read as one or the other.
 bool is_singleton(std::string_view name) {
-    static constexpr std::array<std::string_view, 10> names = {
-        "authorization", "content-encoding", "content-length", "content-type", "expect",
-        "host",          "idempotency-key",  "if-match",       "origin",       "transfer-encoding"};
+    static constexpr std::array<std::string_view, 9> names = {
+        "authorization", "content-encoding", "content-length", "content-type",     "expect",
+        "host",          "idempotency-key",  "origin",         "transfer-encoding"};
     return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -70,6 +71,49 @@ void check_target(const Request &request) {
     }
 }
 
+// An address of IPv6, without a zone, or what a later version of IP may have (RFC 3986 section 3.2.2).
+bool is_ip_literal(std::string_view text) {
+    in6_addr address;
+    if (inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1) return true;
+    const std::size_t dot = text.find('.');
+    if (text.empty() || (text.front() != 'v' && text.front() != 'V') || dot == std::string_view::npos || dot < 2)
+        return false;
+    return std::all_of(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(dot),
+                       [](char c) { return hex_value(c) >= 0; }) &&
+           dot + 1 < text.size() &&
+           std::all_of(text.begin() + static_cast<std::ptrdiff_t>(dot) + 1, text.end(), [](char c) {
+               return is_unreserved(c) || std::string_view("!$&'()*+,;=:").find(c) != std::string_view::npos;
+           });
+}
+
+bool is_version(std::string_view text) {
+    return text.size() == 8 && text.starts_with("HTTP/") && text[6] == '.' && is_digit(text[5]) && is_digit(text[7]);
+}
+
+// uri-host [":" port] (RFC 9110 section 7.2, RFC 3986 section 3.2.2); an empty host only where there is no authority.
+bool is_host(std::string_view text) {
+    std::size_t end = text.find(':');
+    if (text.starts_with('[')) {
+        end = text.find(']');
+        if (end == std::string_view::npos || !is_ip_literal(text.substr(1, end - 1))) return false;
+        ++end;
+        if (end < text.size() && text[end] != ':') return false;
+    }
+    const std::string_view name = text.substr(0, end);
+    const std::string_view port = end >= text.size() ? "" : text.substr(end + 1);
+    if (port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit)) return false;
+    if (!port.empty() && std::stoi(std::string(port)) > 65535) return false;
+    if (name.empty()) return text.empty();
+    if (name.front() == '[') return true;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (name[i] == '%' && percent_decoded(name, i) >= 0)
+            i += 2;
+        else if (!is_unreserved(name[i]) && std::string_view("!$&'()*+;=").find(name[i]) == std::string_view::npos)
+            return false; // a comma is a sub-delimiter too, but here it would be the end of one host among several
+    }
+    return true;
+}
+
 void parse_request_line(Request &request, std::string_view line, const Limits &limits, std::string &authority) {
     const std::size_t first = line.find(' ');
     const std::size_t last = line.rfind(' ');
@@ -80,11 +124,10 @@ void parse_request_line(Request &request, std::string_view line, const Limits &l
     if (!is_token(request.method)) malformed("The request method is not a token.");
     if (version == "HTTP/1.0")
         request.is_http_1_0 = true;
-    else if (version != "HTTP/1.1") {
-        if (version.size() == 8 && version.starts_with("HTTP/") && version[6] == '.')
-            refuse(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+    else if (!is_version(version))
         malformed("The request line is malformed.");
-    }
+    else if (version[5] != '1') // later versions of HTTP/1 are understood as 1.1 (RFC 9110 section 2.5)
+        refuse(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
     if (request.method.size() > 32) refuse(501, "not_implemented", "The request method is not implemented.");
     if (target.size() > limits.target_bytes) refuse(414, "target_too_long", "The request target is too long.");
     for (const char c : target)
@@ -193,15 +236,41 @@ Request parse_head(std::string_view head, const Limits &limits) {
     if (is_first) malformed("The request line is missing.");
     const std::string *host = request.find("host");
     if (host == nullptr && !request.is_http_1_0) malformed("The header field Host is missing.");
-    if (host != nullptr && host->find_first_of(" \t,/?#@\\") != std::string::npos)
-        malformed("The header field Host is malformed.");
+    if (host != nullptr && !is_host(*host)) malformed("The header field Host is malformed.");
     if (!authority.empty()) { // it replaces Host (RFC 9112 section 3.2.2)
-        if (authority.find_first_of("@\\,") != std::string::npos) malformed("The host in the target is malformed.");
+        if (!is_host(authority)) malformed("The host in the target is malformed.");
         for (Field &field : request.fields)
             if (field.name == "host") field.value = authority;
     }
     parse_framing(request, limits);
     parse_connection(request);
+    return request;
+}
+
+Request read_what_can_be(std::string_view head) {
+    Request request;
+    if (head.starts_with("\r\n")) head.remove_prefix(2);
+    bool is_first = true;
+    while (!head.empty()) {
+        const std::size_t end = std::min(head.find('\n'), head.size());
+        const std::string_view line = trim(head.substr(0, end), "\r");
+        head.remove_prefix(std::min(end + 1, head.size()));
+        if (is_first) {
+            constexpr std::size_t longest = 256;
+            const std::string_view method = line.substr(0, line.find(' '));
+            if (is_token(method) && method.size() <= 32 && method.size() < line.size()) request.method = method;
+            const std::string_view target = request.method.empty() ? "" : line.substr(method.size() + 1);
+            const std::string_view path = target.substr(0, std::min(target.find_first_of(" ?#"), longest));
+            if (path.starts_with('/') && is_field_value(path) && is_utf8(path)) request.path = path;
+        } else if (request.fields.size() < 64 && !line.empty() && line.find('\r') == std::string_view::npos) {
+            try {
+                parse_field(request, line);
+            } catch (const Refused &) { // it is not this that the client hears
+                continue;
+            }
+        }
+        is_first = false;
+    }
     return request;
 }
 

@@ -43,6 +43,9 @@ struct Request {
 /// Reads a head, everything up to and including the empty line. Throws Refused, always with close.
 Request parse_head(std::string_view head, const Limits &limits);
 
+/// What can be told of a head that is refused, for the log: method and path, and the fields that are well-formed.
+Request read_what_can_be(std::string_view head);
+
 /// Where a head ends in what has been read (one past the empty line), or npos when more is needed. A bare line feed
 /// ends the search at once: parse_head refuses it.
 std::size_t find_end_of_head(std::string_view bytes, std::size_t searched);

@@ -97,19 +97,25 @@ static const std::string &http_date() { // RFC 9110 section 5.6.7; the same for 
     return text;
 }
 
-std::string serialize(const Response &response, bool to_head) {
-    const bool has_no_content = response.status == 204 || response.status == 304; // RFC 9110 section 8.6
+namespace {
+bool has_no_content(const Response &response) { // RFC 9110 section 8.6
+    return response.status == 204 || response.status == 304;
+}
+} // namespace
+
+std::string serialize_head(const Response &response) {
     std::string out;
-    out.reserve(512 + response.body.size());
+    out.reserve(512);
     out += "HTTP/1.1 " + std::to_string(response.status) + ' ';
     out += reason_phrase(response.status);
     out += "\r\nDate: " + http_date() + "\r\nServer: usher\r\n";
     for (const Field &field : response.headers) out += field.name + ": " + field.value + "\r\n";
-    if (!has_no_content) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    if (!has_no_content(response)) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     if (response.close) out += "Connection: close\r\n";
-    out += "\r\n";
-    if (!has_no_content && !to_head) out += response.body;
-    return out;
+    if (response.says_it_stays && !response.close) out += "Connection: keep-alive\r\n";
+    return out + "\r\n";
 }
+
+bool sends_body(const Response &response, bool to_head) { return !to_head && !has_no_content(response); }
 
 } // namespace usher::gateway

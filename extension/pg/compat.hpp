@@ -89,6 +89,32 @@ inline void end_index_inserts(Relation, IndexInfo *) {}
 inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
 #endif
 
+/// Does this backend hold a lock of the method? Asks the shared table, from which only this backend removes its own.
+inline bool holds_locks(LOCKMETHODID method) {
+    bool found = false;
+    for (int i = 0; i < NUM_LOCK_PARTITIONS && !found; ++i) {
+        auto *const locks = &MyProc->myProcLocks[i];
+#if PG_VERSION_NUM < 160000
+        if (SHMQueueEmpty(locks)) continue;
+        LWLockAcquire(LockHashPartitionLockByIndex(i), LW_SHARED);
+        constexpr std::size_t link = offsetof(PROCLOCK, procLink);
+        for (auto *each = reinterpret_cast<PROCLOCK *>(SHMQueueNext(locks, locks, link)); each != nullptr;
+             each = reinterpret_cast<PROCLOCK *>(SHMQueueNext(locks, &each->procLink, link)))
+            found = found || LOCK_LOCKMETHOD(*each->tag.myLock) == method;
+#else
+        if (dlist_is_empty(locks)) continue;
+        LWLockAcquire(LockHashPartitionLockByIndex(i), LW_SHARED);
+        dlist_iter at;
+        dlist_foreach(at, locks) {
+            const PROCLOCK *const each = dlist_container(PROCLOCK, procLink, at.cur);
+            found = found || LOCK_LOCKMETHOD(*each->tag.myLock) == method;
+        }
+#endif
+        LWLockRelease(LockHashPartitionLockByIndex(i));
+    }
+    return found;
+}
+
 /// Since 18 a generated column may be virtual: rows do not hold its value, whoever reads it by a query computes it.
 inline bool is_virtual(const FormData_pg_attribute &attribute) { return attribute.attgenerated == 'v'; }
 

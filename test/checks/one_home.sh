@@ -37,6 +37,7 @@ only 'input and output of any type' '[^_](Input|Output)FunctionCall\(|Oid(Input|
 only 'expressions of tables and types' '(ExecPrepareExpr|ExecConstraints|domain_check)\(' pg/direct_insert.cpp pg/insert_target.cpp \
     usher/http/value_type.cpp
 only 'calling a routed function' 'ExecMakeTableFunctionResult\(|ExecInitTableFunctionResult\(' usher/http/invoke.cpp
+only 'taking back what a session keeps' 'LockReleaseSession\(|ResetTempTableNamespace\(|Async_Unlisten' pg/session_scope.cpp
 only 'statements made at run time' 'SPI_execute(_with_args|_extended)?\(|SPI_prepare\(' pg/foreign_call.cpp pg/kept_plans.cpp \
     usher/machines/machine_functions.cpp usher/timestamps/soft_delete.cpp
 only 'catching an ERROR' 'sigsetjmp\(|PG_TRY' pg/guard.cpp pg/guard.hpp

@@ -14,8 +14,12 @@ inline void head_target(std::string_view input) {
     must(end == std::string_view::npos || (end > 0 && end <= input.size() && input[end - 1] == '\n'));
     if (end != std::string_view::npos) // looking again with more bytes finds the same end
         must(find_end_of_head(input, end - 1) == end);
+    const Request known = read_what_can_be(input); // never refuses
+    must(known.method.empty() || is_token(known.method));
+    must(known.path.empty() || (known.path.front() == '/' && known.path.size() <= 256 && is_utf8(known.path)));
     try {
         const Request request = parse_head(input.substr(0, end), limits);
+        must(known.method == request.method);
         must(end != std::string_view::npos);
         must(is_token(request.method) && !request.path.empty());
         must(request.path == "*" || request.path.front() == '/');

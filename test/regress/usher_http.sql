@@ -132,7 +132,7 @@ SELECT * FROM regress_http.ask('GET', '/regress/echo/' || :'id',
     'document=[1,{}]&span=empty&price=1.50&ratio=1e3&address=2001:db8::1&lasting=PT5M');
 SELECT * FROM regress_http.ask('POST', '/regress/echo/' || :'id', 'n=5',
     '{"big":9223372036854775807,"flag":false,"words":"\u00e4\"\\","at":"2026-01-01T00:00:00Z","color":"green","tags":["q",null],"numbers":[],
-      "document":{"k":[1,2,{"a":null}]},"span":"[2026-01-01,)","price":12345678901234567890.12,"pair":{"x":1,"y":"z"},"lasting":"2 minutes"}');
+      "document":{"k":[1,2,{"a":null}]},"span":"[2026-01-01,)","price":12345678901234567890.12,"pair":{"x":1,"y":"z"},"lasting":"PT2M"}');
 -- null is null, not the default; exact decimals may come as strings
 SELECT * FROM regress_http.ask('POST', '/regress/echo/' || :'id', NULL, '{"n":null,"price":"0.10"}');
 SELECT * FROM regress_http.ask('POST', '/regress/echo/' || :'id', NULL, '{}');

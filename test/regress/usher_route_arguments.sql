@@ -33,8 +33,11 @@ CREATE FUNCTION regress_routes.ask(method text, path text, query text DEFAULT NU
                                   '192.0.2.1') AS r $$;
 -- what the dispatcher takes for a value of the type
 CREATE FUNCTION regress_routes.sample(type oid) RETURNS text LANGUAGE sql
-    AS $$ SELECT CASE t.typcategory WHEN 'B' THEN 'true' WHEN 'N' THEN '1' WHEN 'D' THEN '2026-01-02T03:04:05Z'
-                                    WHEN 'A' THEN regress_routes.sample(t.typelem) ELSE 'x' END
+    AS $$ SELECT CASE t.typname WHEN 'uuid' THEN '00000000-0000-0000-0000-000000000001' WHEN 'date' THEN '2026-01-02'
+                                WHEN 'time' THEN '08:30' WHEN 'timestamp' THEN '2026-01-02T03:04:05'
+                                WHEN 'interval' THEN 'PT1H' WHEN 'bytea' THEN 'AP8='
+        ELSE CASE t.typcategory WHEN 'B' THEN 'true' WHEN 'N' THEN '1' WHEN 'D' THEN '2026-01-02T03:04:05Z'
+                                    WHEN 'A' THEN regress_routes.sample(t.typelem) ELSE 'x' END END
           FROM pg_type t WHERE t.oid = sample.type $$;
 -- paths that differ in the names of parameters only are one
 CREATE FUNCTION regress_routes.shape(path text) RETURNS text LANGUAGE sql
@@ -60,7 +63,7 @@ UPDATE usher.routes
 SET access = 'public', permission = NULL, rate_limit = NULL, idempotency = 'none', requires_if_match = false,
     style = 'json';
 CREATE TEMP TABLE routes AS
-SELECT r.id, r.method, r.path_template, regexp_replace(r.path_template, '\{[^}]*\}', '1', 'g') AS path,
+SELECT r.id, r.method, r.path_template, r.path_template AS path,
        r.method IN ('GET', 'DELETE') AS asks_by_query, p.oid AS function
 FROM usher.routes r JOIN pg_proc p ON p.oid = to_regproc(format('%I.%I', r.function_schema, r.function_name))
 WHERE r.is_active;
@@ -70,6 +73,14 @@ SELECT r.id, n.name, n.place, coalesce(p.proallargtypes[n.place], p.proargtypes[
 FROM routes r JOIN pg_proc p ON p.oid = r.function
     CROSS JOIN LATERAL unnest(p.proargnames) WITH ORDINALITY AS n (name, place)
 WHERE coalesce(p.proargmodes[n.place], 'i') IN ('i', 'b');
+DO $$
+DECLARE
+    a record;
+BEGIN
+    FOR a IN SELECT * FROM arguments WHERE is_in_path LOOP
+        UPDATE routes r SET path = replace(r.path, '{' || a.name || '}', regress_routes.sample(a.type)) WHERE r.id = a.id;
+    END LOOP;
+END $$;
 
 -- what the document says; a path parameter may have another name there
 CREATE TEMP TABLE documented AS

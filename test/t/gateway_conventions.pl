@@ -74,8 +74,10 @@ is_deeply([ $answer->{status}, $answer->{content} // '' ], [ 304, '' ], 'If-None
 sub put_note { my (%headers) = @_; return post_json($gateway, "/notes/$id", { text => 'two' }, method => 'PUT', %user, %headers) }
 problem_is(put_note(), 428, 'precondition_required', 'a route that wants If-Match');
 is(put_note('If-Match' => '"1"')->{status}, 200, 'If-Match with the right version');
-problem_is(put_note('If-Match' => $_), 412, 'stale_version', "If-Match: $_") for '"1"', 'W/"2"', '"x"';
-problem_is(put_note('If-Match' => $_), 400, 'malformed_request', "If-Match: $_") for '2', '"1", "2"';
+problem_is(put_note('If-Match' => $_), 412, 'stale_version', "If-Match: $_") for '"1"', 'W/"2"', '"x"', '"02"', '"1", "x"';
+problem_is(put_note('If-Match' => $_), 400, 'malformed_request', "If-Match: $_") for '2', '"1" "2"';
+is(put_note('If-Match' => '"1", "2"')->{status}, 200, 'a list with the right version in it');
+problem_is(put_note('If-None-Match' => '*'), 412, 'stale_version', 'If-None-Match: * where there is a row');
 is(put_note('If-Match' => '*')->{status}, 200, 'If-Match: *');
 problem_is(post_json($gateway, '/notes', { text => 'x' }, %user, 'If-Match' => '"1"'), 412, 'stale_version', 'If-Match where there is no version');
 $answer = get('/openapi.json');
@@ -222,5 +224,53 @@ is(json_of(form('token', "grant_type=client_credentials&client_secret=$key->{api
 is(json_of(form('introspect', "token=$key->{api_key}", %admin))->{client_id}, $key->{api_key_id}, 'introspection of an API key');
 is(form('revoke', "token=$key->{api_key}")->{status}, 200, 'revocation of an API key');
 is(json_of(form('token', 'grant_type=client_credentials', Authorization => $basic))->{error}, 'invalid_client', '… it is of no use any more');
+# --- the connections that are there already notice what is done to tables and functions
+{
+    my $json = sub { return json_of(get('/live?number=7', @_)) };
+    $node->safe_psql('postgres', <<~'SQL');
+        CREATE TABLE app.live (id int, name text);
+        INSERT INTO app.live VALUES (7, 'seven');
+        CREATE FUNCTION app.live(number int) RETURNS app.live LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS $$ DECLARE found app.live; BEGIN SELECT l.* INTO found FROM app.live l WHERE l.id = number; RETURN found; END $$;
+        GRANT EXECUTE ON FUNCTION app.live(int) TO gateway_test;
+        SELECT usher.add_route('GET', '/live', 'app.live(int)', access => 'public');
+        SQL
+    is_deeply($json->(), { id => 7, name => 'seven' }, 'a row of a table') for 1 .. 3;
+    my %later = ('DROP COLUMN name' => { id => 7 }, 'ADD COLUMN color text DEFAULT \'red\'' => { id => 7, color => 'red' }, 'RENAME COLUMN color TO hue' => { id => 7, hue => 'red' });
+    for my $change (sort { $b =~ /DROP/ <=> $a =~ /DROP/ || $a cmp $b } keys %later)
+    {
+        $node->safe_psql('postgres', "ALTER TABLE app.live $change");
+        is_deeply($json->(), $later{$change}, $change);
+    }
+    $node->safe_psql('postgres', "CREATE FUNCTION app.live(number bigint DEFAULT 1) RETURNS text LANGUAGE sql AS 'SELECT NULL'; CREATE FUNCTION app.live(number int, other int DEFAULT 2) RETURNS text LANGUAGE sql AS 'SELECT NULL'");
+    is_deeply($json->(), { id => 7, hue => 'red' }, 'overloads take nothing away');
+    is(get('/live?number=8')->{status}, 404, 'a row that is not there');
+    $node->safe_psql('postgres', 'DROP FUNCTION app.live(int)');
+    is(get('/live?number=7')->{status}, 404, 'a function that is gone');
+}
+# --- a request of one leaves nothing to the next
+{
+    $node->safe_psql('postgres', <<~'SQL');
+        CREATE FUNCTION app.leave() RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM set_config('TimeZone', 'Asia/Tokyo', false), set_config('statement_timeout', '1', false), pg_advisory_lock(42);
+            CREATE TEMPORARY TABLE left_behind (a int);
+            LISTEN left_behind;
+            EXECUTE 'PREPARE left_behind AS SELECT 1';
+            EXECUTE 'DECLARE left_behind CURSOR WITH HOLD FOR SELECT 1';
+            RETURN pg_backend_pid();
+        END $$;
+        CREATE FUNCTION app.found() RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', current_setting('TimeZone'), current_setting('statement_timeout'),
+            (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), (SELECT count(*) FROM pg_class WHERE relname = 'left_behind'),
+            (SELECT count(*) FROM pg_listening_channels()), (SELECT string_agg(name, ',') FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors WHERE is_holdable)) $$;
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO gateway_test;
+        SELECT usher.add_route('POST', '/leave', 'app.leave()', access => 'public'), usher.add_route('GET', '/found', 'app.found()', access => 'public');
+        SQL
+    my %pids;
+    $pids{ json_of(post_json($gateway, '/leave', {}))->{result} // '' }++ for 1 .. 6;
+    is_deeply([ sort values %pids ], [6], 'connections that something was left in are used again');
+    is(json_of(get('/found'))->{result}, 'UTC 10s 0 0 0 usher_http_request 0', 'and nothing is left') for 1 .. 3;
+}
+
 is(stop_gateway($gateway), 0, 'stopped');
 done_testing();

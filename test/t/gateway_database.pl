@@ -15,7 +15,7 @@ sub sleepers { return $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat
 my %status_of = (
     '23505' => [ 409, 'conflict' ], '23503' => [ 409, 'conflict' ], '23P01' => [ 409, 'conflict' ], '23502' => [ 400, 'invalid_value' ], '23514' => [ 400, 'invalid_value' ],
     '22023' => [ 400, 'invalid_value' ], '22P02' => [ 400, 'invalid_value' ], '57014' => [ 504, 'timeout' ], '55P03' => [ 503, 'unavailable' ], '53300' => [ 503, 'unavailable' ],
-    '08006' => [ 503, 'unavailable' ], '40P01' => [ 503, 'unavailable' ], '42883' => [ 500, 'internal_error' ], 'P0001' => [ 500, 'internal_error' ], 'XX000' => [ 500, 'internal_error' ],
+    '08006' => [ 503, 'unavailable' ], '40P01' => [ 503, 'unavailable' ], '42883' => [ 500, 'internal_error' ], 'P0001' => [ 400, 'refused_by_application' ], 'XX000' => [ 500, 'internal_error' ],
     '25006' => [ 500, 'internal_error' ], '54001' => [ 500, 'internal_error' ]);
 for my $state (sort keys %status_of)
 {
@@ -25,6 +25,21 @@ for my $state (sort keys %status_of)
     ok($answer->{headers}{'retry-after'}, "$state: Retry-After") if $answer->{status} == 503;
 }
 is(http($gateway, 'GET', '/serialization')->{status}, 200, 'a serialization failure is tried again, twice');
+
+# --- connections that must not be used again
+sub metric { my ($name) = @_; return (http($gateway, 'GET', "$gateway->{admin}/metrics")->{content} =~ /^usher_gateway_$name (\d+)/m)[0] }
+{
+    my $connects = metric('database_connects_total');
+    my $answer = post_json($gateway, '/answer', { status => 200, headers => [ [ 'usher-session', 'spoiled' ] ], body => '{}' });
+    ok($answer->{status} == 200 && !exists $answer->{headers}{'usher-session'}, 'a request that left something in its session is answered');
+    is(metric('database_sessions_spoiled_total'), 1, '… and counted');
+    is(http($gateway, 'GET', '/echo')->{status}, 200, '… the next') for 1 .. 4;
+    is(metric('database_connects_total') - $connects, 1, '… has another connection');
+    my $resident = sub { open my $file, '<', "/proc/$gateway->{pid}/status" or die; return (join('', <$file>) =~ /^VmRSS:\s+(\d+)/m)[0] / 1024 };
+    my $before = $resident->();
+    for (1 .. 6) { my $big = http($gateway, 'GET', '/big?20000000'); is(length $big->{content}, 20_000_002, 'an answer of 20 MB') }
+    cmp_ok($resident->() - $before, '<', 30, '… leaves no buffer of its size behind');
+}
 
 # --- an answer only after the commit
 is(http($gateway, 'POST', '/write?1')->{status}, 201, 'a write');

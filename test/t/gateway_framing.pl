@@ -74,6 +74,10 @@ refused("GET /echo HTTP/1.1\r\nHost: a\r\nno colon$end", 400, 'a line without a 
 refused("GET /echo HTTP/1.1$end", 400, 'no Host');
 refused("GET /echo HTTP/1.1\r\nHost: a\r\nHost: a$end", 400, 'two Hosts');
 refused("GET /echo HTTP/1.1\r\nHost: a, b$end", 400, 'two hosts in one');
+refused("GET /echo HTTP/1.1\r\nHost: $_$end", 400, "Host '$_'")
+  for 'a b', 'user@a', 'a:b', 'a:99999', 'a:80:80', ':80', '[::1', '[::g]', '::1', '[fe80::1%25eth0]', 'a\\b', 'a"b', 'a%zz', '<a>', "\xc3\xa4.example";
+refused("GET http://user\@a/echo HTTP/1.1\r\nHost: a$end", 400, 'a user in the target');
+refused("GET http://a:b/echo HTTP/1.1\r\nHost: a$end", 400, 'a port that is none in the target');
 refused("GET /echo HTTP/1.1\r\nHost: a\r\nContent-Type: a\r\nContent-Type: b$end", 400, 'Content-Type twice');
 refused("GET /echo HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b$end", 400, 'Authorization twice');
 refused("GET  /echo HTTP/1.1\r\nHost: a$end", 400, 'two spaces in the request line');
@@ -90,6 +94,8 @@ refused("GET /echo?a=%00 HTTP/1.1\r\nHost: a$end", 400, 'an encoded NUL in the q
 refused("GET /%ff HTTP/1.1\r\nHost: a$end", 400, 'a path that is not UTF-8');
 refused("GET /echo$end", 400, 'HTTP/0.9');
 refused("GET /echo HTTP/2.0\r\nHost: a$end", 505, 'HTTP/2.0');
+refused("GET /echo HTTP/0.9\r\nHost: a$end", 505, 'HTTP/0.9');
+refused("GET /echo HTTP/1.x\r\nHost: a$end", 400, 'HTTP/1.x');
 refused("GET /echo HTTP/1.10\r\nHost: a$end", 400, 'HTTP/1.10');
 refused("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, 'a TLS hello');
 refused("G\@T /echo HTTP/1.1\r\nHost: a$end", 400, 'a method that is no token');
@@ -103,6 +109,19 @@ refused("GET /echo HTTP/1.1\r\nHost: a\r\n" . "X: b\r\n" x 64 . "\r\n", 431, '65
 refused(post("Content-Length: 2000000\r\n", ' ' x 2_000_000), 413, 'a body of 2 MB');
 refused(chunked(sprintf("%x\r\n", 2_000_000) . ' ' x 2_000_000 . "\r\n0$end"), 413, 'a chunked body of 2 MB');
 refused(chunked("1\r\n \r\n" x 1_100_000), 413, 'a body of 1.1 million chunks');
+
+# --- what is refused is logged with what is known of it
+{
+    my $known = sub { my ($bytes) = @_; my $before = log_lines($gateway, 'request'); exchange($gateway, $bytes); my @lines; wait_for(sub { @lines = log_lines($gateway, 'request'); @lines > $before }, 'it is logged'); return $lines[-1] };
+    my $line = $known->("PUT /known/path?secret HTTP/1.1\r\nHost: a\r\nX-Correlation-Id: known-1\r\nX: b\0c$end");
+    is_deeply([ @$line{qw(status method path correlation_id)} ], [ 400, 'PUT', '/known/path', 'known-1' ], 'a malformed head: method, path and correlation id');
+    $line = $known->("GET /known HTTP/1.1\r\nX: " . 'a' x 100_000 . $end);
+    is_deeply([ @$line{qw(status method path)} ], [ 431, 'GET', '/known' ], 'a head that is too large');
+    $line = $known->('GET /' . 'a' x 100_000 . " HTTP/1.1\r\nHost: a$end");
+    ok($line->{status} == 414 && $line->{method} eq 'GET' && length $line->{path} <= 256, 'a target that is too long: its beginning');
+    $line = $known->("\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n");
+    is_deeply([ @$line{qw(status method path client_ip)} ], [ 400, '', '', '127.0.0.1' ], 'noise: nothing but where it came from');
+}
 
 # --- bodies where there are none
 refused("$_ /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2$end\{}", 400, "$_ with a body") for qw(GET DELETE OPTIONS);
@@ -120,6 +139,8 @@ my $echo = $good->("GET http://other/echo?a=1 HTTP/1.1\r\nHost: a$end", 'an abso
 is_deeply([ @$echo{qw(path query)}, $echo->{headers}{host} ], [ '/echo', 'a=1', 'other' ], 'its host replaces Host');
 $good->("GET /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0$end", 'GET with length 0');
 $good->("GET /echo HTTP/1.0\r\n\r\n", 'HTTP/1.0 without Host');
+$good->("GET /echo HTTP/$_\r\nHost: a$end", "HTTP/$_ is understood as 1.1") for '1.2', '1.9';
+$good->("GET /echo HTTP/1.1\r\nHost: $_$end", "Host '$_'") for 'a', 'a:8080', 'A.b-c_d~e', '[::1]', '[2001:db8::1]:443', '[v1.a:b]', '127.0.0.1:1', 'a:', '', 'xn--4ca.example', 'a%41';
 $echo = $good->("GET /echo HTTP/1.1\r\nHost: a\r\nX-Text: \xc3\xa4 %41 \t$end", 'UTF-8 in a value');
 is($echo->{headers}{'x-text'}, "\x{e4} %41", 'a value is trimmed and not percent-decoded');
 {
@@ -130,6 +151,12 @@ is($echo->{headers}{'x-text'}, "\x{e4} %41", 'a value is trimmed and not percent
 {
     my ($got, $closed) = raw($gateway, "GET /echo HTTP/1.0\r\n\r\n");
     ok($closed, 'HTTP/1.0 closes');
+    my $old = "GET /echo HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive$end";
+    ($got, $closed) = raw($gateway, $old x 2 . "GET /echo HTTP/1.0\r\nHost: a$end");
+    is_deeply([ map { $_->{headers}{connection}[0] } parse_answers($got) ], [ 'keep-alive', 'keep-alive', 'close' ], 'HTTP/1.0 with keep-alive is told that it stays');
+    ok($closed, '… until it wants no more');
+    ($got) = raw($gateway, $get, until => qr/\}$/);
+    unlike($got, qr/^connection:/mi, 'HTTP/1.1 needs no such word');
     my $socket = connect_to($gateway);
     for my $part (split //, $get) { syswrite($socket, $part) }
     $got = raw($gateway, '', socket => $socket, until => qr/\}$/);

@@ -43,13 +43,13 @@ TEST(UserAgent, IsCutAndCleaned) {
     EXPECT_EQ(cut, std::string(511, 'a'));
 }
 
-TEST(EntityTag, Lists) {
-    EXPECT_TRUE(contains_tag("\"1\", \"2\"", "\"2\"", false));
-    EXPECT_TRUE(contains_tag("*", "\"2\"", false));
-    EXPECT_FALSE(contains_tag("W/\"2\"", "\"2\"", false));
-    EXPECT_TRUE(contains_tag("W/\"2\"", "\"2\"", true));
-    EXPECT_FALSE(contains_tag("\"22\"", "\"2\"", true));
-    EXPECT_FALSE(contains_tag("", "\"2\"", true));
+TEST(IfNoneMatch, ComparesWeakly) {
+    EXPECT_TRUE(names_tag("\"1\", \"2\"", "\"2\""));
+    EXPECT_TRUE(names_tag(" * ", "\"2\""));
+    EXPECT_TRUE(names_tag("W/\"2\"", "\"2\""));
+    EXPECT_TRUE(names_tag(",, \"a,b\" ,W/\"2\",", "\"2\""));
+    for (const char *const other : {"\"22\"", "", "2", "\"1\" \"2\"", "\"2", "w/\"2\"", "\"x,\"2\"", "\" 2\", \"2\""})
+        EXPECT_FALSE(names_tag(other, "\"2\"")) << other;
 }
 
 TEST(Basic, IsUserAndPassword) {
@@ -70,15 +70,37 @@ TEST(Cookie, IsFoundByItsWholeName) {
     EXPECT_FALSE(cookie("", "b"));
 }
 
-TEST(IfMatch, ComparesStrongly) {
+TEST(Precondition, IfMatchComparesStrongly) {
     using Kind = Precondition::Kind;
-    EXPECT_EQ(parse_if_match("").kind, Kind::none);
-    EXPECT_EQ(parse_if_match(" * ").kind, Kind::any);
-    EXPECT_EQ(parse_if_match("\"7\"").kind, Kind::version);
-    EXPECT_EQ(parse_if_match("\"7\"").tag, "7");
-    EXPECT_EQ(parse_if_match("W/\"7\"").kind, Kind::never);
-    for (const char *const bad : {"7", "\"7", "\"7\", \"8\"", "\""})
-        EXPECT_EQ(parse_if_match(bad).kind, Kind::malformed) << bad;
+    const auto versions = [](const char *header) { return parse_precondition(header, "").versions; };
+    EXPECT_EQ(parse_precondition("", "").kind, Kind::none);
+    EXPECT_EQ(parse_precondition(" * ", "").kind, Kind::any);
+    EXPECT_EQ(versions("\"7\""), std::vector<std::string>{"7"});
+    EXPECT_EQ(versions("\"7\", \"a,b\",,\"0\""), (std::vector<std::string>{"7", "0"}));
+    for (const char *const other : {"W/\"7\"", "\"04\"", "\"\"", "\"abc\"", "\"-1\"", "\"1234567890\"", "\"1.0\""}) {
+        EXPECT_EQ(parse_precondition(other, "").kind, Kind::versions) << other;
+        EXPECT_TRUE(versions(other).empty()) << other;
+    }
+    for (const char *const bad : {"7", "\"7", "\"7\" \"8\"", "\"", ",", "*, \"7\"", "\"7\", 8", "\"7 \""})
+        EXPECT_EQ(parse_precondition(bad, "").kind, Kind::malformed) << bad;
+    EXPECT_EQ(parse_precondition("\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\"", "").versions.size(), 8u);
+    EXPECT_EQ(parse_precondition("\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"", "").kind, Kind::malformed);
+}
+
+TEST(Precondition, IfNoneMatchOfAWriteIsAStar) {
+    using Kind = Precondition::Kind;
+    EXPECT_EQ(parse_precondition("", "*").kind, Kind::absent);
+    EXPECT_EQ(parse_precondition("", "\"7\"").kind, Kind::malformed);
+    EXPECT_EQ(parse_precondition("\"7\"", "*").kind, Kind::malformed);
+}
+
+TEST(ContentType, IsJson) {
+    for (const char *const good : {"application/json", "Application/JSON ; charset=utf-8",
+                                   "application/merge-patch+json", "application/vnd.x+JSON;a=b"})
+        EXPECT_TRUE(is_json_type(good)) << good;
+    for (const char *const bad :
+         {"", "text/json", "application/jsonx", "application/+json", "application/json+xml", "json"})
+        EXPECT_FALSE(is_json_type(bad)) << bad;
 }
 
 TEST(IdempotencyKey, IsVisibleAscii) {

@@ -62,6 +62,30 @@ std::vector<std::string> roles_of(const Uuid &user) {
     return names;
 }
 
+std::optional<std::string> shown_role(const Uuid &user) {
+    catch_up();
+    const Instant now = pg::clock_time();
+    for (const HeldRole &role : cached(user).shown)
+        if (now < role.expires_at) return role.name;
+    return std::nullopt;
+}
+
+std::vector<std::string> permissions_of(const Uuid &user) {
+    catch_up();
+    const Instant now = pg::clock_time();
+    std::vector<std::pair<std::string, std::optional<std::string>>> granted; // asking may change what is cached
+    for (const permission::Rule &rule : cached(user).rules.all())
+        if (rule.effect == permission::Effect::allow && rule.source != permission::Source::policy &&
+            now < rule.expires_at)
+            granted.emplace_back(rule.resource + ':' + rule.action, rule.scope);
+    std::vector<std::string> names;
+    for (const auto &[name, scope] : granted)
+        if (has_permission(user, name, scope)) names.push_back(name);
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+}
+
 bool can_manage(const Uuid &actor, const Uuid &target) {
     if (actor == target) return true;
     catch_up();

@@ -21,6 +21,11 @@ bool has_permission_somewhere(const Uuid &user, std::string_view permission);
 bool has_role(const Uuid &user, std::string_view role, std::optional<std::string_view> scope = std::nullopt);
 /// Every role in force for the user, in any scope, inherited ones included, sorted.
 std::vector<std::string> roles_of(const Uuid &user);
+/// The role to show of a user who may have several; nothing when they have none.
+std::optional<std::string> shown_role(const Uuid &user);
+/// The permissions that roles and direct grants give the user somewhere and no deny takes away, sorted, as they were
+/// granted: "booking:*" is one. Of a limited key's user those that the key has.
+std::vector<std::string> permissions_of(const Uuid &user);
 
 /// May `actor` manage `target`? Everybody may manage themselves; else role_management says so for all roles of the
 /// target.

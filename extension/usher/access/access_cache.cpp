@@ -20,6 +20,10 @@ constinit pg::Statement read_assigned{R"(
 constinit pg::Statement read_roles{R"(
     SELECT h.role, h.scope, h.expires_at FROM usher._held_roles h WHERE h.user_id OPERATOR(pg_catalog.=) $1)",
                                    latest};
+constinit pg::Statement read_shown{R"(
+    SELECT s.role, s.scope, s.expires_at FROM usher._shown_roles s
+    WHERE s.user_id OPERATOR(pg_catalog.=) $1 ORDER BY s.place)",
+                                   latest};
 constinit pg::Statement read_manages{R"(
     SELECT m.target_role_id, h.scope, h.expires_at
     FROM usher._held_roles h JOIN usher.role_management m ON m.actor_role_id OPERATOR(pg_catalog.=) h.role_id
@@ -46,6 +50,15 @@ std::vector<RoleRef> role_refs(pg::Statement &statement, const Uuid &user) {
     for (std::size_t i = 0; i < rows.size(); ++i)
         out.push_back(
             {rows[i].optional_uuid(0), rows[i].optional_text(1), rows[i].optional_time(2).value_or(permission::never)});
+    return out;
+}
+
+std::vector<HeldRole> held_roles(pg::Statement &statement, const Uuid &user) {
+    std::vector<HeldRole> out;
+    const pg::Rows rows = statement.run({pg::uuid(user)});
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        out.push_back(
+            {rows[i].string(0), rows[i].optional_text(1), rows[i].optional_time(2).value_or(permission::never)});
     return out;
 }
 
@@ -76,10 +89,8 @@ UserAccess read(const Uuid &user) {
     out.assigned = role_refs(read_assigned, user);
     const pg::Rows found = read_user.run({pg::uuid(user)});
     if (found.empty() || !found.front().boolean(0)) return out;
-    const pg::Rows roles = read_roles.run({pg::uuid(user)});
-    for (std::size_t i = 0; i < roles.size(); ++i)
-        out.roles.push_back(
-            {roles[i].string(0), roles[i].optional_text(1), roles[i].optional_time(2).value_or(permission::never)});
+    out.roles = held_roles(read_roles, user);
+    out.shown = held_roles(read_shown, user);
     out.manages = role_refs(read_manages, user);
     out.rules = read_rule_set(user);
     return out;
@@ -155,7 +166,8 @@ const permission::Windows *UserAccess::windows(std::string_view permission) {
 }
 
 std::size_t UserAccess::weight() const {
-    return 680 + 200 * rules.size() + 120 * (roles.size() + manages.size() + assigned.size()) + windows_weight_;
+    return 680 + 200 * rules.size() + 120 * (roles.size() + shown.size() + manages.size() + assigned.size()) +
+           windows_weight_;
 }
 
 void catch_up() {

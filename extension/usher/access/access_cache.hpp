@@ -25,6 +25,7 @@ class UserAccess {
 public:
     permission::RuleSet rules;     // none for a deactivated or unknown user
     std::vector<HeldRole> roles;   // inherited ones included; none for a deactivated or unknown user
+    std::vector<HeldRole> shown;   // direct roles, the one that says most about the user first
     std::vector<RoleRef> manages;  // target roles of role_management for the held roles
     std::vector<RoleRef> assigned; // direct roles, also of a deactivated user, for whoever wants to manage that user
 

@@ -134,6 +134,16 @@ USHER_FUNCTION(usher_access_user_has_role) {
     return BoolGetDatum(access::has_role(args.uuid(0), args.text(1), args.optional_text(2)));
 }
 
+/// usher._kept_access(user_id): what the cache knows of a user, for people to look at.
+USHER_FUNCTION(usher_access_kept_access) {
+    const Uuid user = pg::Args(fcinfo).uuid(0);
+    const std::optional<std::string> role = access::shown_role(user);
+    const std::vector<std::string> roles = access::roles_of(user), permissions = access::permissions_of(user);
+    pg::RowBuilder row(fcinfo);
+    if (role) row.set("role", pg::text(*role));
+    return row.set("roles", pg::text_array(roles)).set("permissions", pg::text_array(permissions)).finish();
+}
+
 USHER_FUNCTION(usher_access_can_manage) {
     const pg::Args args(fcinfo);
     if (args.is_null(0)) return BoolGetDatum(false);

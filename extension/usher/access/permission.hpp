@@ -151,6 +151,7 @@ public:
     /// One question, with the step that decided.
     [[nodiscard]] Decision decide(const Name &request, std::optional<std::string_view> scope, Instant now) const;
     [[nodiscard]] std::size_t size() const noexcept { return rules_.size(); }
+    [[nodiscard]] const std::vector<Rule> &all() const noexcept { return rules_; }
 
 private:
     template <class F> void each_touching(const Name &request, F &&use) const;

@@ -3,17 +3,34 @@
 namespace usher::http {
 
 namespace {
-void append_output(StringInfo out, Datum value, Oid type, bool as_number) {
+char *output(Datum value, Oid type) {
     Oid function;
     bool is_varlena;
     getTypeOutputInfo(type, &function, &is_varlena);
-    const char *const text = OidOutputFunctionCall(function, value);
-    // "NaN" and "Infinity" are no JSON numbers
+    return OidOutputFunctionCall(function, value);
+}
+
+void append_number(StringInfo out, Datum value, Oid type) {
+    const char *const text = output(value, type);
     const bool is_finite = (text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] >= '0' && text[1] <= '9');
-    if (as_number && is_finite)
-        appendStringInfoString(out, text);
-    else
-        escape_json(out, text);
+    appendStringInfoString(out, is_finite ? text : "null"); // JSON has no NaN and no Infinity, nor has the schema
+}
+
+struct Bytes { // the server's encoder takes char, and since 18 unsigned char
+    const void *at;
+    operator const char *() const { return static_cast<const char *>(at); }
+    operator const unsigned char *() const { return static_cast<const unsigned char *>(at); }
+};
+
+void append_bytes(StringInfo out, const varlena *value) {
+    const int length = static_cast<int>(VARSIZE_ANY_EXHDR(value));
+    const int room = pg_b64_enc_len(length);
+    appendStringInfoChar(out, '"');
+    enlargeStringInfo(out, room + 1);
+    const int written = pg_b64_encode(Bytes{VARDATA_ANY(value)}, length, out->data + out->len, room);
+    if (written < 0) elog(ERROR, "could not encode a value");
+    out->len += written;
+    appendStringInfoChar(out, '"');
 }
 
 void append_time(StringInfo out, Datum value, Oid type) {
@@ -101,7 +118,8 @@ void append_json(StringInfo out, Datum value, Oid declared) {
     case INT8OID: appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value)); return;
     case FLOAT4OID:
     case FLOAT8OID:
-    case NUMERICOID: append_output(out, value, type, true); return;
+    case NUMERICOID: append_number(out, value, type); return;
+    case BYTEAOID: append_bytes(out, reinterpret_cast<const varlena *>(PG_DETOAST_DATUM_PACKED(value))); return;
     case TEXTOID:
     case VARCHAROID: escape_json(out, TextDatumGetCString(value)); return;
     case DATEOID:
@@ -121,7 +139,7 @@ void append_json(StringInfo out, Datum value, Oid declared) {
     else if (type_is_rowtype(type))
         append_row(out, value);
     else
-        append_output(out, value, type, false);
+        escape_json(out, output(value, type));
 }
 
 } // namespace usher::http

@@ -5,21 +5,6 @@
 namespace usher::http {
 
 namespace {
-// An instant without its offset would mean whatever time zone the session has.
-bool is_timestamp(std::string_view text) {
-    if (text.size() < 17 || text.size() > 40) return false;
-    constexpr std::string_view shape = "dddd-dd-ddTdd:dd";
-    for (std::size_t i = 0; i < shape.size(); ++i) {
-        const bool ok = shape[i] == 'd'   ? is_digit(text[i])
-                        : shape[i] == 'T' ? text[i] == 'T' || text[i] == 't' || text[i] == ' '
-                                          : text[i] == shape[i];
-        if (!ok) return false;
-    }
-    if (text.back() == 'Z' || text.back() == 'z') return true;
-    const std::size_t sign = text.find_last_of("+-");
-    return sign != std::string_view::npos && sign >= shape.size() && text.size() - sign >= 3;
-}
-
 bool is_integer(std::string_view text, const ValueType &type) {
     if (text.empty() || text.size() > 20) return false;
     const std::size_t start = text.front() == '-' ? 1 : 0;
@@ -31,18 +16,9 @@ bool is_integer(std::string_view text, const ValueType &type) {
 
 // A value from path, query or header: text. Says what it must be when it is not that; the type's input function has the
 // last word.
-const char *check_text(const std::string &text, const ValueType &type) {
-    switch (type.shape) {
-    case Shape::boolean: return text == "true" || text == "false" ? nullptr : "must be true or false";
-    case Shape::integer: return is_integer(text, type) ? nullptr : "must be an integer in range";
-    case Shape::timestamp: return is_timestamp(text) ? nullptr : "must be an RFC 3339 date-time with an offset";
-    case Shape::object: return "can be given in the body only";
-    case Shape::number:
-    case Shape::string:
-    case Shape::json:
-    case Shape::array: return nullptr;
-    }
-    return nullptr;
+const char *check_text(std::string &text, const ValueType &type) {
+    if (type.shape != Shape::integer) return check_form(type.shape, text);
+    return is_integer(text, type) ? nullptr : "must be an integer in range";
 }
 
 // A value from a JSON body that is neither array nor object; `text` gets what the type's input function shall read.
@@ -61,21 +37,17 @@ const char *check_json(const json::Value &value, const ValueType &type, std::str
     case Shape::number:
         if (value.is(json::Kind::number))
             text = value.raw();
-        else if (value.is_string())
-            text = value.as_string(); // exact decimals, for clients whose numbers are doubles
-        else
-            return "must be a number";
-        return nullptr;
-    case Shape::string:
-    case Shape::timestamp:
-        if (!value.is_string()) return "must be a string";
-        text = value.as_string();
-        return check_text(text, type);
+        else // exact decimals, for clients whose numbers are doubles
+            text = value.as_string();
+        return check_form(type.shape, text);
     case Shape::json: text = value.raw(); return nullptr;
     case Shape::object: return "must be an object";
     case Shape::array: return "must be an array";
+    default:
+        if (!value.is_string()) return "must be a string";
+        text = value.as_string();
+        return check_form(type.shape, text);
     }
-    return nullptr;
 }
 
 class Collector {
@@ -83,7 +55,7 @@ public:
     Collector(const Function &function, std::vector<Bound> &bound, std::vector<FieldError> &errors)
         : function_(function), bound_(bound), errors_(errors), was_named_(function.arguments.size()) {}
 
-    void add_text(const std::string &name, std::string_view in, const std::string &text) {
+    void add_text(const std::string &name, std::string_view in, std::string text) {
         const auto place = find(name, in);
         if (!place) return;
         const ValueType &type = function_.arguments[*place].value;

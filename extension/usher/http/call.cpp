@@ -23,10 +23,8 @@ bool may_execute(Oid function) {
 /// What a repeated or conditional request needs to know of a body without a version.
 std::string digest_tag(std::string_view body) { return '"' + base64url_encode(sha256_bytes(body).substr(0, 16)) + '"'; }
 
-void add_next(const Request &request, const Output &output, std::int64_t page_size, Answer &answer) {
-    const bool has_next =
-        page_size > 0 && output.last_key != nullptr && output.rows >= static_cast<std::uint64_t>(page_size);
-    if (!has_next) {
+void add_next(const Request &request, const Output &output, Answer &answer) {
+    if (!output.has_more || output.last_key == nullptr) {
         answer.body += ",\"next\":null";
         return;
     }
@@ -35,9 +33,7 @@ void add_next(const Request &request, const Output &output, std::int64_t page_si
     answer.add("Link", next_link(request.path, request.query, cursor));
 }
 
-/// page_size: rows that were asked for, 0 when that is not known.
-Answer succeed(const Request &request, const Route &route, const Function &function, const Output &output,
-               std::int64_t page_size) {
+Answer succeed(const Request &request, const Route &route, const Function &function, const Output &output) {
     Answer answer;
     if (output.error != nullptr) {
         const ErrorCode *const code = registration::find_error(output.error);
@@ -69,7 +65,7 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
                        "\"csrf_token\":" + json::quote(csrf_token(output.access_token)) + '}';
     }
     if (function.result == Result::rows) {
-        if (!function.page.empty()) add_next(request, output, page_size, answer);
+        if (!function.page.empty()) add_next(request, output, answer);
         answer.body += '}';
     }
     if (route.is_oauth) answer.add("Pragma", "no-cache"); // RFC 6749 section 5.1
@@ -81,7 +77,7 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
         tag = digest_tag(answer.body);
     if (tag.empty()) return answer;
     answer.add("ETag", tag);
-    if (route.method == "GET" && headers::contains_tag(request.header("if-none-match"), tag, true)) {
+    if (route.method == "GET" && headers::names_tag(request.header("if-none-match"), tag)) {
         answer.status = 304;
         answer.body.clear();
         std::erase_if(answer.headers, [](const auto &h) { return h.first == "Content-Type"; });
@@ -89,34 +85,29 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
     return answer;
 }
 
-bool has_json_body(const Request &request) {
-    const std::string type = request.header("content-type");
-    const std::string_view essence = std::string_view(type).substr(0, std::min(type.find(';'), type.size()));
-    return pg_strncasecmp(type.c_str(), "application/json", 16) == 0 && (essence.size() == 16 || essence[16] == ' ');
-}
-
-/// If-Match, for functions with an argument expected_version. An answer when the condition fails already.
+/// If-Match and If-None-Match of a request that writes, for functions with an argument expected_version: the values
+/// that it may have, one after the other; "" stands for none. An answer when the condition fails already.
 std::optional<Answer> check_precondition(const Request &request, const Route &route, const Function &function,
-                                         std::string &version) {
+                                         std::vector<std::string> &versions) {
+    versions.assign(1, "");
     if (route.method == "GET") return std::nullopt;
-    const std::string header = request.header("if-match");
-    const headers::Precondition condition = headers::parse_if_match(header);
-    const bool has_version = function.find("expected_version") != nullptr;
+    headers::Precondition condition =
+        headers::parse_precondition(request.header("if-match"), request.header("if-none-match"));
+    using Kind = headers::Precondition::Kind;
     switch (condition.kind) {
-    case headers::Precondition::Kind::none:
+    case Kind::none:
         if (route.requires_if_match) return refuse(request, problem(errc::precondition_required));
         return std::nullopt;
-    case headers::Precondition::Kind::any: return std::nullopt;
-    case headers::Precondition::Kind::malformed:
-        return refuse(request, problem(errc::malformed_request, "If-Match must be one entity tag"));
-    case headers::Precondition::Kind::never: return refuse(request, problem(errc::stale_version));
-    case headers::Precondition::Kind::version: break;
+    case Kind::any: return std::nullopt;
+    case Kind::malformed:
+        return refuse(request, problem(errc::malformed_request,
+                                       "If-Match must be a list of at most 8 entity tags, or If-None-Match be *"));
+    case Kind::absent: condition.versions = {"0"}; break;
+    case Kind::versions: break;
     }
-    const bool is_number =
-        !condition.tag.empty() && condition.tag.size() < 10 &&
-        std::all_of(condition.tag.begin(), condition.tag.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!has_version || !is_number) return refuse(request, problem(errc::stale_version)); // no tag of ours
-    version = condition.tag;
+    if (function.find("expected_version") == nullptr || condition.versions.empty()) // no tag of ours
+        return refuse(request, problem(errc::stale_version));
+    versions = std::move(condition.versions);
     return std::nullopt;
 }
 
@@ -127,10 +118,13 @@ bool keeps_answer(const Route &route, const Function &function) {
            function.find("idempotency_key") == nullptr;
 }
 
-/// Whose value it was, down to the field of a row: "pair.x".
+/// Whose value it was, down to the field of a row and the element of an array: "pair.x[1]".
 std::string name_of(const Argument &argument, const Reading &reading) {
     std::string name = argument.name;
-    for (std::size_t i = 0; i < reading.depth; ++i) name += '.' + *reading.path[i];
+    for (std::size_t i = 0; i < reading.depth; ++i) {
+        const auto &[field, element] = reading.path[i];
+        name += field != nullptr ? '.' + *field : '[' + std::to_string(element) + ']';
+    }
     return name;
 }
 
@@ -183,48 +177,89 @@ private:
     TimestampTz earlier_ = 0;
 };
 
-/// Plain frame but for `function`, which it only reads.
-Output execute(const Function &function, const Datum *values, const bool *nulls, const bool *given,
-               const Style &style) {
-    ResultRows rows(function, values, nulls, given);
-    const Output output = make_output(function, rows, style);
-    rows.close();
-    return output;
-}
-
-Answer call(const Request &request, const Route &route, const Function &function, const std::vector<Bound> &bound,
-            std::int64_t page_size) {
+/// The arguments of a call as the server has them.
+struct Values {
     std::array<Datum, max_arguments> values{};
     std::array<bool, max_arguments> nulls{}, given{};
+
+    void set(const Function &function, const Bound &bound, Reading &reading) {
+        values[bound.argument] =
+            pg::call([&] { return to_datum(function.arguments[bound.argument].value, bound.given, reading); });
+        nulls[bound.argument] = bound.given.is_null;
+        given[bound.argument] = true;
+    }
+};
+
+Output execute(const Function &function, const Values &arguments, const Style &style) {
+    return pg::call([&] {
+        ResultRows rows(function, arguments.values.data(), arguments.nulls.data(), arguments.given.data());
+        const Output output = make_output(function, rows, style);
+        rows.close();
+        return output;
+    });
+}
+
+Bound max_rows(const Function &function, std::int64_t rows) {
+    const auto place = static_cast<std::size_t>(function.find("max_rows") - function.arguments.data());
+    return {place, "query", {false, std::to_string(rows), {}}};
+}
+
+/// A page that is not full is the last, unless the function hands out fewer rows at a time than it was asked for. When
+/// it has never handed out more than now, whether anything follows is asked.
+bool is_followed(Route &route, const Function &function, Values arguments, const Output &output) {
+    const bool may_be_cut = output.rows >= route.most_rows;
+    route.most_rows = std::max(route.most_rows, output.rows + (output.has_more ? 1 : 0));
+    if (output.has_more || output.last_key == nullptr || !may_be_cut || route.method != "GET") return output.has_more;
+    json::Document key;
+    if (!key.parse(output.last_key)) return false;
+    Reading place;
+    auto part = function.page.begin();
+    for (const json::Member member : key.root().members())
+        arguments.set(function, {(part++)->argument, "query", {false, member.value.as_string(), {}}}, place);
+    arguments.set(function, max_rows(function, 1), place);
+    return execute(function, arguments, {false, false, false, 0}).rows > 0;
+}
+
+/// page_size: of a function that makes pages, else 0.
+Answer call(const Request &request, Route &route, const Function &function, const std::vector<Bound> &bound,
+            std::int64_t page_size) {
+    Values arguments;
     Output output;
     Reading place;
     const Bound *reading = nullptr;
-    const Style style{true, request.wants_cookies(), route.is_oauth};
+    const Style style{true, request.wants_cookies(), route.is_oauth, page_size};
     const Deadline deadline(route.timeout_ms);
     const pg::Refusal refusal = pg::attempt([&] {
         if (route.read_only) XactReadOnly = true; // the end of the subtransaction takes it back
         for (const Bound &each : bound) {
             reading = &each;
-            given[each.argument] = true;
-            nulls[each.argument] = each.given.is_null;
-            values[each.argument] =
-                pg::call([&] { return to_datum(function.arguments[each.argument].value, each.given, place); });
+            arguments.set(function, each, place);
         }
         reading = nullptr;
-        output = pg::call([&] { return execute(function, values.data(), nulls.data(), given.data(), style); });
+        output = execute(function, arguments, style);
+        if (page_size > 0) output.has_more = is_followed(route, function, arguments, output);
     });
-    if (!refusal) return succeed(request, route, function, output, page_size);
+    if (!refusal) return succeed(request, route, function, output);
     if (reading == nullptr) return explain(request, refusal, nullptr, place, {});
     return explain(request, refusal, &function.arguments[reading->argument], place, reading->in);
 }
 
-/// max_rows as it was given, or its default.
-std::int64_t page_size_of(const Function &function, const std::vector<Bound> &bound) {
+/// How many rows the page shall have, 0 for functions that make none. The function is asked for one more, which tells
+/// whether there is a next page.
+std::int64_t take_page_size(const Function &function, std::vector<Bound> &bound, std::vector<FieldError> &errors) {
     if (function.page.empty()) return 0;
-    for (const Bound &each : bound)
-        if (function.arguments[each.argument].name == "max_rows")
-            return std::strtoll(each.given.text.c_str(), nullptr, 10);
-    return function.default_page_size;
+    std::int64_t size = function.default_page_size;
+    const auto is_size = [&](const Bound &each) { return function.arguments[each.argument].name == "max_rows"; };
+    const auto given = std::find_if(bound.begin(), bound.end(), is_size);
+    if (given != bound.end() && !given->given.is_null) {
+        size = std::strtoll(given->given.text.c_str(), nullptr, 10);
+        if (size < 1) errors.push_back({"max_rows", given->in, "invalid", "must be at least 1"});
+    }
+    const std::int64_t most = guc::max_page_rows;
+    size = size < 1 ? most : std::min(size, most);
+    if (given != bound.end()) bound.erase(given);
+    bound.push_back(max_rows(function, size + 1));
+    return size;
 }
 } // namespace
 
@@ -247,12 +282,12 @@ Answer call_function(const Request &request, Route &route, const std::vector<std
     } else if (route.is_oauth && route.method == "POST") {
         if (auto refused = read_form(request, function, form)) return *refused;
         body = form;
-    } else if (!body.empty() && !has_json_body(request)) {
+    } else if (!body.empty() && !headers::is_json_type(request.header("content-type"))) {
         return refuse(request, problem(errc::unsupported_media_type));
     }
 
-    std::string version;
-    if (auto refused = check_precondition(request, route, function, version)) return *refused;
+    std::vector<std::string> versions;
+    if (auto refused = check_precondition(request, route, function, versions)) return *refused;
     const std::string given_key = request.header("idempotency-key");
     const auto key = headers::idempotency_key(given_key);
     if (!given_key.empty() && !key)
@@ -260,21 +295,25 @@ Answer call_function(const Request &request, Route &route, const std::vector<std
     if (!key && route.idempotency == Idempotency::required)
         return refuse(request, problem(errc::idempotency_key_required));
 
-    std::vector<Bound> bound;
-    Problem invalid = problem(errc::invalid_arguments);
-    std::string malformed;
     const std::string cookies = request.header("cookie");
     const auto refresh = request.wants_cookies() ? headers::cookie(cookies, refresh_cookie) : std::nullopt;
+    Problem invalid = problem(errc::invalid_arguments);
     (void)open_cursor(function, *query, invalid.errors);
-    if (!collect(route, function, {segments, *query, body, key.value_or(""), version, refresh.value_or("")}, bound,
-                 invalid.errors, malformed))
-        return refuse(request, problem(errc::malformed_request, malformed));
-    if (!invalid.errors.empty()) return refuse(request, invalid);
-
+    Answer answer;
     StoredAnswer stored;
-    if (key && keeps_answer(route, function))
-        if (auto earlier = stored.begin(request, *key)) return *earlier;
-    Answer answer = call(request, route, function, bound, page_size_of(function, bound));
+    for (const std::string &version : versions) {
+        std::vector<Bound> bound;
+        std::string malformed;
+        if (!collect(route, function, {segments, *query, body, key.value_or(""), version, refresh.value_or("")}, bound,
+                     invalid.errors, malformed))
+            return refuse(request, problem(errc::malformed_request, malformed));
+        const std::int64_t page_size = take_page_size(function, bound, invalid.errors);
+        if (!invalid.errors.empty()) return refuse(request, invalid);
+        if (key && &version == &versions.front() && keeps_answer(route, function))
+            if (auto earlier = stored.begin(request, *key)) return *earlier;
+        answer = call(request, route, function, bound, page_size);
+        if (answer.status != 412) break; // it was that version
+    }
     stored.keep(answer);
     return answer;
 }

@@ -2,6 +2,7 @@
 // statement.
 #include "pg/args.hpp"
 #include "pg/result.hpp"
+#include "pg/session_scope.hpp"
 #include "usher/http/admission.hpp"
 #include "usher/http/call.hpp"
 #include "usher/http/request_headers.hpp"
@@ -96,7 +97,12 @@ USHER_FUNCTION(usher_http_request) {
     request.client_ip = args.optional_output(5).value_or("");
     if (!request.headers_document.parse(request.headers_text) || !request.headers_document.root().is_object())
         throw Error(errc::invalid_argument, "headers must be a JSON object of lower-case names and values");
-    const http::Answer answer = http::answer_to(request);
+    pg::SessionScope session;
+    http::Answer answer = http::answer_to(request);
+    if (!session.undo()) {
+        http::log_fault(request, "25000", "the session keeps something of this request and should end");
+        answer.add("usher-session", "spoiled"); // for the gateway, which gives the connection up
+    }
     const std::string headers = http::headers_json(answer);
     pg::RowBuilder row(fcinfo);
     row.set("status", pg::int4(answer.status)).set("headers", pg::jsonb(headers)).set("body", pg::text(answer.body));

@@ -68,6 +68,9 @@ Raw read_catalog(Oid function) {
                 const Form_pg_attribute column = TupleDescAttr(columns, i);
                 if (!column->attisdropped) raw.columns[raw.column_count++] = pstrdup(NameStr(column->attname));
             }
+        } else if (char *const name = get_func_result_name(function); name != nullptr) {
+            raw.columns = static_cast<char **>(palloc(sizeof(char *)));
+            raw.columns[raw.column_count++] = name;
         }
         if (raw.memory != nullptr) MemoryContextSetParent(raw.memory, CacheMemoryContext); // nothing fails any more
         return raw;

@@ -3,6 +3,7 @@
 #include "pg/procedure.hpp"
 #include "pg/result.hpp"
 #include "usher/http/routes.hpp"
+#include "usher/operations/settings.hpp"
 
 namespace usher::http {
 
@@ -22,6 +23,7 @@ constinit pg::Statement comments{
 
 struct Document {
     std::uint64_t routes, procedures, row_types;
+    int max_page_rows;
     std::string comments;
     varlena *value; // a jsonb in TopMemoryContext
 };
@@ -36,7 +38,7 @@ varlena *openapi() {
     const pg::AsOwner owner;
     std::string comments_now = comments.run().front().string(0);
     if (kept != nullptr && kept->routes == routes_now && kept->procedures == procedures &&
-        kept->row_types == row_types && kept->comments == comments_now)
+        kept->row_types == row_types && kept->max_page_rows == guc::max_page_rows && kept->comments == comments_now)
         return kept->value;
     const pg::Rows made = make.run();
     const Datum document = made.front().datum(0, JSONBOID);
@@ -50,7 +52,12 @@ varlena *openapi() {
         kept = new Document{};
     else
         pfree(kept->value);
-    *kept = {pg::Invalidation::may_keep() ? routes_now : 0, procedures, row_types, std::move(comments_now), copy};
+    *kept = {pg::Invalidation::may_keep() ? routes_now : 0,
+             procedures,
+             row_types,
+             guc::max_page_rows,
+             std::move(comments_now),
+             copy};
     return copy;
 }
 

@@ -1,5 +1,6 @@
 #include "usher/http/output.hpp"
 #include "usher/http/answer_json.hpp"
+#include "usher/operations/settings.hpp"
 
 namespace usher::http {
 
@@ -107,12 +108,24 @@ bool is_all_null(const TupleTableSlot *row) {
     return std::all_of(row->tts_isnull, row->tts_isnull + row->tts_tupleDescriptor->natts, [](bool n) { return n; });
 }
 
-void append_rows(StringInfo out, const Function &function, ResultRows &rows, Output &output) {
+void check_size(const StringInfoData &body) {
+    if (body.len / 1024 >= guc::max_answer_size)
+        ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                errmsg("the answer is larger than usher.max_answer_size"),
+                errhint("A list in pages (max_rows, after) has answers of a bounded size."));
+}
+
+void append_rows(StringInfo out, const Function &function, ResultRows &rows, std::int64_t page_size, Output &output) {
     appendStringInfoString(out, "{\"items\":[");
     while (const TupleTableSlot *const row = rows.next()) {
+        check_size(*out);
+        if (page_size > 0 && output.rows == static_cast<std::uint64_t>(page_size)) {
+            output.has_more = true;
+            break;
+        }
         if (output.rows++ > 0) appendStringInfoChar(out, ',');
         if (function.is_named_column)
-            append_row(out, row, {false, false, false}, output);
+            append_row(out, row, {false, false, false, 0}, output);
         else
             append_value(out, row->tts_values[0], row->tts_isnull[0],
                          TupleDescAttr(row->tts_tupleDescriptor, 0)->atttypid);
@@ -154,9 +167,10 @@ Output make_output(const Function &function, ResultRows &rows, const Style &styl
     StringInfoData text;
     initStringInfo(&text);
     if (function.result == Result::rows)
-        append_rows(&text, function, rows, output);
+        append_rows(&text, function, rows, style.page_size, output);
     else if (const TupleTableSlot *const row = rows.next())
         append_single(&text, function, row, style, output);
+    check_size(text);
     output.json = text.data;
     return output;
 }

@@ -16,14 +16,16 @@ struct Output {
     std::int64_t expires_in = 0;
     std::uint64_t rows = 0;
     char *last_key = nullptr; // of the last row of a page: a JSON array of strings
+    bool has_more = false;    // there were more rows than the page holds
     bool is_empty = false;    // no row, or NULL where a document was expected
 };
 
 /// How the columns of a result become members.
 struct Style {
-    bool is_single;   // `error` and a null `retry_after` are not part of a single row: they steer the answer
-    bool to_cookies;  // tokens go into cookies, not into the body
-    bool skips_nulls; // RFC 6749 section 5.1: parameters that do not apply are left out
+    bool is_single;         // `error` and a null `retry_after` are not part of a single row: they steer the answer
+    bool to_cookies;        // tokens go into cookies, not into the body
+    bool skips_nulls;       // RFC 6749 section 5.1: parameters that do not apply are left out
+    std::int64_t page_size; // rows that go into a page; 0: all
 };
 
 /// The rows in the form that the function's answers have. Plain frame but for `function`, which it only reads.

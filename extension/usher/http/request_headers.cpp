@@ -15,6 +15,39 @@ bool starts_with_scheme(std::string_view value, std::string_view scheme) {
     return equal_ignoring_case(value.substr(0, scheme.size()), scheme);
 }
 
+struct EntityTag {
+    bool is_weak;
+    std::string_view quoted; // with its quotes
+};
+
+// RFC 9110 section 8.8.3: a comma may stand within a tag, and between two of them any number. Nothing when it is no
+// list, or an empty one.
+std::optional<std::vector<EntityTag>> parse_tags(std::string_view list) {
+    std::vector<EntityTag> tags;
+    for (bool needs_comma = false;;) {
+        list.remove_prefix(std::min(list.find_first_not_of(header_space), list.size()));
+        if (list.empty()) break;
+        if (list.front() == ',') {
+            list.remove_prefix(1);
+            needs_comma = false;
+            continue;
+        }
+        const bool is_weak = list.starts_with("W/");
+        if (is_weak) list.remove_prefix(2);
+        if (needs_comma || list.empty() || list.front() != '"') return std::nullopt;
+        const std::size_t end = list.find('"', 1);
+        if (end == std::string_view::npos) return std::nullopt;
+        const std::string_view quoted = list.substr(0, end + 1);
+        if (std::any_of(quoted.begin(), quoted.end(), [](char c) { return c == ' ' || is_control(c); }))
+            return std::nullopt;
+        tags.push_back({is_weak, quoted});
+        list.remove_prefix(end + 1);
+        needs_comma = true;
+    }
+    if (tags.empty()) return std::nullopt;
+    return tags;
+}
+
 } // namespace
 
 Authorization parse_authorization(std::string_view value) {
@@ -58,16 +91,35 @@ std::optional<std::string_view> cookie(std::string_view header, std::string_view
     return std::nullopt;
 }
 
-Precondition parse_if_match(std::string_view value) {
+bool is_json_type(std::string_view content_type) {
+    const std::string_view type = trim(content_type.substr(0, content_type.find(';')), header_space);
+    constexpr std::string_view family = "application/", suffix = "+json";
+    if (equal_ignoring_case(type, "application/json")) return true;
+    return type.size() > family.size() + suffix.size() && equal_ignoring_case(type.substr(0, family.size()), family) &&
+           equal_ignoring_case(type.substr(type.size() - suffix.size()), suffix);
+}
+
+Precondition parse_precondition(std::string_view if_match, std::string_view if_none_match) {
     using Kind = Precondition::Kind;
-    value = trim(value, header_space);
-    if (value.empty()) return {};
-    if (value == "*") return {Kind::any, {}};
-    const bool is_weak = value.starts_with("W/");
-    if (is_weak) value.remove_prefix(2);
-    if (value.size() < 2 || value.front() != '"' || value.find('"', 1) != value.size() - 1)
-        return {Kind::malformed, {}};
-    return {is_weak ? Kind::never : Kind::version, value.substr(1, value.size() - 2)};
+    if_match = trim(if_match, header_space);
+    if_none_match = trim(if_none_match, header_space);
+    if (if_match.empty() && if_none_match.empty()) return {};
+    if (if_match.empty()) return {if_none_match == "*" ? Kind::absent : Kind::malformed, {}};
+    if (!if_none_match.empty()) return {Kind::malformed, {}};
+    if (if_match == "*") return {Kind::any, {}};
+    const auto tags = parse_tags(if_match);
+    if (!tags) return {Kind::malformed, {}};
+    Precondition condition{Kind::versions, {}};
+    for (const EntityTag &tag : *tags) {
+        std::string version(tag.quoted.substr(1, tag.quoted.size() - 2));
+        const bool is_number = !version.empty() && version.size() < 10 &&
+                               std::all_of(version.begin(), version.end(), is_digit) &&
+                               (version.size() == 1 || version.front() != '0');
+        if (tag.is_weak || !is_number) continue;
+        if (condition.versions.size() == Precondition::max_versions) return {Kind::malformed, {}};
+        condition.versions.push_back(std::move(version));
+    }
+    return condition;
 }
 
 std::optional<std::string_view> idempotency_key(std::string_view value) {
@@ -108,16 +160,10 @@ std::string clean_user_agent(std::string_view value) {
     return out;
 }
 
-bool contains_tag(std::string_view list, std::string_view tag, bool weak_counts) {
-    if (trim(list, header_space) == "*") return true;
-    while (!list.empty()) {
-        const std::size_t comma = std::min(list.find(','), list.size()); // our own tags contain no comma
-        std::string_view each = trim(list.substr(0, comma), header_space);
-        list.remove_prefix(std::min(comma + 1, list.size()));
-        if (weak_counts && each.starts_with("W/")) each.remove_prefix(2);
-        if (each == tag) return true;
-    }
-    return false;
+bool names_tag(std::string_view if_none_match, std::string_view tag) {
+    if (trim(if_none_match, header_space) == "*") return true;
+    const auto tags = parse_tags(if_none_match);
+    return tags && std::any_of(tags->begin(), tags->end(), [&](const EntityTag &t) { return t.quoted == tag; });
 }
 
 } // namespace usher::headers

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace usher::headers {
 
@@ -30,18 +31,24 @@ std::optional<Basic> parse_basic(std::string_view authorization);
 /// The value of a cookie in a Cookie header (RFC 6265); the first when there are several, nothing when there is none.
 std::optional<std::string_view> cookie(std::string_view header, std::string_view name);
 
-/// What If-Match says about a row with a version.
+/// application/json, or application/ with a name that ends in +json; with whatever parameters.
+bool is_json_type(std::string_view content_type);
+
+/// What If-Match and If-None-Match of a request that writes say about a row with a version.
 struct Precondition {
     enum class Kind : std::uint8_t {
         none,      // no header
-        any,       // *
-        version,   // one strong tag
-        never,     // a weak tag: If-Match compares strongly, so it cannot hold
-        malformed, // no entity tag, or several
+        any,       // If-Match: *
+        absent,    // If-None-Match: *: there must be no row yet
+        versions,  // one of these; none of them when no tag can be one of ours
+        malformed, // no list of entity tags, more than max_versions of them, both headers, or If-None-Match with tags
     } kind = Kind::none;
-    std::string_view tag; // without quotes
+    static constexpr std::size_t max_versions = 8;
+    std::vector<std::string> versions; // numbers as they stand in our tags
 };
-Precondition parse_if_match(std::string_view value);
+/// If-Match compares strongly and byte for byte (RFC 9110 section 8.8.3.2): a weak tag holds for nothing, nor does
+/// "04".
+Precondition parse_precondition(std::string_view if_match, std::string_view if_none_match);
 
 /// A key of Idempotency-Key: 1 to 255 visible ASCII characters, with or without the quotes of a structured field.
 std::optional<std::string_view> idempotency_key(std::string_view value);
@@ -55,8 +62,8 @@ bool is_correlation_id(std::string_view value);
 /// A User-Agent for log rows: at most 512 bytes, without control characters, cut between characters.
 std::string clean_user_agent(std::string_view value);
 
-/// Does a list of entity tags (If-Match, If-None-Match) contain `tag`, given with its quotes? "*" contains all. Weak
-/// tags count only for If-None-Match (RFC 9110 section 8.8.3.2).
-bool contains_tag(std::string_view list, std::string_view tag, bool weak_counts);
+/// Does If-None-Match of a request that reads name `tag`, given with its quotes? "*" names all; weak tags count. What
+/// is no list of entity tags names none.
+bool names_tag(std::string_view if_none_match, std::string_view tag);
 
 } // namespace usher::headers

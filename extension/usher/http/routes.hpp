@@ -27,6 +27,7 @@ struct Route {
     bool is_raw;                     // the body as it was sent goes to an argument, and so do the headers
     bool is_oauth;                   // form-encoded requests and errors as RFC 6749 has them
     std::string deprecation, sunset; // values of the headers, or empty (RFC 9745, RFC 8594)
+    std::uint64_t most_rows = 0;     // that its function was seen to hand out at once
 
     Route() = default;
     Route(const Route &) = delete;

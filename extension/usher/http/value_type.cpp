@@ -29,7 +29,13 @@ Shape shape_of(const TypeInfo &type) {
     case NUMERICOID:
     case FLOAT4OID:
     case FLOAT8OID: return Shape::number;
+    case UUIDOID: return Shape::uuid;
+    case DATEOID: return Shape::date;
+    case TIMEOID: return Shape::time;
+    case TIMESTAMPOID: return Shape::local_timestamp;
     case TIMESTAMPTZOID: return Shape::timestamp;
+    case INTERVALOID: return Shape::duration;
+    case BYTEAOID: return Shape::bytes;
     case JSONOID:
     case JSONBOID: return Shape::json;
     default: break;
@@ -39,7 +45,7 @@ Shape shape_of(const TypeInfo &type) {
     if (type.kind == TYPTYPE_PSEUDO)
         throw Error(errc::invalid_argument,
                     std::string("function cannot be routed: an argument has type ") + type.name);
-    return Shape::string; // text, uuid, date, interval, inet, enums, ranges …: through the type's input function
+    return Shape::string;
 }
 
 template <class T> void limit(ValueType &type) {
@@ -87,8 +93,10 @@ Datum read_array(const ValueType &type, const Given &given, std::int32_t typmod,
     auto *const values = static_cast<Datum *>(palloc0(sizeof(Datum) * (count + 1)));
     auto *const nulls = static_cast<bool *>(palloc0(sizeof(bool) * (count + 1)));
     for (std::size_t i = 0; i < count; ++i) {
+        reading.path[reading.depth++] = {nullptr, i};
         values[i] = read(element, given.parts[i], typmod, reading);
         nulls[i] = given.parts[i].is_null;
+        --reading.depth;
     }
     std::int16_t length;
     bool by_value;
@@ -111,7 +119,7 @@ Datum read_row(const ValueType &type, const Given &given, Reading &reading) {
         if (number < 0 || TupleDescAttr(columns, number)->atttypid != field.value.type)
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("type %s was altered while a value of it was read", type.name.c_str()));
-        reading.path[reading.depth++] = &field.name;
+        reading.path[reading.depth++] = {&field.name, 0};
         values[number] = read(field.value, given.parts[i], TupleDescAttr(columns, number)->atttypmod, reading);
         nulls[number] = given.parts[i].is_null;
         --reading.depth;

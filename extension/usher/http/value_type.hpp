@@ -1,10 +1,9 @@
 // What the values of a type look like in JSON, down to the columns of rows and the elements of arrays.
 #pragma once
 #include "pg/pg.hpp"
+#include "usher/http/value_forms.hpp"
 
 namespace usher::http {
-
-enum class Shape : std::uint8_t { boolean, integer, number, string, timestamp, json, object, array };
 
 struct ValueField;
 
@@ -35,8 +34,12 @@ struct Given {
 
 /// Where reading has got to, for the message when it fails. Plain data: it outlives an ERROR.
 struct Reading {
+    struct Step {
+        const std::string *field; // of a row, or nullptr:
+        std::size_t element;      // of an array
+    };
     static constexpr std::size_t max_depth = 32;
-    std::array<const std::string *, max_depth> path{}; // names of fields, from the outside
+    std::array<Step, max_depth> path{}; // from the outside
     std::size_t depth = 0;
     const ValueType *type = nullptr;
 };

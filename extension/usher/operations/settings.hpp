@@ -41,6 +41,8 @@ namespace usher::guc {
     INT(identity_retention,      "identity_retention",      90, 1, 3650, 0,                     "Days for which ended sessions, used tokens and login attempts are kept.") \
     INT(events_retention,        "events_retention",        30, 1, 3650, 0,                     "Days for which events are kept that every consumer has completed.") \
     INT(idempotency_retention,   "idempotency_retention",   24, 1, 720, 0,                     "Hours for which the answer to a request with an Idempotency-Key is kept.") \
+    INT(max_page_rows,           "max_page_rows",           500, 1, 999, 0,                    "Most rows of one page of a list over HTTP: whoever asks for more gets so many, and a next.") \
+    INT(max_answer_size,         "max_answer_size",         16384, 16, 262144, GUC_UNIT_KB,    "Largest body of an answer over HTTP; a function whose result is larger fails.") \
     INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
     INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().") \
     INT(worker_lock_timeout,     "worker_lock_timeout",     2000, 10, 60000, GUC_UNIT_MS,      "How long the background worker waits for a lock before it puts off what it was doing.") \

@@ -91,6 +91,14 @@ CREATE FUNCTION usher.user_has_role(user_id uuid, role text, scope text DEFAULT 
 REVOKE ALL ON FUNCTION usher.user_has_role(uuid, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.user_has_role(uuid, text, text) IS 'has_role() for any user.';
 
+CREATE FUNCTION usher._kept_access(user_id uuid, OUT role text, OUT roles text[], OUT permissions text[])
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'usher_access_kept_access';
+REVOKE ALL ON FUNCTION usher._kept_access(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._kept_access(uuid) IS
+    'What the cache of this backend knows of an active user: the role to show, all roles with the inherited ones, and '
+    'the permissions that they were granted and that no deny takes away.';
+
 CREATE FUNCTION usher.can_manage(target_user_id uuid, actor_user_id uuid DEFAULT NULL,
                                  permission text DEFAULT 'user:manage') RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED

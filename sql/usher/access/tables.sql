@@ -189,6 +189,18 @@ CREATE VIEW usher._held_rules AS
     FROM usher.user_permissions up;
 COMMENT ON VIEW usher._held_rules IS 'Rules from roles and direct grants for each user, expired ones included.';
 
+CREATE VIEW usher._shown_roles AS
+    SELECT ur.user_id, r.name AS role, ur.scope, ur.expires_at,
+           row_number() OVER (PARTITION BY ur.user_id
+                              ORDER BY manages.everybody DESC, manages.others DESC, ur.scope IS NOT NULL,
+                                       ur.assigned_at DESC, r.name) AS place
+    FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id AND r.is_active
+    CROSS JOIN LATERAL (SELECT coalesce(bool_or(m.target_role_id IS NULL), false) AS everybody, count(*) AS others
+                        FROM usher.role_management m WHERE m.actor_role_id = r.id) AS manages;
+COMMENT ON VIEW usher._shown_roles IS
+    'The roles that users were given, in the order in which they say something about them: first the one that may '
+    'manage most others, of equals the newest. Expired ones are still in it.';
+
 CREATE VIEW usher._role_reach AS
     WITH RECURSIVE reach (role_id, ancestor_id) AS (
         SELECT p.role_id, p.parent_id
@@ -203,7 +215,7 @@ CREATE VIEW usher._role_reach AS
 COMMENT ON VIEW usher._role_reach IS
     'What role_closure must hold: the ancestors of each role, through active roles only.';
 
-REVOKE ALL ON usher._held_roles, usher._held_rules, usher._role_reach FROM PUBLIC;
+REVOKE ALL ON usher._held_roles, usher._held_rules, usher._shown_roles, usher._role_reach FROM PUBLIC;
 -- Access control: policy rules and models in the shape that Casbin users have them.
 --
 -- has_permission() asks the p rows as its last step, read as (subject, resource, action, effect). enforce() asks them

@@ -27,7 +27,11 @@ BEGIN
         WHEN 'uuid'::regtype THEN '{"type": "string", "format": "uuid"}'
         WHEN 'timestamptz'::regtype THEN '{"type": "string", "format": "date-time"}'
         WHEN 'date'::regtype THEN '{"type": "string", "format": "date"}'
-        WHEN 'time'::regtype THEN '{"type": "string", "format": "time"}'
+        WHEN 'time'::regtype THEN '{"type": "string", "pattern": "^\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?$",
+            "description": "A time without an offset"}'
+        WHEN 'timestamp'::regtype THEN '{"type": "string", "description": "A date and time without an offset",
+            "pattern": "^\\d{4,}-\\d{2}-\\d{2}[T ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?$"}'
+        WHEN 'bytea'::regtype THEN '{"type": "string", "contentEncoding": "base64"}'
         WHEN 'interval'::regtype THEN '{"type": "string", "format": "duration"}'
         WHEN 'inet'::regtype THEN '{"type": "string", "description": "IPv4 or IPv6 address"}'
         WHEN 'jsonb'::regtype THEN '{}'
@@ -157,7 +161,10 @@ BEGIN
     RETURN QUERY
     SELECT coalesce(published_names[array_position(path_names, a.name)], a.name), a.place, a.location, a.is_optional,
            usher._json_schema(a.type)
-               || CASE WHEN a.name = 'max_rows' AND is_paged THEN '{"minimum": 1}'::jsonb ELSE '{}' END
+               || CASE WHEN a.name = 'max_rows' AND is_paged
+                       THEN jsonb_build_object('minimum', 1,
+                                               'maximum', current_setting('usher.max_page_rows')::integer)
+                       ELSE '{}' END
     FROM usher._route_arguments(route.method, route.path_template, function) AS a
     WHERE a.location IN ('path', 'query', 'body');
 END

@@ -284,18 +284,10 @@ CREATE FUNCTION usher._primary_roles(ids uuid[]) RETURNS TABLE (user_id uuid, ro
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- Of several roles the one that may manage most others; of equals the newest.
     RETURN QUERY
-    WITH manages AS MATERIALIZED (
-        SELECT m.actor_role_id, bool_or(m.target_role_id IS NULL) AS everybody, count(*) AS others
-        FROM usher.role_management m GROUP BY m.actor_role_id
-    )
-    SELECT DISTINCT ON (ur.user_id) ur.user_id, r.name
-    FROM usher.user_roles ur JOIN usher.roles r ON r.id = ur.role_id AND r.is_active
-        LEFT JOIN manages m ON m.actor_role_id = r.id
-    WHERE ur.user_id = ANY (ids) AND (ur.expires_at IS NULL OR ur.expires_at > now())
-    ORDER BY ur.user_id, coalesce(m.everybody, false) DESC, coalesce(m.others, 0) DESC, ur.scope IS NOT NULL,
-        ur.assigned_at DESC, r.name;
+    SELECT DISTINCT ON (s.user_id) s.user_id, s.role::text FROM usher._shown_roles s
+    WHERE s.user_id = ANY (ids) AND (s.expires_at IS NULL OR s.expires_at > now())
+    ORDER BY s.user_id, s.place;
 END
 $$;
 REVOKE ALL ON FUNCTION usher._primary_roles(uuid[]) FROM PUBLIC;
@@ -397,39 +389,35 @@ CREATE FUNCTION usher.get_me(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    me usher.user_details;
-BEGIN
     -- the latter only to raise
-    me := usher._user_details(coalesce(usher.actor_id(), usher._own_or_managed(NULL)));
-    user_id := me.user_id;
-    status := me.status;
-    permissions := coalesce((
-        SELECT array_agg(DISTINCT p.name ORDER BY p.name)
-        FROM (SELECT h.permission::text AS name FROM usher._held_rules h
-              WHERE h.user_id = me.user_id AND h.effect = 'allow' AND (h.expires_at IS NULL OR h.expires_at > now())
-                  AND usher.user_has_permission(me.user_id, h.permission, h.scope)
-              UNION -- of a key what it was given, where the user has more: booking:read of booking:*
-              SELECT k.name FROM jsonb_array_elements_text(usher.current_claims() -> 'permissions') AS k (name)
-              WHERE usher.current_api_key_id() IS NOT NULL AND usher.has_permission_somewhere(k.name)) AS p), '{}');
-    IF usher.current_user_id('user:read') IS NULL THEN
-        RETURN; -- a key for something else learns whom it acts for and what it may
+    target CONSTANT uuid := coalesce(usher.actor_id(), usher._own_or_managed(NULL));
+    kept CONSTANT record := usher._kept_access(target);
+BEGIN
+    permissions := kept.permissions;
+    IF usher.current_api_key_id() IS NOT NULL THEN
+        -- what it was given, where its user has more: booking:read of booking:*
+        permissions := ARRAY(
+            SELECT p.name
+            FROM (SELECT unnest(kept.permissions) AS name
+                  UNION
+                  SELECT k.name FROM jsonb_array_elements_text(usher.current_claims() -> 'permissions') AS k (name)
+                  WHERE usher.has_permission_somewhere(k.name)) AS p
+            ORDER BY p.name COLLATE "C");
+        IF usher.current_user_id('user:read') IS NULL THEN
+            -- a key for something else learns whom it acts for and what it may
+            SELECT u.id, u.status::text INTO user_id, status FROM usher.users u WHERE u.id = target;
+            RETURN;
+        END IF;
     END IF;
-    email := me.email;
-    email_verified := me.email_verified;
-    username := me.username;
-    first_name := me.first_name;
-    last_name := me.last_name;
-    name := me.name;
-    phone := me.phone;
-    tier := me.tier;
-    role := me.role;
-    roles := me.roles;
-    profile := me.profile;
-    preferences := me.preferences;
-    last_login_at := me.last_login_at;
-    created_at := me.created_at;
-    version := me.version;
+    role := kept.role;
+    roles := kept.roles;
     session_id := usher.current_session_id();
+    SELECT u.id, u.email::text, u.email_verified_at IS NOT NULL, u.username::text, u.first_name, u.last_name,
+           u.display_name, u.phone, u.status::text, u.tier::text, u.profile, u.preferences, u.last_login_at,
+           u.created_at, u.version
+    INTO user_id, email, email_verified, username, first_name, last_name, name, phone, status, tier, profile,
+         preferences, last_login_at, created_at, version
+    FROM usher.users u WHERE u.id = target;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.get_me() FROM PUBLIC;
