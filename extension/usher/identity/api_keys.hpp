@@ -21,4 +21,13 @@ CheckedApiKey check_api_key(std::string_view text);
 /// Is it neither revoked nor its user inactive? (Expiry is the identity's.)
 bool is_api_key_alive(const Uuid &id);
 
+/// What a key in force may do, separated by spaces; nothing when it is not in force, or not the user's.
+std::optional<std::string> permissions_of_key(const Uuid &id, const Uuid &user_id);
+
+/// Has this token, which has no session that could be ended, been revoked by itself?
+bool is_token_revoked(const Uuid &jti);
+
+/// Do permissions, separated by spaces, cover this one? Nothing covers what is malformed.
+bool is_covered(std::string_view permissions, std::string_view name);
+
 } // namespace usher::identity

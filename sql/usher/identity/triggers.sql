@@ -22,6 +22,9 @@ CREATE TRIGGER api_keys_invalidate
     AFTER UPDATE OF id, user_id, permissions, expires_at, revoked_at OR DELETE OR TRUNCATE ON usher.api_keys
     FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
 ALTER TABLE usher.api_keys ENABLE ALWAYS TRIGGER api_keys_invalidate;
+CREATE TRIGGER revoked_tokens_invalidate AFTER INSERT OR UPDATE OR TRUNCATE ON usher.revoked_tokens
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._invalidate_cache('sessions_inval');
+ALTER TABLE usher.revoked_tokens ENABLE ALWAYS TRIGGER revoked_tokens_invalidate;
 -- last_login_at is not in the list: a login is no change of the account.
 CREATE TRIGGER stamp_user
     BEFORE UPDATE OF email, email_verified_at, username, first_name, last_name, phone, status, tier, profile,
