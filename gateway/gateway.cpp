@@ -186,6 +186,13 @@ bool Gateway::is_allowed_origin(const std::string &origin) const {
 // database asks for a CSRF token as well. Bearer tokens are never added by themselves.
 void Gateway::check_origin(const Request &request) const {
     const std::string *cookies = request.find("cookie");
+    const std::string *session = request.find("usher-session");
+    const std::string *from = request.find("sec-fetch-site");
+    // The session would be opened, and the browser would drop its cookies (SameSite) without a word.
+    if (session != nullptr && *session == "cookie" && from != nullptr && *from == "cross-site")
+        throw Refused{403, "origin_not_allowed",
+                      "The page is of another site than the API, so the browser would not keep the session's cookies. "
+                      "Use one host name for both: localhost and 127.0.0.1 are two sites."};
     const bool changes_nothing = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
     if (changes_nothing || cookies == nullptr || cookies->find("__Host-usher_") == std::string::npos) return;
     bool is_ours = false;
@@ -195,8 +202,8 @@ void Gateway::check_origin(const Request &request) const {
         is_ours = scheme != std::string::npos && host != nullptr &&
                   lower_case(std::string_view(*origin).substr(scheme + 3)) == lower_case(*host);
         is_ours = is_ours || (config_.cors_credentials && is_allowed_origin(*origin));
-    } else if (const std::string *site = request.find("sec-fetch-site")) {
-        is_ours = *site == "same-origin" || *site == "none";
+    } else if (from != nullptr) {
+        is_ours = *from == "same-origin" || *from == "none";
     }
     if (!is_ours)
         throw Refused{403, "origin_not_allowed", "A request with a session cookie must come from an allowed origin."};

@@ -45,7 +45,8 @@ address() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/gateway.ready"; } # 
 
 build() {
     # logs and the sign of success are this instance's: another one may build at the same time
-    say "building (log: $dir/build.log)"
+    say "building (log: $dir/build.log, the one before: $dir/build.log.1)"
+    [ ! -s "$dir/build.log" ] || mv "$dir/build.log" "$dir/build.log.1" # a second call compiles nothing, and has nothing to say
     files=$(sh "$SRC/tools/build.sh" -n all gateway 2> /dev/null | grep -c "'  CXX " || true)
     rm -f "$dir/built"
     { sh "$SRC/tools/build.sh" all gateway 2>&1 && : > "$dir/built"; } |
@@ -67,14 +68,20 @@ run() {
     exec 8> "$dir/lock"
     flock 8
     build
-    # under a name of its own, so that a gateway that runs keeps its file
+    # under a name of its own, so that a gateway that runs keeps its file; the pages lie beside it
     if ! cmp -s "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"; then
         gateway_stop
         install -m 0755 "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"
     fi
+    mkdir -p "$dir/root/pages"
+    for page in "$BUILD"/gateway/pages/*.*; do
+        cmp -s "$page" "$dir/root/pages/${page##*/}" || install -m 0644 "$page" "$dir/root/pages/"
+    done
+    ! gateway_runs || kill -HUP "$(cat "$dir/gateway.pid")"
     library=$(cksum < "$dir/root$("$PG_CONFIG" --pkglibdir)/usher.so")
     scripts=$(cat "$dir/root$("$PG_CONFIG" --sharedir)"/extension/usher*--*.sql | cksum)
 
+    say "starting PostgreSQL in $dir"
     cluster_init "$dir"
     cluster_start "$dir" "library $library" 8>&- <<END
 $(extension_settings "$dir/root")
@@ -83,6 +90,7 @@ usher.worker_databases = '$database'
 log_line_prefix = '%m [%p] %q%u@%d '
 END
     if [ "$(cluster_psql "$dir" postgres -c "SELECT count(*) FROM pg_database WHERE datname = '$database'")" = 0 ]; then
+        say "making the database, with the extensions and the demo"
         # made under another name, so that a database with our name is a complete one
         cluster_psql "$dir" postgres -c "SET client_min_messages = warning" \
             -c "DROP DATABASE IF EXISTS ${database}_new" -c "CREATE DATABASE ${database}_new"
@@ -95,11 +103,14 @@ END
         say "NOTE: the SQL of the extensions has changed since this database was made; ./dev clean makes a new one."
     fi
     cluster_psql "$dir" $database -f "$SRC/examples/demo.sql" > /dev/null
-    gateway_runs || gateway_start "$port" 8>&-
+    gateway_runs || { say "starting the gateway"; gateway_start "$port" 8>&-; }
+    # what tokens and metadata name as their issuer: the address that people use
+    cluster_psql "$dir" $database -c "ALTER SYSTEM SET usher.public_url = '$(address gateway)'" -c "SELECT pg_reload_conf()" > /dev/null
     status
     cat <<END
 
 Try:
+  $(address gateway)/docs in a browser
   curl $(address gateway)/openapi.json
   ./dev psql -c 'SELECT * FROM usher.health()'
 END

@@ -32,6 +32,7 @@ struct ErrorCode {
     X(master_key_unavailable,   "US101", 500, "The file of the master key is missing or not usable, or holds another key than the one that a secret was sealed under.") \
     X(insufficient_user_authentication, "US102", 401, "The session was opened with less than is asked for: verify a second factor first (RFC 9470).") \
     X(session_required,         "US103", 403, "Only the user may do this, in a session: an API key may not.") \
+    X(no_signing_key,           "US104", 503, "There is no signing key yet: the first token makes one.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \

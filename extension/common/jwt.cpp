@@ -138,8 +138,9 @@ JwtError JwtToken::read_claims() {
     std::string buffer;
     for (const json::Member member : claims_.root().members()) {
         const std::string_view name = member.key_view(buffer);
-        if (name.size() != 3) continue; // all registered claims have three letters
         const json::Value value = member.value;
+        if (name == "client_id") registered_.client_id = value;
+        if (name.size() != 3) continue; // all the others have three letters
         const auto is = [&](const char(&claim)[4]) { return std::memcmp(name.data(), claim, 3) == 0; };
         if (is("exp")) {
             if (!(expires_us_ = numeric_date_us(value))) return JwtError::invalid_claims;

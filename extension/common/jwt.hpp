@@ -140,7 +140,7 @@ public:
 
     /// Claims that every reader asks for, found while the token was read; nothing when the token has none of the name.
     struct Registered {
-        std::optional<json::Value> iss, aud, sub, jti, sid;
+        std::optional<json::Value> iss, aud, sub, jti, sid, client_id;
     };
     const Registered &registered() const noexcept { return registered_; }
 

@@ -44,6 +44,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
                 "booking:overbook": "Book beyond the capacity of a location",
                 "booking:manage": "Change bookings in any way", "service:manage": "Change the services on offer",
                 "location:manage": "Change locations and opening hours",
+                "location:manage_any": "Do the same, and all about bookings, at every location",
                 "staff:manage": "Change staff and their hours"},
             "roles": {
                 "admin": {"description": "Full system access, user management, system configuration",
@@ -65,6 +66,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
                 "booking:overbook": "Book beyond the capacity of a location",
                 "booking:manage": "Change bookings in any way", "service:manage": "Change the services on offer",
                 "location:manage": "Change locations and opening hours",
+                "location:manage_any": "Do the same, and all about bookings, at every location",
                 "staff:manage": "Change staff and their hours", "appointment:create": "Make appointments",
                 "appointment:read": "See all appointments", "appointment:manage": "Change appointments",
                 "customer:read": "See customers", "customer:manage": "Change customers"},

@@ -8,7 +8,7 @@ SET usher.argon2_iterations = 1;
 SET usher.require_verified_email = off;
 CREATE ROLE regress_limited_app;
 SELECT usher.grant_access('regress_limited_app', 'application'), usher.grant_access('regress_limited_app', 'gateway');
-SELECT usher.create_permission(p, if_not_exists => true) FROM unnest('{*:*,thing:read,user:manage,role:manage}'::text[]) p;
+SELECT usher.create_permission(p, if_not_exists => true) FROM unnest('{*:*,thing:read,note:read,user:manage,role:manage}'::text[]) p;
 SELECT usher.create_role(r) IS NOT NULL AS made FROM unnest('{regress_all,regress_some,regress_none}'::text[]) r;
 SELECT usher.grant_permission(to_role => 'regress_all', permission => '*:*'),
        usher.grant_permission(to_role => 'regress_some', permission => 'thing:read');
@@ -30,6 +30,10 @@ CREATE TABLE regress_limited.permissions AS
     UNION SELECT unnest('{key:manage,machine:manage,nothing:read}'::text[]) -- of functions in C++; and of none
     ORDER BY 1;
 SELECT string_agg(permission, ' ') AS permissions FROM regress_limited.permissions;
+-- What is asked for can be found, and given: each stands in a preset.
+SELECT p.permission AS in_no_preset FROM regress_limited.permissions p
+WHERE NOT EXISTS (SELECT FROM usher.role_presets x WHERE x.preset -> 'permissions' ? p.permission);
+SELECT count(usher.create_permission(p.permission, if_not_exists => true)) > 0 AS made FROM regress_limited.permissions p;
 CREATE TABLE regress_limited.keys AS
     SELECT p.permission, k.api_key FROM regress_limited.permissions p,
         LATERAL usher.create_api_key(p.permission, ARRAY[p.permission], NULL, :'boss') k;

@@ -8,6 +8,7 @@ CREATE ROLE regress_booking_keys;
 SELECT usher.grant_access('regress_booking_keys', 'application');
 GRANT USAGE ON SCHEMA booking_keys TO regress_booking_keys;
 SELECT usher.apply_role_preset('carwash');
+SELECT count(usher.create_permission(p, if_not_exists => true)) AS made FROM unnest('{invoice:read,customer:read,customer:manage}'::text[]) p;
 CREATE TABLE booking_keys.people (name text PRIMARY KEY, id uuid);
 DO $$
 DECLARE

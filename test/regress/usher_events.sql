@@ -216,6 +216,21 @@ UPDATE usher.events SET created_at = now() - interval '31 days' WHERE event LIKE
 SELECT affected FROM usher.run_maintenance() WHERE task = 'events_removed';
 SELECT event, payload FROM usher.events WHERE event LIKE 'regress.on%' ORDER BY id;
 
+-- Whoever comes late gets what was published from an instant on, and nothing twice
+SELECT usher.publish('regress.since.a', '{"n": 0}') IS NOT NULL AS published \gset
+UPDATE usher.events SET created_at = now() - interval '2 days' WHERE event = 'regress.since.a';
+SELECT usher.publish('regress.since.a', '{"n": 1}', key => 'k') IS NOT NULL AS published \gset
+SELECT usher.publish('regress.sincere', '{"n": 2}') IS NOT NULL AS published \gset
+SELECT usher.subscribe('regress.since.*', 'late', mode => 'async', since => now() - interval '1 day');
+SELECT usher.subscribe('regress.since.a', 'late', mode => 'async', since => now() - interval '1 day');
+SELECT usher.publish('regress.since.a', '{"n": 3}') IS NOT NULL AS published \gset
+SELECT event, payload, key FROM usher.claim_events('late', 10) ORDER BY event_id;
+SELECT usher.subscribe('regress.since.a', 'late', mode => 'async', since => '-infinity');
+SELECT event, payload FROM usher.claim_events('late', 10) ORDER BY event_id;
+SELECT usher.subscribe('regress.since.a', 'late', 'regress_events.first(text,jsonb)', since => now());
+DELETE FROM usher.subscriptions WHERE consumer = 'late';
+DELETE FROM usher.deliveries WHERE consumer = 'late';
+
 SELECT usher.revoke_access('regress_events_app');
 DELETE FROM usher.deliveries WHERE consumer IN ('worker', 'picky', 'once');
 DELETE FROM usher.events WHERE event LIKE 'regress%';

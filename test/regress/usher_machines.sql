@@ -82,6 +82,7 @@ UPDATE shop.orders SET due = '2030-03-01' WHERE id = :'one';
 UPDATE shop.orders SET status = 'returned' WHERE id = :'one';
 UPDATE shop.orders SET status = 'cancelled' WHERE id = :'one';
 UPDATE shop.orders SET status = 'cancelled', reason = '  ' WHERE id = :'one';
+\echo :SQLSTATE
 UPDATE shop.orders
 SET status = 'cancelled', reason = 'customer_request', version = 4 WHERE id = :'one' RETURNING version;
 UPDATE shop.orders SET status = 'open' WHERE id = :'one';

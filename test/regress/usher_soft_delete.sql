@@ -49,6 +49,24 @@ SELECT usher.restore_row('regress_soft.customers', '1'),
        usher.restore_row('regress_soft.customers', '99') AS unknown;
 RESET SESSION AUTHORIZATION;
 SELECT id, is_active, deleted_at FROM regress_soft.customers WHERE id = 1;
+-- DELETE counts no row, and so FOUND says nothing; soft_delete_row() knows
+SET client_min_messages = notice;
+DO $$
+BEGIN
+    DELETE FROM regress_soft.customers WHERE id = 4;
+    RAISE NOTICE 'found after DELETE: %', FOUND;
+END
+$$;
+SET client_min_messages = warning;
+UPDATE regress_soft.customers SET is_active = true, email = NULL WHERE id = 4;
+SET SESSION AUTHORIZATION regress_soft_clerk;
+SELECT usher.soft_delete_row('regress_soft.customers', '4'),
+       usher.soft_delete_row('regress_soft.customers', '{"id": 4}') AS again,
+       usher.soft_delete_row('regress_soft.customers', '99') AS unknown;
+RESET SESSION AUTHORIZATION;
+SELECT id, is_active, deleted_at IS NOT NULL AS has_time FROM regress_soft.customers WHERE id = 4;
+SELECT usher.soft_delete_row('usher.routes_inval', '1');
+SELECT usher.restore_row('regress_soft.customers', '4');
 
 -- By hand, too
 UPDATE regress_soft.customers SET is_active = false WHERE id = 3;

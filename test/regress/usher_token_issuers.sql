@@ -33,7 +33,7 @@ SELECT claims, error FROM usher.verify_token(regress_issuers.token());
 -- Issuers that are refused.
 SELECT usher.add_token_issuer(NULL, '{a}', jwks, 'auth0') FROM regress_issuers.sets;
 SELECT usher.add_token_issuer('', '{a}', jwks, 'auth0') FROM regress_issuers.sets;
-SELECT usher.add_token_issuer('usher', '{a}', jwks, 'auth0') FROM regress_issuers.sets;
+SELECT usher.add_token_issuer('http://localhost:8080', '{a}', jwks, 'auth0') FROM regress_issuers.sets;
 SELECT usher.add_token_issuer(repeat('x', 513), '{a}', jwks, 'auth0') FROM regress_issuers.sets;
 SELECT usher.add_token_issuer('https://tenant.example/', '{}', jwks, 'auth0') FROM regress_issuers.sets;
 SELECT usher.add_token_issuer('https://tenant.example/', NULL, jwks, 'auth0') FROM regress_issuers.sets;
@@ -125,7 +125,7 @@ ORDER BY n;
 SELECT (usher.verify_token(usher.sign_jwt(regress_issuers.claims(), ' ' || :'ec_public', 'HS256', 'ec-1'))).error;
 SELECT usher.rotate_signing_key('ES256') AS own \gset
 SELECT (usher.verify_token(
-    regress_issuers.token(jsonb_build_object('iss', 'usher', 'aud', 'usher', 'sub', :'ann'), :'own'))).error;
+    regress_issuers.token(jsonb_build_object('iss', 'http://localhost:8080', 'aud', 'usher', 'sub', :'ann'), :'own'))).error;
 SELECT (usher.verify_token(regress_issuers.token('{}', :'own'))).error;
 -- one of our own tokens is not theirs
 SELECT (usher.verify_token(usher.issue_token(:'ann'))).error;

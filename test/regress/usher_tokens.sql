@@ -93,7 +93,7 @@ SELECT error FROM usher.verify_token(:'token');
 RESET usher.token_audience;
 SELECT error FROM usher.verify_token(:'token');
 SELECT error
-FROM usher.verify_token(usher.sign_jwt(jsonb_build_object('sub', :'ann', 'iss', 'usher', 'aud', 'usher',
+FROM usher.verify_token(usher.sign_jwt(jsonb_build_object('sub', :'ann', 'iss', 'http://localhost:8080', 'aud', 'usher',
                                                           'exp', 4102444800), :'private_key', 'ES256', :'kid'));
 
 -- Tokens of the caller's own: every algorithm.

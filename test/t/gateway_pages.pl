@@ -53,6 +53,8 @@ SKIP:
     like($seen->{logged_in}, qr/^Logged in as person\@example\.com/, 'a person logs in');
     is($seen->{me}{status}, 200, '… and tries a call');
     like($seen->{me}{body}, qr/\Q$user\E/, '… that knows who is asking');
+    like($seen->{early}, qr/calls carry no token yet/, 'whoever logs in before the document is there reads that calls carry no token');
+    is($seen->{me_early}{status}, 200, '… and then they carry it');
     # the browser itself reports the 401 of the wrong password, and nothing else
     is_deeply([ grep { !/status of 401/ } @{ $seen->{complaints} } ], [], 'no word in the console then either');
     is_deeply($seen->{elsewhere}, [], 'nothing is loaded from elsewhere');

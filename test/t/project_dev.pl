@@ -41,6 +41,9 @@ for my $instance (@instances)
     like($status[-1]{pg_version}, qr/^\d+\.\d+$/, 'and status which PostgreSQL it is');
     my $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{gateway}/openapi.json'`;
     is($answer, '200', 'the gateway answers at once');
+    is(`curl -s -o /dev/null -w '%{http_code}' '$status[-1]{gateway}$_'`, '200', "so does $_") for '/', '/docs', '/docs/swagger-ui-bundle.js';
+    is(decode_json(`curl -s '$status[-1]{gateway}/.well-known/oauth-authorization-server'`)->{issuer}, $status[-1]{gateway}, 'issuer is its address');
+    like($out, qr/building.*starting PostgreSQL.*making the database.*starting the gateway/s, 'run says what it is doing');
     $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{admin}/readyz'`;
     is($answer, '200', 'and its admin listener says that it is ready');
     is(`psql -XAtq '@{[ $status[-1]{conninfo} =~ s/'/'\\''/gr ]}' -c 'SELECT current_database()'`, "$status[-1]{database}\n", 'the conninfo works');

@@ -47,12 +47,12 @@ for my $algorithm (@asymmetric, @hmac)
 }
 my $jwks = decode_json(one('SELECT usher.jwks()'));
 is(scalar @{ $jwks->{keys} }, scalar @asymmetric, 'jwks() holds the public keys, and no others');
-my $said = jose('verify', { jwks => $jwks, issuer => 'usher', audience => 'usher', tokens => \@tokens });
+my $said = jose('verify', { jwks => $jwks, issuer => 'http://localhost:8080', audience => 'usher', tokens => \@tokens });
 is($said->{$_}, "ok $_ $user", "jose verifies our $_") for @asymmetric, @hmac;
 
 # An ended key is no longer in jwks(), so jose refuses what it signed.
 one("UPDATE usher.signing_keys SET activates_at = now() - interval '2 days', retires_at = now() - interval '1 day' WHERE algorithm = 'ES384'");
-$said = jose('verify', { jwks => decode_json(one('SELECT usher.jwks()')), issuer => 'usher', audience => 'usher', tokens => \@tokens });
+$said = jose('verify', { jwks => decode_json(one('SELECT usher.jwks()')), issuer => 'http://localhost:8080', audience => 'usher', tokens => \@tokens });
 like($said->{ES384}, qr/^ERR_JWKS_NO_MATCHING_KEY/, 'jose finds no retired key');
 is($said->{ES256}, "ok ES256 $user", 'but the others');
 

@@ -184,9 +184,7 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
     const request::Identity *const who = request::current();
     const std::string_view correlation_id = request::context().correlation_id;
     const std::optional<std::string> published_by = publisher(event, role);
-    const Reached reached = reached_by(event, published_by.has_value());
-    const std::vector<std::string> &async = reached.async;
-
+    Reached reached;
     {
         const pg::AsOwner owner;
         const pg::Param key_param = pg::text_or_null(key);
@@ -203,9 +201,12 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
             insert_new(columns);
         else if (const std::optional<Uuid> known = insert_unless_known(columns, *dedupe))
             return *known;
-        if (!async.empty()) {
-            insert_deliveries.run({pg::uuid(frame.id), pg::text_array(async), pg::text(event), key_param});
-            if (guc::notify_events) notify.run({pg::text_array(async)});
+        // After the event has its row: whoever subscribes to what was published before (subscribe(…, since)) locks the
+        // table, and either finds the row or is found here.
+        reached = reached_by(event, published_by.has_value());
+        if (!reached.async.empty()) {
+            insert_deliveries.run({pg::uuid(frame.id), pg::text_array(reached.async), pg::text(event), key_param});
+            if (guc::notify_events) notify.run({pg::text_array(reached.async)});
         }
     }
     if (!reached.sync.empty()) {

@@ -2,6 +2,7 @@
 #include "pg/args.hpp"
 #include "usher/access/access.hpp"
 #include "usher/http/cookies.hpp"
+#include "usher/http/oauth.hpp"
 #include "usher/http/request_headers.hpp"
 #include "usher/limits/limits.hpp"
 #include "usher/operations/settings.hpp"
@@ -44,6 +45,13 @@ std::optional<Answer> admit(Request &request, const Route &route) {
     }
     if (route.access == AccessRule::open) return std::nullopt; // an old token does not keep anybody from logging in
 
+    if (route.is_oauth && !has_token && !has_cookie) { // a client may say who it is as RFC 6749 section 2.3.1 has it
+        if (const auto client = client_credentials(request)) {
+            if (!request::authenticate_client(client->id, client->secret))
+                return challenge(request, problem(errc::invalid_client), {});
+            has_token = true;
+        }
+    }
     if (credentials.kind == headers::Credentials::malformed)
         return challenge(request, problem(errc::malformed_request, "the Authorization header is malformed"),
                          "invalid_request");

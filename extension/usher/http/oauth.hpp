@@ -10,4 +10,11 @@ namespace usher::http {
 /// malformed.
 std::optional<Answer> read_form(const Request &request, const Function &function, std::string &body);
 
+/// A client's id and secret, in Basic or in the form (section 2.3.1). Nothing when the request has none; empty ones
+/// when they cannot be read.
+struct ClientCredentials {
+    std::string id, secret;
+};
+std::optional<ClientCredentials> client_credentials(const Request &request);
+
 } // namespace usher::http

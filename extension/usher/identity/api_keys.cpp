@@ -11,6 +11,7 @@
 #include "usher/identity/accounts.hpp"
 #include "usher/identity/api_key.hpp"
 #include "usher/identity/factors.hpp"
+#include "usher/identity/tokens.hpp"
 #include "usher/request/current_identity.hpp"
 
 namespace usher::identity {
@@ -28,13 +29,14 @@ constinit pg::Statement find_key{R"(
         LEFT JOIN usher.api_key_uses l ON l.api_key_id OPERATOR(pg_catalog.=) k.id
     WHERE k.prefix OPERATOR(pg_catalog.=) $1)",
                                  pg::Access::latest};
-constinit pg::Statement find_alive{R"(
-    SELECT k.revoked_at IS NULL AND u.is_active AND k.user_id OPERATOR(pg_catalog.=) $2
-      AND (k.expires_at IS NULL OR k.expires_at OPERATOR(pg_catalog.>) pg_catalog.statement_timestamp())
-      AND pg_catalog.array_to_string(k.permissions, ' ') OPERATOR(pg_catalog.=) $3
+constinit pg::Statement find_permissions{R"(
+    SELECT pg_catalog.array_to_string(k.permissions, ' '), k.expires_at
     FROM usher.api_keys k JOIN usher.users u ON u.id OPERATOR(pg_catalog.=) k.user_id
-    WHERE k.id OPERATOR(pg_catalog.=) $1)",
-                                   pg::Access::latest};
+    WHERE k.id OPERATOR(pg_catalog.=) $1 AND k.user_id OPERATOR(pg_catalog.=) $2 AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()) AND u.is_active)",
+                                         pg::Access::latest};
+constinit pg::Statement find_revoked{"SELECT FROM usher.revoked_tokens t WHERE t.jti OPERATOR(pg_catalog.=) $1",
+                                     pg::Access::latest};
 // SKIP LOCKED: another call is recording the same minute.
 constinit pg::Statement note_use{R"(
     UPDATE usher.api_key_uses
@@ -52,6 +54,15 @@ constinit pg::Statement add_key{R"(
     INSERT INTO usher.api_keys (id, user_id, name, prefix, key_hash, permissions, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7))"};
 
+constinit pg::Statement find_unknown{R"(
+    SELECT n.name
+    FROM pg_catalog.unnest($1) WITH ORDINALITY AS n (name, place)
+    WHERE n.name OPERATOR(pg_catalog.<>) '*:*'
+      AND NOT EXISTS (SELECT FROM usher.permissions p
+                      WHERE p.name OPERATOR(pg_catalog.=) n.name
+                         OR pg_catalog.right(n.name, 2) OPERATOR(pg_catalog.=) ':*'
+                            AND pg_catalog.starts_with(p.name, pg_catalog.left(n.name, -1)))
+    ORDER BY n.place LIMIT 1)"};
 constinit pg::Statement add_use{"INSERT INTO usher.api_key_uses (api_key_id) VALUES ($1)"};
 
 CheckedApiKey refuse(const char *error) {
@@ -83,10 +94,27 @@ CheckedApiKey check_api_key(std::string_view text) {
     return key;
 }
 
-bool is_api_key_alive(const Uuid &id, const Uuid &user_id, std::string_view permissions) {
+std::optional<std::string> permissions_of_key(const Uuid &id, const Uuid &user_id) {
     const pg::AsOwner owner;
-    const pg::Rows rows = find_alive.run({pg::uuid(id), pg::uuid(user_id), pg::text(permissions)});
-    return !rows.empty() && rows.front().boolean(0);
+    const pg::Rows rows = find_permissions.run({pg::uuid(id), pg::uuid(user_id)});
+    return rows.empty() ? std::nullopt : std::optional(rows.front().string(0));
+}
+
+bool is_token_revoked(const Uuid &jti) {
+    const pg::AsOwner owner;
+    return !find_revoked.run({pg::uuid(jti)}).empty();
+}
+
+bool is_covered(std::string_view permissions, std::string_view name) {
+    const auto asked = permission::parse(name);
+    if (!asked) return false;
+    for (std::string_view left = permissions; !left.empty();) {
+        const std::size_t end = std::min(left.find(' '), left.size());
+        const auto given = permission::parse(left.substr(0, end));
+        if (given && permission::covers(*given, *asked)) return true;
+        left.remove_prefix(std::min(end + 1, left.size()));
+    }
+    return false;
 }
 
 namespace {
@@ -99,6 +127,12 @@ void require_permissions(const std::vector<std::string> &permissions) {
     for (const std::string &each : permissions)
         if (!permission::parse(each))
             refuse_argument("each permission must have the form resource:action, resource:* or *:*");
+    // A key that was given a name with a mistake in it would be refused for ever, and nobody would know why.
+    const pg::Rows unknown = find_unknown.run({pg::text_array(permissions)});
+    if (!unknown.empty())
+        throw Error(errc::invalid_argument, "permission \"" + unknown.front().string(0) + "\" does not exist",
+                    json::Object().add("argument", "permissions").add("permission", unknown.front().string(0)).text(),
+                    "usher.list_defined_permissions() names those there are.");
 }
 } // namespace
 
@@ -148,5 +182,27 @@ USHER_FUNCTION(usher_identity_create_api_key) {
                       "notice"},
                      owner);
     row.set("api_key_id", pg::uuid(id)).set("api_key", pg::text(key.text)).set("prefix", pg::text(key.prefix));
+    return row.finish();
+}
+
+/// usher._issue_client_token(api_key_id, user_id, scope, expires_at): nothing when the scope is more than the key may.
+USHER_FUNCTION(usher_identity_issue_client_token) {
+    const pg::Args args(fcinfo);
+    identity::Client client{args.uuid(0), {}, args.optional_time(3).value_or(permission::never)};
+    const Uuid user_id = args.uuid(1);
+    const std::string held = identity::permissions_of_key(client.api_key_id, user_id).value_or("");
+    const std::string_view asked = args.optional_text(2).value_or("");
+    pg::RowBuilder row(fcinfo);
+    for (std::string_view left = trim(asked); !left.empty(); left = trim(left)) {
+        const std::string_view each = left.substr(0, left.find(' '));
+        if (!identity::is_covered(held, each)) return row.finish();
+        client.scope += (client.scope.empty() ? "" : " ") + std::string(each);
+        left.remove_prefix(each.size());
+    }
+    if (client.scope.empty()) client.scope = held;
+    if (client.scope.empty()) return row.finish();
+    const identity::IssuedToken issued = identity::issue_client_token(user_id, client);
+    row.set("access_token", pg::text(issued.token)).set("granted", pg::text(client.scope));
+    row.set("expires_in", pg::int4(static_cast<std::int32_t>(issued.expires_in_s)));
     return row.finish();
 }

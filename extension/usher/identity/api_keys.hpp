@@ -18,8 +18,13 @@ struct CheckedApiKey {
 /// a minute and not where nothing can be written.
 CheckedApiKey check_api_key(std::string_view text);
 
-/// Is it still this user's, with these permissions separated by spaces, and neither revoked, expired nor its user
-/// inactive?
-bool is_api_key_alive(const Uuid &id, const Uuid &user_id, std::string_view permissions);
+/// What a key in force may do, separated by spaces; nothing when it is not in force, or not the user's.
+std::optional<std::string> permissions_of_key(const Uuid &id, const Uuid &user_id);
+
+/// Has this token, which has no session that could be ended, been revoked by itself?
+bool is_token_revoked(const Uuid &jti);
+
+/// Do permissions, separated by spaces, cover this one? Nothing covers what is malformed.
+bool is_covered(std::string_view permissions, std::string_view name);
 
 } // namespace usher::identity

@@ -68,3 +68,9 @@ USHER_FUNCTION(usher_identity_verify_token) {
         return identity::claims_or_error(fcinfo, std::nullopt, errc::invalid_claims.name);
     return identity::claims_or_error(fcinfo, PointerGetDatum(token.parsed.data()), {});
 }
+
+/// usher._own_issuer()
+USHER_FUNCTION(usher_identity_own_issuer) {
+    (void)fcinfo;
+    return pg::result(pg::text(identity::own_issuer()));
+}

@@ -11,7 +11,8 @@
 namespace usher::identity {
 
 namespace {
-constexpr std::string_view reserved[] = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "roles", "amr", "acr"};
+constexpr std::string_view reserved[] = {"iss", "sub", "aud",   "exp", "iat", "nbf",
+                                         "jti", "sid", "roles", "amr", "acr", "client_id"};
 
 std::string_view setting(const char *value) { return value == nullptr ? std::string_view() : value; }
 
@@ -74,7 +75,7 @@ constinit Verified *verified = nullptr; // never destroyed
 Verified &current_cache() {
     if (verified == nullptr) verified = new Verified;
     const std::uint64_t keys = signing_keys_generation(), issuers = issuers_generation();
-    const std::string_view issuer = setting(guc::token_issuer), audience = setting(guc::token_audience);
+    const std::string_view issuer = own_issuer(), audience = setting(guc::token_audience);
     if (verified->keys != keys || verified->issuers != issuers || verified->issuer != issuer ||
         verified->audience != audience) {
         verified->tokens.clear();
@@ -92,6 +93,7 @@ const char *code_of(JwtError error) { return error == JwtError::none ? nullptr :
 struct Findings {
     Uuid user_id{};
     std::optional<Uuid> session_id;
+    std::optional<Uuid> client_id;
     std::string_view provider; // of the issuer's row
     std::string_view subject;  // in the token, or in the buffer where it stands with escapes
     std::string buffer;
@@ -112,6 +114,10 @@ const char *check_own(JwtToken &token, const Verified &cache, Instant now, Findi
     if (claims.sid) {
         out.session_id = parse_uuid(claims.sid->view(out.buffer));
         if (!out.session_id) return code_of(JwtError::invalid_claims);
+    }
+    if (claims.client_id && !claims.client_id->equals(own_client_id)) {
+        out.client_id = parse_uuid(claims.client_id->view(out.buffer));
+        if (!out.client_id) return code_of(JwtError::invalid_claims);
     }
     out.believed_until = key->retires_at; // after it the key is no longer to be believed
     return nullptr;
@@ -152,25 +158,56 @@ constinit pg::Statement note_use{R"(
 
 } // namespace
 
+std::string_view own_issuer() {
+    if (const std::string_view issuer = setting(guc::token_issuer); !issuer.empty()) return issuer;
+    std::string_view url = setting(guc::public_url);
+    while (url.ends_with('/')) url.remove_suffix(1);
+    return url.empty() ? own_client_id : url; // never empty: that would be no check
+}
+
+namespace {
+/// What every token of ours begins with.
+std::string first_claims(IssuedToken &issued, const Uuid &user_id, std::string_view client_id, std::int64_t ttl_s) {
+    const std::int64_t now_s = pg::clock_time() / one_second;
+    issued.jti = to_string(pg::new_uuid());
+    issued.expires_in_s = ttl_s;
+    issued.expires_at = (now_s + ttl_s) * one_second;
+    std::string claims = "{";
+    append_member(claims, "iss", own_issuer());
+    append_member(claims, "sub", to_string(user_id));
+    append_member(claims, "aud", setting(guc::token_audience));
+    append_member(claims, "client_id", client_id);
+    append_member(claims, "iat", now_s);
+    append_member(claims, "nbf", now_s);
+    append_member(claims, "exp", now_s + ttl_s);
+    append_member(claims, "jti", issued.jti);
+    return claims;
+}
+
+void sign(IssuedToken &issued, const std::string &claims) {
+    const SigningKey &key = current_signing_key();
+    issued.token = sign_jwt(claims, key.for_signing(), "at+jwt", key.kid);
+}
+} // namespace
+
+IssuedToken issue_client_token(const Uuid &user_id, const Client &client) {
+    const std::int64_t left_s = (client.ends_at - pg::clock_time()) / one_second;
+    IssuedToken issued;
+    std::string claims = first_claims(issued, user_id, to_string(client.api_key_id),
+                                      std::clamp<std::int64_t>(left_s, 1, guc::access_token_ttl));
+    append_member(claims, "scope", client.scope);
+    sign(issued, claims + '}');
+    return issued;
+}
+
 IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &session_id,
                                const std::vector<std::string> &roles, std::string_view extra_claims,
                                std::int64_t ttl_us, const Proof *proof) {
     const std::int64_t ttl_s = ttl_us == 0 ? guc::access_token_ttl : ttl_us / one_second;
     if (ttl_s < 1 || ttl_s > max_token_ttl_s)
         throw Error(errc::invalid_argument, "ttl must be between 1 second and 24 hours");
-    const std::int64_t now_s = pg::clock_time() / one_second;
     IssuedToken issued;
-    issued.jti = to_string(pg::new_uuid());
-    issued.expires_in_s = ttl_s;
-    issued.expires_at = (now_s + ttl_s) * one_second;
-    std::string claims = "{";
-    append_member(claims, "iss", setting(guc::token_issuer));
-    append_member(claims, "sub", to_string(user_id));
-    append_member(claims, "aud", setting(guc::token_audience));
-    append_member(claims, "iat", now_s);
-    append_member(claims, "nbf", now_s);
-    append_member(claims, "exp", now_s + ttl_s);
-    append_member(claims, "jti", issued.jti);
+    std::string claims = first_claims(issued, user_id, own_client_id, ttl_s);
     if (session_id) append_member(claims, "sid", to_string(*session_id));
     append_member(claims, "roles", roles);
     if (proof != nullptr) {
@@ -178,9 +215,7 @@ IssuedToken issue_access_token(const Uuid &user_id, const std::optional<Uuid> &s
         append_member(claims, "acr", "aal" + std::to_string(proof->level));
     }
     append_extra(claims, extra_claims);
-    claims += '}';
-    const SigningKey &key = current_signing_key();
-    issued.token = sign_jwt(claims, key.for_signing(), "at+jwt", key.kid);
+    sign(issued, claims + '}');
     return issued;
 }
 
@@ -208,6 +243,7 @@ CachedToken look_up_token(std::string_view text) {
     place.jti = token.registered().jti ? token.registered().jti->view(findings.buffer) : std::string_view();
     place.user_id = findings.user_id;
     place.session_id = findings.session_id;
+    place.client_id = findings.client_id;
     place.expires_us = std::min(*token.expires_us(), findings.believed_until);
     place.not_before_us = token.not_before_us();
     place.parsed.clear();
@@ -222,6 +258,7 @@ CheckedToken check_token(std::string_view text) {
     checked.claims = found.token->claims;
     checked.user_id = found.token->user_id;
     checked.session_id = found.token->session_id;
+    checked.client_id = found.token->client_id;
     checked.expires_at = *found.token->expires_us;
     checked.jti = found.token->jti;
     checked.provider = found.token->provider;

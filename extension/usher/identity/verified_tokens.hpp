@@ -21,6 +21,7 @@ struct VerifiedToken {
     std::string provider, subject; // of a token from outside: who it is about is looked up at every use
     Uuid user_id{};                // of one of our own
     std::optional<Uuid> session_id;
+    std::optional<Uuid> client_id; // the API key that client_credentials was asked with
     std::optional<std::int64_t> expires_us, not_before_us;
 };
 

@@ -176,7 +176,8 @@ private:
     }
 
     [[noreturn]] void refuse(const machine::Transition &transition, const Refused &refused) const {
-        throw Error(errc::not_allowed,
+        // Who forgot to say why may do it: what is wrong is what they sent.
+        throw Error(refused.rule == "reason" ? errc::invalid_argument : errc::not_allowed,
                     "transition " + json::quote(transition.action) + " is not allowed: " + refused.what,
                     machine::detail(describe(refused.rule, refused.what)));
     }

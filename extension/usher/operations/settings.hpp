@@ -62,9 +62,9 @@ namespace usher::guc {
 
 // STRING(variable, "name", default, context, "description")
 #define USHER_STRING_SETTINGS(STRING) \
-    STRING(token_issuer,         "token_issuer",            "usher", PGC_SUSET,                "The iss claim of our access tokens.") \
+    STRING(token_issuer,         "token_issuer",            "",      PGC_SUSET,                "The iss claim of our access tokens; empty: usher.public_url, as OAuth clients want it.") \
     STRING(token_audience,       "token_audience",          "usher", PGC_SUSET,                "The aud claim of our access tokens.") \
-    STRING(public_url,           "public_url",              "http://localhost:8080", PGC_SUSET, "Where clients reach the gateway: the base of the URLs in the OAuth metadata, without a slash at its end.") \
+    STRING(public_url,           "public_url",              "http://localhost:8080", PGC_SUSET, "Where clients reach the gateway, without a slash at its end: the base of the URLs in the OAuth metadata, and the iss claim of access tokens while usher.token_issuer is empty.") \
     STRING(master_key_file,      "master_key_file",         "", PGC_SIGHUP,                    "File of the master key, 256 random bits, under which signing keys and other secrets are stored.") \
     STRING(former_master_key_file,"former_master_key_file", "", PGC_SIGHUP,                    "File of the master key before, until usher.wrap_secrets() has run.") \
     STRING(totp_issuer,          "totp_issuer",             "usher", PGC_SUSET,                "The name of this service in authenticator applications.") \

@@ -5,7 +5,6 @@
 #include "pg/cache.hpp"
 #include "pg/result.hpp"
 #include "pg/xact.hpp"
-#include "usher/access/permission.hpp"
 #include "usher/identity/api_key.hpp"
 #include "usher/identity/api_keys.hpp"
 #include "usher/identity/tokens.hpp"
@@ -27,9 +26,33 @@ constinit pg::Statement find_session{R"(
 constinit pg::Statement find_user{"SELECT u.is_active FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1",
                                   pg::Access::latest};
 
+/// A token that client_credentials gave out: its scope, as far as its key has it still.
+std::string scope_in_force(const Uuid &key, const Uuid &user, std::string_view claims) {
+    const std::string held = identity::permissions_of_key(key, user).value_or("");
+    json::Document document;
+    if (!document.parse(claims)) return {};
+    const auto scope = document.root().find("scope");
+    if (!scope || !scope->is_string()) return {};
+    const std::string given = scope->as_string();
+    std::string kept;
+    for (std::string_view left = given; !left.empty();) {
+        const std::string_view each = left.substr(0, left.find(' '));
+        if (identity::is_covered(held, each)) kept += (kept.empty() ? "" : " ") + std::string(each);
+        left.remove_prefix(std::min(each.size() + 1, left.size()));
+    }
+    return kept;
+}
+
+/// What a key, or a token that it was traded for, may do now.
+std::string permissions_in_force(const Identity &who) {
+    if (who.token_id) return scope_in_force(who.api_key_id, who.user_id, who.claims);
+    return identity::permissions_of_key(who.api_key_id, who.user_id).value_or("");
+}
+
 // What is committed now counts, also under REPEATABLE READ: a thief's long transaction ends when the session does.
 bool is_alive(Identity &who) {
-    if (who.is_api_key) return identity::is_api_key_alive(who.api_key_id, who.user_id, who.key_permissions);
+    if (who.token_id && identity::is_token_revoked(*who.token_id)) return false;
+    if (who.is_api_key) return permissions_in_force(who) == who.key_permissions;
     if (!who.provider.empty()) {
         const auto linked = identity::find_linked_user(who.provider, who.subject);
         return linked && linked->is_active && linked->id == who.user_id;
@@ -45,19 +68,6 @@ bool is_alive(Identity &who) {
     return true;
 }
 
-/// Do permissions, separated by spaces, cover this one? Nothing covers what is malformed.
-bool covers(std::string_view permissions, std::string_view name) {
-    const auto asked = permission::parse(name);
-    if (!asked) return false;
-    for (std::string_view left = permissions; !left.empty();) {
-        const std::size_t end = std::min(left.find(' '), left.size());
-        const auto given = permission::parse(left.substr(0, end));
-        if (given && permission::covers(*given, *asked)) return true;
-        left.remove_prefix(std::min(end + 1, left.size()));
-    }
-    return false;
-}
-
 std::string authenticate_api_key(std::string_view text) {
     const std::uint64_t checked = session_changes.generation(); // before the look, as below
     const identity::CheckedApiKey key = identity::check_api_key(text);
@@ -67,7 +77,7 @@ std::string authenticate_api_key(std::string_view text) {
     who.is_api_key = true;
     who.api_key_id = key.id;
     who.key_permissions = pg::keep_for_transaction(key.permissions);
-    who.is_limited = !covers(who.key_permissions, "*:*");
+    who.is_limited = !identity::is_covered(who.key_permissions, "*:*");
     who.expires_at = key.expires_at;
     who.claims = pg::keep_for_transaction(key.claims);
     who.checked = checked;
@@ -116,7 +126,8 @@ const Identity &require_person() {
 
 bool key_allows(const Uuid &user_id, std::string_view name) {
     const Identity *const who = current();
-    return who == nullptr || !who->is_limited || who->user_id != user_id || covers(who->key_permissions, name);
+    return who == nullptr || !who->is_limited || who->user_id != user_id ||
+           identity::is_covered(who->key_permissions, name);
 }
 
 bool stands_for_whole(const Uuid &user_id) {
@@ -161,9 +172,25 @@ std::string authenticate(std::string_view access_token) {
         if (linked->is_active) identity::note_identity_use(*linked);
         who.user_id = linked->id;
     }
+    if (who.provider.empty() && !who.has_session) who.token_id = parse_uuid(token.jti);
+    if (token.client_id) {
+        const std::string scope = scope_in_force(*token.client_id, who.user_id, who.claims);
+        if (scope.empty()) return "token_revoked";
+        who.is_api_key = true;
+        who.api_key_id = *token.client_id;
+        who.key_permissions = pg::keep_for_transaction(scope);
+        who.is_limited = !identity::is_covered(scope, "*:*");
+    }
     if (!is_alive(who)) return "token_revoked";
     identity.set(who);
     return {};
+}
+
+bool authenticate_client(std::string_view id, std::string_view secret) {
+    if (!looks_like_api_key(secret) || !authenticate_api_key(secret).empty()) return false;
+    if (const Identity *const who = current(); who != nullptr && parse_uuid(id) == who->api_key_id) return true;
+    forget();
+    return false;
 }
 
 } // namespace usher::request

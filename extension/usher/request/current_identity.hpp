@@ -15,10 +15,11 @@ struct Identity {
     bool has_session = false; // tokens of issue_token() may stand for a user without a session
     Uuid session_id;
     std::int32_t session_level = 1; // what the session's row says; see assurance_level()
-    bool is_api_key = false;        // a machine with an API key of the user
+    bool is_api_key = false;        // a machine with an API key of the user, or with a token that it was traded for
     bool is_limited = false;        // an API key without *:*
     Uuid api_key_id;
     std::string_view key_permissions; // what the key may do, separated by spaces
+    std::optional<Uuid> token_id;     // of a token without a session: it can be revoked by itself
     Instant expires_at = 0;
     std::string_view claims;   // the token's claims, JSON text
     std::uint64_t checked = 0; // generation of the sessions cache at the last check
@@ -63,6 +64,10 @@ std::int32_t assurance_level();
 /// Verifies the token or API key and makes its user the identity of this transaction. Returns an error code (errc name)
 /// instead of throwing when the token is not good; empty on success.
 std::string authenticate(std::string_view access_token);
+
+/// As authenticate() for an API key that is given as id and secret of an OAuth client. False, and nobody, when they do
+/// not belong together.
+bool authenticate_client(std::string_view id, std::string_view secret);
 
 /// Makes the rest of the transaction nobody's, until the next authenticate(): an HTTP request without a token is
 /// neither who the transaction was before, nor trusted because of the database role that the gateway connects as.

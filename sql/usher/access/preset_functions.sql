@@ -66,3 +66,41 @@ COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
     'what is missing, so it can be repeated. Needs *:*.';
+
+CREATE FUNCTION usher.create_first_admin(email text, password text, first_name text DEFAULT NULL,
+                                         last_name text DEFAULT NULL, OUT error text, OUT user_id uuid)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made record;
+BEGIN
+    PERFORM usher.require_permission('*:*');
+    IF usher.actor_id() IS NOT NULL THEN
+        PERFORM usher.raise_error('not_permitted', 'the first administrator is made by the DBA, not by a user');
+    END IF;
+    -- Of two at a time the second one finds what the first has made.
+    LOCK TABLE usher.user_roles, usher.user_permissions IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM (SELECT r.user_id FROM usher.user_roles r UNION SELECT p.user_id FROM usher.user_permissions p)
+                   AS granted
+               WHERE usher.user_has_permission(granted.user_id, '*:*')) THEN
+        PERFORM usher.raise_error('not_permitted', 'there is an administrator already', NULL,
+                                  'Who may do everything can give others the role admin: usher.grant_role().');
+    END IF;
+    SELECT r.* INTO made FROM usher.register_user(email, password, first_name, last_name) r;
+    error := made.error;
+    IF error IS NOT NULL THEN
+        RETURN;
+    END IF;
+    user_id := made.user_id;
+    UPDATE usher.users u SET email_verified_at = now() WHERE u.id = made.user_id; -- the DBA answers for it
+    PERFORM usher._apply_presets('{administration}');
+    PERFORM usher.grant_role(made.user_id, 'admin');
+    PERFORM usher._log_access_change('access.first_admin_created', '{}', 'user', made.user_id::text);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.create_first_admin(text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.create_first_admin(text, text, text, text) IS
+    'Opens an account that may do everything: role admin, with *:*, and an address that counts as verified. Works '
+    'while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with an '
+    'identity, and over no route. error: as register_user().';

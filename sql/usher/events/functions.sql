@@ -13,7 +13,7 @@ COMMENT ON FUNCTION usher.publish(text, jsonb, text, text, text) IS
     'rights of the owner of that extension, or of the application''s schema.';
 
 CREATE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
-                                max_attempts integer DEFAULT 25) RETURNS void
+                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,6 +37,9 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
     ELSIF handler IS NULL AND mode = 'sync' THEN
         PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+    ELSIF since IS NOT NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'since is for async subscriptions', '{"argument": "since"}',
+                                  'A sync handler runs in the transaction that publishes: that one is over.');
     END IF;
     IF handler IS NOT NULL THEN
         SELECT p.* INTO function FROM pg_proc p WHERE p.oid = subscribe.handler;
@@ -58,14 +61,28 @@ BEGIN
     ON CONFLICT ON CONSTRAINT subscriptions_event_consumer_key DO UPDATE
     SET mode = EXCLUDED.mode, handler_schema = EXCLUDED.handler_schema, handler_name = EXCLUDED.handler_name,
         max_attempts = EXCLUDED.max_attempts, is_active = true, extension = EXCLUDED.extension, updated_at = now();
+    IF since IS NOT NULL THEN
+        -- Waits for those who are publishing. Whoever publishes next finds the subscription (publish.cpp).
+        LOCK TABLE usher.events IN SHARE MODE;
+        INSERT INTO usher.deliveries (event_id, consumer, event, key)
+        SELECT e.id, subscribe.consumer, e.event, e.key
+        FROM usher.events e
+        WHERE e.created_at >= subscribe.since
+            AND (subscribe.event IN ('*', e.event)
+                 OR right(subscribe.event, 2) = '.*' AND starts_with(e.event, left(subscribe.event, -1)))
+            AND (usher._installing_extension() IS NULL OR e.publisher IS NOT NULL)
+        ON CONFLICT DO NOTHING;
+    END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer) FROM PUBLIC;
-COMMENT ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer) IS
+REVOKE ALL ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher.subscribe(text, text, regprocedure, text, integer, timestamptz) IS
     'Subscribes a consumer to an event, to "prefix.*" or to "*"; again with the same event and consumer, it changes '
     'the subscription. What the script of an extension subscribes to reaches it from declared publishers only. sync: '
     'the handler (event text, payload jsonb) runs inside publish(). async: the consumer '
-    'claims events with claim_events(), or names a handler that the worker calls. Handlers run as their owner with '
+    'claims events with claim_events(), or names a handler that the worker calls. With since an async consumer also '
+    'gets what was published from that instant on and is kept still (usher.events_retention), none twice: a mailer '
+    'that comes late loses no mail; publishing waits until the transaction is over. Handlers run as their owner with '
     'search_path pg_catalog.';
 
 CREATE FUNCTION usher.unsubscribe(event text, consumer text) RETURNS boolean

@@ -1,6 +1,5 @@
 -- OAuth 2.0 for clients that speak it: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009) and
--- metadata (RFC 8414). The tokens are those of login() and
--- refresh_session(), and API keys.
+-- metadata (RFC 8414). The tokens are those of login() and refresh_session(), API keys, and what these are traded for.
 
 CREATE FUNCTION usher._look_at_token(token text, OUT kind text, OUT session_id uuid, OUT user_id uuid,
                                      OUT api_key_id uuid, OUT claims jsonb, OUT expires_at timestamptz,
@@ -40,7 +39,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT v.claims, v.error INTO claims, problem FROM usher.verify_token(token) v;
-    IF problem IS NOT NULL THEN
+    IF problem IS NOT NULL OR claims ->> 'iss' IS DISTINCT FROM usher._own_issuer() THEN
         claims := NULL;
         RETURN;
     END IF;
@@ -50,6 +49,10 @@ BEGIN
     expires_at := to_timestamp((claims ->> 'exp')::double precision);
     is_active := CASE WHEN session_id IS NULL
         THEN EXISTS (SELECT FROM usher.users u WHERE u.id = _look_at_token.user_id AND u.is_active)
+             AND NOT EXISTS (SELECT FROM usher.revoked_tokens r WHERE r.jti::text = claims ->> 'jti')
+             AND (claims ->> 'client_id' = 'usher' OR EXISTS (
+                SELECT FROM usher.api_keys k WHERE k.id::text = claims ->> 'client_id' AND k.revoked_at IS NULL
+                    AND coalesce(k.expires_at > now(), true)))
         ELSE EXISTS (SELECT FROM usher.sessions s
                      WHERE s.id = _look_at_token.session_id AND s.user_id = _look_at_token.user_id
                        AND s.status = 'active' AND s.expires_at > now()) END;
@@ -58,7 +61,7 @@ $$;
 REVOKE ALL ON FUNCTION usher._look_at_token(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._look_at_token(text) IS
     'What an access token, refresh token or API key is, and whether it is good now; kind is NULL for any other text. '
-    'Changes nothing.';
+    'A token from outside is not ours to say anything about. Changes nothing.';
 
 CREATE FUNCTION usher.introspect_token(token text, token_type_hint text DEFAULT NULL,
     OUT active boolean, OUT error text, OUT token_type text, OUT scope text, OUT client_id text, OUT username text,
@@ -105,6 +108,12 @@ BEGIN
     SELECT t.* INTO found FROM usher._look_at_token(revoke_token.token) t;
     IF found.is_active AND found.session_id IS NOT NULL THEN
         PERFORM usher._end_sessions(found.user_id, found.session_id, NULL, 'token_revoked');
+    ELSIF found.is_active AND found.kind = 'access_token' THEN
+        INSERT INTO usher.revoked_tokens (jti, expires_at)
+        VALUES ((found.claims ->> 'jti')::uuid, found.expires_at) ON CONFLICT DO NOTHING;
+        PERFORM usher.log_event('token.revoked', jsonb_build_object(
+            'user_id', found.user_id, 'client_id', found.claims ->> 'client_id', 'jti', found.claims ->> 'jti'),
+                                severity => 'notice');
     ELSIF found.is_active AND found.api_key_id IS NOT NULL THEN
         UPDATE usher.api_keys k
         SET revoked_at = clock_timestamp(), revoked_reason = 'token_revoked' WHERE k.id = found.api_key_id;
@@ -116,20 +125,19 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.revoke_token(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.revoke_token(text, text) IS
-    'Ends the session of an access or refresh token, and with it all its tokens, or an API key (RFC 7009). Whoever '
-    'has the token may do so; unknown tokens are no error. A token of issue_token() has no session and lives until it '
-    'expires.';
+    'Ends the session of an access or refresh token, and with it all its tokens; an access token that has no session '
+    '(client_credentials, issue_token()), and nothing else; or an API key (RFC 7009). Whoever has the token may do so; '
+    'unknown tokens are no error.';
 
 CREATE FUNCTION usher.oauth_metadata() RETURNS jsonb
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     base text := rtrim(current_setting('usher.public_url'), '/');
-    issuer text := current_setting('usher.token_issuer');
 BEGIN
     RETURN jsonb_build_object(
-        'issuer', CASE WHEN issuer ~ '^https?://' THEN issuer ELSE base END,
+        'issuer', usher._own_issuer(),
         'token_endpoint', base || '/oauth/token',
         'introspection_endpoint', base || '/oauth/introspect',
         'revocation_endpoint', base || '/oauth/revoke',
@@ -138,14 +146,15 @@ BEGIN
         'response_types_supported', '[]'::jsonb, -- there is no authorization endpoint
         'grant_types_supported', '["refresh_token", "client_credentials"]'::jsonb,
         'token_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb,
-        'introspection_endpoint_auth_methods_supported', '["bearer"]'::jsonb,
-        'revocation_endpoint_auth_methods_supported', '["none"]'::jsonb);
+        'introspection_endpoint_auth_methods_supported',
+            '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
+        'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.oauth_metadata() FROM PUBLIC;
 COMMENT ON FUNCTION usher.oauth_metadata() IS
-    'What OAuth 2.0 clients need to know (RFC 8414). The URLs begin with usher.public_url; issuer is '
-    'usher.token_issuer when that is a URL.';
+    'What OAuth 2.0 clients need to know (RFC 8414). The URLs begin with usher.public_url; issuer is what iss says in '
+    'tokens.';
 
 CREATE FUNCTION usher.oauth_token(grant_type text, INOUT refresh_token text DEFAULT NULL, client_id text DEFAULT NULL,
     client_secret text DEFAULT NULL, INOUT scope text DEFAULT NULL,
@@ -157,6 +166,7 @@ DECLARE
     given CONSTANT text := refresh_token;
     refreshed record;
     key record;
+    issued record;
 BEGIN
     refresh_token := NULL;
     IF grant_type = 'client_credentials' THEN
@@ -164,15 +174,13 @@ BEGIN
         IF client_secret IS NULL OR key.kind IS DISTINCT FROM 'api_key' OR NOT key.is_active
            OR client_id IS DISTINCT FROM coalesce(key.api_key_id::text, '') THEN
             error := 'invalid_client';
-        ELSIF EXISTS (SELECT FROM string_to_table(scope, ' ') AS asked
-                      WHERE asked <> ALL (string_to_array(key.claims ->> 'scope', ' '))) THEN
-            error := 'invalid_scope';
         ELSE
-            -- The key is its own access token: what it may do hangs on its row, which can be revoked at any time.
-            access_token := client_secret;
-            token_type := 'Bearer';
-            expires_in := least(date_part('epoch', key.expires_at - now()), 2147483647)::integer;
-            scope := key.claims ->> 'scope';
+            SELECT * INTO issued FROM usher._issue_client_token(key.api_key_id, key.user_id, scope, key.expires_at);
+            error := CASE WHEN issued.access_token IS NULL THEN 'invalid_scope' END;
+            access_token := issued.access_token;
+            token_type := CASE WHEN error IS NULL THEN 'Bearer' END;
+            expires_in := issued.expires_in;
+            scope := issued.granted;
         END IF;
     ELSIF grant_type <> 'refresh_token' THEN
         error := 'unsupported_grant_type';
@@ -196,6 +204,8 @@ $$;
 REVOKE ALL ON FUNCTION usher.oauth_token(text, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.oauth_token(text, text, text, text, text) IS
     'The token endpoint of OAuth 2.0 (RFC 6749). grant_type refresh_token trades a refresh token as refresh_session() '
-    'does; client_credentials takes the id of an API key as client_id and the key as client_secret. error: '
+    'does; client_credentials takes the id of an API key as client_id and the key as client_secret, and gives an access '
+    'token that may do what scope says (permissions, separated by spaces; by default all that the key may) for '
+    'usher.access_token_ttl, and no longer than the key. error: '
     'invalid_request, invalid_client, invalid_grant, invalid_scope or unsupported_grant_type; an error does not say '
     'why a token is not good.';

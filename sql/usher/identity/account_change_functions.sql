@@ -402,6 +402,10 @@ BEGIN
                 DELETE FROM usher.one_time_codes t
                 WHERE t.id IN (SELECT x.id FROM usher.one_time_codes x WHERE x.expires_at < now() - @kept@
                                ORDER BY x.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+            ('revoked_tokens_removed', $sql$
+                DELETE FROM usher.revoked_tokens t
+                WHERE t.jti IN (SELECT x.jti FROM usher.revoked_tokens x WHERE x.expires_at < now() - interval '1 hour'
+                                ORDER BY x.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
             ('login_challenges_removed', $sql$
                 DELETE FROM usher.login_challenges c
                 WHERE c.id IN (SELECT x.id FROM usher.login_challenges x

@@ -15,8 +15,8 @@ AS $$
 BEGIN
     IF coalesce(length(given.issuer), 0) NOT BETWEEN 1 AND 512 THEN
         PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters');
-    ELSIF given.issuer = current_setting('usher.token_issuer') THEN
-        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer)');
+    ELSIF given.issuer = usher._own_issuer() THEN
+        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)');
     ELSIF coalesce(length(given.provider), 0) NOT BETWEEN 1 AND 50 THEN
         PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters');
     ELSIF coalesce(cardinality(given.audiences), 0) = 0 OR array_position(given.audiences, NULL) IS NOT NULL

@@ -52,7 +52,7 @@ SELECT usher.add_route('POST', '/auth/consents', 'usher.record_consent(text,text
 SELECT usher.add_route('DELETE', '/auth/consents/{purpose}', 'usher.withdraw_consent(text,uuid)',
     tag => 'auth', summary => 'Withdraw a consent');
 
-SELECT usher.add_route('GET', '/.well-known/jwks.json', 'usher.jwks()',
+SELECT usher.add_route('GET', '/.well-known/jwks.json', 'usher.published_jwks()',
     access => 'public', read_only => true, tag => 'keys', summary => 'Public keys that access tokens are signed with',
     cache_control => 'public, max-age=300');
 SELECT usher.add_route('GET', '/openapi.json', 'usher.openapi()',
@@ -64,8 +64,12 @@ SELECT usher.add_route('GET', '/.well-known/oauth-authorization-server', 'usher.
     access => 'public', read_only => true, tag => 'oauth',
     summary => 'Metadata of the authorization server (RFC 8414)',
     cache_control => 'public, max-age=300');
+SELECT usher.add_route('GET', '/.well-known/openid-configuration', 'usher.oauth_metadata()',
+    access => 'public', read_only => true, tag => 'oauth',
+    summary => 'The same, where clients of OpenID Connect look for it',
+    cache_control => 'public, max-age=300');
 SELECT usher.add_route('POST', '/oauth/token', 'usher.oauth_token(text,text,text,text,text)',
-    access => 'public', tag => 'oauth', summary => 'Token endpoint (RFC 6749)', options => '{"style": "oauth"}');
+    access => 'public', rate_limit => 'auth.refresh', tag => 'oauth', summary => 'Token endpoint (RFC 6749)', options => '{"style": "oauth"}');
 SELECT usher.add_route('POST', '/oauth/introspect', 'usher.introspect_token(text,text)',
     access => 'permission', permission => 'token:introspect', tag => 'oauth', summary => 'Is a token good? (RFC 7662)',
     options => '{"style": "oauth", "idempotency": "none"}');

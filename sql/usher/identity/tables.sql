@@ -305,6 +305,18 @@ CREATE TABLE usher.sessions_inval ();
 COMMENT ON TABLE usher.sessions_inval IS
     'Always empty: carries the invalidation of cached sessions to all backends and standbys.';
 
+-- Asked by extension/usher/identity/api_keys.cpp at every use of such a token.
+CREATE TABLE usher.revoked_tokens (
+    jti uuid NOT NULL PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX revoked_tokens_expires_at_idx ON usher.revoked_tokens (expires_at);
+COMMENT ON TABLE usher.revoked_tokens IS
+    'Access tokens without a session that were revoked before their end: those of client_credentials and of '
+    'issue_token(). Upkeep removes them when they have expired.';
+REVOKE ALL ON usher.revoked_tokens FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('usher.revoked_tokens', '');
+
 CREATE TABLE usher.one_time_tokens (
     id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES usher.users (id) ON DELETE CASCADE,

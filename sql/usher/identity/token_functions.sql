@@ -7,7 +7,7 @@ REVOKE ALL ON FUNCTION usher.issue_token(uuid, jsonb, interval) FROM PUBLIC;
 COMMENT ON FUNCTION usher.issue_token(uuid, jsonb, interval) IS
     'An access token for an active user, without a session: it lives until it expires (ttl, by default '
     'usher.access_token_ttl, at most 24 hours) or the user is deactivated. claims may not hold iss, sub, aud, exp, '
-    'iat, nbf, jti, sid or roles. Needs key:manage.';
+    'iat, nbf, jti, sid, roles, amr, acr or client_id. revoke_token() ends it earlier. Needs key:manage.';
 
 CREATE FUNCTION usher.verify_token(token text, OUT claims jsonb, OUT error text) RETURNS record
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -83,3 +83,38 @@ REVOKE ALL ON FUNCTION usher.jwks() FROM PUBLIC;
 COMMENT ON FUNCTION usher.jwks() IS
     'The public keys as a JSON Web Key Set (RFC 7517): everybody who verifies our tokens needs it. HMAC keys are '
     'never in it.';
+
+CREATE FUNCTION usher.published_jwks() RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    keys CONSTANT jsonb := usher.jwks();
+BEGIN
+    IF keys -> 'keys' = '[]' THEN
+        PERFORM usher.raise_error('no_signing_key', 'there is no signing key yet',
+                                  hint => 'The first token makes one, and usher.rotate_signing_key() does.');
+    END IF;
+    RETURN keys;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.published_jwks() FROM PUBLIC;
+COMMENT ON FUNCTION usher.published_jwks() IS
+    'As jwks(), for clients, which keep what they get: while there is no key it is an error (US104, 503 over '
+    'HTTP) instead of an empty set.';
+
+CREATE FUNCTION usher._own_issuer() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_identity_own_issuer';
+REVOKE ALL ON FUNCTION usher._own_issuer() FROM PUBLIC;
+COMMENT ON FUNCTION usher._own_issuer() IS
+    'What iss says in access tokens: usher.token_issuer, or usher.public_url when that is empty.';
+
+CREATE FUNCTION usher._issue_client_token(api_key_id uuid, user_id uuid, scope text, expires_at timestamptz,
+                                          OUT access_token text, OUT granted text, OUT expires_in integer)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'usher_identity_issue_client_token';
+REVOKE ALL ON FUNCTION usher._issue_client_token(uuid, uuid, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher._issue_client_token(uuid, uuid, text, timestamptz) IS
+    'An access token for the machine that has an API key, with a scope that the key covers, by default all of it. NULL '
+    'when the scope is more than that. Whether it is the right machine is the caller''s business.';

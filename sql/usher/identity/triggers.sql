@@ -19,6 +19,7 @@ FROM (VALUES
      'OLD.id IS DISTINCT FROM NEW.id OR OLD.user_id IS DISTINCT FROM NEW.user_id '
      'OR OLD.permissions IS DISTINCT FROM NEW.permissions OR OLD.expires_at IS DISTINCT FROM NEW.expires_at '
      'OR OLD.revoked_at IS DISTINCT FROM NEW.revoked_at')) AS v (relation, only_when);
+SELECT usher._announce_changes('usher.revoked_tokens', 'sessions_inval');
 CREATE TRIGGER normalize_names BEFORE INSERT OR UPDATE OF email, username ON usher.users
     FOR EACH ROW EXECUTE FUNCTION usher._normalize_user_names();
 -- last_login_at is not in the list: a login is no change of the account.

@@ -343,11 +343,36 @@ COMMENT ON FUNCTION usher.metrics() IS
     'sizes, dead rows and index scans of the tables, users, sessions, limits, events, audit; with pg_stat_statements '
     'in schema public also the time of statements.';
 
+CREATE FUNCTION usher._check_addresses() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    address CONSTANT text := rtrim(current_setting('usher.public_url'), '/');
+    local CONSTANT text := '^http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/|$)';
+BEGIN
+    IF usher._own_issuer() <> address THEN
+        RETURN QUERY VALUES ('usher.token_issuer is not the address that clients use (usher.public_url)', 'warning',
+            'Leave usher.token_issuer empty: OAuth clients compare iss in tokens and issuer in the metadata with the '
+            'address that they were given (RFC 8414, section 3.3).');
+    END IF;
+    IF address !~ '^https://[^/]' AND address !~ local THEN
+        RETURN QUERY VALUES ('usher.public_url is not https, nor this machine', 'warning',
+            'Set it to the address by which clients reach the gateway, https://api.example.com say: tokens and the '
+            'OAuth metadata name it.');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_addresses() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_addresses() IS
+    'Part of check_configuration(): whether the address of the gateway and the issuer of tokens agree.';
+
 CREATE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    RETURN QUERY SELECT * FROM usher._check_addresses();
     IF NOT usher._is_preloaded() THEN
         RETURN QUERY VALUES ('the library is not preloaded', 'warning',
             'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll '

@@ -87,7 +87,11 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
                 "policy:manage": "Change policy rules", "audit:read": "Read the audit log",
                 "audit:manage": "Choose what is audited", "machine:manage": "Define status machines",
                 "route:manage": "Publish functions over HTTP", "key:manage": "Manage signing keys",
-                "limit:manage": "Define rate limits", "event:manage": "Manage event subscriptions"}
+                "limit:manage": "Define rate limits", "event:manage": "Manage event subscriptions",
+                "token:introspect": "Ask whether tokens of others are good"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]}
+            }
         },
         "field_service": {
             "permissions": {"work_order:submit": "Submit service requests",
@@ -136,7 +140,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- Who is asking, and what they may: safe for everybody who can connect as an application.
         ('function', '{application,gateway,admin}',
          'authenticate set_request_context current_user_id actor_id current_session_id current_api_key_id
-          current_claims current_assurance_level require_assurance_level verify_token jwks
+          current_claims current_assurance_level require_assurance_level verify_token jwks published_jwks
           has_permission has_permission_somewhere has_role user_has_permission user_has_role can_manage
           require_permission
           check_access explain_access list_permissions list_user_roles'),
@@ -177,13 +181,13 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           openapi
           oauth_token introspect_token revoke_token oauth_metadata
           machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete
-          restore_row'),
+          restore_row soft_delete_row'),
         ('function', '{application,admin}',
          'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at
           enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
         -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
         ('function', '{admin}',
-         'create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
+         'create_first_admin create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
           import_user import_password_hash rotate_signing_key list_signing_keys wrap_secrets
           claim_events complete_event fail_event run_event_handlers'),
         -- Upkeep.
@@ -201,6 +205,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- Called by functions that run with the caller's own rights.
         ('function', '{application,gateway,admin}',
          '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition '
+         '_soft_row_condition '
          '_descendants _table_tree _row_trigger_tables _tell_foreign_tables '
          '_primary_key _key_object'),
         -- For the owner of the extension alone: they run with the caller's own rights.

@@ -104,7 +104,8 @@ REVOKE ALL ON FUNCTION usher.enable_soft_delete(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.enable_soft_delete(regclass, text) IS
     'Rows of the table are deactivated, not deleted: adds is_active and deleted_at where they are missing, and a view '
     'active_<table> of the rows that are left, whose name it returns. mode deactivate: DELETE sets is_active = false '
-    'and counts no row; refuse: DELETE is an error, US008. TRUNCATE is refused in both, with US008. Partitions and '
+    'and counts no row (IF NOT FOUND after it is always true: see soft_delete_row()); refuse: DELETE is an error, '
+    'US008. TRUNCATE is refused in both, with US008. Partitions and '
     'tables that inherit are covered, also those that come later; foreign tables cannot be. Repeat it after adding a '
     'column, for the view. Deleting needs UPDATE on the table too.';
 
@@ -154,13 +155,12 @@ REVOKE ALL ON FUNCTION usher._row_condition(regclass, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher._row_condition(regclass, jsonb) IS
     'SQL condition for the row with a primary key: an object of its columns, or the value of the only one.';
 
-CREATE FUNCTION usher.restore_row(relation regclass, key jsonb) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION usher._soft_row_condition(relation regclass, key jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     condition CONSTANT text := usher._row_condition(relation, key);
-    restored bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute a
                    WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
@@ -168,6 +168,40 @@ BEGIN
                                   jsonb_build_object('relation', relation::text),
                                   'Set it up with usher.enable_soft_delete().');
     END IF;
+    RETURN condition;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._soft_row_condition(regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._soft_row_condition(regclass, jsonb) IS
+    'As _row_condition(), for a table with soft delete.';
+
+CREATE FUNCTION usher.soft_delete_row(relation regclass, key jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    condition CONSTANT text := usher._soft_row_condition(relation, key);
+    deleted bigint;
+BEGIN
+    EXECUTE format('UPDATE %s t SET is_active = false WHERE %s AND t.is_active', relation, condition);
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted > 0;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.soft_delete_row(regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher.soft_delete_row(regclass, jsonb) IS
+    'Deletes a row of a table with soft delete, and says whether there was one: DELETE itself counts no row, so that '
+    'FOUND after it is always false. false when no active row has that key: an object of the columns of the primary '
+    'key, or the value of the only one, such as to_jsonb(id). Runs with the caller''s rights on the table.';
+
+CREATE FUNCTION usher.restore_row(relation regclass, key jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    condition CONSTANT text := usher._soft_row_condition(relation, key);
+    restored bigint;
+BEGIN
     EXECUTE format('UPDATE %s t SET is_active = true WHERE %s AND NOT t.is_active', relation, condition);
     GET DIAGNOSTICS restored = ROW_COUNT;
     RETURN restored > 0;
