@@ -55,6 +55,24 @@ is($subscriber->safe_psql('postgres', $rows), $publisher->safe_psql('postgres', 
 is(counts($subscriber), '0|0|0|0', 'and left nothing either');
 is($subscriber->safe_psql('postgres', 'SELECT count(*) FROM shop.orders WHERE is_active AND deleted_at IS NULL'), 3, 'a soft delete arrives as one');
 
+# what backends of the subscriber know of permissions follows the rows that arrive, though no trigger of statements fires for them
+$_->safe_psql('postgres', "SELECT usher.create_permission('thing:read')") for $publisher, $subscriber;
+$publisher->safe_psql('postgres', 'CREATE PUBLICATION access FOR TABLE usher.users, usher.user_permissions');
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION access CONNECTION \$\$$connection\$\$ PUBLICATION access WITH (copy_data = false)");
+my $user = '00000000-0000-7000-8000-0000000000aa';
+my $asked = $subscriber->background_psql('postgres', on_error_stop => 1);
+my $may = sub {
+	$publisher->safe_psql('postgres', $_[0]);
+	$publisher->wait_for_catchup('access');
+	return $asked->query_safe("SELECT usher.user_has_permission('$user', 'thing:read')");
+};
+is($may->("INSERT INTO usher.users (id, email, status) VALUES ('$user', 'ann\@replica.test', 'active')"), 'f', 'a user arrives without permissions');
+is($may->("SELECT usher.grant_permission('$user'::uuid, 'thing:read')"), 't', 'a grant that arrives counts in a session that had asked before');
+is($may->("UPDATE usher.users SET status = 'deactivated' WHERE id = '$user'"), 'f', 'so does a deactivation');
+is($may->("UPDATE usher.users SET status = 'active' WHERE id = '$user'"), 't', 'and its end');
+is($may->("SELECT usher.revoke_permission('$user'::uuid, 'thing:read')"), 'f', 'and what is revoked');
+$asked->quit;
+
 # the subscriber's own writes are watched as ever
 $subscriber->safe_psql('postgres', q{UPDATE shop.orders SET title = 'local' WHERE id::text LIKE '%4'});
 is(counts($subscriber), '1|0|0|0', 'an own change of the subscriber is audited');
