@@ -106,7 +106,7 @@ INSERT INTO wash.customers (id, user_id, name, email, phone, created_by, created
         CASE WHEN i % 10 = 0 THEN size.manager(1 + i % :locations) END, u.created_at
     FROM generate_series(1::bigint, :users) AS i JOIN usher.users AS u ON u.id = size.user(i);
 CREATE TABLE size.bookings AS
-    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 101 ELSE 1 + (b * 7919) % :users END AS customer,
+    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 101 ELSE 1 + (b * 7919 + b / 20) % :users END AS customer,
         CASE WHEN b % 20 = 0 THEN 1 ELSE 2 + b % (:locations - 1) END AS location,
         date_trunc('minute', size.at(b, :bookings, 1000) + interval '60 days') AS start_at,
         CASE WHEN b > :bookings * 0.94 THEN CASE WHEN b % 10 = 0 THEN 'pending' ELSE 'confirmed' END
