@@ -24,11 +24,12 @@ SELECT format('CREATE FUNCTION size.%s RETURNS %s LANGUAGE sql STABLE PARALLEL S
     ('location(n bigint)', 'uuid', $$SELECT size.id(n, '2020-01-01 00:00+00')$$),
     ('service(n bigint)', 'uuid', $$SELECT size.id(n, '2020-01-02 00:00+00')$$),
     ('booking(n bigint)', 'uuid', $$SELECT size.id(n, '2022-01-01 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('appointment(n bigint)', 'uuid', $$SELECT size.id(n, '2022-02-01 00:00+00'::timestamptz + n * interval '1 second')$$),
     ('payment(n bigint)', 'uuid', $$SELECT size.id(n, '2022-01-02 00:00+00'::timestamptz + n * interval '1 second')$$),
     ('session(n bigint)', 'uuid', format('SELECT size.id(n, size.at(n, %s, 30))', :users))) AS f (head, type, body) \gexec
 CREATE FUNCTION size.upcoming(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT b.id FROM wash.bookings AS b WHERE b.status = wanted AND b.start_at > now() + interval '20 days'
-        AND b.location_id <> size.location(1) ORDER BY b.start_at LIMIT 1 $$;
+        AND b.location_id <> size.location(1) AND NOT b.by_appointment ORDER BY b.start_at LIMIT 1 $$;
 CREATE FUNCTION size.colleague(booking_id uuid) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT ls.staff_id FROM wash.bookings AS b JOIN wash.location_staff AS ls ON ls.location_id = b.location_id
     WHERE b.id = booking_id AND ls.bookable AND ls.staff_id <> b.staff_id ORDER BY ls.staff_id LIMIT 1 $$;
@@ -106,7 +107,7 @@ INSERT INTO wash.customers (id, user_id, name, email, phone, created_by, created
         CASE WHEN i % 10 = 0 THEN size.manager(1 + i % :locations) END, u.created_at
     FROM generate_series(1::bigint, :users) AS i JOIN usher.users AS u ON u.id = size.user(i);
 CREATE TABLE size.bookings AS
-    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 101 ELSE 1 + (b * 7919) % :users END AS customer,
+    SELECT b, size.booking(b) AS id, CASE WHEN b % 5000 = 11 THEN 101 ELSE 1 + (b * 7919 + b / 20) % :users END AS customer,
         CASE WHEN b % 20 = 0 THEN 1 ELSE 2 + b % (:locations - 1) END AS location,
         date_trunc('minute', size.at(b, :bookings, 1000) + interval '60 days') AS start_at,
         CASE WHEN b > :bookings * 0.94 THEN CASE WHEN b % 10 = 0 THEN 'pending' ELSE 'confirmed' END
@@ -116,19 +117,19 @@ CREATE TABLE size.bookings AS
     FROM generate_series(1::bigint, :bookings) AS b;
 INSERT INTO wash.bookings (id, customer_id, customer_user_id, service_id, location_id, staff_id, status, start_at, end_at, duration,
         buffer_before, buffer_after, service_name, price_minor, currency, pending_blocks, auto_confirm, needs_staff, customer_exclusive,
-        hold_expires_at, created_at, updated_at, version)
+        by_appointment, hold_expires_at, created_at, updated_at, version)
     SELECT id, size.user(customer), CASE WHEN customer % 10 > 0 THEN size.user(customer) END, size.service(1 + b % 10), size.location(location),
         size.staff(staff), status, start_at, start_at + interval '30 minutes', '30 minutes', '0', '0', 'Service', 2500, 'EUR', true, false,
-        true, true, CASE WHEN status = 'pending' THEN now() + interval '1 day' END, start_at - interval '10 days', start_at, 1
+        true, true, b % 4 = 0, CASE WHEN status = 'pending' THEN now() + interval '1 day' END, start_at - interval '10 days', start_at, 1
     FROM size.bookings;
 INSERT INTO wash.booking_claims (booking_id, resource_kind, holder_id, resource_id, during)
-    SELECT b.id, k.kind, b.id, CASE k.kind WHEN 'staff' THEN size.staff(b.staff) ELSE size.user(b.customer) END,
+    SELECT b.id, k.kind, CASE WHEN b.b % 4 = 0 THEN size.appointment(b.b) ELSE b.id END, CASE k.kind WHEN 'staff' THEN size.staff(b.staff) ELSE size.user(b.customer) END,
         tstzrange(b.start_at, b.start_at + interval '30 minutes')
     FROM size.bookings AS b CROSS JOIN (VALUES ('staff'), ('customer')) AS k (kind)
     WHERE b.status IN ('pending', 'confirmed', 'in_progress') ON CONFLICT DO NOTHING;
 INSERT INTO wash.appointments (id, booking_id, customer_id, location_id, practitioner_id, status, start_at, end_at, buffer_before, buffer_after,
         customer_exclusive, occupies)
-    SELECT size.id(b.b, '2022-02-01 00:00+00'::timestamptz + b.b * interval '1 second'), b.id, size.user(b.customer), size.location(b.location),
+    SELECT size.appointment(b.b), b.id, size.user(b.customer), size.location(b.location),
         size.staff(b.staff), CASE WHEN b.status IN ('pending', 'confirmed') THEN 'scheduled' WHEN b.status = 'in_progress' THEN 'arrived' ELSE b.status END,
         b.start_at, b.start_at + interval '30 minutes', '0', '0', true, b.status NOT IN ('completed', 'cancelled')
     FROM size.bookings AS b WHERE b.b % 4 = 0;

@@ -269,8 +269,8 @@ REVOKE ALL ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uu
 COMMENT ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid, text, text, timestamptz, timestamptz,
                                        uuid, integer) IS
     'Audit rows, newest first, that meet every condition given; until is exclusive. The next page: after => id of the '
-    'last row. Every condition is answered from an index but the actions insert and update, the result success and the '
-    'severity info, which most rows have. Needs audit:read.';
+    'last row. Every condition is answered from an index but the actions insert and update, the result success and '
+    'the severity info, which most rows have. Needs audit:read.';
 
 CREATE FUNCTION usher.row_history(relation regclass, key jsonb, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (id uuid, changed_at timestamptz, action text, actor_id uuid, actor_name text, old_values jsonb,

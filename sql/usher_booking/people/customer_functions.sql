@@ -134,6 +134,7 @@ DECLARE
     named CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c
                                    WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
     batch uuid[];
+    batch_size integer := 1000;
     met uuid[] := '{}';
 BEGIN
     IF greatest(cardinality(accounts), cardinality(named)) <= few THEN
@@ -155,8 +156,8 @@ BEGIN
         RETURN met[1:max_rows];
     END IF;
     LOOP
-        batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), 1000, sees_all, own_id,
-                                              managed, handled);
+        batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
+                                              own_id, managed, handled);
         met := met || ARRAY(
             SELECT c.id FROM @extschema@.customers AS c
             WHERE c.id = ANY (batch)
@@ -166,7 +167,8 @@ BEGIN
                             SELECT x.user_id FROM @extschema@.customers AS x
                             WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
             ORDER BY c.id);
-        EXIT WHEN cardinality(batch) < 1000 OR cardinality(met) >= max_rows;
+        EXIT WHEN cardinality(batch) < batch_size OR cardinality(met) >= max_rows;
+        batch_size := least(batch_size * 4, 16000);
     END LOOP;
     RETURN met[1:max_rows];
 END

@@ -100,6 +100,7 @@ CREATE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, locatio
     RETURNS SETOF @extschema@.payment_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off -- each walk goes along its index until the page is full, however few rows are expected
 AS $$
 #variable_conflict use_column
 DECLARE
