@@ -9,7 +9,7 @@ BEGIN
     INSERT INTO regress_lists.calls VALUES ('honest', max_rows);
     RETURN QUERY SELECT n FROM generate_series(coalesce(after, 0) + 1, rows) AS n LIMIT max_rows;
 END $$;
-CREATE FUNCTION regress_lists.cuts(rows integer, after integer DEFAULT NULL, max_rows integer DEFAULT 20)
+CREATE FUNCTION regress_lists.cuts(rows integer, after integer DEFAULT NULL, max_rows integer DEFAULT 10)
     RETURNS TABLE (id integer) LANGUAGE sql STABLE
     AS $$ SELECT n FROM generate_series(coalesce(after, 0) + 1, rows) AS n LIMIT least(max_rows, 10) $$;
 CREATE FUNCTION regress_lists.no_default(rows integer, max_rows smallint, after integer DEFAULT NULL)
@@ -52,7 +52,7 @@ END $$;
 SELECT name, query, w.* FROM (VALUES
     ('honest', 'rows=0'), ('honest', 'rows=5'), ('honest', 'rows=20'), ('honest', 'rows=21'), ('honest', 'rows=40'),
     ('honest', 'rows=30&max_rows=10'), ('honest', 'rows=1200&max_rows=1000'), ('honest', 'rows=500&max_rows=500'),
-    ('cuts', 'rows=5'), ('cuts', 'rows=10'), ('cuts', 'rows=11'), ('cuts', 'rows=40'), ('cuts', 'rows=40&max_rows=10'),
+    ('cuts', 'rows=5'), ('cuts', 'rows=10'), ('cuts', 'rows=11'), ('cuts', 'rows=40'), ('cuts', 'rows=40&max_rows=20'), ('cuts', 'rows=10&max_rows=20'),
     ('cuts', 'rows=40&max_rows=9'), ('cuts', 'rows=25&max_rows=100000'), ('no_default', 'rows=9&max_rows=3'),
     ('greedy', 'rows=1001'), ('two_keys', 'rows=10'), ('two_keys', 'rows=8&max_rows=2')) AS v (name, query),
     LATERAL regress_lists.walk(name, query) AS w;

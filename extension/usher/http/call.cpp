@@ -204,10 +204,11 @@ Bound max_rows(const Function &function, std::int64_t rows) {
     return {place, "query", {false, std::to_string(rows), {}}};
 }
 
-/// A page that is not full is the last, unless the function hands out fewer rows at a time than it was asked for. When
-/// it has never handed out more than now, whether anything follows is asked.
+/// A page that is not full is the last, unless the function hands out fewer rows at a time than it was asked for, which
+/// it hardly does below its own default. When it has never handed out more than now, whether anything follows is asked.
 bool is_followed(Route &route, const Function &function, Values arguments, const Output &output) {
-    const bool may_be_cut = output.rows >= route.most_rows;
+    const bool may_be_cut =
+        output.rows >= route.most_rows && output.rows >= static_cast<std::uint64_t>(function.default_page_size);
     route.most_rows = std::max(route.most_rows, output.rows + (output.has_more ? 1 : 0));
     if (output.has_more || output.last_key == nullptr || !may_be_cut || route.method != "GET") return output.has_more;
     json::Document key;
