@@ -46,7 +46,11 @@ is(get('/auth/me', Origin => 'https://evil.example.com')->{headers}{'access-cont
 for my $site ('cross-site', 'same-site', 'same-origin', 'none')
 {
     my $answer = post_json($gateway, '/auth/login', { identifier => 'b@example.com', password => $UsherGateway::password }, 'Usher-Session' => 'cookie', 'Sec-Fetch-Site' => $site);
-    next is($answer->{status}, 200, "a login for cookies, $site") if $site ne 'cross-site';
+    if ($site ne 'cross-site')
+    {
+        is($answer->{status}, 200, "a login for cookies, $site");
+        next;
+    }
     problem_is($answer, 403, 'origin_not_allowed', "a login for cookies, $site");
     like(json_of($answer)->{detail}, qr/localhost and 127\.0\.0\.1 are two sites/, '… is told why');
 }
