@@ -393,8 +393,11 @@ BEGIN
         FROM (SELECT h.permission::text AS name FROM usher._held_rules h
               WHERE h.user_id = me.user_id AND h.effect = 'allow' AND (h.expires_at IS NULL OR h.expires_at > now())
                   AND usher.user_has_permission(me.user_id, h.permission, h.scope)
-              UNION -- of a key what it was given, where the user has more: booking:read of booking:*
-              SELECT k.name FROM jsonb_array_elements_text(usher.current_claims() -> 'permissions') AS k (name)
+              UNION -- of a key, or its token, what it was given, where the user has more: booking:read of booking:*
+              SELECT k.name
+              FROM jsonb_array_elements_text(coalesce(
+                  usher.current_claims() -> 'permissions',
+                  to_jsonb(string_to_array(usher.current_claims() ->> 'scope', ' ')))) AS k (name)
               WHERE usher.current_api_key_id() IS NOT NULL AND usher.has_permission_somewhere(k.name)) AS p), '{}');
     IF usher.current_user_id('user:read') IS NULL THEN
         RETURN; -- a key for something else learns whom it acts for and what it may

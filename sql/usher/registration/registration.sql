@@ -58,6 +58,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "rate_limit_policies": {"impersonal": ["*"]},
         "rate_limit_records": {"impersonal": ["*"]},
         "recovery_codes": {"sensitive": ["code_hash"]},
+        "revoked_tokens": {"impersonal": ["jti"]},
         "role_permissions": {"impersonal": ["*"]},
         "role_presets": {"impersonal": ["*"]},
         "roles": {"impersonal": ["*"]},
