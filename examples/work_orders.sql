@@ -214,7 +214,7 @@ SELECT usher.authenticate(:'tom_token') AS me \gset
 SELECT pg_temp.expect('his orders', string_agg(title, ', '), 'The boiler is cold') FROM field.list_work_orders();
 SELECT pg_temp.expect('start', status, 'in_progress') FROM field.transition_work_order(:'boiler', 'in_progress');
 SELECT pg_temp.expect('a pause without a reason', pg_temp.refusal(
-    format('SELECT field.transition_work_order(%L, ''on_hold'')', :'boiler')), 'US002');
+    format('SELECT field.transition_work_order(%L, ''on_hold'')', :'boiler')), '22023');
 SELECT pg_temp.expect('a pause', status, 'on_hold') FROM field.transition_work_order(:'boiler', 'on_hold', 'parts');
 SELECT pg_temp.expect('and on', status, 'in_progress') FROM field.transition_work_order(:'boiler', 'in_progress');
 SELECT pg_temp.expect('another title', pg_temp.refusal(

@@ -55,6 +55,7 @@ BEGIN
             RAISE EXCEPTION 'again' USING ERRCODE = '40001';
         END IF;
     WHEN path = '/terminate' THEN PERFORM pg_terminate_backend(pg_backend_pid());
+    WHEN path = '/openapi.json' THEN body := to_jsonb(repeat('x', 5000))::text;
     WHEN path = '/big' THEN body := to_jsonb(repeat('x', query::int))::text;
     ELSE
         status := 404;

@@ -42,6 +42,19 @@ is(json_of(get('/auth/me'))->{user_id}, $user, 'a cookie is enough to read');
 problem_is(get('/auth/me', Authorization => 'Bearer abc'), 400, 'invalid_request', 'cookie and Authorization together');
 is(get('/auth/me', Origin => 'https://evil.example.com')->{headers}{'access-control-allow-origin'}, undef, 'another origin may not read the answer');
 
+# --- a page of another site, on localhost with the API on 127.0.0.1 say: its browser would drop the cookies in silence
+for my $site ('cross-site', 'same-site', 'same-origin', 'none')
+{
+    my $answer = post_json($gateway, '/auth/login', { identifier => 'b@example.com', password => $UsherGateway::password }, 'Usher-Session' => 'cookie', 'Sec-Fetch-Site' => $site);
+    if ($site ne 'cross-site')
+    {
+        is($answer->{status}, 200, "a login for cookies, $site");
+        next;
+    }
+    problem_is($answer, 403, 'origin_not_allowed', "a login for cookies, $site");
+    like(json_of($answer)->{detail}, qr/localhost and 127\.0\.0\.1 are two sites/, '… is told why');
+}
+
 # --- writing
 is(send_as('/auth/me', %csrf, Origin => $own)->{status}, 200, 'with token and own origin');
 is(send_as('/auth/me', %csrf, Origin => 'https://app.example.com')->{status}, 200, '… or an origin on the list');

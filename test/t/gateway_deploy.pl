@@ -15,12 +15,21 @@ sub write_file { my ($name, $text) = @_; open my $f, '>', "$folder/$name" or die
 # --- the gateway's options
 my ($good, $out) = run_program($ENV{USHER_GATEWAY}, '--config', "$deploy/gateway.json", '--check-config');
 ok($good, 'gateway.json') or diag($out);
+my $options = decode_json(slurp_file("$deploy/gateway.json"));
+my ($role) = $options->{database} =~ /user=(\S+)/;
+my ($user) = slurp_file("$deploy/usher-gateway.service") =~ /^User=(\S+)$/m;
+is($user, $role, 'systemd unit and connection string name the same user, so that peer authentication works');
+like(slurp_file("$deploy/usher-gateway.service"), qr/adduser .* \Q$user\E$/m, '… whom the unit says how to make');
+unlike(slurp_file("$deploy/usher-gateway.service"), qr/^DynamicUser=/m, '… and whom the server can look up');
+like(slurp_file("$deploy/nginx.conf"), qr/server $options->{listen}:$options->{port};/, 'nginx asks where the gateway listens');
+my ($patience) = slurp_file("$deploy/usher-gateway.service") =~ /^TimeoutStopSec=(\d+)$/m;
+cmp_ok($patience * 1000, '>', $options->{drain_delay_ms} + 15000 + 1000, 'systemd waits for as long as the gateway drains');
 
 system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=api.example.com',
     '-addext', 'subjectAltName=DNS:api.example.com', '-keyout', "$folder/tls.key", '-out', "$folder/tls.crt");
 write_file('tls.pem', slurp_file("$folder/tls.crt") . slurp_file("$folder/tls.key"));
 my $node = start_cluster('deploy');
-my $gateway = start_gateway($node, trusted_proxies => '127.0.0.1');
+my $gateway = start_gateway($node, environment => { USHER_GATEWAY_CONFIG => "$deploy/gateway.json" });
 my $port = 10000 + int(rand(20000));
 
 # Through a proxy: TLS, the client's address, bodies, and what the proxy adds.
@@ -39,6 +48,12 @@ sub through
     is(eval { decode_json($out)->{body} }, '{"a":1}', "$name: a body in chunks") or diag($out);
     ($good, $out) = run_program(@curl, '-o', '/dev/null', '-w', '%{http_code}', "$url/status/503");
     is($out, '503', "$name: a refusal stays one") or diag($out);
+    for my $version ('--http1.1', '--http2')
+    {
+        ($good, $out) = run_program(@curl, $version, "$url/echo");
+        is(eval { decode_json($out)->{headers}{host} }, "api.example.com:$proxy_port", "$name: the host comes with its port, $version") or diag($out);
+    }
+    return sub { my ($flags, $path) = @_; return run_program(@curl, @$flags, "$url$path") };
 }
 
 SKIP:
@@ -57,7 +72,27 @@ SKIP:
     ($good, $out) = run_program(@command, '-t');
     ok($good, 'nginx -t') or diag($out) or skip 'nginx does not take it', 1;
     my $process = IPC::Run::start([@command], '<', \undef, '>', "$folder/nginx.log", '2>&1');
-    through('nginx', $port);
+    my $ask = through('nginx', $port);
+    # compressed is what all may read, and nothing else
+    my @head = ('-H', 'Accept-Encoding: gzip', '-o', '/dev/null', '-D', '-');
+    for my $case ([ '/docs/swagger-ui.css', 1 ], [ '/docs/swagger-ui-bundle.js', 1 ], [ '/openapi.json', 1 ], [ '/big?5000', 0 ])
+    {
+        ($good, $out) = $ask->(\@head, $case->[0]);
+        is($out =~ /^content-encoding: gzip/mi ? 1 : 0, $case->[1], "nginx: $case->[0] is " . ($case->[1] ? 'compressed' : 'as it is')) or diag($out);
+    }
+    ($good, $out) = $ask->([ '-H', 'Content-Type: application/json', '-d', '{"status": 200, "headers": [["ETag", "\"7\""], ["Content-Type", "application/json"]], "body": "' . 'x' x 3000 . '"}', @head ], '/answer');
+    like($out, qr/^etag: "7"\r?$/mi, 'nginx: the tag of a version stays strong, as If-Match wants it') or diag($out);
+    my %seen;
+    for (1 .. 40)
+    {
+        ($good, $out) = $ask->([ '-o', '/dev/null', '-w', '%{http_code} %{content_type} ' ], '/auth/login');
+        $seen{$out}++;
+    }
+    is(join(', ', sort keys %seen), '404 application/problem+json , 429 application/problem+json ', 'nginx: logins of one address are limited, and the refusal is a problem document') or diag(explain(\%seen));
+    ($good, $out) = $ask->(['-D', '-'], '/auth/login');
+    like($out, qr/^retry-after: 1\r?$/mi, '… that says when to come back') if $out =~ / 429/;
+    ($good, $out) = $ask->([ '-o', '/dev/null', '-w', '%{http_code}' ], '/echo');
+    is($out, '200', 'nginx: … while other requests pass');
     $process->signal('QUIT');
     $process->finish;
 }

@@ -51,7 +51,11 @@ my $claims = claims($narrow->{access_token});
 is_deeply([ @$claims{qw(iss sub aud client_id scope)}, $claims->{exp} - $claims->{iat} ], [ $issuer, $user, 'usher', $id, 'user:read', $narrow->{expires_in} ], 'claims of RFC 9068');
 is_deeply([ map { exists $claims->{$_} ? 1 : 0 } qw(roles sid amr) ], [ 0, 0, 0 ], '… and none of a person');
 is_deeply([ map { with('GET', '/users?max_rows=1', $_->{access_token}) } $all, $narrow ], [ 200, 403 ], 'a token may do what its scope says, and nothing else of its key');
-is(with('GET', '/auth/me', $narrow->{access_token}), 200, '… that it may');
+for my $bearer ($narrow->{access_token}, $key)
+{
+	my $me = json_of(http($gateway, 'GET', '/auth/me', { headers => { Authorization => "Bearer $bearer" } }));
+	is_deeply([ $me->{user_id}, $me->{permissions} ], [ $user, $bearer eq $key ? [ 'token:introspect', 'user:manage', 'user:read' ] : ['user:read'] ], '… and is told what it may');
+}
 is(with('GET', '/auth/sessions', $_->{access_token}), 403, '… and never what a person only may') for $all, $narrow;
 is(with('GET', '/auth/api-keys', $all->{access_token}), 403, '… such as keys');
 my $clash = form('introspect', "token=$narrow->{access_token}", basic('00000000-0000-0000-0000-000000000000', $key));

@@ -81,8 +81,8 @@ BEGIN
     END IF;
     -- Of two at a time the second one finds what the first has made.
     LOCK TABLE usher.user_roles, usher.user_permissions IN SHARE ROW EXCLUSIVE MODE;
-    IF EXISTS (SELECT FROM (SELECT r.user_id FROM usher.user_roles r UNION SELECT p.user_id FROM usher.user_permissions p)
-                   AS granted
+    IF EXISTS (SELECT FROM (SELECT r.user_id FROM usher.user_roles r
+                            UNION SELECT p.user_id FROM usher.user_permissions p) AS granted
                WHERE usher.user_has_permission(granted.user_id, '*:*')) THEN
         PERFORM usher.raise_error('not_permitted', 'there is an administrator already', NULL,
                                   'Who may do everything can give others the role admin: usher.grant_role().');

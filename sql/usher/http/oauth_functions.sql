@@ -50,7 +50,7 @@ BEGIN
     is_active := CASE WHEN session_id IS NULL
         THEN EXISTS (SELECT FROM usher.users u WHERE u.id = _look_at_token.user_id AND u.is_active)
              AND NOT EXISTS (SELECT FROM usher.revoked_tokens r WHERE r.jti::text = claims ->> 'jti')
-             AND (claims ->> 'client_id' = 'usher' OR EXISTS (
+             AND (coalesce(claims ->> 'client_id', 'usher') = 'usher' OR EXISTS (
                 SELECT FROM usher.api_keys k WHERE k.id::text = claims ->> 'client_id' AND k.revoked_at IS NULL
                     AND coalesce(k.expires_at > now(), true)))
         ELSE EXISTS (SELECT FROM usher.sessions s
@@ -126,8 +126,8 @@ $$;
 REVOKE ALL ON FUNCTION usher.revoke_token(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.revoke_token(text, text) IS
     'Ends the session of an access or refresh token, and with it all its tokens; an access token that has no session '
-    '(client_credentials, issue_token()), and nothing else; or an API key (RFC 7009). Whoever has the token may do so; '
-    'unknown tokens are no error.';
+    '(client_credentials, issue_token()), and nothing else; or an API key (RFC 7009). Whoever has the token may do '
+    'so; unknown tokens are no error.';
 
 CREATE FUNCTION usher.oauth_metadata() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -204,8 +204,8 @@ $$;
 REVOKE ALL ON FUNCTION usher.oauth_token(text, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.oauth_token(text, text, text, text, text) IS
     'The token endpoint of OAuth 2.0 (RFC 6749). grant_type refresh_token trades a refresh token as refresh_session() '
-    'does; client_credentials takes the id of an API key as client_id and the key as client_secret, and gives an access '
-    'token that may do what scope says (permissions, separated by spaces; by default all that the key may) for '
+    'does; client_credentials takes the id of an API key as client_id and the key as client_secret, and gives an '
+    'access token that may do what scope says (permissions, separated by spaces; by default all that the key may) for '
     'usher.access_token_ttl, and no longer than the key. error: '
     'invalid_request, invalid_client, invalid_grant, invalid_scope or unsupported_grant_type; an error does not say '
     'why a token is not good.';

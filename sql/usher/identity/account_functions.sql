@@ -395,12 +395,13 @@ DECLARE
 BEGIN
     permissions := kept.permissions;
     IF usher.current_api_key_id() IS NOT NULL THEN
-        -- what it was given, where its user has more: booking:read of booking:*
+        -- what it, or its token, was given, where its user has more: booking:read of booking:*
         permissions := ARRAY(
             SELECT p.name
             FROM (SELECT unnest(kept.permissions) AS name
                   UNION
-                  SELECT k.name FROM jsonb_array_elements_text(usher.current_claims() -> 'permissions') AS k (name)
+                  SELECT k.name FROM jsonb_array_elements_text(coalesce(usher.current_claims() -> 'permissions',
+                      to_jsonb(string_to_array(usher.current_claims() ->> 'scope', ' ')))) AS k (name)
                   WHERE usher.has_permission_somewhere(k.name)) AS p
             ORDER BY p.name COLLATE "C");
         IF usher.current_user_id('user:read') IS NULL THEN

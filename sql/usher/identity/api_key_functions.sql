@@ -10,8 +10,8 @@ REVOKE ALL ON FUNCTION usher.create_api_key(text, text[], timestamptz, uuid) FRO
 COMMENT ON FUNCTION usher.create_api_key(text, text[], timestamptz, uuid) IS
     'A key by which a machine acts for the current user, or for one that they may manage: usher.authenticate() and '
     'HTTP take it in the place of an access token. It may do what the user may and permissions name ("booking:read", '
-    '"booking:*", "*:*"), nothing else; permissions that do not exist are refused (22023). api_key is shown this once. '
-    'Needs a session, of level 2 when the user has a second factor (US102, US103). error: too_many_factors (100 '
+    '"booking:*", "*:*"), nothing else; permissions that do not exist are refused (22023). api_key is shown this '
+    'once. Needs a session, of level 2 when the user has a second factor (US102, US103). error: too_many_factors (100 '
     'keys).';
 
 CREATE FUNCTION usher.list_api_keys(user_id uuid DEFAULT NULL)

@@ -69,7 +69,8 @@ SELECT usher.add_route('GET', '/.well-known/openid-configuration', 'usher.oauth_
     summary => 'The same, where clients of OpenID Connect look for it',
     cache_control => 'public, max-age=300');
 SELECT usher.add_route('POST', '/oauth/token', 'usher.oauth_token(text,text,text,text,text)',
-    access => 'public', rate_limit => 'auth.refresh', tag => 'oauth', summary => 'Token endpoint (RFC 6749)', options => '{"style": "oauth"}');
+    access => 'public', rate_limit => 'auth.refresh', tag => 'oauth', summary => 'Token endpoint (RFC 6749)',
+    options => '{"style": "oauth"}');
 SELECT usher.add_route('POST', '/oauth/introspect', 'usher.introspect_token(text,text)',
     access => 'permission', permission => 'token:introspect', tag => 'oauth', summary => 'Is a token good? (RFC 7662)',
     options => '{"style": "oauth", "idempotency": "none"}');

@@ -116,5 +116,5 @@ CREATE FUNCTION usher._issue_client_token(api_key_id uuid, user_id uuid, scope t
     AS 'MODULE_PATHNAME', 'usher_identity_issue_client_token';
 REVOKE ALL ON FUNCTION usher._issue_client_token(uuid, uuid, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION usher._issue_client_token(uuid, uuid, text, timestamptz) IS
-    'An access token for the machine that has an API key, with a scope that the key covers, by default all of it. NULL '
-    'when the scope is more than that. Whether it is the right machine is the caller''s business.';
+    'An access token for the machine that has an API key, with a scope that the key covers, by default all of it. '
+    'NULL when the scope is more than that. Whether it is the right machine is the caller''s business.';

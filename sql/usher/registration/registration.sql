@@ -58,6 +58,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "rate_limit_policies": {"impersonal": ["*"]},
         "rate_limit_records": {"impersonal": ["*"]},
         "recovery_codes": {"sensitive": ["code_hash"]},
+        "revoked_tokens": {"impersonal": ["jti"]},
         "role_permissions": {"impersonal": ["*"]},
         "role_presets": {"impersonal": ["*"]},
         "roles": {"impersonal": ["*"]},
@@ -187,7 +188,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
         -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
         ('function', '{admin}',
-         'create_first_admin create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
+         'create_first_admin
+          create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
           import_user import_password_hash rotate_signing_key list_signing_keys wrap_secrets
           claim_events complete_event fail_event run_event_handlers'),
         -- Upkeep.
