@@ -43,7 +43,7 @@ sub session {
         die "psql ended in: $text\n";
     };
 }
-sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
+sub middle_of { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
 
 # CPU time of one backend in us for one call of a statement, the median over the rounds; the first is not counted.
 sub cost {
@@ -59,7 +59,7 @@ sub cost {
         push @taken, ($cpu->() - $before) / $times / 1000 if $round > 0;
     }
     $ask->();
-    return median(@taken);
+    return middle_of(@taken);
 }
 
 # How long one answer takes in ms, in a backend that has answered before.
@@ -74,7 +74,7 @@ sub answer_time {
         push @taken, (time - $start) * 1000;
     }
     $ask->();
-    return median(@taken);
+    return middle_of(@taken);
 }
 
 sub throughput {
@@ -144,8 +144,8 @@ sub report {
         push @ours, throughput($ours);
     }
     durable::commits(\&sql, 0);
-    my $ratio = median(map { $ours[$_] / $hand[$_] } 0 .. $#hand);
-    my @lines = ('| one hot product, 32 clients | reservations/s | ratio |', '| --- | --- | --- |', sprintf('| hand-written UPDATE with a row of the log | %.0f | 1 |', median(@hand)), sprintf('| **reserve_stock()** | %.0f | %.2f |', median(@ours), $ratio), '',
+    my $ratio = middle_of(map { $ours[$_] / $hand[$_] } 0 .. $#hand);
+    my @lines = ('| one hot product, 32 clients | reservations/s | ratio |', '| --- | --- | --- |', sprintf('| hand-written UPDATE with a row of the log | %.0f | 1 |', middle_of(@hand)), sprintf('| **reserve_stock()** | %.0f | %.2f |', middle_of(@ours), $ratio), '',
         sprintf('Target: at least 0.7 of the hand-written form: %.2f, %s.', $ratio, $verdict->($ratio >= 0.7)), '');
 
     my $few = cost(9, 100, 'SELECT bench.order_five(1000)');
