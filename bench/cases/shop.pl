@@ -43,7 +43,7 @@ sub session {
         die "psql ended in: $text\n";
     };
 }
-sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
+sub middle_of { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
 
 # CPU time of one backend in us for one call of a statement, the median over the rounds; the first is not counted.
 sub cost {
@@ -59,7 +59,7 @@ sub cost {
         push @taken, ($cpu->() - $before) / $times / 1000 if $round > 0;
     }
     $ask->();
-    return median(@taken);
+    return middle_of(@taken);
 }
 
 # How long one answer takes in ms, in a backend that has answered before.
@@ -74,7 +74,7 @@ sub answer_time {
         push @taken, (time - $start) * 1000;
     }
     $ask->();
-    return median(@taken);
+    return middle_of(@taken);
 }
 
 sub throughput {
@@ -95,7 +95,7 @@ sub store {
     sql(qq{SET session_replication_role = replica;
         INSERT INTO bench_shop.products (id, sku, name, category, description, attributes, status)
             SELECT bench.product(n), 'sku-' || n, (ARRAY['Cream', 'Soap', 'Lotion', 'Oil', 'Mask'])[1 + n % 5] || ' ' || md5(n::text), 'category-' || n % 200, 'with ' || (ARRAY['lemon', 'rose', 'mint'])[1 + n % 3] || ' and word' || n % 1000,
-                jsonb_build_object('size', n % 50, 'colour', (ARRAY['red', 'blue', 'green'])[1 + n % 3]), 'active' FROM generate_series($from, $to) AS n;
+                jsonb_build_object('size', n / 7 % 50, 'colour', (ARRAY['red', 'blue', 'green'])[1 + n % 3]), 'active' FROM generate_series($from, $to) AS n;
         INSERT INTO bench_shop.product_prices (product_id, currency, amount_minor, valid_from) SELECT bench.product(n), 'EUR', 100 + n % 1000, now() FROM generate_series($from, $to) AS n;
         INSERT INTO bench_shop.stock_levels (product_id, location_id, on_hand) SELECT bench.product(n), bench.product(0), 1000000 FROM generate_series($from, $to) AS n;
         SELECT gin_clean_pending_list('bench_shop.products_words_idx'), gin_clean_pending_list('bench_shop.products_attributes_idx');
@@ -144,8 +144,8 @@ sub report {
         push @ours, throughput($ours);
     }
     durable::commits(\&sql, 0);
-    my $ratio = median(map { $ours[$_] / $hand[$_] } 0 .. $#hand);
-    my @lines = ('| one hot product, 32 clients | reservations/s | ratio |', '| --- | --- | --- |', sprintf('| hand-written UPDATE with a row of the log | %.0f | 1 |', median(@hand)), sprintf('| **reserve_stock()** | %.0f | %.2f |', median(@ours), $ratio), '',
+    my $ratio = middle_of(map { $ours[$_] / $hand[$_] } 0 .. $#hand);
+    my @lines = ('| one hot product, 32 clients | reservations/s | ratio |', '| --- | --- | --- |', sprintf('| hand-written UPDATE with a row of the log | %.0f | 1 |', middle_of(@hand)), sprintf('| **reserve_stock()** | %.0f | %.2f |', middle_of(@ours), $ratio), '',
         sprintf('Target: at least 0.7 of the hand-written form: %.2f, %s.', $ratio, $verdict->($ratio >= 0.7)), '');
 
     my $few = cost(9, 100, 'SELECT bench.order_five(1000)');
@@ -155,7 +155,7 @@ sub report {
         sprintf('Target: at most 1.3: %.2f, %s.', $many / $few, $verdict->($many / $few <= 1.3)), '';
 
     my @searches = (['the first page', 'max_rows => 20'], ['a page in the middle', "after => bench.product($stored / 2), max_rows => 20"], ['a category', "category => 'category-7', max_rows => 20"], ['a rare word (1 in 1,000)', "'word77', max_rows => 20"],
-        ['a common word (1 in 3)', "'lemon', max_rows => 20"], ['two words', "'lemon word77', max_rows => 20"], ['a word and an attribute', "'rose', attributes => '{\"size\": 7}', max_rows => 20"], ['one SKU', "'sku-4711', max_rows => 20"]);
+        ['a common word (1 in 3)', "'lemon', max_rows => 20"], ['a word that begins a fifth of all names', "'soap', max_rows => 20"], ['two words', "'lemon word77', max_rows => 20"], ['a word and an attribute', "'rose', attributes => '{\"size\": 7}', max_rows => 20"], ['one SKU', "'sku-4711', max_rows => 20"]);
     push @lines, sprintf('| a page of 20 of %d products | time |', $stored), '| --- | --- |';
     my @times;
     for my $search (@searches) {

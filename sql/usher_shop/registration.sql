@@ -21,7 +21,7 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         "stock_levels": {"impersonal": ["*"]},
         "stock_reservations": {"user": ["created_by"], "impersonal": ["location_id", "product_id", "reference_id",
             "reference_type", "status"]},
-        "inventory_logs": {"user": ["actor_id"], "impersonal": ["location_id", "movement", "product_id",
+        "inventory_logs": {"user": ["actor_id"], "impersonal": ["id", "location_id", "movement", "product_id",
             "reason_code", "source_id", "source_type"]},
         "_inventory_dump": {"user": ["actor_id"], "impersonal": ["location_id", "movement", "product_id",
             "reason_code", "source_id", "source_type"]},

@@ -36,6 +36,7 @@ AS $$
 DECLARE
     words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
     last_name text;
+    page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     IF search_products.status IS NULL OR search_products.status NOT IN ('draft', 'active', 'archived') THEN
@@ -53,22 +54,35 @@ BEGIN
                                       jsonb_build_object('argument', 'after'));
         END IF;
     END IF;
-    RETURN QUERY SELECT d.* FROM @extschema@._describe_products(ARRAY(
-        SELECT p.id FROM @extschema@.products AS p
-        WHERE p.status = search_products.status
-            AND (search_products.category IS NULL OR p.category = search_products.category)
-            AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
-            AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
-            AND (words IS NULL OR p.search_words @@ words)
-            AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
-        ORDER BY p.name, p.id LIMIT max_rows),
+    -- Words are parts of names: those who walk by name in search of a common one may pass all names before it. So what
+    -- has words comes in the order in which it was added.
+    IF words IS NULL THEN
+        page := ARRAY(
+            SELECT p.id FROM @extschema@.products AS p
+            WHERE p.status = search_products.status
+                AND (search_products.category IS NULL OR p.category = search_products.category)
+                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
+                AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
+            ORDER BY p.name, p.id LIMIT max_rows);
+    ELSE
+        page := ARRAY(
+            SELECT p.id FROM @extschema@.products AS p
+            WHERE p.search_words @@ words AND p.status = search_products.status
+                AND (search_products.category IS NULL OR p.category = search_products.category)
+                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
+                AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                AND (search_products.after IS NULL OR p.id > search_products.after)
+            ORDER BY p.id LIMIT max_rows);
+    END IF;
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_products(page,
         coalesce(search_products.currency, usher.setting('shop.currency'))) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.search_products(text, text, jsonb, uuid, text, text, uuid, integer) IS
-    'Products by name: of all words of the query ("-word" leaves out, quotes keep together), of a category, with all '
-    'of these attributes, variants of one product. The next page starts after the last product_id. Drafts and '
-    'archived ones need product:manage.';
+    'Products by name, or, with a query, as they were added: with all words of the query ("-word" leaves out, quotes '
+    'keep together), of a category, with all of these attributes, variants of one product. The next page starts after '
+    'the last product_id. Drafts and archived ones need product:manage.';
 
 -- Row-level security for those who SELECT from the table themselves.
 ALTER TABLE @extschema@.products ENABLE ROW LEVEL SECURITY;
