@@ -21,8 +21,8 @@ CREATE TABLE @extschema@.points_accounts (
 CREATE INDEX points_accounts_user_idx ON @extschema@.points_accounts (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX points_accounts_review_idx ON @extschema@.points_accounts (tier_reviewed_at) WHERE tier IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_accounts IS
-    'One row for each customer. Balance and debt follow from points_entries, and nobody writes them by hand: '
-    'balance - debt is the sum of the entries, and balance what is left of the lots.';
+    'One row for each customer. Balance and debt follow from points_entries, and nobody writes them by hand: balance '
+    '- debt is the sum of the entries, and balance what is left of the lots.';
 COMMENT ON COLUMN @extschema@.points_accounts.user_id IS
     'The account of the customer, who may read the row; NULL for somebody without one.';
 COMMENT ON COLUMN @extschema@.points_accounts.debt IS
@@ -46,9 +46,8 @@ CREATE TABLE @extschema@.points_sources (
 CREATE INDEX points_sources_customer_idx ON @extschema@.points_sources (customer_id, occurred_at)
     WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_sources IS
-    'Purchases that earn: a booking, a payment, an order. Without a customer: only deductions of it have been '
-    'heard of '
-    'so far, because events arrive in any order.';
+    'Purchases that earn: a booking, a payment, an order. Without a customer: only deductions of it have been heard '
+    'of so far, because events arrive in any order.';
 
 CREATE TABLE @extschema@.points_deductions (
     source_type text NOT NULL,
@@ -62,8 +61,7 @@ CREATE TABLE @extschema@.points_deductions (
 );
 COMMENT ON TABLE @extschema@.points_deductions IS
     'What does not count of a purchase: refunds and cancellations (returned), and what was paid with points or '
-    'vouchers '
-    '(not_money). One row for each cause, with the largest sum that was heard of.';
+    'vouchers (not_money). One row for each cause, with the largest sum that was heard of.';
 
 CREATE TABLE @extschema@.points_entries (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
@@ -93,8 +91,8 @@ CREATE INDEX points_entries_period_idx ON @extschema@.points_entries (customer_i
     WHERE kind IN ('earn', 'take_back');
 CREATE INDEX points_entries_reverses_idx ON @extschema@.points_entries (reverses) WHERE reverses IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_entries IS
-    'The ledger of points: earned, spent, taken back, given back, expired, adjusted by somebody. Rows are only added; '
-    'accounts and lots follow in the same statement, whoever adds them.';
+    'The ledger of points: earned, spent, taken back, given back, expired, adjusted by somebody. Rows are only '
+    'added; accounts and lots follow in the same statement, whoever adds them.';
 COMMENT ON COLUMN @extschema@.points_entries.expires_at IS 'Of what is earned: when the rest of its lot is lost.';
 COMMENT ON COLUMN @extschema@.points_entries.occurred_at IS
     'When what it is about happened: the rule of that time has judged it.';

@@ -12,8 +12,8 @@ CREATE TABLE @extschema@.referral_programs (
     version integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE @extschema@.referral_programs IS
-    'What both get when somebody brings somebody else along, and what the newcomer has to do for it. A referral keeps '
-    'the terms that it was made with.';
+    'What both get when somebody brings somebody else along, and what the newcomer has to do for it. A referral '
+    'keeps the terms that it was made with.';
 
 CREATE TABLE @extschema@.referral_codes (
     customer_id uuid PRIMARY KEY,
