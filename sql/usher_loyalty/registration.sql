@@ -94,10 +94,12 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
          'earn_points redeem_points give_back_points adjust_points get_points_balance list_points_history
           create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers
           set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for
-          explain_offer redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward set_reward_status
+          explain_offer redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward
+          set_reward_status
           list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions
           define_referral_program get_referral_code note_customer_signal create_referral qualify_referral
-          reward_referral reject_referral list_referrals create_advertisement set_advertisement_status list_current_advertisements
+          reward_referral reject_referral list_referrals create_advertisement set_advertisement_status
+          list_current_advertisements
           record_advertisement_event report_advertisements'),
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_loyalty_reads_all _loyalty_person'),
