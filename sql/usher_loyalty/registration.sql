@@ -6,7 +6,7 @@ CREATE FUNCTION @extschema@._loyalty_error_codes() RETURNS jsonb
 COMMENT ON FUNCTION @extschema@._loyalty_error_codes() IS
     'The error codes of usher_loyalty (extension/usher_loyalty/loyalty_errors.hpp).';
 
-SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, rewards, offers, referrals, advertisements',
+SELECT usher.register_extension('Points of customers, tiers, rewards, offers, referrals, advertisements',
     error_class => 'UL',
     error_codes => @extschema@._loyalty_error_codes(),
     hooks => '{
@@ -33,7 +33,8 @@ SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, 
             "offer_id"]},
         "offer_uses": {"user": ["created_by", "customer_id"], "impersonal": ["currency", "offer_id", "reference_id",
             "reference_type", "terms", "voucher_id"]},
-        "loyalty_rewards": {"user": ["created_by"], "impersonal": ["condition", "description", "details", "kind", "status",
+        "loyalty_rewards": {"user": ["created_by"], "impersonal": ["condition", "description", "details", "kind",
+            "status",
             "title"]},
         "reward_redemptions": {"user": ["created_by", "customer_id", "redeemed_by"], "sensitive": ["code_hash"],
             "impersonal": ["entry_id", "reason_code", "reward_id", "status"]},
@@ -92,11 +93,13 @@ SELECT usher.register_extension('Loyalty of customers: points, rules and tiers, 
         ('function', '{application,gateway,admin}',
          'earn_points redeem_points give_back_points adjust_points get_points_balance list_points_history
           create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers
-          set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for explain_offer
-          redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward set_reward_status
+          set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for
+          explain_offer redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward
+          set_reward_status
           list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions
-          define_referral_program get_referral_code note_customer_signal create_referral qualify_referral reward_referral
-          reject_referral list_referrals create_advertisement set_advertisement_status list_current_advertisements
+          define_referral_program get_referral_code note_customer_signal create_referral qualify_referral
+          reward_referral reject_referral list_referrals create_advertisement set_advertisement_status
+          list_current_advertisements
           record_advertisement_event report_advertisements'),
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_loyalty_reads_all _loyalty_person'),

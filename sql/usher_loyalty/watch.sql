@@ -5,7 +5,8 @@ DECLARE
     relation text;
 BEGIN
     PERFORM usher.attach_machine('loyalty_reward', '@extschema@.loyalty_rewards'::regclass, 'status',
-        '{"version_column": "version", "event_prefix": "loyalty_reward", "payload_columns": ["title", "cost_points"]}');
+        '{"version_column": "version", "event_prefix": "loyalty_reward", "payload_columns": ["title",
+            "cost_points"]}');
     PERFORM usher.attach_machine('loyalty_redemption', '@extschema@.reward_redemptions'::regclass, 'status',
         '{"reason_column": "reason_code", "version_column": "version", "event_prefix": "loyalty_redemption",
           "payload_columns": ["reward_id", "customer_id", "cost_points", "expires_at"]}');
@@ -19,7 +20,8 @@ BEGIN
     PERFORM usher.attach_machine('loyalty_ad', '@extschema@.loyalty_ads'::regclass, 'status',
         '{"version_column": "version", "event_prefix": "loyalty_ad", "payload_columns": ["title", "placement"]}');
     FOREACH relation IN ARRAY ARRAY['earning_rules', 'loyalty_tiers', 'loyalty_segments', 'loyalty_offers',
-                                    'offer_vouchers', 'loyalty_rewards', 'reward_redemptions', 'referral_programs', 'referrals',
+                                    'offer_vouchers', 'loyalty_rewards', 'reward_redemptions', 'referral_programs',
+                                        'referrals',
                                     'loyalty_ads'] LOOP
         PERFORM usher.enable_audit(format('@extschema@.%I', relation)::regclass);
     END LOOP;

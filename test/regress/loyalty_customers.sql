@@ -158,7 +158,7 @@ SELECT usher.erase_user(:'ben') IS NOT NULL AS erased;
 SELECT count(*) AS entries, count(note) AS notes FROM wash.points_entries WHERE customer_id = :'ben';
 
 SELECT rule, violations FROM wash._loyalty_self_check() WHERE violations > 0;
-SELECT wash.end_earning_rule('visits') IS NULL, wash.end_earning_rule('orders') IS NULL \g /dev/null
+SELECT count(wash.end_earning_rule(code)) FROM unnest('{visits,orders}'::text[]) AS c (code);
 DELETE FROM wash.loyalty_tiers;
 SELECT usher.revoke_access('regress_loyalty_app');
 DROP SCHEMA loyalty_test CASCADE;

@@ -134,7 +134,7 @@ SELECT loyalty_test.entries('00000000-0000-7000-8000-0000000000e3');
 SELECT loyalty_test.tell('order.cancelled', '{"order_id": "00000000-0000-7000-8000-0000000000e2"}');
 SELECT loyalty_test.account('00000000-0000-7000-8000-0000000000e3'), loyalty_test.entries('00000000-0000-7000-8000-0000000000e3');
 SELECT wrong, loyalty_test.refusal(format('SELECT loyalty_test.tell(%L, %L)', event, payload)) FROM (VALUES
-    ('no id', 'order.completed', '{}'), ('no customer', 'order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e2"}'), ('no amount', 'payment.refunded', '{"id": "00000000-0000-7000-8000-0000000000e2"}'),
+    ('no id', 'order.completed', '{}'), ('no customer', 'order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e2"}'), ('no amount', 'payment.refunded', '{"id": "00000000-0000-7000-8000-0000000000e2"}'), ('a payment of somebody else', 'payment.completed', '{"transaction_id": "ch_1"}'),
     ('negative', 'order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e5", "customer_id": "00000000-0000-7000-8000-0000000000e2", "total_minor": -1}'),
     ('another event', 'user.created', '{}'), ('no object', 'order.completed', '1')) AS v (wrong, event, payload);
 SELECT valid_until IS NOT NULL AS ended FROM wash.end_earning_rule('soap');
@@ -162,4 +162,5 @@ SELECT loyalty_test.account(:dan), loyalty_test.entries(:dan);
 SELECT rule, violations FROM wash._loyalty_self_check() WHERE violations > 0;
 SELECT name, labels, value > 0 AS some FROM wash._loyalty_metrics() ORDER BY labels::text;
 SELECT finding FROM wash._loyalty_configuration() WHERE finding LIKE '%visit%';
+SELECT count(wash.end_earning_rule(code)) FROM unnest('{per_euro,visit}'::text[]) AS c (code);
 DROP SCHEMA loyalty_test CASCADE;

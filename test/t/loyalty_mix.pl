@@ -21,7 +21,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA club;
 CREATE EXTENSION usher_loyalty SCHEMA club;
-SELECT usher.define_rate_limit('loyalty.staff_codes', 'fixed_window', 1000000000, '1 hour');
+SELECT usher.define_rate_limit('loyalty.staff_codes', 'fixed_window', 1000000, '1 second');
 SELECT club.define_referral_program(40, 20);
 SELECT club.create_earning_rule('{"code": "each", "event": "payment.completed", "points": "r.amount_minor / 10", "expires_after": "20 seconds"}');
 SELECT club.create_earning_rule('{"code": "visit", "event": "booking.completed", "points": "7", "max_in_period": 70, "period": "day"}');
@@ -31,7 +31,7 @@ INSERT INTO things SELECT 'offer', (club.set_offer_status((club.create_offer(d))
 INSERT INTO things SELECT 'reward', (club.set_reward_status((club.create_reward(d)).reward_id, 'active')).reward_id FROM unnest(ARRAY['{"title": "a", "cost_points": 15, "stock": 60}', '{"title": "b", "cost_points": 9, "max_per_customer": 2, "keeps_for": "2 seconds"}']::jsonb[]) AS d;
 INSERT INTO things SELECT 'voucher', v.voucher_id, v.code FROM club.create_vouchers((SELECT id FROM things WHERE kind = 'offer' LIMIT 1), 30, max_uses => 2) AS v;
 INSERT INTO things SELECT 'ad', (club.set_advertisement_status((club.create_advertisement('{"title": "a", "placement": "home"}')).ad_id, 'active')).ad_id;
-CREATE FUNCTION some(wanted text) RETURNS things LANGUAGE sql AS $$ SELECT t FROM things AS t WHERE t.kind = wanted ORDER BY random() LIMIT 1 $$;
+CREATE FUNCTION pick(wanted text) RETURNS things LANGUAGE sql AS $$ SELECT t FROM things AS t WHERE t.kind = wanted ORDER BY random() LIMIT 1 $$;
 CREATE FUNCTION spot(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
 -- One step of one of a few customers with one of a few purchases each, so that they meet. What is refused is refused; what is to be tried
 -- again, and what nobody expects, goes up.
@@ -54,20 +54,20 @@ BEGIN
 		SELECT e.* INTO entry FROM club.points_entries AS e WHERE e.customer_id = c AND e.kind = 'spend' AND e.source_type IS NULL ORDER BY random() LIMIT 1;
 		PERFORM club.give_back_points(entry.id, 1) WHERE entry.id IS NOT NULL;
 	WHEN 8 THEN PERFORM club.earn_points(c, 5, expires_at => clock_timestamp() + random() * interval '3 seconds');
-	WHEN 9 THEN PERFORM club.redeem_reward((some('reward')).id, c);
-	WHEN 10 THEN INSERT INTO club.reward_redemptions (reward_id, customer_id) VALUES ((some('reward')).id, c);
+	WHEN 9 THEN PERFORM club.redeem_reward((pick('reward')).id, c);
+	WHEN 10 THEN INSERT INTO club.reward_redemptions (reward_id, customer_id) VALUES ((pick('reward')).id, c);
 	WHEN 11 THEN
 		SELECT r.* INTO redemption FROM club.reward_redemptions AS r WHERE r.customer_id = c ORDER BY random() LIMIT 1;
 		PERFORM club.reverse_redemption(redemption.id) WHERE redemption.id IS NOT NULL;
-	WHEN 12 THEN PERFORM club.redeem_offer('order', p, (some('offer')).id, c, 100);
-	WHEN 13 THEN INSERT INTO club.offer_uses (offer_id, customer_id, nth, reference_type, reference_id, amount_minor, discount_minor) VALUES ((some('offer')).id, c, 1, 'order', p, 10, 1);
+	WHEN 12 THEN PERFORM club.redeem_offer('order', p, (pick('offer')).id, c, 100);
+	WHEN 13 THEN INSERT INTO club.offer_uses (offer_id, customer_id, nth, reference_type, reference_id, amount_minor, discount_minor) VALUES ((pick('offer')).id, c, 1, 'order', p, 10, 1);
 	WHEN 14 THEN PERFORM club._on_purchase_cancelled('order.cancelled', jsonb_build_object('order_id', p));
-	WHEN 15 THEN PERFORM club.redeem_offer('order', p, customer_id => c, amount_minor => 100, voucher_code => (some('voucher')).code);
+	WHEN 15 THEN PERFORM club.redeem_offer('order', p, customer_id => c, amount_minor => 100, voucher_code => (pick('voucher')).code);
 	WHEN 16 THEN PERFORM club.create_referral(referrer_id => spot(1 + floor(random() * 60)::integer), referee_id => spot(3000 + floor(random() * 60)::integer));
 	WHEN 17 THEN INSERT INTO club.referrals (program, referrer_id, referee_id) VALUES ('default', spot(3000 + floor(random() * 60)::integer), spot(3000 + floor(random() * 60)::integer));
 	WHEN 18 THEN PERFORM club._on_first_purchase('order.completed', jsonb_build_object('customer_id', spot(3000 + floor(random() * 60)::integer), 'total_minor', 1));
 	WHEN 19 THEN PERFORM club._loyalty_upkeep(20);
-	WHEN 20 THEN PERFORM club.record_advertisement_event((some('ad')).id);
+	WHEN 20 THEN PERFORM club.record_advertisement_event((pick('ad')).id);
 	ELSE PERFORM count(*) FROM club.list_offers_for(c, context => '{"amount_minor": 100}');
 	END CASE;
 EXCEPTION

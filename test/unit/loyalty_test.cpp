@@ -78,12 +78,10 @@ TEST(Lots, WhatIsNotThereIsOwedOnlyWhereThatIsAllowed) {
     EXPECT_EQ(posting->debt, 2);
 }
 
-TEST(Lots, DebtIsPaidFirst) {
-    const Posting some = earn(10, 4), all = earn(3, 4);
-    EXPECT_EQ(some.balance, 6);
-    EXPECT_EQ(some.debt, -4);
-    EXPECT_EQ(all.balance, 0);
-    EXPECT_EQ(all.debt, -3);
+TEST(Lots, WhatHasPaidDebtIsNoLot) {
+    EXPECT_EQ(lot_of(10, 110), 10); // 100 before
+    EXPECT_EQ(lot_of(10, 6), 6);    // a debt of 4 before
+    EXPECT_EQ(lot_of(3, 0), 0);     // a debt of 3 or more
 }
 
 TEST(Lots, PointsGoBackToWhereTheyCameFromTheLatestFirst) {
@@ -131,6 +129,18 @@ TEST(Purchase, AVoucherIsNoMoney) {
     EXPECT_FALSE(news.purchase->is_money);
     ASSERT_EQ(news.deductions.size(), 1U);
     EXPECT_FALSE(news.deductions[0].is_return);
+}
+
+TEST(Purchase, PaymentsOfOthersMayHaveIdsOfTheirOwn) {
+    const char *payload = R"({"transaction_id": "ch_17", "captured_minor": 5,
+                              "customer_id": "00000000-0000-7000-8000-000000000003"})";
+    const PurchaseNews one = read_purchase("payment.completed", payload),
+                       again = read_purchase("payment.completed", payload);
+    ASSERT_TRUE(one.purchase && again.purchase);
+    EXPECT_EQ(one.purchase->source.id, again.purchase->source.id);
+    EXPECT_FALSE(read_purchase("payment.completed", R"({"transaction_id": "ch_17", "captured_minor": 5})").purchase);
+    EXPECT_FALSE(read_purchase("payment.completed", "{}").purchase);
+    EXPECT_TRUE(read_purchase("payment.refunded", "{}").deductions.empty());
 }
 
 TEST(Purchase, MalformedPayloadsAreRefused) {

@@ -1,7 +1,7 @@
 // Views and clicks of advertisements. With the library preloaded they are counted in shared memory, and whoever counts
 // one a minute after the last were written writes what has come together, so there is no hot row, and no two write the
 // same counter at once. A view counts whatever becomes of the transaction; what a crash takes is a minute's.
-#include "kit/shared.hpp"
+#include "kit/shared_memory.hpp"
 #include "usher_loyalty/loyalty_kit.hpp"
 
 namespace usher::loyalty {

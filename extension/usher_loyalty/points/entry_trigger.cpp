@@ -3,6 +3,7 @@
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/following.hpp"
 #include "usher_loyalty/points/lots.hpp"
+#include <limits>
 
 namespace usher::loyalty {
 
@@ -17,11 +18,21 @@ enum Column : std::uint8_t {
     rule_code,
     reverses,
     expires_at,
+    note,
+    occurred_at,
 };
 constexpr std::array forms{
-    ColumnForm{"id", UUIDOID},        ColumnForm{"customer_id", UUIDOID}, ColumnForm{"kind", TEXTOID},
-    ColumnForm{"points", INT8OID},    ColumnForm{"source_type", TEXTOID}, ColumnForm{"source_id", UUIDOID},
-    ColumnForm{"rule_code", TEXTOID}, ColumnForm{"reverses", UUIDOID},    ColumnForm{"expires_at", TIMESTAMPTZOID},
+    ColumnForm{"id", UUIDOID},
+    ColumnForm{"customer_id", UUIDOID},
+    ColumnForm{"kind", TEXTOID},
+    ColumnForm{"points", INT8OID},
+    ColumnForm{"source_type", TEXTOID},
+    ColumnForm{"source_id", UUIDOID},
+    ColumnForm{"rule_code", TEXTOID},
+    ColumnForm{"reverses", UUIDOID},
+    ColumnForm{"expires_at", TIMESTAMPTZOID},
+    ColumnForm{"note", TEXTOID},
+    ColumnForm{"occurred_at", TIMESTAMPTZOID},
 };
 constinit Columns<forms.size()> columns{forms};
 
@@ -33,6 +44,12 @@ constinit Statement change_account{R"(
     UPDATE @.points_accounts AS a
     SET balance = a.balance + $2, debt = a.debt + $3, updated_at = pg_catalog.now()
     WHERE a.customer_id = $1
+    RETURNING a.balance, a.debt)"};
+// In one step, for what needs to know nothing of the account before.
+constinit Statement credit_account{R"(
+    UPDATE @.points_accounts AS a
+    SET balance = a.balance + greatest($2 - a.debt, 0), debt = greatest(a.debt - $2, 0), updated_at = pg_catalog.now()
+    WHERE a.customer_id = $1 AND a.closed_at IS NULL
     RETURNING a.balance, a.debt)"};
 constinit Statement read_lots{R"(
     SELECT l.id, l.points_left, coalesce(l.expires_at <= $2, false)
@@ -65,6 +82,16 @@ constinit Statement insert_expiry{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, rule_code)
     VALUES ($1, 'expire', $2, 'expiry'))"};
 
+bool is_code(std::string_view text) {
+    const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+    return !text.empty() && text.size() <= 63 && text[0] >= 'a' && text[0] <= 'z' &&
+           std::all_of(text.begin(), text.end(), fits);
+}
+
+bool is_finite(const std::optional<Instant> &time) {
+    return !time || (*time != std::numeric_limits<Instant>::max() && *time != std::numeric_limits<Instant>::min());
+}
+
 struct Entry {
     const Schema &schema;
     const TableRow &row;
@@ -72,6 +99,27 @@ struct Entry {
     [[nodiscard]] bool is(std::string_view which) const { return row.text(kind) == which; }
     [[nodiscard]] std::int64_t size() const { return std::abs(row.int8(points)); }
 };
+
+/// What else must be true of an entry by itself.
+void check_form(const Entry &entry) {
+    const TableRow &row = entry.row;
+    const auto refuse = [](const char *column, const char *message) {
+        throw Error(errc::invalid_argument, message, json::Object().add("argument", column).text());
+    };
+    if (row.is_null(source_type) != row.is_null(source_id))
+        refuse("source_id", "source_type and source_id belong together");
+    if (!row.is_null(source_type) && !is_code(row.text(source_type)))
+        refuse("source_type", "source_type must be a word of a-z, 0-9 and _, of 63 characters at most");
+    if (!is_code(row.text(rule_code)))
+        refuse("rule_code", "rule_code must be a word of a-z, 0-9 and _, of 63 characters at most");
+    if (row.is_null(reverses) == (entry.is("give_back") || entry.is("take_back")))
+        refuse("reverses", "what is given or taken back reverses an entry, and nothing else does");
+    if (!row.is_null(expires_at) && !entry.is("earn") && !entry.is("adjust"))
+        refuse("expires_at", "only what is earned expires");
+    if (!is_finite(row.optional_time(expires_at)) || !is_finite(row.optional_time(occurred_at)))
+        refuse("expires_at", "times of an entry must be finite");
+    if (row.text(note).size() > 2000) refuse("note", "note is too long");
+}
 
 [[noreturn]] void refuse_spending(const Entry &entry, std::int64_t balance) {
     throw Error(
@@ -132,7 +180,6 @@ Posting decide_debit(const Entry &entry, std::int64_t balance) {
 Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
     if (!entry.row.is_null(reverses)) check_reversal(entry);
     if (entry.row.int8(points) < 0) return decide_debit(entry, balance);
-    if (!entry.is("give_back")) return earn(entry.size(), debt);
     std::vector<Lot> taken;
     const pg::Rows rows =
         read_taken.run(entry.schema, {pg::uuid(entry.row.uuid(reverses)), pg::uuid(entry.row.uuid(id))});
@@ -142,13 +189,33 @@ Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
     return *posting;
 }
 
+void add_lot(const Entry &entry, std::int64_t size) {
+    insert_lot.run(entry.schema, {pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
+                                  pg::timestamptz_or_null(entry.row.optional_time(expires_at))});
+}
+
+[[noreturn]] void refuse_closed(const Entry &entry) {
+    throw Error(errc::points_account_closed, "account of points is closed",
+                json::Object().add("customer_id", entry.customer()).text());
+}
+
+/// What is earned. Nothing when there is no account.
+pg::Rows credit(const Entry &entry) {
+    const Following now;
+    const pg::Rows changed = credit_account.run(entry.schema, {pg::uuid(entry.customer()), pg::int8(entry.size())});
+    if (changed.empty()) {
+        if (!lock_account.run(entry.schema, {pg::uuid(entry.customer())}).empty()) refuse_closed(entry);
+        return changed;
+    }
+    const std::int64_t lot = lot_of(entry.size(), changed.front().int8(0));
+    if (lot > 0) add_lot(entry, lot);
+    return changed;
+}
+
 /// Whose lots and account follow.
 pg::Rows follow(const Entry &entry, const Posting &posting) {
     const Following now;
     const Uuid entry_id = entry.row.uuid(id), customer = entry.customer();
-    if (posting.balance > 0 && !entry.is("give_back"))
-        insert_lot.run(entry.schema, {pg::uuid(entry_id), pg::uuid(customer), pg::int8(posting.balance),
-                                      pg::timestamptz_or_null(entry.row.optional_time(expires_at))});
     if (!posting.lots.empty()) {
         std::vector<Uuid> lots;
         std::vector<std::string> parts;
@@ -159,6 +226,16 @@ pg::Rows follow(const Entry &entry, const Posting &posting) {
         change_lots.run(entry.schema, {pg::uuid(entry_id), pg::uuid_array(lots), pg::text_array(parts)});
     }
     return change_account.run(entry.schema, {pg::uuid(customer), pg::int8(posting.balance), pg::int8(posting.debt)});
+}
+
+/// What is taken or given back. Nothing when there is no account.
+pg::Rows post(const Entry &entry) {
+    const pg::Rows accounts = lock_account.run(entry.schema, {pg::uuid(entry.customer())});
+    if (accounts.empty()) return accounts;
+    const pg::Row account = accounts.front();
+    const bool goes_on = entry.is("take_back") || entry.is("expire") || entry.is("give_back");
+    if (account.boolean(2) && !goes_on) refuse_closed(entry);
+    return follow(entry, decide(entry, account.int8(0), account.int8(1)));
 }
 
 const char *event_of(const Entry &entry) {
@@ -192,15 +269,9 @@ USHER_FUNCTION(usher_loyalty_post_entry) {
     const Relation relation = trigger.data->tg_relation;
     const TableRow row(trigger.after(), relation, columns.look_up(relation));
     const Entry entry{trigger.schema, row};
-    const pg::Rows accounts = lock_account.run(entry.schema, {pg::uuid(entry.customer())});
-    if (accounts.empty()) return PointerGetDatum(nullptr); // the foreign key refuses
-    const pg::Row account = accounts.front();
-    const bool goes_on = entry.is("take_back") || entry.is("expire") || entry.is("give_back");
-    if (account.boolean(2) && !goes_on)
-        throw Error(errc::points_account_closed, "account of points is closed",
-                    json::Object().add("customer_id", entry.customer()).text());
-    const Posting posting = decide(entry, account.int8(0), account.int8(1));
-    const pg::Rows changed = follow(entry, posting);
-    announce(entry, changed.front());
+    check_form(entry);
+    const bool is_new_credit = row.int8(points) > 0 && row.is_null(reverses);
+    const pg::Rows changed = is_new_credit ? credit(entry) : post(entry);
+    if (!changed.empty()) announce(entry, changed.front()); // else the foreign key refuses
     return PointerGetDatum(nullptr);
 }

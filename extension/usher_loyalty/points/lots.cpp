@@ -3,10 +3,7 @@
 
 namespace usher::loyalty {
 
-Posting earn(std::int64_t points, std::int64_t debt) {
-    const std::int64_t paid = std::min(points, debt);
-    return {{}, points - paid, -paid};
-}
+std::int64_t lot_of(std::int64_t points, std::int64_t balance_after) { return std::min(points, balance_after); }
 
 std::optional<Posting> take(std::int64_t points, const std::vector<Lot> &lots, bool may_owe) {
     Posting out;
@@ -28,7 +25,8 @@ std::optional<Posting> give_back(std::int64_t points, std::int64_t debt, const s
     std::int64_t most = 0;
     for (const Lot &each : taken) most += each.left;
     if (points > most) return std::nullopt;
-    Posting out = earn(points, debt);
+    const std::int64_t paid = std::min(points, debt);
+    Posting out{{}, points - paid, -paid};
     std::int64_t rest = out.balance;
     for (auto each = taken.rbegin(); each != taken.rend() && rest > 0; ++each) {
         const std::int64_t part = std::min(each->left, rest);

@@ -23,8 +23,9 @@ struct Posting {
     std::int64_t debt = 0;
 };
 
-/// What is earned pays debt first; the rest is a new lot.
-Posting earn(std::int64_t points, std::int64_t debt);
+/// How much of what is earned is a new lot: the rest has paid debt. Nobody has points and debt at once, so the balance
+/// that it leaves says it.
+std::int64_t lot_of(std::int64_t points, std::int64_t balance_after);
 
 /// Takes points of the lots, in their order. Nothing when they do not suffice, unless the rest may be owed.
 std::optional<Posting> take(std::int64_t points, const std::vector<Lot> &lots, bool may_owe);

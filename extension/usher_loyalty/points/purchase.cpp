@@ -1,4 +1,5 @@
 #include "usher_loyalty/points/purchase.hpp"
+#include "common/digest.hpp"
 #include "common/error.hpp"
 #include "common/money.hpp"
 #include <algorithm>
@@ -32,6 +33,13 @@ std::string text_of(const Value &payload, std::string_view name) {
 
 std::optional<Uuid> id_of(const Value &payload, std::string_view name) { return parse_uuid(text_of(payload, name)); }
 
+/// Payments may be another extension's, or an application's, whose ids are no uuids. Nothing for one without an id.
+std::optional<Uuid> payment_id(const Value &payload, std::string_view name) {
+    const std::string text = text_of(payload, name);
+    if (const auto id = parse_uuid(text); id || text.empty()) return id;
+    return make_uuid_v8(sha256("payment " + text));
+}
+
 std::int64_t amount_of(const Value &payload, std::string_view event, std::string_view name) {
     const Value &found = payload.member(name);
     if (found.kind != Value::Kind::number || !(found.number >= 0) ||
@@ -53,9 +61,12 @@ std::optional<SourceId> reference_of(const Value &payload) {
     return SourceId{type == "booking" ? "booking" : "order", *id};
 }
 
-Purchase read_completed(const Form &form, Value payload) {
+std::optional<Purchase> read_completed(const Form &form, Value payload) {
     Purchase out;
-    const std::optional<Uuid> id = id_of(payload, form.id), customer = id_of(payload, "customer_id");
+    const bool is_payment = form.source == "payment";
+    const std::optional<Uuid> id = is_payment ? payment_id(payload, form.id) : id_of(payload, form.id),
+                              customer = id_of(payload, "customer_id");
+    if (is_payment && (!id || !customer)) return std::nullopt; // of somebody else, who does not say whose it is
     if (!id) refuse(form.event, form.id);
     if (!customer) refuse(form.event, "customer_id");
     out.source = {form.source, *id};
@@ -101,17 +112,16 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
     }
     if (event == "payment.refunded" || event == "payment.partially_refunded") {
         const std::string_view name = event == "payment.refunded" ? "id" : "transaction_id";
-        const std::optional<Uuid> payment = id_of(*parsed, name);
-        if (!payment) refuse(event, name);
+        const std::optional<Uuid> payment = payment_id(*parsed, name);
+        if (!payment) return out;
         deduct(out.deductions, *parsed, *payment, amount_of(*parsed, event, "refunded_minor"), true);
         return out;
     }
     for (const Form &form : forms) {
         if (form.event != event) continue;
-        Purchase purchase = read_completed(form, std::move(*parsed));
-        if (!purchase.is_money && form.source == "payment")
-            deduct(out.deductions, purchase.facts, purchase.source.id, purchase.amount_minor, false);
-        out.purchase = std::move(purchase);
+        out.purchase = read_completed(form, std::move(*parsed));
+        if (out.purchase && !out.purchase->is_money && form.source == "payment")
+            deduct(out.deductions, out.purchase->facts, out.purchase->source.id, out.purchase->amount_minor, false);
         break;
     }
     return out;

@@ -5,7 +5,7 @@
 // Locks: the user, sources, accounts.
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/purchase.hpp"
-#include "usher_loyalty/rules/earning.hpp"
+#include "usher_loyalty/rules/kept_rules.hpp"
 #include "usher_loyalty/tiers/review_tier.hpp"
 #include <set>
 
@@ -34,26 +34,27 @@ constinit Statement make_account{R"(
     INSERT INTO @.points_accounts (customer_id, user_id)
     VALUES ($1, $2)
     ON CONFLICT (customer_id) DO NOTHING)"};
-constinit Statement lock_account{R"(
-    SELECT a.tier, a.closed_at IS NOT NULL
+// With what does not count of a source: whoever has noted that held the source, so it is seen here.
+constinit Statement read_account{R"(
+    SELECT a.tier, a.closed_at IS NOT NULL, (
+               SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint
+               FROM @.points_deductions AS d
+               WHERE d.source_type = $2 AND d.source_id = $3)
     FROM @.points_accounts AS a
+    WHERE a.customer_id = $1)"};
+constinit Statement lock_account{R"(
+    SELECT FROM @.points_accounts AS a
     WHERE a.customer_id = $1 FOR NO KEY UPDATE)"};
 constinit Statement sum_deductions{R"(
     SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint
     FROM @.points_deductions AS d
     WHERE d.source_type = $1 AND d.source_id = $2)"};
-constinit Statement find_rules{R"(
-    SELECT r.code, r.rule_version, r.condition, r.points, r.counts = 'line', r.max_points, r.max_in_period,
-           p.starts_at, (p.starts_at AT TIME ZONE r.time_zone + ('1 ' || r.period)::interval) AT TIME ZONE r.time_zone,
-           $2 + r.expires_after, extract(isodow FROM l.local)::integer, extract(hour FROM l.local)::integer,
-           l.local::date::text
-    FROM (SELECT DISTINCT ON (o.code) o.*
-          FROM @.earning_rules AS o
-          WHERE o.event = $1 AND o.valid_from <= $2 AND (o.valid_until IS NULL OR $2 < o.valid_until)
-          ORDER BY o.code, o.rule_version DESC) AS r
-        CROSS JOIN LATERAL (SELECT $2 AT TIME ZONE r.time_zone) AS l (local)
-        CROSS JOIN LATERAL (SELECT date_trunc(r.period, l.local) AT TIME ZONE r.time_zone) AS p (starts_at)
-    ORDER BY r.code)"};
+// When a rule asks the clock of its zone, or counts by its period.
+constinit Statement read_clock{R"(
+    SELECT extract(isodow FROM l.local)::integer, extract(hour FROM l.local)::integer, l.local::date::text, p.starts_at,
+           (p.starts_at AT TIME ZONE $2 + ('1 ' || $3)::interval) AT TIME ZONE $2
+    FROM (SELECT $1::timestamptz AT TIME ZONE $2) AS l (local)
+        CROSS JOIN LATERAL (SELECT date_trunc(coalesce($3, 'day'), l.local) AT TIME ZONE $2) AS p (starts_at))"};
 constinit Statement sum_period{R"(
     SELECT coalesce(sum(e.points), 0)::bigint
     FROM @.points_entries AS e
@@ -62,7 +63,7 @@ constinit Statement sum_period{R"(
 constinit Statement insert_earned{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version,
                                   expires_at, occurred_at)
-    VALUES ($1, 'earn', $2, $3, $4, $5, $6, $7, $8)
+    VALUES ($1, 'earn', $2, $3, $4, $5, $6, $8::timestamptz + $7::interval, $8)
     ON CONFLICT (source_id, source_type, customer_id, rule_code) WHERE kind = 'earn' AND source_id IS NOT NULL
     DO NOTHING)"};
 constinit Statement read_earned{R"(
@@ -76,26 +77,14 @@ constinit Statement insert_taken_back{R"(
                                   occurred_at)
     VALUES ($1, 'take_back', $2, $3, $4, $5, $6, $7, $8))"};
 
-/// What a rule is told beside the payload.
-expression::Value facts_for(const Purchase &purchase, const pg::Row &rule, const std::optional<std::string> &tier) {
-    expression::Value facts = purchase.facts;
-    set_member(facts, "tier", tier ? expression::Value::of(*tier) : expression::Value{});
-    set_member(facts, "weekday", expression::Value::of(static_cast<double>(rule.int4(10))));
-    set_member(facts, "hour", expression::Value::of(static_cast<double>(rule.int4(11))));
-    set_member(facts, "date", expression::Value::of(rule.string(12)));
-    return facts;
-}
-
 /// A rule that does not fit a purchase stops neither the others nor the event: it earns nothing, and the log says why.
-std::int64_t judge(const Purchase &purchase, const pg::Row &rule, const std::optional<std::string> &tier) {
+std::int64_t judge(const Purchase &purchase, const KeptRule &kept) {
     try {
-        const auto most = rule.is_null(5) ? std::nullopt : std::optional(rule.int8(5));
-        return points_for(parse_rule(rule.text(2), rule.text(3), rule.boolean(4), most),
-                          facts_for(purchase, rule, tier), pg::poll);
+        return points_for(kept.rule, purchase.facts, pg::poll);
     } catch (const Error &error) {
         const std::string data = json::Object()
-                                     .add("rule", rule.text(0))
-                                     .add("rule_version", std::int64_t{rule.int4(1)})
+                                     .add("rule", kept.code)
+                                     .add("rule_version", std::int64_t{kept.version})
                                      .add("source_id", purchase.source.id)
                                      .text();
         kit::log_event({.event_type = "loyalty.rule_failed",
@@ -103,7 +92,7 @@ std::int64_t judge(const Purchase &purchase, const pg::Row &rule, const std::opt
                         .severity = "warning",
                         .result = "failure",
                         .resource_type = "earning_rule",
-                        .resource_id = rule.text(0),
+                        .resource_id = kept.code,
                         .error_message = error.what()});
         return 0;
     }
@@ -120,10 +109,14 @@ public:
             if (state == kit::UserState::inactive) news_.purchase = std::nullopt; // whoever is gone earns nothing
         }
         note_facts();
-        for (const Uuid &each : customers_) (void)lock_account.run(schema_, {pg::uuid(each)}); // in their order
-        if (news_.purchase) earn(event);
-        for (const Deduction &each : news_.deductions) settle(each.source);
-        if (news_.purchase) settle(news_.purchase->source);
+        if (customers_.size() > 1) // else whatever changes it locks it
+            for (const Uuid &each : customers_) lock_account.run(schema_, {pg::uuid(each)}); // in their order
+        if (news_.purchase) {
+            open_account();
+            earn(event);
+        }
+        for (const Deduction &each : news_.deductions) settle(each.source, deducted(each.source));
+        if (news_.purchase) settle(news_.purchase->source, without_);
         for (const Uuid &each : customers_) review_tier(schema_, each);
     }
 
@@ -143,8 +136,24 @@ private:
                                                            pg::text_unless_empty(purchase.currency),
                                                            pg::text_unless_empty(purchase.occurred_at)});
         occurred_at_ = noted.front().time(2);
-        make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
         customers_.insert(purchase.customer);
+    }
+
+    void open_account() {
+        const Purchase &purchase = *news_.purchase;
+        const auto find = [&] {
+            return read_account.run(
+                schema_, {pg::uuid(purchase.customer), pg::text(purchase.source.type), pg::uuid(purchase.source.id)});
+        };
+        pg::Rows found = find();
+        if (found.empty()) {
+            make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
+            found = find();
+        }
+        const pg::Row account = found.front();
+        tier_ = account.optional_text(0);
+        is_closed_ = account.boolean(1);
+        if (!account.is_null(2)) without_ = account.int8(2);
     }
 
     [[nodiscard]] std::optional<std::int64_t> deducted(const SourceId &source) const {
@@ -153,33 +162,49 @@ private:
     }
 
     void earn(std::string_view event) {
-        const Purchase &purchase = *news_.purchase;
-        const pg::Rows accounts = lock_account.run(schema_, {pg::uuid(purchase.customer)});
-        if (accounts.front().boolean(1) || !purchase.is_money) return;
-        if (const auto without = deducted(purchase.source); without && *without >= purchase.amount_minor) return;
-        const std::optional<std::string> tier = accounts.front().optional_text(0);
-        const pg::Rows rules = find_rules.run(schema_, {pg::text(event), pg::timestamptz(occurred_at_)});
-        for (std::size_t i = 0; i < rules.size(); ++i) {
-            const pg::Row rule = rules[i];
-            std::int64_t points = judge(purchase, rule, tier);
-            if (points > 0 && !rule.is_null(6)) points = std::min(points, left_in_period(rule));
-            if (points <= 0) continue;
-            insert_earned.run(schema_, {pg::uuid(purchase.customer), pg::int8(points), pg::text(purchase.source.type),
-                                        pg::uuid(purchase.source.id), rule.param(0), rule.param(1), rule.param(9),
-                                        pg::timestamptz(occurred_at_)});
+        Purchase &purchase = *news_.purchase;
+        if (is_closed_ || !purchase.is_money || without_.value_or(-1) >= purchase.amount_minor) return;
+        set_member(purchase.facts, "tier", tier_ ? expression::Value::of(*tier_) : expression::Value{});
+        std::string_view code;
+        for (const KeptRule &each : rules_of(schema_, event)) {
+            if (each.code == code || !each.is_valid_at(occurred_at_)) continue;
+            code = each.code; // the latest version that is valid
+            earn_by(each);
         }
     }
 
-    [[nodiscard]] std::int64_t left_in_period(const pg::Row &rule) const {
+    void earn_by(const KeptRule &kept) {
+        Purchase &purchase = *news_.purchase;
+        pg::Rows clock;
+        if (kept.asks_the_clock || kept.period) {
+            clock = read_clock.run(schema_,
+                                   {pg::timestamptz(occurred_at_), pg::text(kept.zone), pg::text_or_null(kept.period)});
+            const pg::Row local = clock.front();
+            set_member(purchase.facts, "weekday", expression::Value::of(static_cast<double>(local.int4(0))));
+            set_member(purchase.facts, "hour", expression::Value::of(static_cast<double>(local.int4(1))));
+            set_member(purchase.facts, "date", expression::Value::of(local.string(2)));
+        }
+        std::int64_t points = judge(purchase, kept);
+        if (points > 0 && kept.max_in_period)
+            points = std::min(points, *kept.max_in_period - earned_in_period(kept, clock.front()));
+        if (points <= 0) return;
+        insert_earned.run(schema_, {pg::uuid(purchase.customer), pg::int8(points), pg::text(purchase.source.type),
+                                    pg::uuid(purchase.source.id), pg::text(kept.code), pg::int4(kept.version),
+                                    pg::text_or_null(kept.expires_after), pg::timestamptz(occurred_at_)});
+    }
+
+    [[nodiscard]] std::int64_t earned_in_period(const KeptRule &kept, const pg::Row &clock) const {
         const Purchase &purchase = *news_.purchase;
-        const pg::Rows earned = sum_period.run(schema_, {pg::uuid(purchase.customer), rule.param(0), rule.param(7),
-                                                         rule.param(8), pg::uuid(purchase.source.id)});
-        return rule.int8(6) - earned.front().int8(0);
+        lock_account.run(schema_, {pg::uuid(purchase.customer)}); // two at once would not see each other
+        return sum_period
+            .run(schema_, {pg::uuid(purchase.customer), pg::text(kept.code), clock.param(3), clock.param(4),
+                           pg::uuid(purchase.source.id)})
+            .front()
+            .int8(0);
     }
 
     /// Takes back what is no longer earned, by all that is known of a source.
-    void settle(const SourceId &source) const {
-        const std::optional<std::int64_t> without = deducted(source);
+    void settle(const SourceId &source, std::optional<std::int64_t> without) const {
         if (!without) return;
         const pg::Rows entries = read_earned.run(schema_, {pg::text(source.type), pg::uuid(source.id)});
         for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -203,6 +228,10 @@ private:
     PurchaseNews news_;
     std::set<Uuid> customers_; // in the order in which accounts are locked
     Instant occurred_at_ = 0;
+    // Of the customer who buys, and of what they buy.
+    std::optional<std::string> tier_;
+    bool is_closed_ = false;
+    std::optional<std::int64_t> without_; // money that does not count
 };
 } // namespace
 

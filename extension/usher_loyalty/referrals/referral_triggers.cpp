@@ -14,7 +14,7 @@ constexpr std::array forms{
 constinit Columns<forms.size()> columns{forms};
 
 constinit Statement change_guard{R"(
-    INSERT INTO @.referral_guard AS g (id, changes)
+    INSERT INTO @.referral_guards AS g (id, changes)
     VALUES (1, 1)
     ON CONFLICT (id) DO UPDATE SET changes = g.changes + 1)"};
 // UNION ends a circle that is there already: by a dump that was edited, say.

@@ -1,6 +1,6 @@
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/rules/rule_expression.hpp"
-#include "usher_loyalty/vouchers/codes.hpp"
+#include "usher_loyalty/vouchers/voucher_codes.hpp"
 
 /// _new_code()
 USHER_FUNCTION(usher_loyalty_new_code) { return usher::pg::result(usher::pg::text(usher::loyalty::new_code())); }

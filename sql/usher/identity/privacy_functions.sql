@@ -300,7 +300,8 @@ CREATE FUNCTION usher.has_consent(user_id uuid, purpose text) RETURNS boolean
 AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM usher.consents c
-                   WHERE c.user_id = has_consent.user_id AND c.purpose = has_consent.purpose AND c.withdrawn_at IS NULL);
+                   WHERE c.user_id = has_consent.user_id AND c.purpose = has_consent.purpose
+                       AND c.withdrawn_at IS NULL);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.has_consent(uuid, text) FROM PUBLIC;

@@ -13,7 +13,8 @@ BEGIN
     PERFORM @extschema@._refuse_members(definition,
         '{title,content,placement,weight,valid_from,valid_until,tiers,segment,offer_id}', '{title,placement}');
     g := jsonb_populate_record(NULL::@extschema@.loyalty_ads, definition);
-    INSERT INTO @extschema@.loyalty_ads AS a (title, content, placement, weight, valid_from, valid_until, tiers, segment,
+    INSERT INTO @extschema@.loyalty_ads AS a (title, content, placement, weight, valid_from, valid_until, tiers,
+        segment,
                                               offer_id, created_by)
     VALUES (g.title, coalesce(g.content, '{}'), g.placement, coalesce(g.weight, 1), coalesce(g.valid_from, now()),
             g.valid_until, g.tiers, g.segment, g.offer_id, usher.actor_id())
@@ -22,8 +23,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_advertisement(jsonb) IS
-    'Makes a draft: {"title", "placement", "content": what the application shows, "weight", "valid_from", "valid_until", '
-    '"offer_id", and for whom: "tiers", "segment"}. Needs loyalty:manage.';
+    'Makes a draft: {"title", "placement", "content": what the application shows, "weight", "valid_from", '
+    '"valid_until", "offer_id", and for whom: "tiers", "segment"}. Needs loyalty:manage.';
 
 CREATE FUNCTION @extschema@.set_advertisement_status(ad_id uuid, status text, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.ad_change
@@ -95,16 +96,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_current_advertisements(text, uuid, timestamptz, integer) IS
-    'What to show in a placement now, by chance and weight; to nobody in particular, to oneself, or with loyalty:read to '
-    'a customer. Those with tiers or a segment are for customers who have agreed to "marketing" (record_consent()).';
+    'What to show in a placement now, by chance and weight; to nobody in particular, to oneself, or with '
+    'loyalty:read to a customer. Those with tiers or a segment are for customers who have agreed to "marketing" '
+    '(record_consent()).';
 
 CREATE FUNCTION @extschema@.record_advertisement_event(ad_id uuid, kind text DEFAULT 'view') RETURNS boolean
     LANGUAGE c VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_loyalty_count_ad';
 COMMENT ON FUNCTION @extschema@.record_advertisement_event(uuid, text) IS
-    'Counts a view or a click; false for an advertisement that is not shown. With the library preloaded it is counted in '
-    'shared memory, whatever becomes of the transaction.';
+    'Counts a view or a click; false for an advertisement that is not shown. With the library preloaded it is '
+    'counted in shared memory, whatever becomes of the transaction.';
 
 CREATE FUNCTION @extschema@._write_ad_counts() RETURNS bigint
     LANGUAGE c VOLATILE SECURITY DEFINER

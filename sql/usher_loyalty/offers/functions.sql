@@ -13,8 +13,8 @@ CREATE TYPE @extschema@.offer_receipt AS (
     error text, redemption_id uuid, offer_id uuid, discount_minor bigint, uses_left integer, retry_after integer,
     replayed boolean);
 COMMENT ON TYPE @extschema@.offer_receipt IS
-    'An offer that was used, or error: code_invalid, or rate_limited for retry_after seconds. uses_left is NULL where '
-    'there is no limit.';
+    'An offer that was used, or error: code_invalid, or rate_limited for retry_after seconds. uses_left is NULL '
+    'where there is no limit.';
 
 CREATE FUNCTION @extschema@._number_use() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -131,9 +131,11 @@ BEGIN
     PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
     g := jsonb_populate_record(NULL::@extschema@.loyalty_offers, definition);
     PERFORM now() AT TIME ZONE g.time_zone;
-    INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency, buy_quantity,
+    INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency,
+        buy_quantity,
         get_quantity, min_amount_minor, max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers,
-        segment, location_ids, service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group, priority,
+        segment, location_ids, service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group,
+            priority,
         max_uses, max_per_customer, created_by)
     VALUES (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
             coalesce(g.min_amount_minor, 0), g.max_discount_minor, coalesce(g.valid_from, now()), g.valid_until,
@@ -203,7 +205,8 @@ BEGIN
     RETURN offer;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._lock_offer(uuid, integer) IS 'Raises US005 for an unknown offer, US003 for a stale one.';
+COMMENT ON FUNCTION @extschema@._lock_offer(uuid, integer) IS
+    'Raises US005 for an unknown offer, US003 for a stale one.';
 
 CREATE FUNCTION @extschema@.set_offer_status(offer_id uuid, status text, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.offer_change
@@ -239,9 +242,9 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_offers_for(uuid, timestamptz, jsonb) IS
     'The offers for a customer (oneself, or with loyalty:read) in a situation: {"amount_minor", "currency", '
-    '"location_id", "service_id", "time_zone", "lines": [{"product_id", "quantity", "unit_minor"}]}. Those that apply '
-    'together have their discounts, the others say why. Offers for other products, services, locations or tiers, and '
-    'those that need a voucher, are not in the list.';
+    '"location_id", "service_id", "time_zone", "lines": [{"product_id", "quantity", "unit_minor"}]}. Those that '
+    'apply together have their discounts, the others say why. Offers for other products, services, locations or '
+    'tiers, and those that need a voucher, are not in the list.';
 
 CREATE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
                                           context jsonb DEFAULT '{}')
@@ -331,7 +334,8 @@ BEGIN
     INSERT INTO @extschema@.offer_uses AS u (offer_id, customer_id, nth, voucher_id, reference_type, reference_id,
         amount_minor, discount_minor, currency, terms, created_by)
     VALUES (offer.id, target, 1, voucher.id, redeem_offer.reference_type, redeem_offer.reference_id,
-            greatest(coalesce((situation ->> 'amount_minor')::bigint, 0), judged.discount_minor), judged.discount_minor,
+            greatest(coalesce((situation ->> 'amount_minor')::bigint, 0), judged.discount_minor),
+                judged.discount_minor,
             situation ->> 'currency',
             jsonb_strip_nulls(jsonb_build_object('title', offer.title, 'kind', offer.kind, 'percent', offer.percent,
                 'amount_minor', offer.amount_minor, 'currency', offer.currency, 'buy_quantity', offer.buy_quantity,
@@ -395,8 +399,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.release_offers(text, uuid) IS
-    'Gives back the offers that a reference has used; bookings and orders that are cancelled do so by themselves. Needs '
-    'loyalty:adjust.';
+    'Gives back the offers that a reference has used; bookings and orders that are cancelled do so by themselves. '
+    'Needs loyalty:adjust.';
 
 CREATE FUNCTION @extschema@._turn_offers(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE

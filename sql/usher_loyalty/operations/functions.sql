@@ -65,7 +65,8 @@ BEGIN
         WHERE o.uses > o.max_uses OR EXISTS (SELECT FROM @extschema@.offer_uses AS u
             WHERE u.offer_id = o.id AND NOT u.is_released GROUP BY u.customer_id HAVING count(*) > o.max_per_customer);
     RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
-        WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id AND NOT u.is_released);
+        WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id
+            AND NOT u.is_released);
     RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
         WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
                          WHERE u.voucher_id = v.id AND NOT u.is_released);
@@ -193,5 +194,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_loyalty(uuid) IS
-    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes, attributes, codes '
-    'and signals.';
+    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes, attributes, codes and signals.';

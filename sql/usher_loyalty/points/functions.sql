@@ -13,9 +13,8 @@ CREATE FUNCTION @extschema@._keep_rows() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_loyalty_keep_rows';
 COMMENT ON FUNCTION @extschema@._keep_rows() IS
-    'Trigger: facts are only added, and what follows from them is not written by hand. Its first argument is '
-    '"fact" or '
-    '"follows", the others are columns that may be changed.';
+    'Trigger: facts are only added, and what follows from them is not written by hand. Its first argument is "fact" '
+    'or "follows", the others are columns that may be changed.';
 
 CREATE FUNCTION @extschema@._on_purchase(event text, payload jsonb) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER

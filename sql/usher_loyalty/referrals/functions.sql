@@ -64,8 +64,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.define_referral_program(bigint, bigint, text[], bigint, interval, boolean, text) IS
     'What both get when a customer brings another one along, whose first purchase (one of these events, of at least '
-    'min_amount_minor) comes within waits_for. Referrals keep the points that they were made with. Returns the version. '
-    'Needs loyalty:manage.';
+    'min_amount_minor) comes within waits_for. Referrals keep the points that they were made with. Returns the '
+    'version. Needs loyalty:manage.';
 
 CREATE FUNCTION @extschema@.get_referral_code(customer_id uuid DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -106,8 +106,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.note_customer_signal(uuid, text, text) IS
-    'An address, network, device or payment_method of a customer, kept as a hash: a referral between two who have one in '
-    'common waits for somebody to look. Needs loyalty:earn.';
+    'An address, network, device or payment_method of a customer, kept as a hash: a referral between two who have '
+    'one in common waits for somebody to look. Needs loyalty:earn.';
 
 CREATE FUNCTION @extschema@.create_referral(code text DEFAULT NULL, referee_id uuid DEFAULT NULL,
                                             referrer_id uuid DEFAULT NULL, program text DEFAULT 'default',
@@ -155,9 +155,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_referral(text, uuid, uuid, text, jsonb) IS
-    'Somebody new, oneself or with loyalty:earn somebody else, was brought along by the customer whose code they give, '
-    'or with loyalty:earn by referrer_id. Raises UL008 for oneself, for circles, for whoever was brought by somebody '
-    'else or has bought something; again with the same referrer it answers the same.';
+    'Somebody new, oneself or with loyalty:earn somebody else, was brought along by the customer whose code they '
+    'give, or with loyalty:earn by referrer_id. Raises UL008 for oneself, for circles, for whoever was brought by '
+    'somebody else or has bought something; again with the same referrer it answers the same.';
 
 CREATE FUNCTION @extschema@._settle_referral(referral_id uuid, to_status text, reason_code text, notes text,
                                              evidence jsonb, qualifies boolean DEFAULT false)

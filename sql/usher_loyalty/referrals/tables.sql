@@ -12,8 +12,8 @@ CREATE TABLE @extschema@.referral_programs (
     version integer NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE @extschema@.referral_programs IS
-    'What both get when somebody brings somebody else along, and what the newcomer has to do for it. A referral keeps '
-    'the terms that it was made with.';
+    'What both get when somebody brings somebody else along, and what the newcomer has to do for it. A referral '
+    'keeps the terms that it was made with.';
 
 CREATE TABLE @extschema@.referral_codes (
     customer_id uuid PRIMARY KEY,
@@ -60,11 +60,11 @@ COMMENT ON TABLE @extschema@.referrals IS
 COMMENT ON COLUMN @extschema@.referrals.flags IS
     'What both have in common: address, network, device, payment_method. Such a referral waits for somebody to look.';
 
-CREATE TABLE @extschema@.referral_guard (
+CREATE TABLE @extschema@.referral_guards (
     id integer PRIMARY KEY CHECK (id = 1),
     changes bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE @extschema@.referral_guard IS
+COMMENT ON TABLE @extschema@.referral_guards IS
     'One row, which every new referral changes, so that none closes a circle that another one does not see yet. Not '
     'dumped: it comes back with the next referral.';
 

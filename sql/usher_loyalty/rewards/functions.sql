@@ -2,7 +2,8 @@ CREATE TYPE @extschema@.reward_details AS (
     reward_id uuid, title text, description text, status text, kind text, details jsonb, cost_points bigint,
     condition text, stock_left integer, max_per_customer integer, keeps_for interval, valid_from timestamptz,
     valid_until timestamptz, version integer);
-COMMENT ON TYPE @extschema@.reward_details IS 'What points can be spent on. stock_left is NULL where there is no limit.';
+COMMENT ON TYPE @extschema@.reward_details IS
+    'What points can be spent on. stock_left is NULL where there is no limit.';
 
 CREATE TYPE @extschema@.redemption_receipt AS (
     error text, redemption_id uuid, reward_id uuid, status text, code text, cost_points bigint, expires_at timestamptz,
@@ -16,8 +17,8 @@ CREATE FUNCTION @extschema@._check_redemption() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_loyalty_check_redemption';
 COMMENT ON FUNCTION @extschema@._check_redemption() IS
-    'Row trigger of reward_redemptions: spends the points and takes one of the stock. Raises UL001 for too few points, '
-    'UL007 for a reward that cannot be taken.';
+    'Row trigger of reward_redemptions: spends the points and takes one of the stock. Raises UL001 for too few '
+    'points, UL007 for a reward that cannot be taken.';
 
 CREATE FUNCTION @extschema@._follow_redemption() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -42,8 +43,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._freeze_reward() IS
-    'Row trigger of loyalty_rewards: raises 22023 for a condition that is wrong, UL005 for other terms once somebody has '
-    'taken one.';
+    'Row trigger of loyalty_rewards: raises 22023 for a condition that is wrong, UL005 for other terms once somebody '
+    'has taken one.';
 
 CREATE FUNCTION @extschema@._describe_reward(reward @extschema@.loyalty_rewards) RETURNS @extschema@.reward_details
     LANGUAGE sql IMMUTABLE
@@ -125,8 +126,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_reward(uuid, jsonb, integer) IS
-    'Changes members of a reward, as create_reward() takes them. Raises UL005 for cost, condition, kind and details once '
-    'somebody has taken one. Needs loyalty:manage.';
+    'Changes members of a reward, as create_reward() takes them. Raises UL005 for cost, condition, kind and details '
+    'once somebody has taken one. Needs loyalty:manage.';
 
 CREATE FUNCTION @extschema@.set_reward_status(reward_id uuid, status text, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.reward_details
@@ -169,8 +170,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_rewards(boolean, uuid, integer) IS
-    'Rewards that can be taken now, the oldest first; with all_statuses, which needs loyalty:manage, all of them. The '
-    'next page starts after the last reward_id.';
+    'Rewards that can be taken now, the oldest first; with all_statuses, which needs loyalty:manage, all of them. '
+    'The next page starts after the last reward_id.';
 
 CREATE FUNCTION @extschema@._describe_redemption(redemption_id uuid) RETURNS @extschema@.redemption_receipt
     LANGUAGE plpgsql STABLE
@@ -222,8 +223,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.redeem_reward(uuid, uuid, text) IS
-    'Takes a reward for oneself, or with loyalty:redeem for a customer: its points are spent, and staff redeem the code '
-    'once, until expires_at. A repeated call answers without the code. UL001, UL007.';
+    'Takes a reward for oneself, or with loyalty:redeem for a customer: its points are spent, and staff redeem the '
+    'code once, until expires_at. A repeated call answers without the code. UL001, UL007.';
 
 CREATE FUNCTION @extschema@.renew_reward_code(redemption_id uuid) RETURNS @extschema@.redemption_receipt
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -314,8 +315,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.reverse_redemption(uuid, text) IS
-    'Gives a reward back that one has reserved; one that was handed out with loyalty:adjust. The points go back to the '
-    'lots that they came from.';
+    'Gives a reward back that one has reserved; one that was handed out with loyalty:adjust. The points go back to '
+    'the lots that they came from.';
 
 CREATE FUNCTION @extschema@.list_redemptions(customer_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
                                              max_rows integer DEFAULT 100)

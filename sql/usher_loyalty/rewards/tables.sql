@@ -21,8 +21,8 @@ CREATE TABLE @extschema@.loyalty_rewards (
     CONSTRAINT loyalty_rewards_taken_check CHECK (taken >= 0 AND coalesce(taken <= stock, true))
 );
 COMMENT ON TABLE @extschema@.loyalty_rewards IS
-    'What points can be spent on. The status obeys the machine "loyalty_reward". What it costs, and for whom it is, does '
-    'not change once somebody has taken one. taken is counted by the rows of reward_redemptions.';
+    'What points can be spent on. The status obeys the machine "loyalty_reward". What it costs, and for whom it is, '
+    'does not change once somebody has taken one. taken is counted by the rows of reward_redemptions.';
 COMMENT ON COLUMN @extschema@.loyalty_rewards.keeps_for IS 'How long a code of it can be redeemed.';
 
 CREATE TABLE @extschema@.reward_redemptions (

@@ -25,6 +25,12 @@ $$;
 COMMENT ON FUNCTION @extschema@._check_rule() IS
     'Row trigger of earning_rules: raises 22023 for expressions that are wrong, and for an unknown time zone.';
 
+CREATE FUNCTION @extschema@._announce_rules() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_loyalty_announce_rules';
+COMMENT ON FUNCTION @extschema@._announce_rules() IS
+    'Statement trigger of earning_rules: backends forget the rules that they have kept.';
+
 CREATE FUNCTION @extschema@._refuse_members(definition jsonb, known text[], needed text[]) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp

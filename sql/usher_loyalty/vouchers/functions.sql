@@ -39,8 +39,9 @@ BEGIN
                                   jsonb_build_object('argument', 'number'));
     ELSIF create_vouchers.chosen_code IS NOT NULL AND (number <> 1 OR length(create_vouchers.chosen_code) > 100
           OR @extschema@._code_hash(create_vouchers.chosen_code) IS NULL) THEN
-        PERFORM usher.raise_error('invalid_argument', 'chosen_code must have letters or digits, at most 100 characters, and be '
-            'of one voucher', jsonb_build_object('argument', 'chosen_code'));
+        PERFORM usher.raise_error('invalid_argument',
+            'chosen_code must have letters or digits, at most 100 characters, and be of one voucher',
+            jsonb_build_object('argument', 'chosen_code'));
     END IF;
     PERFORM @extschema@._lock_offer(create_vouchers.offer_id, NULL);
     RETURN QUERY

@@ -1,4 +1,4 @@
-#include "usher_loyalty/vouchers/codes.hpp"
+#include "usher_loyalty/vouchers/voucher_codes.hpp"
 #include "common/base32.hpp"
 #include "common/digest.hpp"
 #include "common/random.hpp"
