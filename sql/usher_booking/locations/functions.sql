@@ -59,7 +59,9 @@ BEGIN
     SELECT * INTO location FROM @extschema@.locations AS l WHERE l.id = update_location.location_id FOR UPDATE;
     PERFORM @extschema@._check_version(location.version, expected_version, 'location', location_id);
     location := jsonb_populate_record(location, changes);
-    PERFORM @extschema@._check_time_zone(location.time_zone);
+    IF changes ? 'time_zone' THEN -- the server reads the files of all zones for that
+        PERFORM @extschema@._check_time_zone(location.time_zone);
+    END IF;
     UPDATE @extschema@.locations AS l
         SET name = location.name, address = location.address, city = location.city, state = location.state,
             zip_code = location.zip_code, country = location.country, time_zone = location.time_zone,
