@@ -68,4 +68,11 @@ RowTrigger::RowTrigger(FunctionCallInfo fcinfo, bool is_before, const char *tabl
     require_table(data, schema, table);
 }
 
+Datum announce_table(FunctionCallInfo fcinfo) {
+    const auto fits = [](const TriggerData &each) { return TRIGGER_FIRED_AFTER(each.tg_event); };
+    const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER a change");
+    pg::call([&] { CacheInvalidateRelcache(data->tg_relation); });
+    return PointerGetDatum(nullptr);
+}
+
 } // namespace usher::kit

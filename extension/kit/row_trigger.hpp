@@ -71,4 +71,9 @@ struct RowTrigger {
     [[nodiscard]] HeapTuple after() const { return is_update ? data->tg_newtuple : data->tg_trigtuple; }
 };
 
+/// Of a trigger AFTER any change, for rows (what another server sends fires no other) and for TRUNCATE: tells every
+/// backend that what it keeps of the table is old, as a change of its columns would. For small tables that change
+/// seldom.
+Datum announce_table(FunctionCallInfo fcinfo);
+
 } // namespace usher::kit

@@ -2,9 +2,9 @@
 #pragma once
 #include "common/json_object.hpp"
 #include "kit/core.hpp"
+#include "kit/row_trigger.hpp"
 #include "kit/schema.hpp"
 #include "kit/server.hpp"
-#include "kit/row_trigger.hpp"
 #include "usher_loyalty/loyalty_errors.hpp"
 
 namespace usher::loyalty {

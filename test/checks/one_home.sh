@@ -54,10 +54,10 @@ only 'names of rate limit algorithms' '"(fixed_window|token_bucket)"' usher/limi
 only 'page cursors' '"after_?"' usher/http/function.cpp
 only_in_sources 'ending sessions' 'UPDATE usher\.sessions( [a-z]+)?[[:space:]]+SET ([a-z_]+ = [^,;]+, )*status = ' extension/usher/identity/cut_off.cpp
 # Caches of rows have an _inval table (test/t/all_caches.pl asks the catalog for them); these are about tables themselves, but for
-# webhook_secrets.cpp, whose table announces itself.
+# webhook_secrets.cpp and kept_rules.cpp, whose tables announce themselves.
 only 'what is kept until any relation changes' 'relation_changes\(\)' pg/cache.cpp pg/cache.hpp pg/foreign_call.cpp \
-    pg/table_form.hpp pg/target_pool.hpp usher/audit/log_target.cpp usher/audit/row_encoder.cpp usher/audit/row_encoder.hpp \
-    usher_booking/bookings/booking_row.cpp usher_booking/claims/claim_trigger.cpp usher_payment/table_row.hpp \
+    pg/table_form.hpp pg/target_pool.hpp kit/row_trigger.hpp usher/audit/log_target.cpp usher/audit/row_encoder.cpp usher/audit/row_encoder.hpp \
+    usher_booking/bookings/booking_row.cpp usher_booking/claims/claim_trigger.cpp usher_loyalty/rules/kept_rules.cpp \
     usher_payment/webhooks/webhook_secrets.cpp
 only_in_sources 'names compared otherwise than by their keys' '[^_]lower\(([a-zA-Z]+\.)?(email|username)'
 exit $failed

@@ -66,13 +66,5 @@ const std::vector<KeptRule> &rules_of(const Schema &schema, std::string_view eve
 
 } // namespace usher::loyalty
 
-/// _announce_rules(): AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE on earning_rules, for each statement
-USHER_FUNCTION(usher_loyalty_announce_rules) {
-    using namespace usher;
-    const auto fits = [](const TriggerData &each) {
-        return TRIGGER_FIRED_FOR_STATEMENT(each.tg_event) && TRIGGER_FIRED_AFTER(each.tg_event);
-    };
-    const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER a change, for each statement");
-    pg::call([&] { CacheInvalidateRelcache(data->tg_relation); });
-    return PointerGetDatum(nullptr);
-}
+/// _announce_rules(): AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE on earning_rules
+USHER_FUNCTION(usher_loyalty_announce_rules) { return usher::kit::announce_table(fcinfo); }

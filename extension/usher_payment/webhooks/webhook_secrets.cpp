@@ -50,10 +50,4 @@ const std::vector<KeptSecret> &secrets_of(const Schema &schema, std::string_view
 } // namespace usher::payment
 
 /// _announce_webhook_secrets(): AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE on payment_webhook_secrets
-USHER_FUNCTION(usher_payment_announce_webhook_secrets) {
-    using namespace usher;
-    const auto fits = [](const TriggerData &each) { return TRIGGER_FIRED_AFTER(each.tg_event); };
-    const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER a change");
-    pg::call([&] { CacheInvalidateRelcache(data->tg_relation); });
-    return PointerGetDatum(nullptr);
-}
+USHER_FUNCTION(usher_payment_announce_webhook_secrets) { return usher::kit::announce_table(fcinfo); }

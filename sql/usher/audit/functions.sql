@@ -49,8 +49,7 @@ BEGIN
     EXECUTE format('CREATE INDEX %I ON %s (actor_id, id) WITH (deduplicate_items = off) WHERE actor_id IS NOT NULL',
                    name || '_actor_id_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (subject_id, id) WITH (deduplicate_items = off) WHERE subject_id IS NOT '
-                   'NULL',
-                   name || '_subject_id_idx', partition_table);
+                   'NULL', name || '_subject_id_idx', partition_table);
     EXECUTE format('CREATE INDEX %I ON %s (correlation_id, id) WITH (deduplicate_items = off) WHERE correlation_id IS '
                    'NOT NULL',
                    name || '_correlation_id_idx', partition_table);
@@ -76,8 +75,8 @@ CREATE FUNCTION usher._writes_directly(partition_table regclass) RETURNS boolean
     AS 'MODULE_PATHNAME', 'usher_audit_writes_directly';
 REVOKE ALL ON FUNCTION usher._writes_directly(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._writes_directly(regclass) IS
-    'Whether audit rows go into a partition of the log past the executor. Not with triggers, constraints or indexes of '
-    'kinds that only the executor knows.';
+    'Whether audit rows go into a partition of the log past the executor. Not with triggers, constraints or indexes '
+    'of kinds that only the executor knows.';
 
 CREATE FUNCTION usher.log_event(
     event_type text,

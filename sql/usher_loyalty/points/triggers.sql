@@ -23,6 +23,9 @@ CREATE TRIGGER keep_rows BEFORE UPDATE OR DELETE ON @extschema@.earning_rules
     FOR EACH ROW EXECUTE FUNCTION @extschema@._keep_rows('fact', 'valid_until', 'description');
 CREATE TRIGGER keep_table BEFORE TRUNCATE ON @extschema@.earning_rules
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._keep_rows('fact');
-CREATE TRIGGER announce_rules AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.earning_rules
+CREATE TRIGGER announce_rules AFTER INSERT OR UPDATE OR DELETE ON @extschema@.earning_rules
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._announce_rules();
+CREATE TRIGGER announce_rules_truncated AFTER TRUNCATE ON @extschema@.earning_rules
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._announce_rules();
 ALTER TABLE @extschema@.earning_rules ENABLE ALWAYS TRIGGER announce_rules;
+ALTER TABLE @extschema@.earning_rules ENABLE ALWAYS TRIGGER announce_rules_truncated;
