@@ -19,7 +19,8 @@ CREATE TABLE app.notes (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, text t
 CREATE FUNCTION app.add_note(id int, text text, OUT note_id int) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO app.notes VALUES (id, text);
-    IF text = 'fail' THEN RAISE EXCEPTION 'the secret of %', text; END IF;
+    IF text = 'fail' THEN RAISE EXCEPTION 'the secret of %', text USING ERRCODE = 'XX000'; END IF;
+    IF text = 'refuse' THEN RAISE EXCEPTION 'not %', text; END IF;
     note_id := id;
 END $$;
 SELECT usher.define_rate_limit('test.notes', 'fixed_window', 1000, '1 hour');
@@ -81,8 +82,10 @@ my ($left) = $answer->{headers}{ratelimit} =~ /r=(\d+)/;
 $answer = post('/notes', { id => 2, text => 'fail' });
 is($answer->{status}, 500, 'a function that raises');
 unlike($answer->{content}, qr/secret/, '… keeps its message to itself');
+is(json_of(post('/notes', { id => 2, text => 'refuse' }))->{detail}, 'not refuse', 'a RAISE without an SQLSTATE of its own is for the caller');
+$left--;
 is(sql('SELECT string_agg(id::text, \',\' ORDER BY id) FROM app.notes'), '1,3', '… and its row was rolled back');
-like($answer->{headers}{ratelimit}, qr/r=@{[ $left - 1 ]};/, '… and nothing else: the request counts against the limit');
+like($answer->{headers}{ratelimit}, qr/r=$left;/, '… and nothing else: the request counts against the limit');
 like(post('/notes', { id => 4, text => 'z' })->{headers}{ratelimit}, qr/r=@{[ $left - 2 ]};/, '… as the next one sees');
 my $started = time;
 problem_is(http($gateway, 'GET', '/nap'), 504, 'timeout', 'a route with a time limit of its own');
