@@ -1,5 +1,5 @@
-// The expressions of policy matchers and of rules of extensions: comparison, logic, arithmetic, `in`, attribute access and function calls, in the
-// syntax that Casbin models use. Parsed once into a tree, evaluated against many rows.
+// The expressions of policy matchers and of rules of extensions: comparison, logic, arithmetic, `in`, attribute access
+// and function calls, in the syntax that Casbin models use. Parsed once into a tree, evaluated against many rows.
 #pragma once
 #include <functional>
 #include <memory>
