@@ -156,7 +156,7 @@ SELECT o.order_id AS fifth FROM wash.create_order(shop_test.id(11), shop_test.li
 SET shop.payment_minutes = 0;
 SELECT wash.place_order(:'fifth') \g /dev/null
 RESET shop.payment_minutes;
-SELECT task, affected FROM wash._shop_upkeep(100) WHERE task = 'orders_not_paid_in_time';
+SELECT task, affected FROM wash._shop_upkeep(100) WHERE task = 'reservations_and_orders_ended';
 SELECT o.status, o.reason_code, shop_test.payments(:'fifth') FROM wash.get_order(:'fifth') AS o;
 SELECT shop_test.level(2);
 -- money that no extension knows of

@@ -69,7 +69,8 @@ BEGIN
 	WHEN what = 20 THEN PERFORM shop.set_price(product, 100 + 10 * amount);
 	WHEN what = 21 THEN PERFORM shop.set_product_status(product, CASE WHEN amount = 1 THEN 'archived' ELSE 'active' END);
 	WHEN what = 22 THEN PERFORM shop.complete_order(chosen);
-	WHEN what = 23 THEN PERFORM shop._expire_reservations(20), shop._cancel_unpaid_orders(20);
+	WHEN what = 23 AND amount > 2 THEN PERFORM shop._end_overdue(20);
+	WHEN what = 23 THEN PERFORM shop._expire_reservations(20);
 	WHEN what = 24 THEN INSERT INTO shop.stock_reservations (product_id, location_id, quantity, expires_at) VALUES (product, place, amount, clock_timestamp() + interval '1 second');
 	ELSE UPDATE shop.orders SET expires_at = now() WHERE id = chosen AND status = 'placed' AND amount = 1;
 	END CASE;

@@ -222,14 +222,14 @@ USHER_FUNCTION(usher_shop_follow_line) {
     const auto change = [&](auto &&of) { return (has_after ? of(after) : 0) - (has_before ? of(before) : 0); };
     const auto delta = [&](Column column) { return change([&](const TableRow &row) { return row.int8(column); }); };
     const Uuid order = before.uuid(order_id);
-    if (has_before && has_after && !after.is_null(reservation_id)) {
-        const std::int64_t sent = delta(fulfilled), let_go = delta(cancelled), back = delta(returned);
-        if (sent != 0 || let_go != 0 || back != 0)
-            move_stock.run(schema,
-                           {pg::uuid(after.uuid(reservation_id)), pg::int8(sent), pg::int8(let_go), pg::int8(back)});
-    }
+    const std::int64_t sent = delta(fulfilled), let_go = delta(cancelled), back = delta(returned);
+    const bool is_progress = has_before && has_after && (sent != 0 || let_go != 0 || back != 0);
+    if (is_progress && !after.is_null(reservation_id))
+        move_stock.run(schema,
+                       {pg::uuid(after.uuid(reservation_id)), pg::int8(sent), pg::int8(let_go), pg::int8(back)});
+    // The order is updated even when it costs the same: whoever decides about it by an older snapshot has to try again.
     const std::int64_t discount = change(discount_of), net = delta(net_minor), tax = delta(tax_minor);
-    if (discount != 0 || net != 0 || tax != 0) {
+    if (is_progress || discount != 0 || net != 0 || tax != 0) {
         const Ordering now(order, Ordering::is_placing(order));
         add_sums.run(schema,
                      {pg::uuid(order), pg::int8(discount), pg::int8(net), pg::int8(tax), pg::int8(delta(gross_minor))});

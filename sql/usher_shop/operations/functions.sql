@@ -5,10 +5,8 @@ CREATE FUNCTION @extschema@._shop_upkeep(max_rows integer) RETURNS TABLE (task t
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM usher.upkeep_step('stock_reservations_expired',
-        format('SELECT %I._expire_reservations($1)', '@extschema@'), max_rows);
-    RETURN QUERY SELECT * FROM usher.upkeep_step('orders_not_paid_in_time',
-        format('SELECT %I._cancel_unpaid_orders($1)', '@extschema@'), max_rows);
+    RETURN QUERY SELECT * FROM usher.upkeep_step('reservations_and_orders_ended',
+        format('SELECT %I._end_overdue($1)', '@extschema@'), max_rows);
     RETURN QUERY SELECT * FROM usher.upkeep_step('inventory_partitions_made',
         format('SELECT %I._make_log_partitions($1)', '@extschema@'), max_rows);
     RETURN QUERY SELECT * FROM usher.upkeep_step('inventory_logs_rolled_up',

@@ -250,25 +250,33 @@ COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb) IS
     'Writes something down about an order ("parcel_sent", with its number), for ever; returns its number. Needs '
     'order:manage, everywhere or at the location.';
 
-CREATE FUNCTION @extschema@._cancel_unpaid_orders(max_rows integer) RETURNS bigint
+CREATE FUNCTION @extschema@._end_overdue(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
+    late_orders CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
         WHERE o.expires_at <= clock_timestamp() AND o.status = 'placed'
         ORDER BY o.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
-    overdue @extschema@.orders;
-    ended bigint := 0;
+    late_holds CONSTANT uuid[] := ARRAY(SELECT r.id FROM @extschema@.stock_reservations AS r
+        WHERE r.status = 'held' AND r.expires_at <= clock_timestamp()
+        ORDER BY r.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    late @extschema@.orders;
 BEGIN
-    PERFORM @extschema@._take_levels(found);
-    FOR overdue IN SELECT o.* FROM @extschema@.orders AS o WHERE o.id = ANY (found) ORDER BY o.id LOOP
-        PERFORM @extschema@._cancel_order(overdue, 'expired', NULL);
+    -- The levels of all of them first, in the order of levels: others take several, too.
+    PERFORM FROM @extschema@.stock_levels AS l
+    WHERE (l.product_id, l.location_id) IN (
+        SELECT r.product_id, r.location_id FROM @extschema@.stock_reservations AS r
+        WHERE r.id = ANY (late_holds) OR r.reference_id = ANY (late_orders) AND r.reference_type = 'order')
+    ORDER BY l.product_id, l.location_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.stock_reservations AS r SET status = 'expired' WHERE r.id = ANY (late_holds);
+    FOR late IN SELECT o.* FROM @extschema@.orders AS o WHERE o.id = ANY (late_orders) ORDER BY o.id LOOP
+        PERFORM @extschema@._cancel_order(late, 'expired', NULL);
         -- Of one that was sent in part, the rest is to be paid as before.
-        UPDATE @extschema@.orders AS o SET expires_at = NULL WHERE o.id = overdue.id AND o.expires_at IS NOT NULL;
-        ended := ended + 1;
+        UPDATE @extschema@.orders AS o SET expires_at = NULL WHERE o.id = late.id AND o.expires_at IS NOT NULL;
     END LOOP;
-    RETURN ended;
+    RETURN cardinality(late_orders) + cardinality(late_holds);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._cancel_unpaid_orders(integer) IS 'Gives up what was not paid in time.';
+COMMENT ON FUNCTION @extschema@._end_overdue(integer) IS
+    'Ends reservations that are over, and orders that were not paid in time.';
