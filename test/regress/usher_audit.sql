@@ -397,6 +397,7 @@ VALUES (usher._first_id_at('2001-02-12 00:00+00'), '2001-02-12 00:00+00', 'old.t
 SELECT affected AS of_no_month FROM usher.run_maintenance() WHERE task = 'audit_rows_removed';
 RESET usher.audit_retention;
 -- A retired block can no longer be checked, but its place in the chain can
+SELECT usher.log_event('regress.after_retirement') IS NOT NULL AS logged;
 SELECT pg_sleep(1.1);
 SELECT usher._seal_audit_log() > 0 AS sealed;
 UPDATE usher.audit_seals SET retired_at = now() WHERE seq = 1;

@@ -122,7 +122,7 @@ my %rules = (
           WHERE t ? 'event' AND o.prefix || '.' || (t ->> 'event') NOT IN (SELECT event FROM usher.extension_events)},
     # else it never acts: payments and orders come with another extension, or with an application
     'extensions follow events that somebody has declared' =>
-        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed' AND s.event NOT LIKE 'order.%'
+        q{SELECT s.extension || ' ' || s.event FROM usher.subscriptions s WHERE s.extension LIKE 'usher%' AND s.event <> 'payment.completed'
               AND s.event NOT IN (SELECT v.event FROM usher.extension_events v)},
     # The partitioned logs have none: a key would cost an index on each partition's hottest path, or is one of each partition's own.
     'tables have a primary key' =>

@@ -29,7 +29,7 @@ CREATE FUNCTION @extschema@._announce_rules() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_loyalty_announce_rules';
 COMMENT ON FUNCTION @extschema@._announce_rules() IS
-    'Statement trigger of earning_rules: backends forget the rules that they have kept.';
+    'Trigger of earning_rules: backends forget the rules that they have kept.';
 
 CREATE FUNCTION @extschema@._refuse_members(definition jsonb, known text[], needed text[]) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
