@@ -1,4 +1,4 @@
-CREATE FUNCTION @extschema@._on_customer_gone(event text, payload jsonb) RETURNS void
+CREATE FUNCTION @extschema@._on_loyalty_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -18,7 +18,7 @@ BEGIN
                  WHERE a.user_id = gone AND a.customer_id IN (r.referrer_id, r.referee_id)));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._on_customer_gone(text, jsonb) IS
+COMMENT ON FUNCTION @extschema@._on_loyalty_customer_gone(text, jsonb) IS
     'Handler of user.deleted and user.erased: nothing is earned or spent any more, reserved rewards are given back, '
     'open referrals rejected.';
 

@@ -8,5 +8,5 @@ SELECT usher.subscribe('booking.cancelled', 'usher_loyalty_offers',
                        '@extschema@._on_purchase_cancelled(text,jsonb)', 'async');
 SELECT usher.subscribe('order.cancelled', 'usher_loyalty_offers', '@extschema@._on_purchase_cancelled(text,jsonb)',
                        'async');
-SELECT usher.subscribe('user.deleted', 'usher_loyalty', '@extschema@._on_customer_gone(text,jsonb)', 'sync');
-SELECT usher.subscribe('user.erased', 'usher_loyalty', '@extschema@._on_customer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('user.deleted', 'usher_loyalty', '@extschema@._on_loyalty_customer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('user.erased', 'usher_loyalty', '@extschema@._on_loyalty_customer_gone(text,jsonb)', 'sync');

@@ -40,7 +40,7 @@ $$;
 COMMENT ON FUNCTION @extschema@._on_order_settling(text, jsonb) IS
     'Handler of payment.settling: locks an order before its payments are, so that both wait in one order.';
 
-CREATE FUNCTION @extschema@._on_customer_gone(event text, payload jsonb) RETURNS void
+CREATE FUNCTION @extschema@._on_shop_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -56,7 +56,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._on_customer_gone(text, jsonb) IS
+COMMENT ON FUNCTION @extschema@._on_shop_customer_gone(text, jsonb) IS
     'Handler of user.deleted and user.erased: carts and unpaid orders are given up, paid ones go on.';
 
 CREATE FUNCTION @extschema@._on_booking_completed(event text, payload jsonb) RETURNS void
