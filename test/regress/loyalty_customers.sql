@@ -4,6 +4,7 @@ SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 SELECT usher.apply_role_preset('loyalty');
 SELECT usher.apply_role_preset('payments');
+SELECT usher.apply_role_preset('carwash');
 CREATE SCHEMA loyalty_test;
 SELECT user_id AS ann FROM usher.register_user('loyalty-ann@example.com', 'long enough to be good', 'Ann') \gset
 SELECT user_id AS ben FROM usher.register_user('loyalty-ben@example.com', 'long enough to be good', 'Ben') \gset
@@ -157,8 +158,20 @@ SELECT wash._on_purchase('booking.completed', jsonb_build_object('id', usher.uui
 SELECT usher.erase_user(:'ben') IS NOT NULL AS erased;
 SELECT count(*) AS entries, count(note) AS notes FROM wash.points_entries WHERE customer_id = :'ben';
 
+-- An order of the shop earns when it is completed
+SELECT code FROM wash.create_earning_rule('{"code": "goods", "event": "order.completed", "points": "r.total_minor / 100"}');
+SELECT product_id AS wax FROM wash.create_product('loyal-wax', 'Wax', price_minor => 700, currency => 'EUR', track_stock => false, status => 'active') \gset
+SELECT balance AS before FROM wash.get_points_balance(:'ann') \gset
+SELECT order_id AS o FROM wash.create_order(:'location', jsonb_build_array(jsonb_build_object('product_id', :'wax', 'quantity', 3)), :'ann') \gset
+SELECT status FROM wash.place_order(:'o');
+SELECT status FROM wash.record_order_payment(:'o', 2100);
+SELECT status FROM wash.fulfil_order(:'o');
+SELECT status FROM wash.complete_order(:'o');
+SELECT loyalty_test.work();
+SELECT balance - :before AS earned FROM wash.get_points_balance(:'ann');
+
 SELECT rule, violations FROM wash._loyalty_self_check() WHERE violations > 0;
-SELECT count(wash.end_earning_rule(code)) FROM unnest('{visits,orders}'::text[]) AS c (code);
+SELECT count(wash.end_earning_rule(code)) FROM unnest('{visits,orders,goods}'::text[]) AS c (code);
 DELETE FROM wash.loyalty_tiers;
 SELECT usher.revoke_access('regress_loyalty_app');
 DROP SCHEMA loyalty_test CASCADE;

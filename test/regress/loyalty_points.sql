@@ -128,14 +128,14 @@ SELECT extract(year FROM now()) + 1 AS next_year \gset
 SELECT loyalty_test.tell('booking.completed', jsonb_build_object('id', usher.uuid_v7(), 'customer_id', '00000000-0000-7000-8000-0000000000e1', 'price_minor', 1000, 'currency', 'EUR', 'completed_at', :next_year || t))
     FROM unnest('{-03-02T20:00:00Z,-03-03T03:00:00Z,-03-03T04:59:00Z,-03-03T05:01:00Z}'::text[]) AS t;
 SELECT points FROM wash.points_entries WHERE customer_id = '00000000-0000-7000-8000-0000000000e1' ORDER BY id;
-SELECT loyalty_test.tell('order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e2", "customer_id": "00000000-0000-7000-8000-0000000000e3", "total_minor": 900, "currency": "EUR",
+SELECT loyalty_test.tell('order.completed', '{"id": "00000000-0000-7000-8000-0000000000e2", "customer_id": "00000000-0000-7000-8000-0000000000e3", "total_minor": 900, "currency": "EUR",
     "lines": [{"product_id": "00000000-0000-7000-8000-0000000000e0", "quantity": 3}, {"product_id": "00000000-0000-7000-8000-0000000000ef", "quantity": 4}]}');
 SELECT loyalty_test.entries('00000000-0000-7000-8000-0000000000e3');
-SELECT loyalty_test.tell('order.cancelled', '{"order_id": "00000000-0000-7000-8000-0000000000e2"}');
+SELECT loyalty_test.tell('order.cancelled', '{"id": "00000000-0000-7000-8000-0000000000e2"}');
 SELECT loyalty_test.account('00000000-0000-7000-8000-0000000000e3'), loyalty_test.entries('00000000-0000-7000-8000-0000000000e3');
 SELECT wrong, loyalty_test.refusal(format('SELECT loyalty_test.tell(%L, %L)', event, payload)) FROM (VALUES
-    ('no id', 'order.completed', '{}'), ('no customer', 'order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e2"}'), ('no amount', 'payment.refunded', '{"id": "00000000-0000-7000-8000-0000000000e2"}'), ('a payment of somebody else', 'payment.completed', '{"transaction_id": "ch_1"}'),
-    ('negative', 'order.completed', '{"order_id": "00000000-0000-7000-8000-0000000000e5", "customer_id": "00000000-0000-7000-8000-0000000000e2", "total_minor": -1}'),
+    ('no id', 'order.completed', '{}'), ('no customer', 'order.completed', '{"id": "00000000-0000-7000-8000-0000000000e2"}'), ('no amount', 'payment.refunded', '{"id": "00000000-0000-7000-8000-0000000000e2"}'), ('a payment of somebody else', 'payment.completed', '{"transaction_id": "ch_1"}'),
+    ('negative', 'order.completed', '{"id": "00000000-0000-7000-8000-0000000000e5", "customer_id": "00000000-0000-7000-8000-0000000000e2", "total_minor": -1}'),
     ('another event', 'user.created', '{}'), ('no object', 'order.completed', '1')) AS v (wrong, event, payload);
 SELECT valid_until IS NOT NULL AS ended FROM wash.end_earning_rule('soap');
 SELECT loyalty_test.refusal($$ SELECT wash.end_earning_rule('soap') $$), loyalty_test.refusal($$ SELECT wash.end_earning_rule('visit', '2020-01-01') $$);

@@ -20,7 +20,7 @@ CREATE FUNCTION loyalty_test.c(number integer) RETURNS uuid LANGUAGE sql IMMUTAB
 CREATE FUNCTION loyalty_test.balances(VARIADIC numbers integer[]) RETURNS text LANGUAGE sql AS $$ SELECT string_agg((wash.get_points_balance(loyalty_test.c(n))).balance::text, ' ') FROM unnest(numbers) AS n $$;
 CREATE FUNCTION loyalty_test.buys(customer integer, amount integer DEFAULT 1000, event text DEFAULT 'booking.completed') RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    payload jsonb := jsonb_build_object('id', usher.uuid_v7(), 'order_id', usher.uuid_v7(), 'customer_id', loyalty_test.c(customer), 'price_minor', amount, 'total_minor', amount, 'currency', 'EUR');
+    payload jsonb := jsonb_build_object('id', usher.uuid_v7(), 'customer_id', loyalty_test.c(customer), 'price_minor', amount, 'total_minor', amount, 'currency', 'EUR');
 BEGIN
     PERFORM wash._on_first_purchase(event, payload), wash._on_purchase(event, payload);
 END

@@ -225,7 +225,8 @@ SELECT shop_test.wrong();
 SELECT * FROM wash.set_service_materials(shop_test.id(51), shop_test.lines(5, 1, 5, 1));
 SELECT shop_test.level(5);
 CREATE FUNCTION shop_test.completed() RETURNS text LANGUAGE sql AS $$
-    SELECT (usher.publish('booking.completed', jsonb_build_object('id', shop_test.id(52), 'service_id', shop_test.id(51), 'location_id', shop_test.id(11))) IS NOT NULL)::text
+    SELECT (usher.publish('booking.completed', jsonb_build_object('id', shop_test.id(52), 'service_id', shop_test.id(51), 'location_id', shop_test.id(11),
+        'customer_id', shop_test.id(61), 'price_minor', 5000, 'currency', 'EUR')) IS NOT NULL)::text
 $$;
 SELECT shop_test.completed(), shop_test.completed();
 SELECT shop_test.level(5);

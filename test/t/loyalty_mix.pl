@@ -61,7 +61,7 @@ BEGIN
 		PERFORM club.reverse_redemption(redemption.id) WHERE redemption.id IS NOT NULL;
 	WHEN 12 THEN PERFORM club.redeem_offer('order', p, (pick('offer')).id, c, 100);
 	WHEN 13 THEN INSERT INTO club.offer_uses (offer_id, customer_id, nth, reference_type, reference_id, amount_minor, discount_minor) VALUES ((pick('offer')).id, c, 1, 'order', p, 10, 1);
-	WHEN 14 THEN PERFORM club._on_purchase_cancelled('order.cancelled', jsonb_build_object('order_id', p));
+	WHEN 14 THEN PERFORM club._on_purchase_cancelled('order.cancelled', jsonb_build_object('id', p));
 	WHEN 15 THEN PERFORM club.redeem_offer('order', p, customer_id => c, amount_minor => 100, voucher_code => (pick('voucher')).code);
 	WHEN 16 THEN PERFORM club.create_referral(referrer_id => spot(1 + floor(random() * 60)::integer), referee_id => spot(3000 + floor(random() * 60)::integer));
 	WHEN 17 THEN INSERT INTO club.referrals (program, referrer_id, referee_id) VALUES ('default', spot(3000 + floor(random() * 60)::integer), spot(3000 + floor(random() * 60)::integer));

@@ -144,8 +144,8 @@ TEST(Purchase, PaymentsOfOthersMayHaveIdsOfTheirOwn) {
 }
 
 TEST(Purchase, MalformedPayloadsAreRefused) {
-    for (const char *wrong : {"", "[]", "{}", R"({"order_id": 1})",
-                              R"({"order_id": "00000000-0000-7000-8000-000000000001", "total_minor": 1e300,
+    for (const char *wrong : {"", "[]", "{}", R"({"id": 1})",
+                              R"({"id": "00000000-0000-7000-8000-000000000001", "total_minor": 1e300,
                                   "customer_id": "00000000-0000-7000-8000-000000000003"})"})
         EXPECT_THROW((void)read_purchase("order.completed", wrong), Error) << wrong;
 }

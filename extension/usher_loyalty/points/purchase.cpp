@@ -17,7 +17,7 @@ struct Form {
 constexpr std::array forms{
     Form{"booking.completed", "booking", "id", "customer_user_id", "price_minor"},
     Form{"payment.completed", "payment", "transaction_id", "user_id", "captured_minor"},
-    Form{"order.completed", "order", "order_id", "user_id", "total_minor"},
+    Form{"order.completed", "order", "id", "user_id", "total_minor"},
 };
 
 [[noreturn]] void refuse(std::string_view event, std::string_view member) {
@@ -105,8 +105,8 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
     if (!parsed || parsed->kind != Value::Kind::object) refuse(event, "object");
     PurchaseNews out;
     if (event == "order.cancelled") {
-        const std::optional<Uuid> order = id_of(*parsed, "order_id");
-        if (!order) refuse(event, "order_id");
+        const std::optional<Uuid> order = id_of(*parsed, "id");
+        if (!order) refuse(event, "id");
         out.deductions.push_back({{"order", *order}, *order, money::largest_amount, true});
         return out;
     }

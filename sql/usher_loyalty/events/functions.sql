@@ -47,7 +47,7 @@ CREATE FUNCTION @extschema@._on_purchase_cancelled(event text, payload jsonb) RE
 AS $$
 DECLARE
     is_booking CONSTANT boolean := event = 'booking.cancelled';
-    reference CONSTANT text := CASE WHEN is_booking THEN payload ->> 'id' ELSE payload ->> 'order_id' END;
+    reference CONSTANT text := payload ->> 'id';
 BEGIN
     IF reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
         PERFORM @extschema@._release_offers(CASE WHEN is_booking THEN 'booking' ELSE 'order' END, reference::uuid);
