@@ -21,12 +21,12 @@ BEGIN
         '{"version_column": "version", "event_prefix": "loyalty_ad", "payload_columns": ["title", "placement"]}');
     FOREACH relation IN ARRAY ARRAY['earning_rules', 'loyalty_tiers', 'loyalty_segments', 'loyalty_offers',
                                     'offer_vouchers', 'loyalty_rewards', 'reward_redemptions', 'referral_programs',
-                                        'referrals',
-                                    'loyalty_ads'] LOOP
+                                    'referrals', 'loyalty_ads'] LOOP
         PERFORM usher.enable_audit(format('@extschema@.%I', relation)::regclass);
     END LOOP;
-    FOREACH relation IN ARRAY ARRAY['loyalty_tiers', 'loyalty_segments', 'loyalty_offers', 'loyalty_rewards',
-                                    'reward_redemptions', 'referral_programs', 'referrals', 'loyalty_ads'] LOOP
+    FOREACH relation IN ARRAY ARRAY['points_accounts', 'loyalty_tiers', 'loyalty_segments', 'loyalty_offers',
+                                    'loyalty_rewards', 'reward_redemptions', 'referral_programs', 'referrals',
+                                    'loyalty_ads'] LOOP
         PERFORM usher.enable_updated_at(format('@extschema@.%I', relation)::regclass);
     END LOOP;
 END

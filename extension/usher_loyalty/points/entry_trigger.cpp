@@ -42,13 +42,13 @@ constinit Statement lock_account{R"(
     WHERE a.customer_id = $1 FOR NO KEY UPDATE)"};
 constinit Statement change_account{R"(
     UPDATE @.points_accounts AS a
-    SET balance = a.balance + $2, debt = a.debt + $3, updated_at = pg_catalog.now()
+    SET balance = a.balance + $2, debt = a.debt + $3
     WHERE a.customer_id = $1
     RETURNING a.balance, a.debt)"};
 // In one step, for what needs to know nothing of the account before.
 constinit Statement credit_account{R"(
     UPDATE @.points_accounts AS a
-    SET balance = a.balance + greatest($2 - a.debt, 0), debt = greatest(a.debt - $2, 0), updated_at = pg_catalog.now()
+    SET balance = a.balance + greatest($2 - a.debt, 0), debt = greatest(a.debt - $2, 0)
     WHERE a.customer_id = $1 AND a.closed_at IS NULL
     RETURNING a.balance, a.debt)"};
 constinit Statement read_lots{R"(

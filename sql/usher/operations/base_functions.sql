@@ -142,14 +142,15 @@ CREATE FUNCTION usher.sample_percent(relation regclass, max_rows integer DEFAULT
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT least(100, 100.0 * max_rows / greatest(1,
+    SELECT least(100, 100.0 * greatest(max_rows, 4000) / greatest(1,
         pg_relation_size(c.oid) / current_setting('block_size')::bigint
             * CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE 50 END))::real
     FROM pg_class AS c WHERE c.oid = relation;
 END;
 REVOKE ALL ON FUNCTION usher.sample_percent(regclass, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.sample_percent(regclass, integer) IS
-    'For TABLESAMPLE SYSTEM: how many percent of a table about max_rows of its rows are; 100 for a smaller table. '
+    'For TABLESAMPLE SYSTEM: how many percent of a table about max_rows of its rows are, but 4,000 at least; 100 for a '
+    'smaller table. '
     'What is counted in the sample, divided by it, stands for the whole.';
 
 -- Names are searched by the beginnings of their words, which an index answers for.

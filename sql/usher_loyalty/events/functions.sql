@@ -5,7 +5,7 @@ AS $$
 DECLARE
     gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
 BEGIN
-    UPDATE @extschema@.points_accounts AS a SET closed_at = now(), updated_at = now()
+    UPDATE @extschema@.points_accounts AS a SET closed_at = now()
     WHERE (a.user_id = gone OR a.customer_id = gone) AND a.closed_at IS NULL;
     -- What they have reserved is nobody's any more.
     UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'

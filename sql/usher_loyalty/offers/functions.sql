@@ -80,7 +80,7 @@ BEGIN
     END IF;
     PERFORM @extschema@._open_account(set_customer_attributes.customer_id);
     UPDATE @extschema@.points_accounts AS a
-    SET attributes = jsonb_strip_nulls(a.attributes || set_customer_attributes.attributes), updated_at = now()
+    SET attributes = jsonb_strip_nulls(a.attributes || set_customer_attributes.attributes)
     WHERE a.customer_id = set_customer_attributes.customer_id RETURNING a.attributes INTO now_is;
     RETURN now_is;
 END
