@@ -19,7 +19,7 @@ sub one { return $node->safe_psql('postgres', "SET client_min_messages = warning
 
 my $user = '00000000-0000-7000-8000-0000000000ca';
 one("INSERT INTO usher.users (id, email, status) VALUES ('$user', 'cache\@caches.test', 'active');
-     SELECT usher.create_permission('thing:read'), usher.create_role('reader'), usher.create_role('writer');
+     SELECT usher.create_permission('thing:read'), usher.create_permission('thing:write'), usher.create_role('reader'), usher.create_role('writer');
      SELECT usher.add_role_parent('writer', 'reader'), usher.grant_permission('reader', 'thing:read');
      SELECT usher.add_role_management('reader', 'writer');
      SELECT usher.grant_permission('$user'::uuid, 'thing:read'), usher.grant_role('$user', 'writer');

@@ -100,7 +100,7 @@ SELECT usher.delete_user(id) FROM usher.users WHERE email = 'p2@example.com' \g 
 SELECT status FROM usher.users WHERE email LIKE '%p2%' OR status = 'deleted';
 SQL
 is($new->safe_psql('postgres', q{SELECT status FROM usher.http_request('GET', '/services')}), 404, 'C-38: its routes are not there');
-is($new->safe_psql('postgres', q{SELECT status FROM usher.http_request('GET', '/.well-known/jwks.json')}), 200, 'C-38: those of others are');
+is($new->safe_psql('postgres', q{SELECT status FROM usher.http_request('GET', '/.well-known/openid-configuration')}), 200, 'C-38: those of others are');
 $new->safe_psql('postgres', 'SET client_min_messages = warning; CREATE SCHEMA clinic; CREATE EXTENSION usher_booking SCHEMA clinic');
 is($new->safe_psql('postgres', q{SELECT status FROM usher.http_request('GET', '/services')}), 200, 'and it comes back in another schema');
 is($new->safe_psql('postgres', q{SELECT count(*) FROM clinic._booking_self_check() WHERE violations > 0}), 0, 'where it works');
