@@ -149,8 +149,8 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION usher.sample_percent(regclass, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.sample_percent(regclass, integer) IS
-    'For TABLESAMPLE SYSTEM: how many percent of a table about max_rows of its rows are, but 4,000 at least; 100 for a '
-    'smaller table. '
+    'For TABLESAMPLE SYSTEM: how many percent of a table about max_rows of its rows are, but 4,000 at least; 100 for '
+    'a smaller table. '
     'What is counted in the sample, divided by it, stands for the whole.';
 
 -- Names are searched by the beginnings of their words, which an index answers for.
