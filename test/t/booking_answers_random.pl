@@ -169,10 +169,12 @@ BEGIN
             UNION ALL SELECT w.staff_id, day, w.opens, w.closes
                 FROM day JOIN wash.staff_hours AS w ON w.weekday = extract(isodow FROM day) AND w.valid @> day JOIN slow.place AS p ON p.location = w.location_id)
         SELECT who, day + opens AS opens, day + closes + CASE WHEN closes <= opens THEN interval '1 day' ELSE '0' END AS closes FROM hours;
-    -- It opens when clocks first show that time or a later one, and closes when they have shown an earlier one for the last time.
+    -- It opens when clocks first show that time or a later one, and closes when they show its time for the last time, or, where they skip
+    -- it, when they have shown an earlier one for the last time.
     CREATE TEMP TABLE period ON COMMIT DROP AS
         SELECT h.who, (SELECT min(t.at) FROM tick AS t WHERE t.wall >= h.opens) AS opens_at,
-            (SELECT max(t.at) + interval '5 minutes' FROM tick AS t WHERE t.wall < h.closes) AS closes_at
+            coalesce((SELECT max(t.at) FROM tick AS t WHERE t.wall = h.closes),
+                (SELECT max(t.at) + interval '5 minutes' FROM tick AS t WHERE t.wall < h.closes)) AS closes_at
         FROM wall_hours AS h;
     CREATE TEMP TABLE open_tick ON COMMIT DROP AS
         SELECT DISTINCT p.who, t.at FROM period AS p JOIN tick AS t ON t.at >= p.opens_at AND t.at < p.closes_at;
