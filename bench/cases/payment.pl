@@ -7,54 +7,9 @@
 # no versions, no subscribers, fixed tables. Both run in one backend, one transaction for each payment, by kept plans.
 use strict;
 use warnings;
-use IPC::Open2;
+use backend qw(sql costs);
 
 my $stored = $ENV{BENCH_PAYMENTS} || 1_000_000;
-my @psql = ($ENV{BENCH_PSQL}, '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $ENV{BENCH_CONNINFO});
-
-sub sql {
-    my ($text) = @_;
-    my $pid = open2(my $from, my $to, @psql) or die "psql: $!";
-    print $to "SET client_min_messages = warning;\n$text\n";
-    close $to;
-    my @lines = <$from>;
-    waitpid $pid, 0;
-    die "psql failed in: " . substr($text, 0, 200) . "\n" if $?;
-    chomp @lines;
-    return $lines[-1];
-}
-
-# CPU time of one backend in us for one call of each statement, in turns, the median over the rounds.
-sub costs {
-    my ($rounds, $times, @statements) = @_;
-    my $pid = open2(my $from, my $to, @psql) or die "psql: $!";
-    $to->autoflush(1);
-    my $ask = sub {
-        my ($text) = @_;
-        print $to "$text\n\\echo == done\n";
-        my @lines;
-        while (my $line = <$from>) {
-            chomp $line;
-            return @lines if $line eq '== done';
-            push @lines, $line;
-        }
-        die "psql ended in: $text\n";
-    };
-    $ask->('SET client_min_messages = warning;');
-    my ($backend) = $ask->('SELECT pg_backend_pid();');
-    my $cpu = sub { open my $fh, '<', "/proc/$backend/schedstat" or die $!; return (split ' ', <$fh>)[0] };
-    my @taken;
-    for my $round (0 .. $rounds) { # the first is not counted
-        for my $i (0 .. $#statements) {
-            my $before = $cpu->();
-            $ask->("CALL bench.repeat($times, \$call\$$statements[$i]\$call\$);");
-            push @{ $taken[$i] }, ($cpu->() - $before) / $times / 1000 if $round > 0;
-        }
-    }
-    close $to;
-    waitpid $pid, 0;
-    return map { my @sorted = sort { $a <=> $b } @$_; $sorted[ $#sorted / 2 ] } @taken;
-}
 
 # Paid payments as a restore would load them, without triggers, each with its attempt and journal.
 sub store {

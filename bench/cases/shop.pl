@@ -6,61 +6,12 @@
 # by prepared statements, with commits that wait for the disk, as PostgreSQL ships.
 use strict;
 use warnings;
-use IPC::Open2;
 use Time::HiRes qw(time);
+use backend qw(sql session costs middle_of);
 use durable;
 
 my $stored = $ENV{BENCH_PRODUCTS} || 1_000_000;
 my $seconds = $ENV{BENCH_SECONDS} || 10;
-my @psql = ($ENV{BENCH_PSQL}, '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $ENV{BENCH_CONNINFO});
-
-sub sql {
-    my ($text) = @_;
-    my $pid = open2(my $from, my $to, @psql) or die "psql: $!";
-    print $to "SET client_min_messages = warning;\n$text\n";
-    close $to;
-    my @lines = <$from>;
-    waitpid $pid, 0;
-    die "psql failed in: " . substr($text, 0, 200) . "\n" if $?;
-    chomp @lines;
-    return $lines[-1];
-}
-
-# One backend that is spoken to in turns.
-sub session {
-    my $pid = open2(my $from, my $to, @psql) or die "psql: $!";
-    $to->autoflush(1);
-    return sub {
-        my ($text) = @_;
-        if (!defined $text) { close $to; waitpid $pid, 0; return }
-        print $to "$text\n\\echo == done\n";
-        my @lines;
-        while (my $line = <$from>) {
-            chomp $line;
-            return @lines if $line eq '== done';
-            push @lines, $line;
-        }
-        die "psql ended in: $text\n";
-    };
-}
-sub middle_of { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ] }
-
-# CPU time of one backend in us for one call of a statement, the median over the rounds; the first is not counted.
-sub cost {
-    my ($rounds, $times, $statement) = @_;
-    my $ask = session();
-    $ask->('SET client_min_messages = warning;');
-    my ($backend) = $ask->('SELECT pg_backend_pid();');
-    my $cpu = sub { open my $fh, '<', "/proc/$backend/schedstat" or die $!; return (split ' ', <$fh>)[0] };
-    my @taken;
-    for my $round (0 .. $rounds) {
-        my $before = $cpu->();
-        $ask->("CALL bench.repeat($times, \$call\$$statement\$call\$);");
-        push @taken, ($cpu->() - $before) / $times / 1000 if $round > 0;
-    }
-    $ask->();
-    return middle_of(@taken);
-}
 
 # How long one answer takes in ms, in a backend that has answered before.
 sub answer_time {
@@ -148,9 +99,9 @@ sub report {
     my @lines = ('| one hot product, 32 clients | reservations/s | ratio |', '| --- | --- | --- |', sprintf('| hand-written UPDATE with a row of the log | %.0f | 1 |', middle_of(@hand)), sprintf('| **reserve_stock()** | %.0f | %.2f |', middle_of(@ours), $ratio), '',
         sprintf('Target: at least 0.7 of the hand-written form: %.2f, %s.', $ratio, $verdict->($ratio >= 0.7)), '');
 
-    my $few = cost(9, 100, 'SELECT bench.order_five(1000)');
+    my ($few) = costs(9, 100, 'SELECT bench.order_five(1000)');
     store(1001, $stored);
-    my $many = cost(9, 100, "SELECT bench.order_five($stored)");
+    my ($many) = costs(9, 100, "SELECT bench.order_five($stored)");
     push @lines, sprintf('| an order of 5 lines, begun and placed | 1,000 products | %d products | ratio |', $stored), '| --- | --- | --- | --- |', sprintf('| CPU time | %.0f us | %.0f us | %.2f |', $few, $many, $many / $few), '',
         sprintf('Target: at most 1.3: %.2f, %s.', $many / $few, $verdict->($many / $few <= 1.3)), '';
 
