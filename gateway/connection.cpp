@@ -111,7 +111,7 @@ bool Connection::wait_for_request(bool is_first) {
         if (sockets[0].revents != 0) return true;
         // Whoever has just connected, or is between two requests, has not been told to go elsewhere.
         heeds_drain = false;
-        deadline = std::min(deadline, Clock::now() + milliseconds(500));
+        deadline = std::min(deadline, Clock::now() + milliseconds(1000));
     }
 }
 

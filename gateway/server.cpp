@@ -4,7 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <fcntl.h>
-#include <linux/filter.h>
+#include <netinet/in.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 
@@ -74,6 +74,12 @@ private:
     bool stopping_ = false;
 };
 
+// Packets of fewer hops left than these are dropped. A socket that has only one of the two families refuses the other.
+void demand_hops(socket_t socket, int least) {
+    setsockopt(socket, IPPROTO_IP, IP_MINTTL, &least, sizeof least);
+    setsockopt(socket, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least, sizeof least);
+}
+
 } // namespace
 
 // httplib's accept loop hands each socket to this, from a thread of the task queue.
@@ -99,9 +105,11 @@ private:
     Metrics *const metrics_; // of the public listener
     const int most_;
     std::atomic<int> open_{0};
+    std::atomic<bool> is_closing_{false};
 };
 
 bool Server::Listener::process_and_close_socket(socket_t socket) {
+    if (is_closing_) demand_hops(socket, 0); // it has that of the listening socket
     const int now_open = ++open_;
     if (metrics_ != nullptr) ++metrics_->open_connections;
     try {
@@ -125,22 +133,16 @@ bool Server::Listener::process_and_close_socket(socket_t socket) {
 }
 
 // The kernel makes connections before they are accepted, and resets those that are in its queue when the socket is
-// closed: their clients have sent requests already. So a filter first drops what would begin a new connection (its
-// client tries again, and finds nobody), and the queue is emptied.
+// closed: their clients have sent requests already. So what would begin a new connection is dropped first (its client
+// tries again, and finds nobody), and the queue is emptied. What drops it is the check of hops that is meant for
+// neighbours (GTSM, RFC 5082): a packet must come with a TTL of 255, and systems send with 64 or 128. The kernel makes
+// that check where a connection begins, not where a handshake that has begun is completed; and it needs no privilege,
+// unlike a packet filter, which hardened systems refuse to ordinary users.
 void Server::Listener::close_the_door() {
     const socket_t listening = svr_sock_;
     if (listening == INVALID_SOCKET) return;
-    constexpr std::uint8_t flags_offset = 13, syn = 0x02, ack = 0x10; // RFC 9293 section 3.1
-    sock_filter no_syn[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, flags_offset),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn | ack),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-    };
-    const sock_fprog program = {std::size(no_syn), no_syn};
-    if (setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
-        log(Level::warning, "filter_failed", {{"errno", errno}}); // a request may be lost, as everywhere
+    is_closing_ = true;
+    demand_hops(listening, 255);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     constexpr int quiet_ms = 50; // for handshakes that are on their way
     while (std::chrono::steady_clock::now() < deadline) {
