@@ -80,10 +80,10 @@ $standby->promote;
 ok($standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'}), 'it starts with the promotion');
 $standby->stop;
 
-$node->append_conf('postgresql.conf', 'usher.flush_interval = 60s');
+$node->append_conf('postgresql.conf', "usher.flush_interval = 60s\nusher.maintenance_interval = 1h"); # upkeep flushes as well
 $node->reload;
 eventually(q{SELECT setting = '60000' FROM pg_settings WHERE name = 'usher.flush_interval'}, 'settings are read anew');
-# The worker may end a round of the interval before: only after it does a hit stay in memory.
+# The worker may still be in a round that began before. After that, nothing wakes it until the interval has passed.
 sub waits { return one("SELECT usher.hit_rate_limit('calls', '$_[0]'); SELECT pg_sleep(1); SELECT count(*) FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('calls', '$_[0]')") =~ /0$/ }
 my $last = first { waits($_) } map { "last$_" } 1 .. 10;
 isnt($last, undef, 'a hit that is not flushed yet');

@@ -201,14 +201,20 @@ TimestampTz end_of_job() {
     return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), std::int64_t{1000} * guc::worker_job_timeout);
 }
 
+// Until usher.flush_interval has passed, or something is to be looked at. The server wakes whoever waits at each of its
+// timers, also one that is no longer of use: that of the job before.
 void wait_a_while() {
-    pg::call([] {
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, guc::flush_interval,
-                        PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        HOLD_CANCEL_INTERRUPTS(); // there is nothing to cancel
-        CHECK_FOR_INTERRUPTS();
-        RESUME_CANCEL_INTERRUPTS();
+    const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc::flush_interval);
+    pg::call([&] {
+        while (!ShutdownRequestPending && !ConfigReloadPending) {
+            const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+            if (left <= 0) break;
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            HOLD_CANCEL_INTERRUPTS(); // there is nothing to cancel
+            CHECK_FOR_INTERRUPTS();
+            RESUME_CANCEL_INTERRUPTS();
+        }
         if (ConfigReloadPending) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
