@@ -1,5 +1,6 @@
 # Runs TAP files and writes "PASSED FAILED" (assertions) to a file.
-# usage: tap.pl COUNTS_FILE JOBS [-Ifolder...] FILE...
+# usage: tap.pl COUNTS_FILE CASES_FILE JOBS [-Ifolder...] FILE...
+# What passed is added to CASES_FILE by name (tools/cases.pl).
 # A file that fails without a failed assertion (it died, or its plan was not met) counts as one failure.
 use strict;
 use warnings;
@@ -7,7 +8,8 @@ use TAP::Harness;
 use TAP::Parser::Aggregator;
 use File::Basename;
 
-my ($counts, $jobs, @rest) = @ARGV;
+my ($counts, $cases, $jobs, @rest) = @ARGV;
+open my $passed_cases, '>>', $cases or die "$cases: $!";
 my @lib = map { substr $_, 2 } grep { /^-I/ } @rest;
 my @files = grep { !/^-I/ } @rest;
 
@@ -21,6 +23,7 @@ $harness->callback(
             test => sub {
                 my ($result) = @_;
                 push @{ $seen{$parser}{failed} }, $result->raw unless $result->is_ok;
+                push @{ $seen{$parser}{good} }, $result->description =~ s/^- //r if $result->is_ok && !$result->has_skip;
                 $seen{$parser}{skipped}{ $result->explanation } = 1 if $result->has_skip;
             });
     });
@@ -33,6 +36,7 @@ $harness->callback(
         $bad = 1 if !$bad && $parser->has_problems;
         # a file without a single assertion tests nothing
         $bad = 1 if !$bad && !$good && !$parser->skip_all;
+        print $passed_cases "test/t/$name.pl\t$_\n" for $bad ? () : @{ $seen{$parser}{good} // [] };
         $passed += $good;
         $failed += $bad;
         my $skipped = join '', map { ", skipped a part: $_" } sort keys %{ $seen{$parser}{skipped} // {} };

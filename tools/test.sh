@@ -51,6 +51,7 @@ test_checks() {
         wanted "$name" "$@" || continue
         if sh "$check" > "$T/check.log" 2>&1; then
             say "check $name ... ok"
+            printf 'test/checks/%s.sh\t%s\n' "$name" "$name" >> "$T/cases"
             count 1 0
         else
             say "check $name ... FAILED"
@@ -83,12 +84,13 @@ test_unit() {
     for name in "$@"; do filter="$filter*:*$name"; done
     [ $# -eq 0 ] || filter=$(printf '%s' "$filter*" | sed 's/^\**://')
     status=0
-    USHER_SOURCE=$SRC "$BUILD/$folder/usher_unit_test" --gtest_brief=1 --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
+    USHER_SOURCE=$SRC "$BUILD/$folder/usher_unit_test" --gtest_color=no --gtest_filter="$filter" > "$T/unit.log" 2>&1 || status=$?
     good=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$T/unit.log" | tail -n 1)
     # a sanitizer ends the program before it can count
     if [ $status -ne 0 ] && [ -z "$bad" ]; then bad=1; fi
-    [ $status -eq 0 ] || cat "$T/unit.log"
+    [ $status -eq 0 ] || grep -vE '^\[( RUN      |       OK |-{10})\]' "$T/unit.log"
+    perl "$SRC/tools/cases.pl" "$T/cases" unit "$T/unit.log"
     count "${good:-0}" "${bad:-0}"
     say "unit ... ${good:-0} ok, ${bad:-0} failed"
     [ $# -eq 0 ] || [ "${good:-0}${bad:-0}" != 00 ] || none_named "$@"
@@ -126,6 +128,10 @@ run_pg_regress() { # FOLDER regress|isolation TEST...
         fi
     fi
     rm -rf "$T/$kind/tmp"
+    case $kind in # those of ./dev test, not the same on a stricter server
+        regress) perl "$SRC/tools/cases.pl" "$T/cases" regress "$T/$kind.log" "$SRC/test" ;;
+        isolation) perl "$SRC/tools/cases.pl" "$T/cases" specs "$T/$kind.log" "$SRC/test" ;;
+    esac
     count "$good" "$bad"
 }
 
@@ -179,7 +185,7 @@ run_tap() { # FOLDER gateway|project|extensions [NAME...]
     (cd "$SRC/test" && env TESTDIR="$folder" TESTDATADIR="$folder/tmp_check" TESTLOGDIR="$folder/tmp_check/log" TEMP_CONFIG="$CONF" PATH="$SERVER_BIN:$PATH" \
         PG_REGRESS="$SERVER_TESTS/regress/pg_regress" \
         USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
-        perl "$SRC/tools/tap.pl" "$folder/counts" "$JOBS" "-I$SERVER_TESTS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
+        perl "$SRC/tools/tap.pl" "$folder/counts" "$T/cases" "$JOBS" "-I$SERVER_TESTS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
     if [ -f "$folder/counts" ]; then
         read -r good bad < "$folder/counts"
         count "$good" "$bad"
@@ -322,8 +328,9 @@ build all "install DESTDIR=$T/root"
 } > "$T/test.conf"
 use_own_server
 
+is_whole=
 # shellcheck disable=SC2086
-[ $# -gt 0 ] || set -- $PARTS
+[ $# -gt 0 ] || { is_whole=yes; set -- $PARTS; }
 while [ $# -gt 0 ]; do
     part=$1
     shift
@@ -336,6 +343,18 @@ while [ $# -gt 0 ]; do
     # shellcheck disable=SC2086
     "test_$part" $names 8>&-
 done
+
+# What docs/requirements.md names as the proof of a row has run and passed.
+if [ -n "$is_whole" ]; then
+    perl "$SRC/tools/cases.pl" "$T/cases" examples "$SRC/examples"
+    if perl "$SRC/tools/requirements.pl" "$T/cases"; then
+        say "requirements ... ok"
+        count 1 0
+    else
+        say "requirements ... FAILED"
+        count 0 1
+    fi
+fi
 
 # Whatever ran: no secret of it in the servers' logs.
 if [ -n "$(find "$T" -name '*.log' -path '*/log/*' 2>/dev/null | head -n 1)" ]; then

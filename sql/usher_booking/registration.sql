@@ -54,8 +54,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
                     "location:manage", "staff:manage", "user:read", "user:manage", "audit:read"]},
                 "washer": {"description": "Service execution, task management", "manages": [], "permissions": [
                     "booking:read", "booking:start", "booking:complete"]},
-                "client": {"description": "Service consumption, booking management", "manages": [], "permissions": [
-                    "booking:create"]}
+                "client": {"is_default": true, "description": "Service consumption, booking management",
+                    "manages": [], "permissions": ["booking:create"]}
             }
         },
         "clinic": {
@@ -79,8 +79,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
                     "appointment:create", "appointment:read", "appointment:manage", "customer:read",
                     "booking:create", "booking:read", "booking:confirm", "booking:start", "booking:complete",
                     "booking:reschedule"]},
-                "customer": {"description": "Makes own appointments", "manages": [], "permissions": [
-                    "appointment:create", "booking:create"]}
+                "customer": {"is_default": true, "description": "Makes own appointments", "manages": [],
+                    "permissions": ["appointment:create", "booking:create"]}
             }
         }
     }$json$,

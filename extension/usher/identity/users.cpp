@@ -40,7 +40,7 @@ constinit pg::Statement add_default_role{R"(
     INSERT INTO usher.user_roles (user_id, role_id)
     SELECT $1, r.id
     FROM usher.roles r
-    WHERE r.name = $2 AND r.is_active)"};
+    WHERE CASE WHEN $2 = '' THEN r.is_default ELSE r.name = $2 END AND r.is_active)"};
 
 // FOR UPDATE waits for logins in flight, which hold the row FOR KEY SHARE: the sessions that they start are ended too.
 constinit pg::Statement lock_credentials{"SELECT password_hash FROM usher.credentials WHERE user_id = $1 FOR UPDATE"};

@@ -68,7 +68,7 @@ namespace usher::guc {
     STRING(master_key_file,      "master_key_file",         "", PGC_SIGHUP,                    "File of the master key, 256 random bits, under which signing keys and other secrets are stored.") \
     STRING(former_master_key_file,"former_master_key_file", "", PGC_SIGHUP,                    "File of the master key before, until usher.wrap_secrets() has run.") \
     STRING(totp_issuer,          "totp_issuer",             "usher", PGC_SUSET,                "The name of this service in authenticator applications.") \
-    STRING(default_role,         "default_role",            "client", PGC_SUSET,               "Role of a newly registered user, when a role of that name exists.") \
+    STRING(default_role,         "default_role",            "",       PGC_SUSET,               "Role of a newly registered user, when a role of that name exists; empty: the default one of the preset that was applied.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
 

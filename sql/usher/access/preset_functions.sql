@@ -25,6 +25,13 @@ BEGIN
     WHERE x.name = ANY (names)
     ORDER BY x.registrant <> 'usher', x.registrant
     ON CONFLICT DO NOTHING;
+    -- Of several presets the first one applied says who newcomers are.
+    UPDATE usher.roles AS o SET is_default = true
+    WHERE NOT EXISTS (SELECT FROM usher.roles AS d WHERE d.is_default)
+        AND o.name = (SELECT r.key
+                      FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+                      WHERE x.name = ANY (names) AND (r.value -> 'is_default')::boolean
+                      ORDER BY x.registrant <> 'usher', x.registrant, r.key LIMIT 1);
     INSERT INTO usher.role_permissions (role_id, permission)
     SELECT o.id, p.name
     FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r

@@ -13,11 +13,14 @@ CREATE TABLE usher.roles (
     is_system   boolean NOT NULL DEFAULT false,
     is_active   boolean NOT NULL DEFAULT true,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    updated_at  timestamptz NOT NULL DEFAULT now()
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    is_default  boolean NOT NULL DEFAULT false
 );
+CREATE UNIQUE INDEX roles_is_default_key ON usher.roles (is_default) WHERE is_default;
 COMMENT ON TABLE usher.roles IS
     'Roles of the application. A system role cannot be dropped or renamed; an inactive one gives nothing and passes '
-    'nothing on.';
+    'nothing on. The default one is what newcomers get unless usher.default_role names another: the one that a preset '
+    'has for them.';
 
 CREATE TABLE usher.role_parents (
     role_id    uuid NOT NULL REFERENCES usher.roles (id) ON DELETE CASCADE,

@@ -260,7 +260,9 @@ BEGIN
     VALUES (import_user.user_id, import_user.password_hash,
             CASE WHEN import_user.password_hash IS NOT NULL THEN import_user.created_at END);
     SELECT r.id INTO first_role
-    FROM usher.roles r WHERE r.name = current_setting('usher.default_role') AND r.is_active;
+    FROM usher.roles r
+    WHERE CASE current_setting('usher.default_role') WHEN '' THEN r.is_default
+            ELSE r.name = current_setting('usher.default_role') END AND r.is_active;
     IF FOUND THEN
         INSERT INTO usher.user_roles (user_id, role_id) VALUES (import_user.user_id, first_role);
     END IF;

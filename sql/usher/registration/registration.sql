@@ -109,8 +109,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
                     "work_order:read", "work_order:assign", "work_order:schedule"]},
                 "technician": {"description": "Updates assigned work orders only", "manages": [], "permissions": [
                     "work_order:update"]},
-                "client": {"description": "Submits and tracks service requests", "manages": [], "permissions": [
-                    "work_order:submit"]}
+                "client": {"is_default": true, "description": "Submits and tracks service requests", "manages": [],
+                    "permissions": ["work_order:submit"]}
             }
         },
         "blog": {
@@ -124,7 +124,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
                     "permissions": ["post:*", "comment:*", "user:read", "user:manage"]},
                 "author": {"description": "Writes posts", "manages": [], "permissions": ["post:create",
                     "post:read", "comment:create"]},
-                "reader": {"description": "Reads and comments", "manages": [], "permissions": ["comment:create"]}
+                "reader": {"is_default": true, "description": "Reads and comments", "manages": [],
+                    "permissions": ["comment:create"]}
             }
         }
     }$json$,
