@@ -103,6 +103,7 @@ SET LOCAL usher.reveal_lockout = on;
 SET LOCAL usher.refresh_reuse = lenient;
 SET LOCAL usher.audit_chain = off;
 SET LOCAL usher.audit_archive_function = 'nowhere.to_go';
+SET LOCAL usher.archive_function = 'nowhere.to_go';
 SET LOCAL usher.argon2_iterations = 1;
 SET LOCAL log_statement = 'all';
 SET LOCAL log_parameter_max_length_on_error = -1;

@@ -157,4 +157,35 @@ SELECT affected >= 35 AS all_sealed FROM usher.run_maintenance(10) WHERE task = 
 SELECT max(row_count) AS rows, count(*) >= 4 AS blocks, bool_and(is_intact) AS intact
 FROM usher.verify_audit_chain(now() - interval '10 seconds') WHERE row_count > 0 AND row_count <= 10;
 SELECT failed FROM regress_upkeep.run();
+
+-- Old events, sessions and login attempts go to an archive first, without their secrets; while it does not take them, they stay
+BEGIN;
+CREATE TABLE regress_upkeep.archived (source text, archived jsonb);
+CREATE FUNCTION regress_upkeep.archive(source regclass, rows jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO regress_upkeep.archived SELECT source::text, r.value FROM jsonb_array_elements(rows) AS r;
+    IF source = 'usher.events'::regclass THEN RAISE EXCEPTION 'the tape is full'; END IF;
+END $$;
+SET LOCAL client_min_messages = error;
+SELECT user_id AS old FROM usher.import_user('old@upkeep.example') \gset
+INSERT INTO usher.events (event, payload, created_at) VALUES ('regress.old', '{"a": 1}', now() - interval '900 days');
+INSERT INTO usher.login_attempts (email, success, failure_reason, attempted_at)
+VALUES ('old@upkeep.example', false, 'regress', now() - interval '900 days');
+INSERT INTO usher.sessions (user_id, refresh_token_hash, rotation_key, device, expires_at, absolute_expires_at)
+VALUES (:'old', sha256('a'), sha256('b'), '{"name": "an old phone"}', now() - interval '900 days', now() - interval '900 days');
+CREATE FUNCTION regress_upkeep.removed() RETURNS TABLE (task text, affected bigint) LANGUAGE sql AS $$
+    SELECT m.task, m.affected FROM usher.run_maintenance() AS m
+    WHERE m.task ~ '^(events|sessions|login_attempts)_removed' ORDER BY m.task COLLATE "C"
+$$;
+SET LOCAL usher.archive_function = 'regress_upkeep.no_such';
+SELECT * FROM regress_upkeep.removed();
+SET LOCAL usher.archive_function = 'regress_upkeep.archive';
+SELECT * FROM regress_upkeep.removed();
+SELECT source, archived ->> 'email' AS email, archived -> 'device' AS device,
+       archived ?| '{refresh_token_hash,parent_token_hash,rotation_key}' AS secrets
+FROM regress_upkeep.archived ORDER BY source;
+SET LOCAL usher.archive_function = '';
+SELECT * FROM regress_upkeep.removed();
+SELECT count(*) AS nothing_more FROM regress_upkeep.archived HAVING count(*) <> 2;
+ROLLBACK;
 DROP SCHEMA regress_upkeep CASCADE;

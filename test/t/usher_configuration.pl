@@ -33,6 +33,7 @@ my @weak = (
 	[ "usher.reveal_lockout = on",                   qr/notice: login tells strangers that an account is locked/, 'usher.reveal_lockout' ],
 	[ "usher.require_verified_email = off",          qr/notice: accounts with unverified addresses may log in/, 'usher.require_verified_email' ],
 	[ "usher.audit_chain = off",                     qr/warning: the audit log is not sealed/, 'usher.audit_chain' ],
+	[ "usher.archive_function = 'nowhere.to_go'", qr/warning: usher.archive_function does not exist/, 'usher.archive_function' ],
 	[ "usher.audit_archive_function = 'nowhere.to_go'", qr/warning: usher.audit_archive_function does not exist/, 'usher.audit_archive_function' ],
 	[ "usher.master_key_file = 'key'",               qr/warning: the master key lies in the data directory/, 'usher.master_key_file' ]);
 like($strong, qr/critical: fsync is off/, 'fsync: found, as tests run');

@@ -70,6 +70,7 @@ namespace usher::guc {
     STRING(totp_issuer,          "totp_issuer",             "usher", PGC_SUSET,                "The name of this service in authenticator applications.") \
     STRING(default_role,         "default_role",            "",       PGC_SUSET,               "Role of a newly registered user, when a role of that name exists; empty: the default one of the preset that was applied.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
+    STRING(archive_function,     "archive_function",        "",       PGC_SUSET,               "Function (source regclass, rows jsonb), as schema.name, that is called with old rows of events, sessions and login attempts before upkeep removes them; an error keeps them.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")
 
 // ENUM(variable, "name", default, options, "description"); the options stand in guc.cpp

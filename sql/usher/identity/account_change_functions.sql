@@ -391,9 +391,8 @@ BEGIN
         SELECT * FROM (VALUES
             ('sessions_expired', 'SELECT usher._expire_sessions($1)'),
             ('sessions_removed', $sql$
-                DELETE FROM usher.sessions s
-                WHERE s.id IN (SELECT x.id FROM usher.sessions x WHERE x.absolute_expires_at < now() - @kept@
-                               ORDER BY x.absolute_expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+                SELECT usher._remove_old_rows('usher.sessions', 'x.absolute_expires_at < now() - @kept@
+                    ORDER BY x.absolute_expires_at', '{refresh_token_hash,parent_token_hash,rotation_key}', $1)$sql$),
             ('one_time_tokens_ended', 'SELECT usher._end_one_time_secrets(''one_time_tokens'', ''token'', $1)'),
             ('one_time_tokens_removed', $sql$
                 DELETE FROM usher.one_time_tokens t
@@ -418,9 +417,8 @@ BEGIN
                                WHERE x.confirmed_at IS NULL AND x.created_at < now() - interval '1 day'
                                LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
             ('login_attempts_removed', $sql$
-                DELETE FROM usher.login_attempts a
-                WHERE a.id IN (SELECT x.id FROM usher.login_attempts x WHERE x.attempted_at < now() - @kept@
-                               ORDER BY x.attempted_at LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+                SELECT usher._remove_old_rows('usher.login_attempts', 'x.attempted_at < now() - @kept@
+                    ORDER BY x.attempted_at', '{}', $1)$sql$),
             ('network_failures_removed', $sql$
                 DELETE FROM usher.network_failures n
                 WHERE n.network IN (SELECT x.network FROM usher.network_failures x

@@ -45,6 +45,69 @@ COMMENT ON FUNCTION usher.upkeep_step(text, text, integer) IS
     'other statements they are counted. A step that fails is told by a warning and becomes the row <task>_failed. '
     'Runs with the caller''s rights.';
 
+CREATE FUNCTION usher._call_archive_function(hook regprocedure, source regclass, rows jsonb) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_call_row_archive_function';
+REVOKE ALL ON FUNCTION usher._call_archive_function(regprocedure, regclass, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._call_archive_function(regprocedure, regclass, jsonb) IS
+    'Calls the archive function with the rights of its owner, in a security-restricted operation.';
+
+CREATE FUNCTION usher._archive_wanted() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN current_setting('usher.archive_function') <> '';
+REVOKE ALL ON FUNCTION usher._archive_wanted() FROM PUBLIC;
+COMMENT ON FUNCTION usher._archive_wanted() IS 'Whether old rows go to an archive function before they are removed.';
+
+CREATE FUNCTION usher._archive_rows(source regclass, removed bigint, rows jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named CONSTANT text := current_setting('usher.archive_function');
+    hook CONSTANT regprocedure := to_regprocedure(nullif(named, '') || '(regclass, jsonb)');
+BEGIN
+    IF rows IS NULL THEN -- nothing was removed, or nobody wants it
+        RETURN removed;
+    END IF;
+    IF hook IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'usher.archive_function ' || named || ' (regclass, jsonb) does not exist: nothing is removed');
+    END IF;
+    PERFORM usher._call_archive_function(hook, source, rows);
+    RETURN removed;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._archive_rows(regclass, bigint, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._archive_rows(regclass, bigint, jsonb) IS
+    'Hands rows that have just been removed to usher.archive_function and returns their number; an error of it brings '
+    'them back, because it ends the step.';
+
+CREATE FUNCTION usher._remove_old_rows(source regclass, condition text, secrets text[], max_rows integer)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    EXECUTE format($sql$
+        WITH gone AS (
+            DELETE FROM %1$s d
+            WHERE d.id IN (SELECT x.id FROM %1$s x WHERE %2$s LIMIT $1 FOR UPDATE SKIP LOCKED)
+            RETURNING d)
+        SELECT usher._archive_rows(%1$L, count(*),
+                                   jsonb_agg(to_jsonb(g.d) - $2) FILTER (WHERE usher._archive_wanted()))
+        FROM gone g$sql$, source, condition)
+        INTO removed USING max_rows, secrets;
+    RETURN removed;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._remove_old_rows(regclass, text, text[], integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._remove_old_rows(regclass, text, text[], integer) IS
+    'A step of upkeep: removes at most max_rows rows x of core''s table that meet a condition written in SQL, after '
+    'the archive function, if there is one, has got them without their secrets; returns how many.';
+
 CREATE FUNCTION usher._note_upkeep(registrant name, steps jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -79,9 +79,13 @@ BEGIN
               FROM usher.deliveries d JOIN due ON d.event_id = due.id FOR UPDATE OF d SKIP LOCKED) f),
     delivered AS (
         DELETE FROM usher.deliveries d USING due
-        WHERE d.event_id = due.id AND due.id NOT IN (SELECT h.event_id FROM held h))
-    DELETE FROM usher.events e USING due WHERE e.id = due.id AND due.id NOT IN (SELECT h.event_id FROM held h);
-    GET DIAGNOSTICS removed = ROW_COUNT;
+        WHERE d.event_id = due.id AND due.id NOT IN (SELECT h.event_id FROM held h)),
+    gone AS (
+        DELETE FROM usher.events e USING due WHERE e.id = due.id AND due.id NOT IN (SELECT h.event_id FROM held h)
+        RETURNING e)
+    SELECT usher._archive_rows('usher.events', count(*),
+                               jsonb_agg(to_jsonb(g.e)) FILTER (WHERE usher._archive_wanted()))
+    INTO removed FROM gone g;
     RETURN removed;
 END
 $$;
@@ -439,6 +443,11 @@ BEGIN
             'usher.audit_archive_function does not exist', 'warning',
             'Create it with the arguments (regclass, timestamptz, timestamptz), or empty the setting: no month is '
             'retired until then.'),
+        (current_setting('usher.archive_function') <> '' AND to_regprocedure(
+            current_setting('usher.archive_function') || '(regclass, jsonb)') IS NULL,
+            'usher.archive_function does not exist', 'warning',
+            'Create it with the arguments (regclass, jsonb), or empty the setting: old events, sessions and login '
+            'attempts stay until then.'),
         (usher._audit_month_coverage(date_trunc('month', clock_timestamp(), 'UTC') + interval '32 days') <> 'all',
             'the audit log has no partition for the next month', 'warning',
             'Have usher.run_maintenance() called regularly, and see what it warns of.')
