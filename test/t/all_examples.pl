@@ -31,12 +31,13 @@ sub run_file
     return ($good, $out, $errors);
 }
 
-# What a dump has of it, in any order; but for the lines that are of this dump alone, and for the record that somebody has applied a
-# preset of roles, which stands there each time.
+# What a dump has of it, in any order; but for instants (updated_at of what was said once more), the lines that are of this dump alone,
+# and the record that somebody has applied a preset of roles, which stands there each time.
 sub dump_of
 {
     my ($system) = @_;
     my ($out) = run_command([ 'pg_dump', '-d', $node->connstr($system) ]);
+    $out =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d/<instant>/g;
     return join "\n", sort grep { !/^\\(?:un)?restrict |\taccess\.preset_applied\t/ } split /\n/, $out;
 }
 
