@@ -106,6 +106,7 @@ COMMENT ON VIEW trossapp.users IS
 CREATE OR REPLACE FUNCTION trossapp.write_users() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     key uuid := trossapp.user_of(OLD.id);
+    before trossapp.users := OLD;
     made record;
     changed record;
 BEGIN
@@ -116,9 +117,8 @@ BEGIN
         SELECT * INTO made FROM usher.import_user(NEW.email, first_name => NEW.first_name, last_name => NEW.last_name);
         PERFORM trossapp.raise_if(made.error);
         key := made.user_id;
-        OLD := NULL;
-        SELECT m.id INTO OLD.role_id FROM trossapp.roles AS m WHERE m.name = (usher.user_reference(key)).role;
-        OLD.is_active := true;
+        before.role_id := (SELECT m.id FROM trossapp.roles AS m WHERE m.name = (usher.user_reference(key)).role);
+        before.is_active := true;
     ELSE
         PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW),
             '{auth0_id,first_name,last_name,role_id,is_active,updated_at}');
@@ -127,23 +127,23 @@ BEGIN
             PERFORM trossapp.raise_if(changed.error);
         END IF;
     END IF;
-    IF NEW.auth0_id IS DISTINCT FROM OLD.auth0_id THEN
-        PERFORM usher.unlink_identity(key, 'auth0') WHERE OLD.auth0_id IS NOT NULL;
+    IF NEW.auth0_id IS DISTINCT FROM before.auth0_id THEN
+        PERFORM usher.unlink_identity(key, 'auth0') WHERE before.auth0_id IS NOT NULL;
         PERFORM trossapp.raise_if((usher.link_identity(key, 'auth0', NEW.auth0_id)).error)
         WHERE NEW.auth0_id IS NOT NULL;
     END IF;
-    IF NEW.role_id IS DISTINCT FROM OLD.role_id THEN
+    IF NEW.role_id IS DISTINCT FROM before.role_id THEN
         IF NEW.role_id IS NOT NULL THEN
             IF trossapp.role_of(NEW.role_id) IS NULL THEN
                 RAISE 'role % does not exist', NEW.role_id USING ERRCODE = 'foreign_key_violation';
             END IF;
             PERFORM usher.grant_role(key, trossapp.role_of(NEW.role_id));
         END IF;
-        PERFORM usher.revoke_role(key, trossapp.role_of(OLD.role_id)) WHERE OLD.role_id IS NOT NULL;
+        PERFORM usher.revoke_role(key, trossapp.role_of(before.role_id)) WHERE before.role_id IS NOT NULL;
     END IF;
-    IF NEW.is_active AND NOT OLD.is_active THEN
+    IF NEW.is_active AND NOT before.is_active THEN
         PERFORM usher.reactivate_user(key);
-    ELSIF OLD.is_active AND NOT NEW.is_active THEN
+    ELSIF before.is_active AND NOT NEW.is_active THEN
         PERFORM usher.deactivate_user(key);
     END IF;
     SELECT * INTO NEW FROM trossapp.users AS u
