@@ -222,7 +222,8 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE FUNCTION field.schedule_work_order(work_order_id uuid, during tstzrange,
-                                                     technician_id uuid DEFAULT NULL, OUT status text, OUT version integer)
+                                                     technician_id uuid DEFAULT NULL, OUT status text,
+                                                     OUT version integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE field.work_orders AS w

@@ -27,7 +27,8 @@ $$;
 SELECT pg_temp.member('Cleo') AS cleo, pg_temp.member('Olaf') AS olaf, pg_temp.member('Dora', 'dispatcher') AS dora,
        pg_temp.member('Tom', 'technician') AS tom, pg_temp.member('Tess', 'technician') AS tess,
        pg_temp.member('Mia', 'manager') AS mia \gset
-SELECT field.demo_token('auth0|cleo-' || :'run') AS cleo_token, field.demo_token('auth0|olaf-' || :'run') AS olaf_token,
+SELECT field.demo_token('auth0|cleo-' || :'run') AS cleo_token,
+       field.demo_token('auth0|olaf-' || :'run') AS olaf_token,
        field.demo_token('auth0|dora-' || :'run') AS dora_token, field.demo_token('auth0|tom-' || :'run') AS tom_token,
        field.demo_token('auth0|tess-' || :'run') AS tess_token, field.demo_token('auth0|mia-' || :'run') AS mia_token,
        field.demo_token('auth0|ada') AS ada_token \gset
@@ -40,16 +41,18 @@ SET ROLE trossapp_app;
 \echo '--- 1. logging in elsewhere: whose tokens are good'
 BEGIN;
 SELECT pg_temp.expect('a token of the tenant', usher.authenticate(:'cleo_token')::text, :'cleo');
-SELECT pg_temp.expect('and nothing but a token', coalesce(usher.current_session_id()::text, 'no session'), 'no session');
+SELECT pg_temp.expect('and nothing but a token', usher.current_session_id()::text, NULL);
 COMMIT;
 SELECT pg_temp.expect('somebody the tenant knows and we do not', error, 'unknown_subject')
 FROM usher.verify_token(:'stranger');
-SELECT pg_temp.expect('a token for another application', error, 'wrong_audience') FROM usher.verify_token(:'for_others');
+SELECT pg_temp.expect('a token for another application', error, 'wrong_audience')
+FROM usher.verify_token(:'for_others');
 SELECT pg_temp.expect('a token that was changed', error, 'invalid_signature')
-FROM usher.verify_token(overlay(:'cleo_token' placing 'AAAA' from length(:'cleo_token') - 20));
+FROM usher.verify_token(left(:'cleo_token', -24) || 'AAAA' || right(:'cleo_token', 20));
 SELECT pg_temp.expect('a token of another tenant',
                       pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'from_others')), '28000');
-SELECT pg_temp.expect('a token of long ago', pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'over')), '28000');
+SELECT pg_temp.expect('a token of long ago',
+                      pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'over')), '28000');
 SELECT pg_temp.expect('making a token oneself',
                       pg_temp.refusal('SELECT field.demo_token(''auth0|ada'')'), '42501');
 SELECT pg_temp.expect('a password for an account without one', error, 'invalid_credentials')
@@ -87,7 +90,8 @@ SELECT pg_temp.expect('the same technician at the same time', pg_temp.refusal(fo
     'SELECT field.schedule_work_order(%L, ''[2030-01-07 10:00,2030-01-07 12:00)'', %L)', :'tap', :'tom')), '23P01');
 SELECT pg_temp.expect('starting it herself', pg_temp.refusal(
     format('SELECT field.transition_work_order(%L, ''in_progress'')', :'boiler')), 'US002');
-SELECT pg_temp.expect('deleting it', pg_temp.refusal(format('SELECT field.delete_work_order(%L)', :'boiler')), '42501');
+SELECT pg_temp.expect('deleting it',
+                      pg_temp.refusal(format('SELECT field.delete_work_order(%L)', :'boiler')), '42501');
 SELECT pg_temp.expect('making herself a manager', pg_temp.refusal(
     format('SELECT usher.grant_role(%L, ''manager'')', :'dora')), '42501');
 COMMIT;
@@ -158,9 +162,11 @@ COMMIT;
 \echo '--- 7. five roles: who can manage whom, and a role that is dropped'
 BEGIN;
 SELECT usher.authenticate(:'mia_token') AS me \gset
-SELECT pg_temp.expect('whom a manager manages', string_agg(w.name, ', ' ORDER BY w.name), 'client, dispatcher, technician')
+SELECT pg_temp.expect('whom a manager manages', string_agg(w.name, ', ' ORDER BY w.name),
+                      'client, dispatcher, technician')
 FROM (VALUES ('client', :'cleo'::uuid), ('dispatcher', :'dora'), ('technician', :'tom'),
-    ('admin', '01900000-0000-7000-8000-0000000000c2'), ('manager', '01900000-0000-7000-8000-0000000000c3')) AS w (name, id)
+    ('admin', '01900000-0000-7000-8000-0000000000c2'), ('manager', '01900000-0000-7000-8000-0000000000c3')
+    ) AS w (name, id)
 WHERE usher.can_manage(w.id);
 SELECT pg_temp.expect('a new role by a manager', pg_temp.refusal('SELECT usher.create_role(''helper'')'), '42501');
 COMMIT;
@@ -215,7 +221,8 @@ SET ROLE trossapp_app;
 SELECT refresh_token AS first FROM usher.login('rex-' || :'run' || '@trossapp.example', 'a long password of Rex') \gset
 SELECT refresh_token AS second, session_id AS session FROM usher.refresh_session(:'first') \gset
 SELECT refresh_token AS third, access_token AS rex_token FROM usher.refresh_session(:'second') \gset
-SELECT pg_temp.expect('a token that was used before', error, 'refresh_token_reused') FROM usher.refresh_session(:'first');
+SELECT pg_temp.expect('a token that was used before', error, 'refresh_token_reused')
+FROM usher.refresh_session(:'first');
 SELECT pg_temp.expect('which ends the session', error, 'session_revoked') FROM usher.refresh_session(:'third');
 SELECT pg_temp.expect('and its access token',
                       pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'rex_token')), '28000');
