@@ -171,6 +171,11 @@ BEGIN
                IS DISTINCT FROM (OLD.title, OLD.description, OLD.site, OLD.client_id, OLD.during) THEN
             PERFORM usher.raise_error('not_permitted', 'only status, notes, reason and parts may be changed');
         END IF;
+        -- which is how rows are deleted, whoever writes
+        IF NEW.is_active <> OLD.is_active AND usher.current_user_id() IS NOT NULL
+           AND NOT usher.has_permission('work_order:manage') THEN
+            PERFORM usher.raise_error('not_permitted', 'only managers delete work orders, and bring them back');
+        END IF;
     END IF;
     IF NEW.technician_id IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.technician_id IS DISTINCT FROM OLD.technician_id)
        AND NOT usher.user_has_permission(NEW.technician_id, 'work_order:update') THEN

@@ -102,7 +102,8 @@ FROM usher.users AS u JOIN field.user_numbers AS n ON n.user_id = u.id
 WHERE u.status <> 'erased' AND trossapp.sees_user(u.id);
 COMMENT ON VIEW trossapp.users IS
     'Accounts, each with one role. auth0_id is who they are at the tenant: its tokens are theirs. DELETE deactivates, '
-    'as is_active = false does, and ends what they have open; is_active = true brings them back.';
+    'as is_active = false does, and ends what they have open; is_active = true brings them back. INSERT takes '
+    'somebody over, as usher.import_user() does: for the DBA.';
 CREATE OR REPLACE FUNCTION trossapp.write_users() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     key uuid := trossapp.user_of(OLD.id);

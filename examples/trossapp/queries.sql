@@ -201,6 +201,52 @@ SELECT user_id, token_hash, is_active, revoked_at FROM refresh_tokens;
 UPDATE refresh_tokens SET is_active = false;
 SELECT is_active, revoked_at IS NOT NULL AS revoked FROM refresh_tokens;
 
+\echo '--- who sees and writes what, as the application does, with tokens of the tenant'
+\set ECHO none
+SELECT field.demo_token('auth0|cleo') AS client, field.demo_token('auth0|tom') AS technician,
+    field.demo_token('auth0|mia') AS manager \gset
+SET ROLE trossapp_app;
+\set ECHO queries
+SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM work_orders) AS work_orders,
+    (SELECT count(*) FROM audit_logs) AS log, (SELECT count(*) FROM refresh_tokens) AS tokens;
+\set ECHO none
+BEGIN;
+SELECT usher.authenticate(:'client') AS client_is;
+\set ECHO queries
+SELECT email, role_id FROM users;
+INSERT INTO work_orders (title) VALUES ('A lamp flickers') RETURNING title, status, client_id;
+SAVEPOINT mine;
+SELECT (SELECT count(*) FROM work_orders) AS work_orders, (SELECT count(*) FROM audit_logs) AS log;
+UPDATE users SET role_id = 1;
+ROLLBACK TO mine;
+UPDATE work_orders SET technician_id = '01900000-0000-7000-8000-0000000000c6' WHERE title = 'A lamp flickers';
+ROLLBACK TO mine;
+DELETE FROM work_orders WHERE title = 'A lamp flickers';
+ROLLBACK TO mine;
+UPDATE work_orders SET is_active = false WHERE title = 'A lamp flickers';
+ROLLBACK;
+\set ECHO none
+BEGIN;
+SELECT usher.authenticate(:'technician') AS technician_is;
+\set ECHO queries
+SELECT title, status FROM work_orders;
+SAVEPOINT mine;
+UPDATE work_orders SET title = 'Mine';
+ROLLBACK TO mine;
+UPDATE work_orders SET status = 'in_progress' RETURNING status;
+ROLLBACK;
+\set ECHO none
+BEGIN;
+SELECT usher.authenticate(:'manager') AS manager_is;
+\set ECHO queries
+SELECT email, role_id FROM users ORDER BY id;
+SELECT count(*) > 0 AS reads_log FROM audit_logs;
+UPDATE users SET is_active = false WHERE email = 'tom@trossapp.example' RETURNING is_active;
+DELETE FROM work_orders WHERE id = 1;
+SELECT title, is_active FROM work_orders;
+ROLLBACK;
+RESET ROLE;
+
 \echo '--- R3, Emergency Procedures, Database Corrupted'
 -- docker-compose down, docker volume prune -f: ./dev clean. Restart with a fresh schema: ./dev run trossapp. Verify:
 -- ./dev status, and in the database

@@ -138,6 +138,8 @@ COMMIT;
 BEGIN;
 SELECT usher.authenticate(:'cleo_token') AS me \gset
 SELECT pg_temp.expect('acceptance', status, 'closed') FROM field.transition_work_order(:'boiler', 'closed');
+SELECT pg_temp.expect('deleting it by hand', pg_temp.refusal(
+    format('UPDATE field.work_orders SET is_active = false WHERE id = %L', :'tap')), '42501');
 SELECT pg_temp.expect('withdrawal', status, 'cancelled')
 FROM field.transition_work_order(:'tap', 'cancelled', 'it stopped');
 SELECT pg_temp.expect('what is closed stays so', count(*)::text, '0')
