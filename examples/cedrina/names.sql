@@ -42,8 +42,7 @@ CREATE OR REPLACE FUNCTION cedrina.check_answer(error text) RETURNS void
 AS $$
 BEGIN
     IF error IS NOT NULL THEN
-        RAISE '%', error USING ERRCODE = (SELECT coalesce(max(e.sqlstate), '22023') FROM usher.error_codes() e
-                                          WHERE e.code = check_answer.error AND e.sqlstate <> '00000');
+        RAISE '%', error USING ERRCODE = CASE WHEN error LIKE '%\_taken' THEN '23505' ELSE '22023' END;
     END IF;
 END
 $$;
