@@ -1,6 +1,7 @@
--- Cedrina, an identity service: accounts with username, tier, profile and preferences, OAuth profiles, sessions with a security
--- context, reset tokens, Casbin's rules, audit, limits by tier. What a DBA runs, as a superuser, on an empty database cedrina; may
--- run again and changes nothing then. names.sql adds the tables of its document (docs/requirements.md, R1) under their own names.
+-- Cedrina, an identity service: accounts with username, tier, profile and preferences, OAuth profiles, sessions with a
+-- security context, reset tokens, Casbin's rules, audit, limits by tier. What a DBA runs, as a superuser, on an empty
+-- database cedrina; may run again and changes nothing then. names.sql adds the tables of its document
+-- (docs/requirements.md, R1) under their own names.
 --
 -- demo: Demo accounts (username, password):
 -- demo:   admin   cedrina-admin-demo
@@ -23,7 +24,8 @@ SET usher.password_algorithm = bcrypt;
 SET usher.bcrypt_rounds = 12;
 SET usher.default_role = 'user';
 
--- The application connects as one role, upkeep and migrations as another. Give them passwords, or certificates, to use them.
+-- The application connects as one role, upkeep and migrations as another. Give them passwords, or certificates, to use
+-- them.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'cedrina_app') THEN CREATE ROLE cedrina_app LOGIN; END IF;

@@ -1,10 +1,11 @@
--- The tables of Cedrina's document under their own names, with its columns, as views over usher: users, oauth_profiles, sessions,
--- password_reset_tokens, casbin_rules, audit_logs, rate_limit_records. What its application wrote to them can be written, by triggers
--- that call usher's functions: whoever may not do it there may not do it here, and what usher counts or proves by itself is refused
--- (0A000, with a hint which function does it). May run again.
+-- The tables of Cedrina's document under their own names, with its columns, as views over usher: users,
+-- oauth_profiles, sessions, password_reset_tokens, casbin_rules, audit_logs, rate_limit_records. What its application
+-- wrote to them can be written, by triggers that call usher's functions: whoever may not do it there may not do it
+-- here, and what usher counts or proves by itself is refused (0A000, with a hint which function does it). May run
+-- again.
 --
--- No secret is in them: where the document has a password's hash, a token or its hash, there is '***', or NULL when there is none.
--- The document's serial ids are uuids; its severities and roles are in capitals, usher's are not.
+-- No secret is in them: where the document has a password's hash, a token or its hash, there is '***', or NULL when
+-- there is none. The document's serial ids are uuids; its severities and roles are in capitals, usher's are not.
 \set ON_ERROR_STOP on
 \set QUIET on
 \o /dev/null
@@ -67,9 +68,9 @@ FROM usher.users u LEFT JOIN usher.credentials c ON c.user_id = u.id,
      LATERAL (SELECT pg_has_role('cedrina_admin', 'USAGE') OR usher.has_permission('user:manage') AS manages) AS m
 WHERE u.status IN ('pending', 'active', 'deactivated') AND cedrina.sees(u.id);
 COMMENT ON VIEW cedrina.users IS
-    'Accounts that are not deleted: one''s own, with user:read all. hashed_password is *** or NULL; writing one imports it '
-    '(cedrina_admin only). Failed logins and locks are shown to administrators only, so that nobody learns of a lock. '
-    'A username is looked up by an index with usher.find_user().';
+    'Accounts that are not deleted: one''s own, with user:read all. hashed_password is *** or NULL; writing one '
+    'imports it (cedrina_admin only). Failed logins and locks are shown to administrators only, so that nobody '
+    'learns of a lock. A username is looked up by an index with usher.find_user().';
 
 CREATE OR REPLACE FUNCTION cedrina.write_users() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -94,7 +95,8 @@ BEGIN
     ELSE
         PERFORM cedrina.check_changed(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,updated_at,
             failed_login_attempts,locked_until,profile_data,preferences,metadata}',
-            'An address is changed by usher.request_email_change(), and proved by usher.verify_email(), with links that are mailed.');
+            'An address is changed by usher.request_email_change(), and proved by usher.verify_email(), with links '
+                'that are mailed.');
         IF NEW.hashed_password IS DISTINCT FROM OLD.hashed_password THEN
             PERFORM usher.import_password_hash(NEW.id, NEW.hashed_password);
         END IF;
@@ -123,7 +125,8 @@ BEGIN
         PERFORM usher.set_user_tier(NEW.id, NEW.tier);
     END IF;
     -- one role as in the document: the new one comes, the one that was shown goes
-    IF NEW.role IS DISTINCT FROM coalesce(before ->> 'role', 'USER') AND (TG_OP = 'UPDATE' OR NEW.role IS NOT NULL) THEN
+    IF NEW.role IS DISTINCT FROM coalesce(before ->> 'role', 'USER')
+        AND (TG_OP = 'UPDATE' OR NEW.role IS NOT NULL) THEN
         IF NEW.role IS NOT NULL THEN
             PERFORM usher.grant_role(NEW.id, lower(NEW.role));
         END IF;
@@ -151,8 +154,8 @@ SELECT i.id, i.user_id, i.provider, i.provider_user_id,
        i.token_expires_at, i.user_info, i.created_at, i.updated_at
 FROM usher.identities i WHERE cedrina.sees(i.user_id);
 COMMENT ON VIEW cedrina.oauth_profiles IS
-    'Accounts at outside providers. Tokens go in (cedrina_admin only) and are sealed; usher.get_provider_tokens() gives '
-    'them to whoever calls the provider; here they are ***.';
+    'Accounts at outside providers. Tokens go in (cedrina_admin only) and are sealed; usher.get_provider_tokens() '
+    'gives them to whoever calls the provider; here they are ***.';
 
 CREATE OR REPLACE FUNCTION cedrina.write_oauth_profiles() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -168,7 +171,8 @@ BEGIN
                                                     user_info => coalesce(NEW.user_info, '{}'));
         PERFORM cedrina.check_answer(made.error);
     ELSE
-        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{access_token,refresh_token,token_expires_at,updated_at}',
+        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW),
+            '{access_token,refresh_token,token_expires_at,updated_at}',
             'Another account at the provider: delete this row, and insert one.');
     END IF;
     -- both together: one of a pair that is not written again would be ***
@@ -183,7 +187,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION cedrina.write_oauth_profiles() IS 'Trigger: outside accounts are tied and untied by usher''s functions.';
+COMMENT ON FUNCTION cedrina.write_oauth_profiles() IS
+    'Trigger: outside accounts are tied and untied by usher''s functions.';
 CREATE OR REPLACE TRIGGER write_oauth_profiles INSTEAD OF INSERT OR UPDATE OR DELETE ON cedrina.oauth_profiles
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_oauth_profiles();
 
@@ -195,8 +200,9 @@ SELECT s.id, s.user_id, '***'::varchar(255) AS session_token, '***'::varchar(255
        s.last_activity_at, s.client_ip, s.user_agent, s.device AS device_info, s.security_context
 FROM usher.sessions s WHERE cedrina.sees(s.user_id);
 COMMENT ON VIEW cedrina.sessions IS
-    'Sessions. The session token is the access token, which is signed and not stored; of the refresh token there is a hash: '
-    'both are *** here. A session that was ended expired then. DELETE ends it; upkeep removes the row later, active or not.';
+    'Sessions. The session token is the access token, which is signed and not stored; of the refresh token there is '
+    'a hash: both are *** here. A session that was ended expired then. DELETE ends it; upkeep removes the row later, '
+    'active or not.';
 
 CREATE OR REPLACE FUNCTION cedrina.write_sessions() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -206,7 +212,8 @@ BEGIN
         PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{is_active}',
             'usher.refresh_session() keeps the times of a session.');
         IF NEW.is_active AND NOT OLD.is_active THEN
-            RAISE 'an ended session does not come back' USING ERRCODE = '0A000', HINT = 'usher.login() begins another.';
+            RAISE 'an ended session does not come back' USING ERRCODE = '0A000',
+                HINT = 'usher.login() begins another.';
         END IF;
     END IF;
     IF TG_OP = 'DELETE' OR OLD.is_active AND NOT NEW.is_active THEN
@@ -232,8 +239,8 @@ SELECT t.id, t.user_id, '***'::varchar(255) AS token_hash, t.used_at IS NOT NULL
        least(t.expires_at, t.ended_at) AS expires_at, t.used_at, t.client_ip, t.user_agent, t.security_context
 FROM usher.one_time_tokens t WHERE t.purpose = 'password_reset' AND cedrina.sees(t.user_id);
 COMMENT ON VIEW cedrina.password_reset_tokens IS
-    'Reset tokens that were asked for. INSERT with a user_id asks for one: it goes out by mail, and its hash, *** here, is '
-    'kept. usher.reset_password() uses it, once; asking again ends the one before.';
+    'Reset tokens that were asked for. INSERT with a user_id asks for one: it goes out by mail, and its hash, *** '
+    'here, is kept. usher.reset_password() uses it, once; asking again ends the one before.';
 
 CREATE OR REPLACE FUNCTION cedrina.write_reset_tokens() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -247,7 +254,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION cedrina.write_reset_tokens() IS 'Trigger: a reset token is asked for by usher.request_password_reset().';
+COMMENT ON FUNCTION cedrina.write_reset_tokens() IS
+    'Trigger: a reset token is asked for by usher.request_password_reset().';
 CREATE OR REPLACE TRIGGER write_reset_tokens INSTEAD OF INSERT ON cedrina.password_reset_tokens
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_reset_tokens();
 CREATE OR REPLACE TRIGGER refuse_reset_tokens INSTEAD OF UPDATE OR DELETE ON cedrina.password_reset_tokens
@@ -257,7 +265,8 @@ CREATE OR REPLACE TRIGGER refuse_reset_tokens INSTEAD OF UPDATE OR DELETE ON ced
 -- ---- casbin_rules --------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE VIEW cedrina.casbin_rules WITH (security_barrier) AS
-SELECT r.id, r.ptype::varchar(10) AS ptype, r.v0::varchar(256) AS v0, r.v1::varchar(256) AS v1, r.v2::varchar(256) AS v2,
+SELECT r.id, r.ptype::varchar(10) AS ptype, r.v0::varchar(256) AS v0, r.v1::varchar(256) AS v1,
+    r.v2::varchar(256) AS v2,
        r.v3::varchar(256) AS v3, r.v4::varchar(256) AS v4, r.v5::varchar(256) AS v5, r.created_at, r.updated_at,
        r.created_by::varchar(100) AS created_by, r.updated_by::varchar(100) AS updated_by, r.is_active
 FROM usher.policy_rules r
@@ -265,7 +274,8 @@ WHERE pg_has_role('cedrina_admin', 'USAGE') OR usher.has_permission('policy:mana
 COMMENT ON VIEW cedrina.casbin_rules IS
     'Casbin''s rules, for those who may change them (policy:manage). Who wrote a rule is usher''s to say.';
 
--- Switching a rule off keeps its row; there is no public function for that, so this one asks for the permission itself.
+-- Switching a rule off keeps its row; there is no public function for that, so this one asks for the permission
+-- itself.
 CREATE OR REPLACE FUNCTION cedrina.switch_off_rule(rule_id uuid) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -281,7 +291,8 @@ CREATE OR REPLACE FUNCTION cedrina.write_casbin_rules() RETURNS trigger
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{ptype,v0,v1,v2,v3,v4,v5,is_active,updated_at,updated_by}',
+        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW),
+            '{ptype,v0,v1,v2,v3,v4,v5,is_active,updated_at,updated_by}',
             'usher says who wrote a rule, and when.');
         IF (NEW.ptype, NEW.v0, NEW.v1, NEW.v2, NEW.v3, NEW.v4, NEW.v5)
            IS NOT DISTINCT FROM (OLD.ptype, OLD.v0, OLD.v1, OLD.v2, OLD.v3, OLD.v4, OLD.v5) THEN
@@ -316,14 +327,15 @@ CREATE OR REPLACE TRIGGER write_casbin_rules INSTEAD OF INSERT OR UPDATE OR DELE
 CREATE OR REPLACE VIEW cedrina.audit_logs WITH (security_barrier) AS
 SELECT a.id, a.actor_id AS user_id, a.event_type::varchar(100) AS event_type,
        a.event_data || CASE WHEN a.old_values IS NULL THEN '{}' ELSE jsonb_build_object('old', a.old_values) END
-                    || CASE WHEN a.new_values IS NULL THEN '{}' ELSE jsonb_build_object('new', a.new_values) END AS event_data,
+                    || CASE WHEN a.new_values IS NULL
+                        THEN '{}' ELSE jsonb_build_object('new', a.new_values) END AS event_data,
        a.client_ip, a.user_agent, a.correlation_id::varchar(100) AS correlation_id, a.created_at,
        upper(a.severity)::varchar(20) AS severity, a.source::varchar(100) AS source, a.metadata
 FROM usher.audit_logs a
 WHERE pg_has_role('cedrina_admin', 'USAGE') OR usher.has_permission('audit:read');
 COMMENT ON VIEW cedrina.audit_logs IS
-    'The audit log, for those with audit:read. user_id stays when the account goes, without a foreign key. INSERT logs an '
-    'event of the application; nothing is changed or removed. usher.search_audit() asks in pages.';
+    'The audit log, for those with audit:read. user_id stays when the account goes, without a foreign key. INSERT '
+    'logs an event of the application; nothing is changed or removed. usher.search_audit() asks in pages.';
 
 CREATE OR REPLACE FUNCTION cedrina.write_audit_logs() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -331,8 +343,10 @@ AS $$
 DECLARE
     made uuid;
 BEGIN
-    IF NEW.id IS NOT NULL OR NEW.created_at IS NOT NULL OR NEW.user_id IS DISTINCT FROM usher.actor_id() AND NEW.user_id IS NOT NULL
-       OR NEW.client_ip IS NOT NULL OR NEW.user_agent IS NOT NULL OR NEW.correlation_id IS NOT NULL OR NEW.source IS NOT NULL THEN
+    IF NEW.id IS NOT NULL OR NEW.created_at IS NOT NULL OR NEW.user_id IS DISTINCT FROM usher.actor_id()
+        AND NEW.user_id IS NOT NULL
+       OR NEW.client_ip IS NOT NULL OR NEW.user_agent IS NOT NULL OR NEW.correlation_id IS NOT NULL
+           OR NEW.source IS NOT NULL THEN
         RAISE 'usher says who did it, when, and from where' USING ERRCODE = '0A000',
             HINT = 'usher.authenticate() and usher.set_request_context() tell it.';
     END IF;
@@ -342,7 +356,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION cedrina.write_audit_logs() IS 'Trigger: events of the application are logged by usher.log_event().';
+COMMENT ON FUNCTION cedrina.write_audit_logs() IS
+    'Trigger: events of the application are logged by usher.log_event().';
 CREATE OR REPLACE TRIGGER write_audit_logs INSTEAD OF INSERT ON cedrina.audit_logs
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_audit_logs();
 CREATE OR REPLACE TRIGGER refuse_audit_logs INSTEAD OF UPDATE OR DELETE ON cedrina.audit_logs
@@ -360,17 +375,19 @@ SELECT left(r.key_hash, 32)::uuid AS id, r.key_hash, r.algorithm, r.window_start
 FROM usher.rate_limit_records r
 WHERE pg_has_role('cedrina_admin', 'USAGE') OR usher.has_permission('limit:manage');
 COMMENT ON VIEW cedrina.rate_limit_records IS
-    'Counts of keys that were hit lately, for those with limit:manage. Nobody writes them: usher.hit_rate_limit() counts. With '
-    'the library preloaded they arrive here within usher.flush_interval.';
+    'Counts of keys that were hit lately, for those with limit:manage. Nobody writes them: usher.hit_rate_limit() '
+    'counts. With the library preloaded they arrive here within usher.flush_interval.';
 CREATE OR REPLACE TRIGGER refuse_rate_limit_records INSTEAD OF INSERT OR UPDATE OR DELETE ON cedrina.rate_limit_records
     FOR EACH ROW EXECUTE FUNCTION cedrina.refuse(
-        'usher.hit_rate_limit() counts, usher.reset_rate_limit() forgets a key, usher.run_maintenance() removes what is over.');
+        'usher.hit_rate_limit() counts, usher.reset_rate_limit() forgets a key, usher.run_maintenance() removes what '
+            'is over.');
 
 -- ---- who may -------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cedrina FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cedrina.check_changed(jsonb, jsonb, text[], text), cedrina.check_answer(text),
     cedrina.switch_off_rule(uuid) TO cedrina_app, cedrina_admin;
-GRANT SELECT, INSERT, UPDATE, DELETE ON cedrina.users, cedrina.oauth_profiles, cedrina.sessions, cedrina.password_reset_tokens,
+GRANT SELECT, INSERT, UPDATE, DELETE ON cedrina.users, cedrina.oauth_profiles, cedrina.sessions,
+    cedrina.password_reset_tokens,
     cedrina.casbin_rules, cedrina.audit_logs, cedrina.rate_limit_records TO cedrina_app, cedrina_admin;
 \o

@@ -1,11 +1,11 @@
--- What Cedrina's document (R1) prints, in its order, run unchanged against the names of names.sql; what is no SQL is answered by what
--- does the same here. `psql -Xq -d cedrina < queries.sql` prints queries.out. Leaves nothing behind.
+-- What Cedrina's document (R1) prints, in its order, run unchanged against the names of names.sql; what is no SQL is
+-- answered by what does the same here. `psql -Xq -d cedrina < queries.sql` prints queries.out. Leaves nothing behind.
 \pset pager off
 \pset format unaligned
 SET client_min_messages = warning;
 SET search_path = cedrina, public;
 
--- ---- R1, "Database Schema": the tables as the document makes them, in a schema of their own, to compare with -------------------------
+-- ---- R1, "Database Schema": the tables as the document makes them, in a schema of their own, to compare with -------
 
 BEGIN;
 CREATE SCHEMA document;
@@ -172,16 +172,20 @@ USING (table_name, column_name)
 GROUP BY d.table_name ORDER BY d.table_name;
 SELECT format_type(d.atttypid, d.atttypmod) AS document, format_type(h.atttypid, h.atttypmod) AS here,
        string_agg(dc.relname || '.' || d.attname, ', ' ORDER BY dc.relname, d.attnum) AS columns,
-       CASE WHEN d.atttypid = 'integer'::regtype THEN 'keys are uuids, which no sequence has to be restored for' ELSE 'surprise' END AS why
-FROM pg_attribute d JOIN pg_class dc ON dc.oid = d.attrelid AND dc.relnamespace = 'document'::regnamespace AND dc.relkind = 'r'
+       CASE WHEN d.atttypid = 'integer'::regtype
+           THEN 'keys are uuids, which no sequence has to be restored for' ELSE 'surprise' END AS why
+FROM pg_attribute d JOIN pg_class dc ON dc.oid = d.attrelid AND dc.relnamespace = 'document'::regnamespace
+    AND dc.relkind = 'r'
 JOIN pg_class hc ON hc.relname = dc.relname AND hc.relnamespace = 'cedrina'::regnamespace
 JOIN pg_attribute h ON h.attrelid = hc.oid AND h.attname = d.attname
 WHERE d.attnum > 0 AND format_type(d.atttypid, d.atttypmod) <> format_type(h.atttypid, h.atttypmod)
 GROUP BY 1, 2, d.atttypid ORDER BY 1;
 
 \echo '-- R1, "Indexes": what serves the look-up of each'
-SELECT i.indexname AS document, coalesce(a.here, CASE WHEN a.why IS NULL THEN 'SURPRISE: no answer' ELSE 'none' END) AS here,
-       CASE WHEN a.here NOT IN (SELECT u.indexname FROM pg_indexes u WHERE u.schemaname = 'usher') THEN 'SURPRISE: no such index'
+SELECT i.indexname AS document,
+    coalesce(a.here, CASE WHEN a.why IS NULL THEN 'SURPRISE: no answer' ELSE 'none' END) AS here,
+       CASE WHEN a.here NOT IN (SELECT u.indexname FROM pg_indexes u WHERE u.schemaname = 'usher')
+           THEN 'SURPRISE: no such index'
             ELSE a.why END AS remark
 FROM pg_indexes i
 FULL JOIN (VALUES
@@ -193,7 +197,8 @@ FULL JOIN (VALUES
     ('idx_users_created_at', 'users_created_at_idx', NULL),
     ('idx_oauth_profiles_user_id', 'identities_user_id_provider_key', NULL),
     ('idx_oauth_profiles_provider', 'identities_provider_provider_user_id_key', NULL),
-    ('idx_oauth_profiles_provider_user_id', 'identities_provider_provider_user_id_key', 'an id says something at its provider only'),
+    ('idx_oauth_profiles_provider_user_id', 'identities_provider_provider_user_id_key',
+        'an id says something at its provider only'),
     ('idx_sessions_user_id', 'sessions_user_id_idx', NULL),
     ('idx_sessions_session_token', 'sessions_pkey', 'the token is signed, and names the session'),
     ('idx_sessions_refresh_token', 'sessions_pkey', 'the token names the session, whose row has its hash'),
@@ -206,7 +211,8 @@ FULL JOIN (VALUES
     ('idx_casbin_rules_ptype', 'policy_rules_ptype_v0_idx', NULL),
     ('idx_casbin_rules_v0', 'policy_rules_ptype_v0_idx', 'values are asked for with their ptype'),
     ('idx_casbin_rules_v1', 'policy_rules_v1_idx', NULL),
-    ('idx_casbin_rules_is_active', 'policy_rules_is_active_idx', 'those that do not count; the others are in the two above'),
+    ('idx_casbin_rules_is_active', 'policy_rules_is_active_idx',
+        'those that do not count; the others are in the two above'),
     ('idx_audit_logs_user_id', 'audit_logs_default_actor_id_idx', 'one for each month'),
     ('idx_audit_logs_event_type', 'audit_logs_default_event_type_idx', NULL),
     ('idx_audit_logs_created_at', 'audit_logs_default_pkey', 'an id begins with its time; months are partitions'),
@@ -224,11 +230,12 @@ SELECT c.conrelid::regclass AS of_table, c.conname FROM pg_constraint c
 WHERE c.contype = 'f' AND c.connamespace = 'usher'::regnamespace
   AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]);
 
--- ---- R1, "Entity Relationships": a user has many of each; what goes with the account ---------------------------------------------------
+-- ---- R1, "Entity Relationships": a user has many of each; what goes with the account -------------------------------
 
 \echo '-- R1, "User Relationships"'
 SELECT f.table_name, c.conname IS NOT NULL AS references_users,
-       CASE c.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' ELSE 'the id stays, without a name' END AS on_delete
+       CASE c.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n'
+           THEN 'set null' ELSE 'the id stays, without a name' END AS on_delete
 FROM (VALUES ('identities'), ('sessions'), ('one_time_tokens'), ('audit_logs')) AS f (table_name)
 LEFT JOIN pg_constraint c ON c.contype = 'f' AND c.conrelid = ('usher.' || f.table_name)::regclass
     AND c.confrelid = 'usher.users'::regclass AND c.conname LIKE '%user_id_fkey'
@@ -238,15 +245,17 @@ ORDER BY 1;
 INSERT INTO casbin_rules (ptype, v0, v1, v2) VALUES ('p', 'auditor', '/logs', 'GET');
 UPDATE casbin_rules SET is_active = false WHERE v0 = 'auditor';
 SELECT event_type, event_data - 'old' ->> 'rule' AS rule, event_data -> 'old' ->> 'is_active' AS was_active
-FROM audit_logs WHERE created_at >= now() AND (event_data ->> 'rule' LIKE '%auditor%' OR event_data #>> '{new,v0}' = 'auditor'
+FROM audit_logs WHERE created_at >= now()
+    AND (event_data ->> 'rule' LIKE '%auditor%' OR event_data #>> '{new,v0}' = 'auditor'
     OR event_data -> 'old' ? 'is_active') ORDER BY id;
 
--- ---- R1, "Domain Models": what a new one is like, when nothing else is said --------------------------------------------------------------
+-- ---- R1, "Domain Models": what a new one is like, when nothing else is said ----------------------------------------
 
 \echo '-- R1, "User Entity"'
 INSERT INTO users (username, email, hashed_password)
 VALUES ('sam', 'sam@cedrina.example', usher.hash_password('a password of Sam''s own')) RETURNING id AS sam \gset
-SELECT username, hashed_password, is_active, is_verified, role, tier, last_login_at, failed_login_attempts, locked_until,
+SELECT username, hashed_password, is_active, is_verified, role, tier, last_login_at, failed_login_attempts,
+    locked_until,
        password_changed_at = created_at AS password_changed, email_verified_at, profile_data, preferences, metadata
 FROM users WHERE id = :'sam';
 
@@ -262,10 +271,11 @@ VALUES ('sam', 'sam@cedrina.example', usher.hash_password('a password of Sam''s 
 SELECT usher.set_request_context('192.0.2.1', 'cedrina/1.0', 'queries') \gset
 SELECT error, session_id AS session FROM usher.login('SAM', 'a password of Sam''s own',
     '{"name": "laptop", "security_context": {"risk": "low"}}') \gset
-SELECT session_token, refresh_token, is_active, created_at = last_activity_at AS never_refreshed, expires_at > now() AS goes_on,
+SELECT session_token, refresh_token, is_active, created_at = last_activity_at AS never_refreshed,
+    expires_at > now() AS goes_on,
        client_ip, user_agent, device_info, security_context FROM sessions WHERE id = :'session';
 
--- ---- R1, "Database Migrations" ---------------------------------------------------------------------------------------------------------
+-- ---- R1, "Database Migrations" -------------------------------------------------------------------------------------
 
 -- alembic upgrade head
 ALTER EXTENSION usher UPDATE;
@@ -286,25 +296,26 @@ DROP INDEX document.idx_users_preferences;
 ALTER TABLE document.users DROP COLUMN preferences;
 SELECT count(*) AS preferences_left FROM pg_attribute
 WHERE attrelid = 'document.users'::regclass AND attname = 'preferences' AND NOT attisdropped;
--- usher.users has the column, and no such index: preferences are read with their user, never searched. Whoever does search them adds
--- it, and drift names it:
+-- usher.users has the column, and no such index: preferences are read with their user, never searched. Whoever does
+-- search them adds it, and drift names it:
 SAVEPOINT before;
 CREATE INDEX idx_users_preferences ON usher.users USING gin (preferences);
 SELECT * FROM usher.schema_drift();
 ROLLBACK TO before;
 
--- ---- R1, "Query Optimization" ------------------------------------------------------------------------------------------------------------
+-- ---- R1, "Query Optimization" --------------------------------------------------------------------------------------
 
 \echo '-- R1, "Query Optimization"'
 PREPARE find_user (text) AS
 -- Optimized user lookup with role and tier
 SELECT id, username, email, role, tier, is_active
-FROM users 
+FROM users
 WHERE username = $1 AND is_active = true;
 EXECUTE find_user('pat');
 EXECUTE find_user('nobody');
 -- the same by an index, in any letters, by name or address
-SELECT u.user_id, u.username, u.email, upper(u.role) AS role, u.tier, u.status = 'active' AS is_active FROM usher.find_user('PAT') AS u;
+SELECT u.user_id, u.username, u.email, upper(u.role) AS role, u.tier, u.status = 'active' AS is_active
+    FROM usher.find_user('PAT') AS u;
 SAVEPOINT before;
 SET LOCAL enable_seqscan = off;
 EXPLAIN (COSTS OFF) SELECT id FROM usher.users WHERE usher.name_key(username) = usher.name_key('PAT');
@@ -314,11 +325,12 @@ ROLLBACK TO before;
 SELECT session_id AS ended FROM usher.login('sam', 'a password of Sam''s own') \gset
 UPDATE sessions SET is_active = false WHERE id = :'ended';
 UPDATE usher.sessions SET created_at = created_at - interval '1 year', expires_at = expires_at - interval '1 year',
-    absolute_expires_at = absolute_expires_at - interval '1 year', last_activity_at = last_activity_at - interval '1 year',
+    absolute_expires_at = absolute_expires_at - interval '1 year',
+        last_activity_at = last_activity_at - interval '1 year',
     revoked_at = revoked_at - interval '1 year' WHERE user_id = :'sam';
 SELECT count(*) AS expired, count(*) FILTER (WHERE is_active) AS of_them_active FROM sessions WHERE expires_at < now();
 -- Efficient session cleanup
-DELETE FROM sessions 
+DELETE FROM sessions
 WHERE expires_at < NOW() AND is_active = true;
 SELECT count(*) AS expired, count(*) FILTER (WHERE is_active) AS of_them_active FROM sessions WHERE expires_at < now();
 -- upkeep removes both
@@ -332,13 +344,14 @@ SELECT usher.log_event('report.printed', '{"pages": 3}'), usher.log_event('repor
 PREPARE audit_of_user (uuid, timestamptz, timestamptz) AS
 -- Fast audit log queries with time range
 SELECT event_type, event_data, created_at
-FROM audit_logs 
-WHERE user_id = $1 
-  AND created_at >= $2 
+FROM audit_logs
+WHERE user_id = $1
+  AND created_at >= $2
   AND created_at <= $3
 ORDER BY created_at DESC;
 SET LOCAL ROLE cedrina_admin;
-CREATE TEMP TABLE found AS EXECUTE audit_of_user(:'sam', now() - interval '1 hour', clock_timestamp() + interval '1 second');
+CREATE TEMP TABLE found AS EXECUTE audit_of_user(:'sam', now() - interval '1 hour',
+    clock_timestamp() + interval '1 second');
 SELECT event_type, event_data FROM found WHERE event_type = 'report.printed' ORDER BY created_at DESC;
 RESET ROLE;
 -- the same in pages, for somebody with audit:read
@@ -346,19 +359,20 @@ SELECT usher.authenticate((usher.login('admin', 'cedrina-admin-demo')).access_to
 SELECT event_type, event_data FROM usher.search_audit(actor_id => :'sam', event_type => 'report.printed',
     since => now() - interval '1 hour', until => clock_timestamp(), max_rows => 1);
 
--- ---- R1, "Connection Pooling" ----------------------------------------------------------------------------------------------------------
+-- ---- R1, "Connection Pooling" --------------------------------------------------------------------------------------
 
 \echo '-- R1, "Connection Pooling": of the gateway'
--- DATABASE_POOL_SIZE = 20, DATABASE_MAX_OVERFLOW = 30: --pool-size=50, connections are kept. DATABASE_POOL_TIMEOUT = 30:
--- --pool-wait-ms=30000. DATABASE_POOL_RECYCLE = 3600: a connection that fails is replaced, an old one need not be.
+-- DATABASE_POOL_SIZE = 20, DATABASE_MAX_OVERFLOW = 30: --pool-size=50, connections are kept. DATABASE_POOL_TIMEOUT =
+-- 30: --pool-wait-ms=30000. DATABASE_POOL_RECYCLE = 3600: a connection that fails is replaced, an old one need not be.
 SELECT name, value >= 50 AS has_room FROM usher.metrics() WHERE name = 'usher_connections_max';
 
--- ---- R1, "Security Considerations" -----------------------------------------------------------------------------------------------------
+-- ---- R1, "Security Considerations" ---------------------------------------------------------------------------------
 
 \echo '-- R1, "Data Protection"'
 SELECT left(password_hash, 7) AS bcrypt_with_rounds FROM usher.credentials WHERE user_id = :'sam';
 SELECT length(usher.create_password_reset(:'sam')) > 40 AS long_token;
-SELECT octet_length(token_hash) AS bytes_of_sha_256 FROM usher.one_time_tokens t WHERE t.user_id = :'sam' AND t.purpose = 'password_reset';
+SELECT octet_length(token_hash) AS bytes_of_sha_256 FROM usher.one_time_tokens t WHERE t.user_id = :'sam'
+    AND t.purpose = 'password_reset';
 EXECUTE find_user('x'' OR ''1'' = ''1');
 SELECT count(*) AS changes_of_sam_on_record FROM usher.row_history('usher.users', to_jsonb(:'sam'::text));
 ROLLBACK;
@@ -368,7 +382,7 @@ SELECT r.rolname, t.name FROM (VALUES ('cedrina_app'), ('cedrina_admin')) AS r (
     (VALUES ('usher.credentials'), ('usher.signing_keys'), ('usher.users'), ('usher.one_time_tokens')) AS t (name)
 WHERE has_any_column_privilege(r.rolname, t.name, 'SELECT') AND t.name <> 'usher.users';
 
--- ---- R1, "Backup and Recovery" -----------------------------------------------------------------------------------------------------------
+-- ---- R1, "Backup and Recovery" -------------------------------------------------------------------------------------
 
 \echo '-- R1, "Backup Strategy": pg_dump, with a date in its name, and the whole of it restored beside'
 \setenv PGHOST :HOST
@@ -380,7 +394,7 @@ WHERE has_any_column_privilege(r.rolname, t.name, 'SELECT') AND t.name <> 'usher
 \! psql -XqAt -d cedrina_restored -c "DELETE FROM usher.policy_rules" && pg_dump --data-only -t usher.policy_rules -d cedrina | psql -Xq -o /dev/null -v ON_ERROR_STOP=1 -d cedrina_restored && psql -XqAt -d cedrina_restored -c "SELECT count(*) FROM cedrina.casbin_rules"; dropdb cedrina_restored
 -- point in time: a base backup and the WAL since; docs/engine.md, "Upkeep"
 
--- ---- R1, "Monitoring and Maintenance" --------------------------------------------------------------------------------------------------------
+-- ---- R1, "Monitoring and Maintenance" ------------------------------------------------------------------------------
 
 \echo '-- R1, "Health Checks", and health(), which says the same'
 -- Database health check queries
@@ -390,11 +404,13 @@ SELECT COUNT(*) FROM sessions WHERE expires_at > NOW() \gset
 \set sessions :count
 SELECT COUNT(*) FROM audit_logs WHERE created_at > NOW() - INTERVAL '1 hour' \gset
 \set audit_rows :count
-SELECT :users = h.active_users AS users, :sessions = h.live_sessions AS sessions, :audit_rows <= h.audit_rows_last_hour AS audit_rows
+SELECT :users = h.active_users AS users, :sessions = h.live_sessions AS sessions,
+    :audit_rows <= h.audit_rows_last_hour AS audit_rows
 FROM usher.health() AS h;
 
 \echo '-- R1, "Maintenance Tasks": sessions, audit log; indexes, statistics, dead rows'
-SELECT string_agg(task, ', ' ORDER BY task) AS tasks FROM usher.run_maintenance() WHERE task ~ '^(sessions|audit_partitions|audit_rows)|_failed$';
+SELECT string_agg(task, ', ' ORDER BY task) AS tasks FROM usher.run_maintenance()
+    WHERE task ~ '^(sessions|audit_partitions|audit_rows)|_failed$';
 REINDEX TABLE CONCURRENTLY usher.sessions;
 ANALYZE usher.users;
 VACUUM usher.sessions;
