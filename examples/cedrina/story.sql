@@ -3,7 +3,7 @@
 -- attributes; everything is on record, consents are kept, and the account goes, with all that it left behind. Needs
 -- install.sql and names.sql:
 --
---     ./dev psql -d cedrina -f examples/cedrina/story.sql
+--     ./dev psql --system cedrina -f examples/cedrina/story.sql
 --
 -- It plays several people, so it is run by a superuser; what they do is done as cedrina_app, which has only
 -- grant_access('cedrina_app', 'application'), and upkeep as cedrina_admin. Who somebody is comes from
