@@ -232,15 +232,15 @@ $$;
 COMMENT ON FUNCTION blog.create_post(text, text) IS 'Writes a draft (post:create).';
 
 CREATE OR REPLACE FUNCTION blog.change_post(post_id uuid, title text DEFAULT NULL, content text DEFAULT NULL,
-                                            status text DEFAULT NULL, version integer DEFAULT NULL,
-                                            OUT new_status text, OUT new_version integer)
+                                            status text DEFAULT NULL, expected_version integer DEFAULT NULL,
+                                            OUT new_status text, OUT version integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     UPDATE blog.posts AS p SET title = coalesce(change_post.title, p.title),
         content = coalesce(change_post.content, p.content),
-        status = coalesce(change_post.status, p.status), version = coalesce(change_post.version, p.version)
-    WHERE p.id = change_post.post_id RETURNING p.status, p.version INTO new_status, new_version;
+        status = coalesce(change_post.status, p.status), version = coalesce(expected_version, p.version)
+    WHERE p.id = change_post.post_id RETURNING p.status, p.version INTO new_status, version;
     IF NOT FOUND THEN
         PERFORM usher.raise_error('unknown_reference', 'post does not exist, or is not yours',
                                   jsonb_build_object('post_id', post_id));
@@ -249,7 +249,7 @@ END
 $$;
 COMMENT ON FUNCTION blog.change_post(uuid, text, text, text, integer) IS
     'Changes a post of one''s own, or with post:edit any. The machine post says which status may follow, and who may '
-    'do it. Another version than the one that is given: US003.';
+    'do it. Another version than expected_version, over HTTP If-Match: US003.';
 
 CREATE OR REPLACE FUNCTION blog.list_posts(after uuid DEFAULT NULL, max_rows integer DEFAULT 20)
     RETURNS TABLE (id uuid, title text, author text, status text, published_at timestamptz, comments bigint)

@@ -69,10 +69,11 @@ SELECT usher.authenticate(:'ann_token') AS me \gset
 SELECT pg_temp.expect('what she may do next', (SELECT string_agg(action, ', ' ORDER BY action)
     FROM usher.allowed_transitions('blog.posts', :'first') WHERE allowed), 'archive, publish');
 SELECT pg_temp.expect('publishing',
-    (SELECT new_status FROM change_post(:'first', status => 'published', version => :first_version)),
+    (SELECT new_status FROM change_post(:'first', status => 'published', expected_version => :first_version)),
     'published');
 SELECT pg_temp.expect('once more with the old version',
-    pg_temp.refusal(format('SELECT blog.change_post(%L, status => ''draft'', version => 1)', :'first')), 'US003');
+    pg_temp.refusal(format('SELECT blog.change_post(%L, status => ''draft'', expected_version => 1)', :'first')),
+        'US003');
 SELECT pg_temp.expect('a status that there is not',
     pg_temp.refusal(format('UPDATE posts SET status = ''lost'' WHERE id = %L', :'first')), 'US001');
 COMMIT;
