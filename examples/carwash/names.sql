@@ -275,8 +275,9 @@ BEGIN
     ELSE
         PERFORM carwash.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{washer_id,scheduled_at,status,updated_at}',
             'Book anew, or pay: see wash.create_booking() and wash.create_payment().');
-        PERFORM wash.reschedule_booking(OLD.id, NEW.scheduled_at) WHERE NEW.scheduled_at <> OLD.scheduled_at;
-        PERFORM wash.reassign_booking(OLD.id, NEW.washer_id) WHERE NEW.washer_id <> OLD.washer_id;
+        PERFORM wash.reschedule_booking(OLD.id, nullif(NEW.scheduled_at, OLD.scheduled_at),
+            nullif(NEW.washer_id, OLD.washer_id))
+        WHERE NEW.scheduled_at <> OLD.scheduled_at OR NEW.washer_id IS DISTINCT FROM OLD.washer_id;
         IF NEW.status IS DISTINCT FROM OLD.status THEN
             CASE NEW.status
                 WHEN 'confirmed' THEN PERFORM wash.confirm_booking(OLD.id);
