@@ -274,18 +274,6 @@ WHERE pg_has_role('cedrina_admin', 'USAGE') OR usher.has_permission('policy:mana
 COMMENT ON VIEW cedrina.casbin_rules IS
     'Casbin''s rules, for those who may change them (policy:manage). Who wrote a rule is usher''s to say.';
 
--- Switching a rule off keeps its row; there is no public function for that, so this one asks for the permission
--- itself.
-CREATE OR REPLACE FUNCTION cedrina.switch_off_rule(rule_id uuid) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM usher.require_permission('policy:manage');
-    UPDATE usher.policy_rules r SET is_active = false WHERE r.id = rule_id;
-END
-$$;
-COMMENT ON FUNCTION cedrina.switch_off_rule(uuid) IS 'Makes a rule of Casbin count no longer (policy:manage).';
-
 CREATE OR REPLACE FUNCTION cedrina.write_casbin_rules() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -299,7 +287,7 @@ BEGIN
             IF NEW.is_active AND NOT OLD.is_active THEN
                 PERFORM usher.add_policy(NEW.ptype, NEW.v0, NEW.v1, NEW.v2, NEW.v3, NEW.v4, NEW.v5);
             ELSIF NOT NEW.is_active AND OLD.is_active THEN
-                PERFORM cedrina.switch_off_rule(OLD.id);
+                PERFORM usher.disable_policy(OLD.ptype, OLD.v0, OLD.v1, OLD.v2, OLD.v3, OLD.v4, OLD.v5);
             END IF;
             SELECT * INTO NEW FROM cedrina.casbin_rules r WHERE r.id = NEW.id;
             RETURN NEW;
@@ -385,8 +373,8 @@ CREATE OR REPLACE TRIGGER refuse_rate_limit_records INSTEAD OF INSERT OR UPDATE 
 -- ---- who may -------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cedrina FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION cedrina.check_changed(jsonb, jsonb, text[], text), cedrina.check_answer(text),
-    cedrina.switch_off_rule(uuid) TO cedrina_app, cedrina_admin;
+GRANT EXECUTE ON FUNCTION cedrina.check_changed(jsonb, jsonb, text[], text), cedrina.check_answer(text)
+    TO cedrina_app, cedrina_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cedrina.users, cedrina.oauth_profiles, cedrina.sessions,
     cedrina.password_reset_tokens,
     cedrina.casbin_rules, cedrina.audit_logs, cedrina.rate_limit_records TO cedrina_app, cedrina_admin;
