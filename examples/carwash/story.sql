@@ -248,15 +248,16 @@ SELECT start_at AS later FROM wash.find_slots(:'location', :'service', :'soon'::
     now() + interval '30 days') LIMIT 1 \gset
 SELECT pg_temp.expect('rescheduling keeps the price and the status', format('%s %s %s', status, price_minor,
     start_at = :'later'), 'confirmed 2500 t') FROM wash.reschedule_booking(:'plain', :'later');
-SELECT pg_temp.expect('at night', pg_temp.refusal(format('SELECT wash.reschedule_booking(%L, %L::timestamptz)', :'plain',
-    date_trunc('day', now() AT TIME ZONE 'America/New_York' + interval '12 days') + interval '3 hours')), 'UB003');
+SELECT pg_temp.expect('at night', pg_temp.refusal(format('SELECT wash.reschedule_booking(%L, %L::timestamptz)',
+    :'plain', date_trunc('day', now() AT TIME ZONE 'America/New_York' + interval '12 days') + interval '3 hours')), 'UB003');
 SELECT pg_temp.expect('giving it to another washer', pg_temp.refusal(format('SELECT wash.reassign_booking(%L, %L)',
     :'plain', w.id)), 'US002') FROM wash.get_booking(:'plain') AS b,
     (VALUES ('01900000-0000-7000-8000-0000000000a3'::uuid), ('01900000-0000-7000-8000-0000000000a4')) AS w (id)
 WHERE w.id <> b.staff_id;
 SELECT pg_temp.expect('cancelling more than two days before', status || ' ' || refund_due_minor,
                       'cancelled 12000') FROM wash.cancel_booking(:'prepaid', 'customer_request');
-SELECT pg_temp.expect('cancelling twice', pg_temp.refusal(format('SELECT wash.cancel_booking(%L)', :'prepaid')), 'US001');
+SELECT pg_temp.expect('cancelling twice',
+                      pg_temp.refusal(format('SELECT wash.cancel_booking(%L)', :'prepaid')), 'US001');
 SELECT refund_id AS refund FROM wash.list_refunds(:'payment') \gset
 -- in less than a day: the cut-off of the service is over when it is booked
 SELECT start_at AS today FROM wash.find_slots(:'location', :'detail', now(), now() + interval '22 hours') LIMIT 1 \gset
@@ -378,7 +379,8 @@ SELECT pg_temp.expect('open payments', string_agg(status || ' ' || close_reason,
 FROM wash.payment_transactions WHERE id = :'unpaid';
 SELECT pg_temp.expect('sums that were paid stay', string_agg(DISTINCT captured_minor::text, ', '), '2500')
 FROM wash.payment_transactions WHERE id = :'cash';
-SELECT pg_temp.expect('their session', pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'pat_token')), '28000');
+SELECT pg_temp.expect('their session',
+                      pg_temp.refusal(format('SELECT usher.authenticate(%L)', :'pat_token')), '28000');
 SET ROLE carwash_app;
 SELECT pg_temp.expect('their login', error, 'invalid_credentials')
 FROM usher.login(:'pat_email', 'the new phrase of Pat');
