@@ -17,6 +17,11 @@ cmp_ok(scalar @systems, '>', 0, 'there are systems: ' . join ', ', @systems);
 my $node = PostgreSQL::Test::Cluster->new('examples');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
 $node->append_conf('postgresql.conf', "usher.worker_databases = '" . join(',', @systems) . "'\nmax_worker_processes = 16\nlog_statement = none\n");
+# secrets of all of them are sealed, as they are to be
+my $key = PostgreSQL::Test::Utils::tempdir . '/master.key';
+append_to_file($key, join '', map { chr int rand 256 } 1 .. 32);
+chmod 0600, $key or die $!;
+$node->append_conf('postgresql.conf', "usher.master_key_file = '$key'\n");
 $node->start;
 
 # What psql prints, where \ir and \! find the files of the system.
