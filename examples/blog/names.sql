@@ -87,6 +87,9 @@ BEGIN
             RAISE 'email, password_hash and name must not be null' USING ERRCODE = 'not_null_violation',
                 HINT = 'usher.register_user() takes a password, and hashes it.';
         END IF;
+        IF EXISTS (SELECT FROM blog.users u WHERE u.id = NEW.id) THEN -- an import would return that account as it is
+            RAISE 'there is a user with this id' USING ERRCODE = 'unique_violation';
+        END IF;
         SELECT * INTO made FROM usher.import_user(NEW.email, NEW.password_hash, first_name => NEW.name,
             phone => NEW.phone,
             email_verified => coalesce(NEW.is_verified, false), created_at => coalesce(NEW.created_at, now()),

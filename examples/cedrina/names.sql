@@ -87,6 +87,10 @@ BEGIN
             RAISE 'username, email and hashed_password must not be null' USING ERRCODE = 'not_null_violation',
                 HINT = 'usher.register_user() takes a password, and hashes it.';
         END IF;
+        IF EXISTS (SELECT FROM cedrina.users u WHERE u.id = NEW.id)
+            THEN -- an import would return that account as it is
+            RAISE 'there is a user with this id' USING ERRCODE = 'unique_violation';
+        END IF;
         SELECT * INTO made FROM usher.import_user(NEW.email, NEW.hashed_password, username => NEW.username,
             email_verified => coalesce(NEW.is_verified, false), created_at => coalesce(NEW.created_at, now()),
             profile => coalesce(NEW.profile_data, '{}'), metadata => coalesce(NEW.metadata, '{}'), id => NEW.id);
@@ -95,8 +99,7 @@ BEGIN
     ELSE
         PERFORM cedrina.check_changed(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,updated_at,
             failed_login_attempts,locked_until,profile_data,preferences,metadata}',
-            'An address is changed by usher.request_email_change(), and proved by usher.verify_email(), with links '
-                'that are mailed.');
+            'An address is changed by usher.request_email_change(), and proved by usher.verify_email().');
         IF NEW.hashed_password IS DISTINCT FROM OLD.hashed_password THEN
             PERFORM usher.import_password_hash(NEW.id, NEW.hashed_password);
         END IF;

@@ -80,6 +80,40 @@ SELECT pg_temp.expect('metadata by an administrator', (SELECT metadata::text FRO
     '{"vip": true}');
 COMMIT;
 
+RESET ROLE;
+SET ROLE cedrina_admin; -- an import, and what an administrator writes
+INSERT INTO users (username, email, hashed_password, is_verified, role, tier, preferences)
+    VALUES ('i' || :'name', 'i' || :'email', usher.hash_password('what was known before'), true, 'ADMIN', 'PREMIUM',
+            '{"theme": "light"}') RETURNING id AS imported \gset
+SELECT pg_temp.expect('what was imported',
+    (SELECT concat_ws(' ', role, tier, preferences ->> 'theme', is_verified, hashed_password)
+    FROM users WHERE id = :'imported'), 'ADMIN PREMIUM light t ***');
+SELECT pg_temp.expect('the same id again',
+    pg_temp.refusal(format('INSERT INTO users (id, username, email, hashed_password)
+    VALUES (%L, ''x'', ''x@example.com'', ''$2b$12$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'')',
+        :'imported')), '23505');
+SELECT pg_temp.expect('the same name again',
+    pg_temp.refusal(format('INSERT INTO users (username, email, hashed_password)
+    VALUES (%L, ''x@example.com'', ''$2b$12$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW'')',
+        'I' || :'name')), '23505');
+SELECT pg_temp.expect('login with the password of before',
+    (SELECT error FROM usher.login('i' || :'name', 'what was known before')), NULL);
+UPDATE users SET role = 'USER', tier = 'FREE', is_active = false WHERE id = :'imported';
+SELECT pg_temp.expect('an account that is closed',
+    (SELECT concat_ws(' ', role, tier, is_active) FROM users WHERE id = :'imported'),
+    'USER FREE f');
+SELECT pg_temp.expect('login there', (SELECT error FROM usher.login('i' || :'name', 'what was known before')),
+    'invalid_credentials');
+UPDATE users SET is_active = true, hashed_password = usher.hash_password('what is known now') WHERE id = :'imported';
+SELECT pg_temp.expect('opened again, with another password',
+    (SELECT error FROM usher.login('i' || :'name', 'what is known now')), NULL);
+SELECT pg_temp.expect('an address by hand',
+    pg_temp.refusal(format('UPDATE users SET email = ''y@example.com'' WHERE id = %L', :'imported')), '0A000');
+DELETE FROM users WHERE id = :'imported';
+SELECT usher.erase_user(:'imported');
+RESET ROLE;
+SET ROLE cedrina_app;
+
 \echo '--- 3. the tier and its limits: five reports a minute, then no more; PREMIUM has a hundred'
 BEGIN;
 SELECT usher.authenticate(:'visitor_token') AS me \gset
@@ -204,8 +238,17 @@ SET ROLE cedrina_admin;
 SELECT pg_temp.expect('what an administrator sees',
     (SELECT failed_login_attempts || ' ' || (locked_until > now()) FROM users
     WHERE id = :'visitor'), '5 true');
+UPDATE users SET failed_login_attempts = 0, locked_until = NULL WHERE id = :'visitor';
+SELECT pg_temp.expect('unlocked by an administrator',
+    (SELECT failed_login_attempts || ' ' || (locked_until IS NULL) FROM users
+    WHERE id = :'visitor'), '0 true');
+SELECT pg_temp.expect('a lock by hand', pg_temp.refusal(format(
+    'UPDATE users SET locked_until = ''infinity'' WHERE id = %L', :'visitor')), '0A000');
 RESET ROLE;
 SET ROLE cedrina_app;
+SELECT pg_temp.expect('and again wrong, no. ' || n,
+    (SELECT error FROM usher.login(:'name', 'still not it, no. ' || n)),
+    'invalid_credentials') FROM generate_series(1, 5) AS n;
 BEGIN;
 SELECT usher.set_request_context('203.0.113.9') \gset
 SELECT usher.request_password_reset(:'email'), usher.request_password_reset('nobody-' || :'email') \gset
