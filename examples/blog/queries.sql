@@ -2,6 +2,7 @@
 -- answered by what does the same here. `psql -Xq -d blog < queries.sql` prints queries.out. Leaves nothing behind.
 \pset pager off
 \pset format unaligned
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET search_path = blog, public;
 
