@@ -88,7 +88,7 @@ for my $system (@systems)
 
     is($node->safe_psql($system, q{SELECT rule || ': ' || violations FROM usher.self_check() WHERE violations > 0}), '', "$system: self_check() finds nothing");
     $node->safe_psql($system, 'SELECT count(*) FROM usher.run_maintenance()');
-    # but for what is so in this cluster: it trusts whoever reaches its socket, has no master key, no worker, and no time for the disk
+    # but for what is so in this cluster: it trusts whoever reaches its socket, has no worker, and no time for the disk
     is($node->safe_psql($system, q{SELECT finding FROM usher.check_configuration()
         WHERE finding !~ 'of pg_hba.conf lets anybody in' AND finding NOT IN ('fsync is off', 'no background worker keeps this database up')}), '', "$system: check_configuration() finds nothing");
     is($node->safe_psql($system, 'SELECT object, change FROM usher.schema_drift()'), '', "$system: schema_drift() finds nothing");
