@@ -29,6 +29,15 @@ FROM unnest(ARRAY['alice', 'bob']) AS sub, unnest(ARRAY['data1', 'data2']) AS ob
      unnest(ARRAY['read', 'write']) AS act
 ORDER BY sub, obj, act;
 SELECT rule_ptype, rule, is_active FROM usher.list_policies(v0 => 'regress_alice');
+-- switched off, and on again: the row stays
+SELECT usher.disable_policy('g', 'regress_alice', 'regress_data2_admin'),
+       usher.disable_policy('g', 'regress_alice', 'regress_data2_admin') AS again,
+       usher.disable_policy('g', 'regress_nobody') AS unknown,
+       usher.enforce('regress_rbac', ARRAY['regress_alice', 'data2', 'read']);
+SELECT rule_ptype, rule, is_active FROM usher.list_policies('g', 'regress_alice');
+SELECT usher.add_policy('g', 'regress_alice', 'regress_data2_admin'),
+       usher.enforce('regress_rbac', ARRAY['regress_alice', 'data2', 'read']);
+SELECT usher.disable_policy('q', 'regress_alice');
 SELECT usher.remove_policy('g', 'regress_alice', 'regress_data2_admin'),
        usher.remove_policy('g', 'regress_alice', 'regress_data2_admin') AS again,
        usher.enforce('regress_rbac', ARRAY['regress_alice', 'data2', 'read']);

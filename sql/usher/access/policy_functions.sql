@@ -129,6 +129,33 @@ REVOKE ALL ON FUNCTION usher.remove_policy(text, text, text, text, text, text, t
 COMMENT ON FUNCTION usher.remove_policy(text, text, text, text, text, text, text) IS
     'Removes exactly this policy rule; false when there was none. Needs policy:manage.';
 
+CREATE FUNCTION usher.disable_policy(ptype text, v0 text, v1 text DEFAULT NULL, v2 text DEFAULT NULL,
+                                     v3 text DEFAULT NULL, v4 text DEFAULT NULL, v5 text DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('policy:manage');
+    PERFORM usher._require_whole(); -- a rule may give anything, or deny it
+    PERFORM usher._check_policy(ptype, ARRAY[v0, v1, v2, v3, v4, v5]);
+    UPDATE usher.policy_rules p SET is_active = false
+    WHERE p.is_active AND p.ptype = disable_policy.ptype AND p.v0 = disable_policy.v0
+      AND p.v1 IS NOT DISTINCT FROM disable_policy.v1 AND p.v2 IS NOT DISTINCT FROM disable_policy.v2
+      AND p.v3 IS NOT DISTINCT FROM disable_policy.v3 AND p.v4 IS NOT DISTINCT FROM disable_policy.v4
+      AND p.v5 IS NOT DISTINCT FROM disable_policy.v5;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.policy_disabled', jsonb_build_object(
+            'rule', ARRAY[ptype, v0, v1, v2, v3, v4, v5]), 'policy', ptype);
+        RETURN true;
+    END IF;
+    RETURN false;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.disable_policy(text, text, text, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.disable_policy(text, text, text, text, text, text, text) IS
+    'Switches exactly this policy rule off and keeps it; add_policy() switches it on again. False when there was none '
+    'that was on. Needs policy:manage.';
+
 CREATE FUNCTION usher._policy_lines(policies text) RETURNS TABLE (line integer, ptype text, v text[])
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_access_policy_lines';

@@ -165,7 +165,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          'create_role update_role drop_role add_role_parent remove_role_parent add_role_management
           remove_role_management
           grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
-          add_policy remove_policy load_policies enforce define_model drop_model
+          add_policy disable_policy remove_policy load_policies enforce define_model drop_model
           define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe
           list_parked_events retry_event
           define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines
