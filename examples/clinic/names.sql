@@ -515,7 +515,8 @@ CREATE OR REPLACE TRIGGER written INSTEAD OF INSERT OR UPDATE OR DELETE ON clini
 
 CREATE OR REPLACE VIEW clinic.products WITH (security_invoker) AS
 SELECT p.id, p.sku, p.name, p.description, p.category, p.kind AS product_type,
-    till.format_amount(d.price_minor, d.currency)::numeric AS price, d.currency, p.status = 'active' AS is_active,
+    CASE WHEN d.price_minor IS NOT NULL THEN till.format_amount(d.price_minor, d.currency)::numeric END AS price,
+    d.currency, p.status = 'active' AS is_active,
     coalesce((SELECT a.availability FROM shop.list_availability(ARRAY[p.id]) AS a
               WHERE p.status = 'active' AND p.track_stock LIMIT 1), CASE WHEN p.track_stock THEN 'out'
                                                                          ELSE 'unlimited' END) AS availability,
@@ -535,8 +536,8 @@ DECLARE
 BEGIN
     IF TG_OP = 'INSERT' THEN
         SELECT p.product_id INTO NEW.id FROM shop.create_product(NEW.sku, NEW.name, coalesce(NEW.product_type,
-            'product'), till.to_minor_units(NEW.price::text, unit), unit, NEW.description, category => NEW.category,
-            tax_class => NEW.tax_class, status => CASE WHEN NEW.is_active THEN 'active' ELSE 'draft' END,
+            'product'), CASE WHEN NEW.price IS NOT NULL THEN till.to_minor_units(NEW.price::text, unit) END, unit,
+            NEW.description, category => NEW.category, tax_class => NEW.tax_class, status => CASE WHEN NEW.is_active THEN 'active' ELSE 'draft' END,
             id => NEW.id) AS p;
         RETURN NEW;
     END IF;
@@ -627,8 +628,8 @@ BEGIN
             PERFORM till.record_manual_payment(NEW.id, NEW.payment_method);
         WHEN 'refunded' THEN
             -- what was written, or all that is left
-            PERFORM till.create_refund(NEW.id, till.to_minor_units(
-                nullif(NEW.refunded_amount - OLD.refunded_amount, 0)::text, NEW.currency));
+            PERFORM till.create_refund(NEW.id, CASE WHEN NEW.refunded_amount <> OLD.refunded_amount THEN
+                till.to_minor_units((NEW.refunded_amount - OLD.refunded_amount)::text, NEW.currency) END);
         WHEN 'failed' THEN
             PERFORM till.cancel_payment(NEW.id);
         ELSE PERFORM usher.raise_error('illegal_transition', format('nobody makes a payment %s', NEW.status));
@@ -718,7 +719,8 @@ CREATE OR REPLACE TRIGGER written INSTEAD OF INSERT OR UPDATE OR DELETE ON clini
 
 CREATE OR REPLACE VIEW clinic.offers WITH (security_barrier) AS
 SELECT o.id, o.title, o.description, o.kind AS offer_type, o.percent AS discount_percent,
-    till.format_amount(o.amount_minor, o.currency)::numeric AS discount_amount, o.currency, o.tiers AS target_tiers,
+    CASE WHEN o.currency IS NOT NULL THEN till.format_amount(o.amount_minor, o.currency)::numeric END
+        AS discount_amount, o.currency, o.tiers AS target_tiers,
     o.segment AS target_segment, o.first_visit AS for_new_customers, o.max_uses, o.max_per_customer, o.uses,
     o.status = 'active' AS is_active, o.valid_from, o.valid_until, o.created_at, o.updated_at
 FROM club.loyalty_offers AS o
@@ -736,8 +738,8 @@ BEGIN
     ELSIF TG_OP = 'INSERT' THEN
         SELECT o.offer_id INTO NEW.id FROM club.create_offer(jsonb_strip_nulls(jsonb_build_object(
             'title', NEW.title, 'description', NEW.description, 'kind', NEW.offer_type,
-            'percent', NEW.discount_percent, 'amount_minor', till.to_minor_units(NEW.discount_amount::text,
-                                                                                 NEW.currency),
+            'percent', NEW.discount_percent, 'amount_minor', CASE WHEN NEW.discount_amount IS NOT NULL THEN
+                till.to_minor_units(NEW.discount_amount::text, NEW.currency) END,
             'currency', NEW.currency, 'tiers', NEW.target_tiers, 'segment', NEW.target_segment,
             'first_visit', NEW.for_new_customers, 'max_uses', NEW.max_uses,
             'max_per_customer', NEW.max_per_customer, 'valid_from', NEW.valid_from,
