@@ -19,9 +19,6 @@ BEGIN
     LOOP
         EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA wash CASCADE', feature);
     END LOOP;
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'usher_gateway') THEN
-        CREATE ROLE usher_gateway LOGIN;
-    END IF;
 END
 $$;
-SELECT usher.grant_access('usher_gateway', 'gateway');
+\ir gateway_role.sql

@@ -87,7 +87,7 @@ as_user() {
     (
         unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
         unset MAKEFLAGS MAKELEVEL TEMP_CONFIG
-        export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE PG_SOURCE
+        export SRC BUILD BINDIR PG_CONFIG JOBS USHER_INSTANCE USHER_DATABASE PG_SOURCE
         cd /
         if [ -n "$RUN_AS" ]; then
             exec setpriv --reuid="$RUN_AS" --regid="$RUN_AS" --init-groups \

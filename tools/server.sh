@@ -1,47 +1,107 @@
 #!/bin/sh
-# The private cluster and the gateway of ./dev run: server.sh run [--port N] | stop | status [--json] | conninfo
+# The private cluster of ./dev run, with a database and a gateway for each system of examples/:
+#   server.sh run [SYSTEM|all] [--port N] | stop | status [--system NAME] [--json] | conninfo [--system NAME]
 # Runs as the unprivileged user, with SRC, BUILD, BINDIR and USHER_INSTANCE from tools/lib.sh.
+#
+# In the instance's folder, beside the cluster: gateways/NAME.{pid,ready,log}, and systems/NAME, which is there once the database NAME
+# is complete, and holds the sum of the extensions' SQL that it was made with.
 set -eu
 . "$SRC/tools/cluster.sh"
 dir=$USHER_INSTANCE
-database=usher
 say() { printf '%s\n' "$*"; }
 die() { printf 'dev: %s\n' "$*" >&2; exit 1; }
 
-gateway_runs() {
-    [ -f "$dir/gateway.pid" ] || return 1
-    # the number may be somebody else's by now
-    [ "$(readlink "/proc/$(cat "$dir/gateway.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-gateway" ]
+# --- the systems -----------------------------------------------------------------------------------------------------
+
+# Those that the sources have, the car wash first: the README begins with it.
+known_systems() {
+    for system_ in carwash $(cd "$SRC/examples" && ls); do
+        [ -f "$SRC/examples/$system_/install.sql" ] || continue
+        case " ${known_:-} " in *" $system_ "*) continue ;; esac
+        known_="${known_:-} $system_"
+        say "$system_"
+    done
 }
-gateway_stop() {
-    if gateway_runs; then
-        pid=$(cat "$dir/gateway.pid")
+# Those that have a database here, in the same order.
+made_systems() {
+    for system_ in $(known_systems); do [ ! -f "$dir/systems/$system_" ] || say "$system_"; done
+}
+check_system() { # NAME
+    case " $(known_systems | tr '\n' ' ')" in
+        *" $1 "*) ;;
+        *) die "there is no system \"$1\"; there are: $(known_systems | tr '\n' ' ' | sed 's/ $//')" ;;
+    esac
+}
+# The system that was asked for, or USHER_DATABASE, or the first one that has a database.
+chosen_system() { # [NAME]
+    name_=${1:-${USHER_DATABASE:-$(made_systems | head -n 1)}}
+    [ -n "$name_" ] || die "not running; ./dev run starts it"
+    check_system "$name_"
+    [ -f "$dir/systems/$name_" ] || die "the system $name_ has no database here; ./dev run $name_ makes it"
+    say "$name_"
+}
+
+# --- a gateway for each ----------------------------------------------------------------------------------------------
+
+gateway_runs() { # SYSTEM
+    [ -f "$dir/gateways/$1.pid" ] || return 1
+    # the number may be somebody else's by now
+    [ "$(readlink "/proc/$(cat "$dir/gateways/$1.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-gateway" ]
+}
+gateway_stop() { # SYSTEM
+    if gateway_runs "$1"; then
+        pid=$(cat "$dir/gateways/$1.pid")
         kill -TERM "$pid"
         i=0
-        while gateway_runs; do
+        while gateway_runs "$1"; do
             i=$((i + 1))
             [ $i -lt 150 ] || { kill -KILL "$pid"; break; }
             sleep 0.1
         done
     fi
-    rm -f "$dir/gateway.pid" "$dir/gateway.ready"
+    rm -f "$dir/gateways/$1.pid" "$dir/gateways/$1.ready"
 }
-gateway_start() { # PORT
-    rm -f "$dir/gateway.ready"
+gateway_start() { # SYSTEM PORT
+    files=$dir/gateways/$1
+    rm -f "$files.ready"
     # cluster_conninfo names the superuser; of two settings libpq takes the last
-    setsid "$dir/root/usher-gateway" --port "$1" --port-search 100 --ready-file "$dir/gateway.ready" \
-        --database "$(cluster_conninfo "$dir" $database) user=usher_gateway" \
-        >> "$dir/gateway.log" 2>&1 < /dev/null &
-    echo $! > "$dir/gateway.pid"
+    setsid "$dir/root/usher-gateway" --port "$2" --port-search 100 --ready-file "$files.ready" \
+        --database "$(cluster_conninfo "$dir" "$1") user=usher_gateway" \
+        >> "$files.log" 2>&1 < /dev/null &
+    echo $! > "$files.pid"
     i=0
-    while ! [ -s "$dir/gateway.ready" ]; do
+    while ! [ -s "$files.ready" ]; do
         i=$((i + 1))
-        gateway_runs || [ $i -lt 5 ] || { tail -n 20 "$dir/gateway.log" >&2; die "the gateway did not start"; }
-        [ $i -lt 300 ] || { tail -n 20 "$dir/gateway.log" >&2; die "the gateway does not answer"; }
+        gateway_runs "$1" || [ $i -lt 5 ] || { tail -n 20 "$files.log" >&2; die "the gateway of $1 did not start"; }
+        [ $i -lt 300 ] || { tail -n 20 "$files.log" >&2; die "the gateway of $1 does not answer"; }
         sleep 0.1
     done
 }
-address() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$dir/gateway.ready"; } # gateway or admin
+address() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" "$dir/gateways/$1.ready"; } # SYSTEM gateway|admin
+
+# What tokens and metadata name as their issuer is the address that people use. Connections learn it when they begin, so a gateway on a
+# new port starts twice.
+public_url() { # SYSTEM: as its database has it
+    cluster_psql "$dir" postgres -v "name=$1" <<'END'
+SELECT split_part(setting, '=', 2) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
+WHERE d.datname = :'name' AND s.setrole = 0 AND setting LIKE 'usher.public_url=%'
+END
+}
+serve() { # SYSTEM [PORT]
+    ! gateway_runs "$1" || return 0
+    say "starting the gateway of $1"
+    before=$(public_url "$1")
+    port_=${2:-${before##*:}} # the one of last time, unless another is asked for
+    gateway_start "$1" "${port_:-8080}" 8>&-
+    now=$(address "$1" gateway)
+    [ "$now" != "$before" ] || return 0
+    cluster_psql "$dir" postgres -c "ALTER DATABASE $1 SET usher.public_url = '$now'"
+    gateway_stop "$1"
+    gateway_start "$1" "${now##*:}" 8>&-
+    [ "$(address "$1" gateway)" = "$now" ] || die "another program has taken the port of $now; try again"
+}
+
+# --- run -------------------------------------------------------------------------------------------------------------
 
 build() {
     # logs and the sign of success are this instance's: another one may build at the same time
@@ -56,91 +116,155 @@ build() {
         { tail -n 40 "$dir/install.log" >&2; die "make install failed"; }
 }
 
-run() {
-    port=8080
-    while [ $# -gt 0 ]; do
-        case $1 in
-            --port) [ $# -ge 2 ] || die "--port needs a number"; port=$2; shift 2 ;;
-            *) die "run: unknown option $1" ;;
-        esac
-    done
-    mkdir -p "$dir"
-    exec 8> "$dir/lock"
-    flock 8
-    build
+# From the sources of the extensions, into this instance's folder. Gateways of another program than this one end.
+install_programs() {
     # under a name of its own, so that a gateway that runs keeps its file; the pages lie beside it
     if ! cmp -s "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"; then
-        gateway_stop
+        for system in $(made_systems); do gateway_stop "$system"; done
         install -m 0755 "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"
     fi
     mkdir -p "$dir/root/pages"
     for page in "$BUILD"/gateway/pages/*.*; do
         cmp -s "$page" "$dir/root/pages/${page##*/}" || install -m 0644 "$page" "$dir/root/pages/"
     done
-    ! gateway_runs || kill -HUP "$(cat "$dir/gateway.pid")"
-    library=$(cksum < "$dir/root$("$PG_CONFIG" --pkglibdir)/usher.so")
+    for system in $(made_systems); do
+        ! gateway_runs "$system" || kill -HUP "$(cat "$dir/gateways/$system.pid")"
+    done
+}
+
+# The server, with a background worker for each database. A worker that finds no database looks again in ten seconds only: those that
+# are new are named, and the server started again, when they are complete.
+start_server() {
+    cluster_start "$dir" "library $(cksum < "$dir/root$("$PG_CONFIG" --pkglibdir)/usher.so")" 8>&- <<END
+$(extension_settings "$dir/root")
+shared_preload_libraries = 'usher'
+usher.worker_databases = '$(made_systems | tr '\n' ',' | sed 's/,$//')'
+max_worker_processes = 16
+log_line_prefix = '%m [%p] %q%u@%d '
+END
+}
+
+# Makes the database, unless it is there; then what install.sql and names.sql make, which may run again.
+load_system() { # SYSTEM
+    if [ ! -f "$dir/systems/$1" ]; then
+        say "making the database $1"
+        cluster_psql "$dir" postgres -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS $1" -c "CREATE DATABASE $1"
+    elif [ "$(cat "$dir/systems/$1")" != "$scripts" ]; then
+        say "NOTE: the SQL of the extensions has changed since the database $1 was made; ./dev clean makes a new one."
+    fi
+    for part in install names; do
+        [ ! -f "$SRC/examples/$1/$part.sql" ] || cluster_psql "$dir" "$1" -f "$SRC/examples/$1/$part.sql" > /dev/null
+    done
+    cluster_psql "$dir" "$1" -f "$SRC/tools/gateway_role.sql" > /dev/null
+    [ -f "$dir/systems/$1" ] || echo "$scripts" > "$dir/systems/$1"
+}
+
+run() {
+    port=
+    asked=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --port) [ $# -ge 2 ] || die "--port needs a number"; port=$2; shift 2 ;;
+            -*) die "run: unknown option $1" ;;
+            *) [ -z "$asked" ] || die "run: one system, or all"; asked=$1; shift ;;
+        esac
+    done
+    case ${asked:=carwash} in
+        all) asked=$(known_systems) ;;
+        *) check_system "$asked" ;;
+    esac
+    mkdir -p "$dir/systems" "$dir/gateways"
+    exec 8> "$dir/lock"
+    flock 8
+    build
+    install_programs
     scripts=$(cat "$dir/root$("$PG_CONFIG" --sharedir)"/extension/usher*--*.sql | cksum)
 
     say "starting PostgreSQL in $dir"
     cluster_init "$dir"
-    cluster_start "$dir" "library $library" 8>&- <<END
-$(extension_settings "$dir/root")
-shared_preload_libraries = 'usher'
-usher.worker_databases = '$database'
-log_line_prefix = '%m [%p] %q%u@%d '
-END
-    if [ "$(cluster_psql "$dir" postgres -c "SELECT count(*) FROM pg_database WHERE datname = '$database'")" = 0 ]; then
-        say "making the database, with the extensions and the demo"
-        # made under another name, so that a database with our name is a complete one
-        cluster_psql "$dir" postgres -c "SET client_min_messages = warning" \
-            -c "DROP DATABASE IF EXISTS ${database}_new" -c "CREATE DATABASE ${database}_new"
-        cluster_psql "$dir" ${database}_new -f "$SRC/tools/database.sql" > /dev/null
-        cluster_psql "$dir" postgres -c "ALTER DATABASE ${database}_new RENAME TO $database"
-        echo "$scripts" > "$dir/scripts"
-        # the background worker found no database when the server started, and would look again in ten seconds
-        "$BINDIR/pg_ctl" -D "$dir/data" -w -t 60 -m fast -l "$dir/log" restart > "$dir/start.log" 2>&1 < /dev/null 8>&-
-    elif [ "$(cat "$dir/scripts")" != "$scripts" ]; then
-        say "NOTE: the SQL of the extensions has changed since this database was made; ./dev clean makes a new one."
-    fi
-    cluster_psql "$dir" $database -f "$SRC/examples/demo.sql" > /dev/null
-    gateway_runs || { say "starting the gateway"; gateway_start "$port" 8>&-; }
-    # what tokens and metadata name as their issuer: the address that people use
-    cluster_psql "$dir" $database -c "ALTER SYSTEM SET usher.public_url = '$(address gateway)'" -c "SELECT pg_reload_conf()" > /dev/null
-    status
-    cat <<END
+    start_server
+    for system in $asked; do load_system "$system"; done
+    start_server
+    # the others that are here as well: what ran before a stop runs after it
+    for system in $(made_systems); do
+        case " $(echo $asked) " in *" $system "*) serve "$system" "$port" ;; *) serve "$system" ;; esac
+    done
+    status_all
+    for system in $asked; do
+        cat <<END
 
-Try:
-  $(address gateway)/docs in a browser
-  curl $(address gateway)/openapi.json
-  ./dev psql -c 'SELECT * FROM usher.health()'
+Try $system:
+  $(address "$system" gateway)/docs in a browser
+  curl $(address "$system" gateway)/openapi.json
+  ./dev psql --system $system -c 'SELECT * FROM usher.health()'
 END
-    sed -n 's/^-- demo: //p' "$SRC/examples/demo.sql"
-    say "./dev stop stops it; README.md has the whole story."
+        sed -n 's/^-- demo: //p' "$SRC/examples/$system/install.sql"
+    done
+    say "./dev stop stops it; README.md has the whole story of the car wash."
 }
 
-version() { cluster_psql "$dir" $database -c "SELECT split_part(current_setting('server_version'), ' ', 1)"; }
+# --- status ----------------------------------------------------------------------------------------------------------
 
+version() { cluster_psql "$dir" postgres -c "SELECT split_part(current_setting('server_version'), ' ', 1)"; }
+json_of() { # SYSTEM
+    printf '"gateway": "%s", "admin": "%s", "conninfo": "%s", "database": "%s", "pg_version": "%s"' \
+        "$(address "$1" gateway)" "$(address "$1" admin)" "$(cluster_conninfo "$dir" "$1")" "$1" "$(version)"
+}
+status_all() {
+    for system_ in $(made_systems); do
+        say "$system_"
+        if gateway_runs "$system_"; then
+            say "  gateway   $(address "$system_" gateway)"
+            say "  admin     $(address "$system_" admin)   (/livez /readyz /metrics)"
+        else
+            say "  gateway   not running; ./dev run $system_ starts it"
+        fi
+        say "  database  $(cluster_conninfo "$dir" "$system_")   (PostgreSQL $(version); ./dev psql --system $system_)"
+    done
+    say "logs: $dir/log and $dir/gateways/*.log"
+}
 status() {
-    if ! cluster_runs "$dir" || ! gateway_runs; then
-        [ "${1:-}" = --json ] || say "not running; ./dev run starts it"
-        return 3
-    fi
-    if [ "${1:-}" = --json ]; then
-        printf '{"gateway": "%s", "admin": "%s", "conninfo": "%s", "database": "%s", "pg_version": "%s"}\n' \
-            "$(address gateway)" "$(address admin)" "$(cluster_conninfo "$dir" $database)" $database "$(version)"
+    asked=
+    json=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --json) json=1; shift ;;
+            --system) [ $# -ge 2 ] || die "--system needs a name"; asked=$2; shift 2 ;;
+            *) die "status: unknown option $1" ;;
+        esac
+    done
+    not_running() {
+        [ -n "$json" ] || say "not running; ./dev run starts it"
+        exit 3
+    }
+    if ! cluster_runs "$dir" || [ -z "$(made_systems)" ]; then not_running; fi
+    system=$(chosen_system "$asked")
+    gateway_runs "$system" || not_running
+    if [ -z "$json" ]; then
+        status_all
         return
     fi
-    say "gateway   $(address gateway)"
-    say "admin     $(address admin)   (/livez /readyz /metrics)"
-    say "database  $(cluster_conninfo "$dir" $database)   (PostgreSQL $(version); ./dev psql)"
-    say "logs      $dir/log and $dir/gateway.log"
+    # what was asked for, and below it everything that runs
+    printf '{%s, "systems": {' "$(json_of "$system")"
+    comma=
+    for each in $(made_systems); do
+        gateway_runs "$each" || continue
+        printf '%s"%s": {%s}' "$comma" "$each" "$(json_of "$each")"
+        comma=', '
+    done
+    printf '}}\n'
 }
 
 command=$1
 shift
 case $command in
     run) run "$@" ;;
-    stop) gateway_stop; cluster_stop "$dir" ;;
+    stop)
+        for system in $(made_systems); do gateway_stop "$system"; done
+        cluster_stop "$dir" ;;
     status) status "$@" ;;
-    conninfo) cluster_runs "$dir" || die "not running; ./dev run starts it"; cluster_conninfo "$dir" $database ;;
+    conninfo)
+        cluster_runs "$dir" || die "not running; ./dev run starts it"
+        system=$(chosen_system "${2:-}")
+        cluster_conninfo "$dir" "$system" ;;
 esac

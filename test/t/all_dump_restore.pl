@@ -45,8 +45,8 @@ my $privileges = q{
 
 $node->safe_psql('postgres', 'CREATE DATABASE before');
 run_file('before', "$source/tools/database.sql", 'the extensions are created');
-run_file('before', "$source/examples/demo.sql", 'the demo is loaded');
-run_file('before', "$source/examples/carwash.sql", 'and its story has happened');
+run_file('before', "$source/examples/carwash/install.sql", 'the demo is loaded');
+run_file('before', "$source/examples/carwash/story.sql", 'and its story has happened');
 
 # What rows that no dump carries are made from: bookings that are still to come, one with an appointment, and roles with parents.
 $node->safe_psql('before', q{
@@ -125,7 +125,7 @@ for my $way (
     like($error, qr/event "note.written" belongs to "notes"/, "$name: events have their publishers");
 
     # works: the story once more, on top of what was restored
-    run_file($name, "$source/examples/carwash.sql", "$name: the story happens again");
+    run_file($name, "$source/examples/carwash/story.sql", "$name: the story happens again");
     $node->safe_psql($name, q{UPDATE public.notes SET body = 'three'});
     isnt($node->safe_psql($name, 'SELECT updated_at FROM public.notes'), $node->safe_psql('before', 'SELECT updated_at FROM public.notes'),
         "$name: updated_at moves");

@@ -1,21 +1,102 @@
-# Each example runs from beginning to end in a database of its own; it checks by itself what it gets. Those of booking: all_dump_restore and booking_life.
+# Every system of examples/, found by its install.sql: made in a database of its own name, twice; what its document prints, and what comes
+# out; its story, twice; and then nothing is wrong in it. They share one server, as with ./dev run all. A file that is missing is a failure.
+#
+# USHER_EXAMPLES, a list of names, restricts it to some.
 use strict;
 use warnings;
+use Cwd;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $examples = "$ENV{USHER_SOURCE}/examples";
+my @systems = map { (split m{/})[-2] } sort glob "$examples/*/install.sql";
+@systems = split ' ', $ENV{USHER_EXAMPLES} if $ENV{USHER_EXAMPLES};
+cmp_ok(scalar @systems, '>', 0, 'there are systems: ' . join ', ', @systems);
+
 my $node = PostgreSQL::Test::Cluster->new('examples');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+$node->append_conf('postgresql.conf', "usher.worker_databases = '" . join(',', @systems) . "'\nmax_worker_processes = 16\nlog_statement = none\n");
 $node->start;
-for my $example (qw(blog work_orders shop))
+
+# What psql prints, where \ir and \! find the files of the system.
+sub run_file
 {
-	my ($out, $err) = ('', '');
-	$node->safe_psql('postgres', "CREATE DATABASE $example");
-	my $good = IPC::Run::run([ 'psql', '-X', '-d', $node->connstr($example), '-f', "$ENV{USHER_SOURCE}/examples/$example.sql" ], '<', \undef, '>', \$out, '2>', \$err);
-	ok($good, "examples/$example.sql runs without a surprise") or diag($err);
-	like($out, qr/the whole story came out as it should/, "examples/$example.sql comes to its end");
-	is($err, '', "examples/$example.sql says nothing else");
+    my ($system, $file, @options) = @_;
+    my ($out, $errors) = ('', '');
+    my $folder = getcwd();
+    chdir "$examples/$system" or die "examples/$system: $!";
+    my $good = IPC::Run::run([ 'psql', '-Xq', @options, '-d', $node->connstr($system), '-f', $file ], '<', \undef, '>', \$out, '2>', \$errors);
+    chdir $folder or die $!;
+    return ($good, $out, $errors);
+}
+
+# What a dump has of it, in any order; but for the lines that are of this dump alone, and for the record that somebody has applied a
+# preset of roles, which stands there each time.
+sub dump_of
+{
+    my ($system) = @_;
+    my ($out) = run_command([ 'pg_dump', '-d', $node->connstr($system) ]);
+    return join "\n", sort grep { !/^\\(?:un)?restrict |\taccess\.preset_applied\t/ } split /\n/, $out;
+}
+
+sub installed
+{
+    my ($system, $what) = @_;
+    for my $part ('install', 'names')
+    {
+        my ($good, undef, $errors) = run_file($system, "$part.sql", '-v', 'ON_ERROR_STOP=1');
+        ok($good, "$system: $part.sql $what");
+        is($errors, '', "$system: … and says nothing");
+    }
+}
+
+for my $system (@systems)
+{
+    $node->safe_psql('postgres', "CREATE DATABASE $system");
+    installed($system, 'runs');
+    my $before = dump_of($system);
+    installed($system, 'runs again');
+    my $after = dump_of($system);
+    ok($before eq $after, "$system: which changes nothing") or diag(differences($before, $after));
+
+    my $expected = -f "$examples/$system/queries.out" ? slurp_file("$examples/$system/queries.out") : 'no queries.out';
+    my ($good, $out) = (1, '');
+    my $folder = getcwd();
+    chdir "$examples/$system" or die "examples/$system: $!";
+    # by standard input, so that errors that are meant name no line; both outputs in one
+    $good = IPC::Run::run([ 'sh', '-c', 'exec psql -Xq -d "$0" < queries.sql 2>&1', $node->connstr($system) ], '<', \undef, '>', \$out);
+    chdir $folder or die $!;
+    ok($good, "$system: queries.sql comes to its end");
+    ok($out eq $expected, "$system: … and prints queries.out") or diag(differences($expected, $out));
+    append_to_file("$ENV{TESTDIR}/$system.queries.out", $out); # to be copied, once somebody has read it
+
+    for my $time ('runs', 'runs again')
+    {
+        my ($good, $out, $errors) = run_file($system, 'story.sql');
+        ok($good, "$system: story.sql $time without a surprise") or diag($errors);
+        like($out, qr/the whole story came out as it should\n\z/, "$system: … to its end");
+        is($errors, '', "$system: … and says nothing else");
+    }
+
+    is($node->safe_psql($system, q{SELECT rule || ': ' || violations FROM usher.self_check() WHERE violations > 0}), '', "$system: self_check() finds nothing");
+    $node->safe_psql($system, 'SELECT count(*) FROM usher.run_maintenance()');
+    # but for what is so in every cluster of the tests: it trusts whoever reaches its socket, has no master key, and no time for the disk
+    is($node->safe_psql($system, q{SELECT finding FROM usher.check_configuration()
+        WHERE finding !~ 'of pg_hba.conf lets anybody in' AND finding NOT IN ('secrets are stored as they are', 'fsync is off')}), '', "$system: check_configuration() finds nothing");
+    is($node->safe_psql($system, 'SELECT object, change FROM usher.schema_drift()'), '', "$system: schema_drift() finds nothing");
 }
 $node->stop;
 done_testing();
+
+# Lines of one text that the other has not, for a first look: the first of them.
+sub differences
+{
+    my ($one, $other) = @_;
+    my (%in_one, %in_other);
+    $in_one{$_}++ for split /\n/, $one;
+    $in_other{$_}++ for split /\n/, $other;
+    my @lines = ((map { "- $_" } grep { !$in_other{$_} } split /\n/, $one), (map { "+ $_" } grep { !$in_one{$_} } split /\n/, $other));
+    splice @lines, 40 if @lines > 40;
+    return join "\n", @lines;
+}

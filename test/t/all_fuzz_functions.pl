@@ -48,7 +48,7 @@ sub psql_file
 	ok($good, $what) or BAIL_OUT($err);
 }
 psql_file("$source/tools/database.sql", 'all extensions are created');
-psql_file("$source/examples/demo.sql", 'the demo is loaded');
+psql_file("$source/examples/carwash/install.sql", 'the demo is loaded');
 psql_file("$source/test/fuzz/world.sql", 'and things that fit nothing');
 
 my %token = map { split /\|/ } split /\n/, $node->safe_psql('postgres', q{

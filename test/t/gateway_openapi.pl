@@ -13,7 +13,7 @@ my $modules = $ENV{USHER_NODE} // '';
 plan skip_all => 'the npm packages are not installed' unless -d "$modules/\@stoplight/prism-cli";
 my $source = $ENV{USHER_SOURCE};
 my $node = start_usher_cluster('openapi');
-$node->safe_psql('postgres', slurp_file("$source/examples/demo.sql"));
+$node->safe_psql('postgres', slurp_file("$source/examples/carwash/install.sql"));
 $node->safe_psql('postgres', "SELECT usher.grant_access('gateway_test', 'gateway')");
 my $gateway = start_gateway($node, database => $node->connstr('postgres') . ' user=gateway_test', max_body_bytes => 4_000_000);
 my $folder = PostgreSQL::Test::Utils::tempdir();

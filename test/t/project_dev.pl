@@ -36,7 +36,7 @@ for my $instance (@instances)
     ($good, $out) = dev($instance, 'run');
     ok($good, './dev run') or diag($out);
     push @status, status($instance);
-    is_deeply([ sort keys %{ $status[-1] } ], [qw(admin conninfo database gateway pg_version)], 'status --json has these keys');
+    is_deeply([ sort keys %{ $status[-1] } ], [qw(admin conninfo database gateway pg_version systems)], 'status --json has these keys');
     like($out, qr/\Q$status[-1]{gateway}\E/, 'run says where the gateway is');
     like($status[-1]{pg_version}, qr/^\d+\.\d+$/, 'and status which PostgreSQL it is');
     my $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{gateway}/openapi.json'`;

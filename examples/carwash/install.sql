@@ -7,7 +7,7 @@
 -- demo:   washer@carwash.example    sparkling-washer-demo
 -- demo:   washer2@carwash.example   sparkling-washer-demo
 -- demo:   client@carwash.example    sparkling-client-demo
--- demo: The same in SQL: ./dev psql -f examples/carwash.sql
+-- demo: The same in SQL: ./dev psql -f examples/carwash/story.sql
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;
 CREATE SCHEMA IF NOT EXISTS wash;

@@ -1,12 +1,12 @@
 -- The story of a car wash in plain SQL, without the gateway: a visitor registers and books, a manager confirms, a
--- washer works, and everything is on record. Needs the demo data of demo.sql:
+-- washer works, and everything is on record. Needs the demo data of install.sql:
 --
---     ./dev psql -f examples/carwash.sql
+--     ./dev psql -f examples/carwash/story.sql
 --
 -- It plays several people, so it is run by a superuser; everything they do is done as carwash_app, a database role
 -- that has only grant_access('carwash_app', 'application'). Who somebody is comes from usher.authenticate(token)
 -- alone, per transaction. Each step checks what it got: the script stops at the first surprise.
-\ir expect.sql
+\ir ../expect.sql
 
 \echo '--- 1. a visitor registers, verifies the address, logs in, books'
 SELECT format('visitor-%s@example.com', substr(md5(random()::text), 1, 12)) AS email \gset
