@@ -537,7 +537,8 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         SELECT p.product_id INTO NEW.id FROM shop.create_product(NEW.sku, NEW.name, coalesce(NEW.product_type,
             'product'), CASE WHEN NEW.price IS NOT NULL THEN till.to_minor_units(NEW.price::text, unit) END, unit,
-            NEW.description, category => NEW.category, tax_class => NEW.tax_class, status => CASE WHEN NEW.is_active THEN 'active' ELSE 'draft' END,
+            NEW.description, category => NEW.category, tax_class => NEW.tax_class,
+            status => CASE WHEN NEW.is_active THEN 'active' ELSE 'draft' END,
             id => NEW.id) AS p;
         RETURN NEW;
     END IF;
