@@ -51,7 +51,9 @@ AS $$
 DECLARE
     booking @extschema@.bookings;
 BEGIN
-    IF coalesce(@extschema@._handles(old), false) THEN
+    IF @extschema@._guard_appointment_withdraw(old, new) IS NULL THEN
+        RETURN 'booking_is_cancelled'; -- and takes it along, whoever asks
+    ELSIF coalesce(@extschema@._handles(old), false) THEN
         RETURN CASE WHEN new ->> 'cancellation_reason' IS NULL THEN 'reason_is_missing' END;
     ELSIF @extschema@._is_customer(old, 'appointment:manage') AND old ->> 'status' = 'scheduled' THEN
         SELECT * INTO booking FROM @extschema@.bookings AS b WHERE b.id = (old ->> 'booking_id')::uuid;

@@ -194,6 +194,8 @@ DECLARE
 BEGIN
     IF reason = 'hold_expired' THEN
         RETURN 'hold_is_open';
+    ELSIF reason = 'user_deleted' AND @extschema@._guard_withdraw(old, new) IS NULL THEN
+        RETURN 'customer_is_gone'; -- withdrawn, whoever asks: who deletes their own account is nobody from then on
     ELSIF reason = 'no_show' AND NOT has_begun THEN
         RETURN 'no_show_before_start';
     ELSIF @extschema@._manages(old) THEN
