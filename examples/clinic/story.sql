@@ -5,8 +5,8 @@
 --
 -- It plays several people, so it is run by a superuser; everything they do is done as clinic_app, a database role that
 -- has only grant_access('clinic_app', 'application'). Who somebody is comes from usher.authenticate(token) alone, per
--- transaction. Each step checks what it got: the script stops at the first surprise. May run again: each time there are
--- new people, and a branch of the practice of their own, where it is noon.
+-- transaction. Each step checks what it got: the script stops at the first surprise. May run again: each time there
+-- are new people, and a branch of the practice of their own, where it is noon.
 \ir ../expect.sql
 
 -- What events bring about is done by the background worker, or by this call; after it nothing waits for either.
