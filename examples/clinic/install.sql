@@ -10,7 +10,7 @@
 -- demo:   desk@clinic.example       healthy-desk-demo        the front desk
 -- demo:   paul@clinic.example       healthy-paul-demo        a patient
 -- demo:   fay@clinic.example        healthy-fay-demo         another, whom Paul has brought along
--- demo: The story in SQL: ./dev psql clinic -f examples/clinic/story.sql
+-- demo: The story in SQL: ./dev psql --system clinic -f examples/clinic/story.sql
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;

@@ -1,7 +1,7 @@
 -- The story of the clinic in plain SQL: from registration to an earned reward, told by the roles of R2, with what they
 -- may not do. Needs the database that install.sql and names.sql make:
 --
---     ./dev psql clinic -f examples/clinic/story.sql
+--     ./dev psql --system clinic -f examples/clinic/story.sql
 --
 -- It plays several people, so it is run by a superuser; everything they do is done as clinic_app, a database role that
 -- has only grant_access('clinic_app', 'application'). Who somebody is comes from usher.authenticate(token) alone, per
