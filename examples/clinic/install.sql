@@ -82,10 +82,13 @@ END
 $$;
 COMMENT ON FUNCTION house.give_offers(text, jsonb) IS 'Takes off an order what the offers for its customer give.';
 REVOKE ALL ON FUNCTION house.give_offers(text, jsonb) FROM PUBLIC;
-SELECT usher.subscribe('order.placing', 'offers', 'house.give_offers(text,jsonb)') \g /dev/null
--- After the commit: whoever packs, and whoever buys
-SELECT usher.subscribe('order.paid', 'warehouse', mode => 'async') \g /dev/null
-SELECT usher.subscribe('stock.low', 'purchasing', mode => 'async') \g /dev/null
+-- After the commit two programs want to know: whoever packs, and whoever buys.
+SELECT usher.subscribe(v.event, v.consumer, v.handler::regprocedure, v.mode)
+FROM (VALUES ('order.placing', 'offers', 'house.give_offers(text,jsonb)', 'sync'),
+          ('order.paid', 'warehouse', NULL, 'async'), ('stock.low', 'purchasing', NULL, 'async'))
+    AS v (event, consumer, handler, mode)
+WHERE NOT EXISTS (SELECT FROM usher.list_subscriptions() AS s WHERE (s.event, s.consumer) = (v.event, v.consumer))
+\g /dev/null
 
 -- People. The hash of a password is what another system would hand over as well (usher.import_user()).
 DO $$

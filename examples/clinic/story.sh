@@ -3,8 +3,8 @@
 #
 #     USHER_URL=http://127.0.0.1:8080 PSQL='./dev psql --system clinic -XqAt' sh examples/clinic/story.sh
 #
-# PSQL reads the database as its superuser, for the mail that the outbox holds and for events that the background worker
-# would handle in a moment. May run again: there are new people each time, and a branch of the practice of their own.
+# PSQL reads the database as its superuser, for the mail that the outbox holds and for events that the background
+# worker would handle in a moment. May run again: there are new people each time, and a branch of the practice of their own.
 set -eu
 : "${USHER_URL:?}" "${PSQL:?}"
 
@@ -27,7 +27,9 @@ send() { # TOKEN METHOD PATH [JSON]
     fi
 }
 # The first member of that name in the body, wherever it stands.
-field() { grep -o "\"$1\": *\(\"[^\"]*\"\|[^,}\"]*\)" "$body" | head -n 1 | sed -e 's/^[^:]*: *//' -e 's/^"//' -e 's/"$//'; }
+field() {
+    grep -o "\"$1\": *\(\"[^\"]*\"\|[^,}\"]*\)" "$body" | sed -e "1!d" -e "s/^[^:]*: *//" -e "s/^\"//" -e "s/\"$//"
+}
 done_or_fail() { # WHAT STATUS
     [ "$status" = "$2" ] || fail "$1: $status $(cat "$body")"
     echo "ok: $1"
