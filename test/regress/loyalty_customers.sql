@@ -114,7 +114,7 @@ SELECT balance FROM wash.earn_points('00000000-0000-7000-8000-0000000002f1', 40)
 SELECT tier FROM wash.get_points_balance('00000000-0000-7000-8000-0000000002f1');
 SELECT wash.define_referral_program(40, 39);
 SELECT referral_id FROM wash.create_referral(referrer_id => '00000000-0000-7000-8000-0000000002f2', referee_id => '00000000-0000-7000-8000-0000000002f3') \gset
-SELECT status FROM wash.qualify_referral(:'referral_id');
+SELECT q.status AS qualified, r.status FROM wash.qualify_referral(:'referral_id') AS q, wash.reward_referral(:'referral_id') AS r;
 SELECT (wash.get_points_balance('00000000-0000-7000-8000-0000000002f2')).tier AS referrer, (wash.get_points_balance('00000000-0000-7000-8000-0000000002f3')).tier AS referee;
 ROLLBACK;
 SELECT code, rank, basis FROM wash.list_tiers();
