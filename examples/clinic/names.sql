@@ -411,7 +411,10 @@ CREATE OR REPLACE FUNCTION clinic.write_customers() RETURNS trigger
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND (NEW.id, NEW.user_id) IS DISTINCT FROM (OLD.id, OLD.user_id) THEN
+    IF TG_OP = 'DELETE' THEN
+        PERFORM usher.erase_customer(OLD.id);
+        RETURN OLD;
+    ELSIF TG_OP = 'UPDATE' AND (NEW.id, NEW.user_id) IS DISTINCT FROM (OLD.id, OLD.user_id) THEN
         PERFORM clinic.refuse('a profile stays with its user', 'care.upsert_customer() makes another one.');
     END IF;
     SELECT c.id INTO NEW.id
@@ -419,11 +422,10 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION clinic.write_customers() IS 'upsert_customer().';
-CREATE OR REPLACE TRIGGER written INSTEAD OF INSERT OR UPDATE ON clinic.customers
+COMMENT ON FUNCTION clinic.write_customers() IS
+    'upsert_customer(), and erase_customer() for those without an account; the others go with it.';
+CREATE OR REPLACE TRIGGER written INSTEAD OF INSERT OR UPDATE OR DELETE ON clinic.customers
     FOR EACH ROW EXECUTE FUNCTION clinic.write_customers();
-CREATE OR REPLACE TRIGGER refused INSTEAD OF DELETE ON clinic.customers
-    FOR EACH ROW EXECUTE FUNCTION clinic.refuse_write('A customer goes with the user: usher.erase_user().');
 
 CREATE OR REPLACE VIEW clinic.bookings WITH (security_invoker) AS
 SELECT b.id, b.customer_user_id AS user_id, b.customer_id,

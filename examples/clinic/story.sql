@@ -458,6 +458,52 @@ SELECT pg_temp.expect('erased, it is nowhere', pg_temp.places('cleo-' || :'run')
 SELECT pg_temp.expect('what her visit would have cost is', total_amount::text, '90.00')
 FROM clinic.bookings WHERE id = :'cleos_visit';
 
+\echo '--- and somebody who never had an account'
+SELECT 'wanda-' || :'run' || '-secret' AS secret \gset
+SET ROLE clinic_app;
+BEGIN;
+SELECT usher.authenticate(:'manager_token') \g /dev/null
+INSERT INTO clinic.customers (name, email, phone, attributes)
+VALUES (:'secret', :'secret' || '@example.com', '+351 210 000 002', jsonb_build_object('allergy', :'secret'))
+RETURNING id AS wanda \gset
+INSERT INTO clinic.bookings (customer_id, service_id, location_id, booking_date, staff_id, notes)
+VALUES (:'wanda', :'therapy', :'branch', :'slot'::timestamptz + interval '2 days', :'doc', :'secret')
+RETURNING id AS wandas_visit \gset
+SELECT order_id AS wandas_order FROM shop.create_order(:'branch', jsonb_build_array(
+    jsonb_build_object('product_id', :'soap', 'quantity', 1)), :'wanda', notes => :'secret') \gset
+SELECT status FROM shop.place_order(:'wandas_order') \g /dev/null
+SELECT club.earn_points(:'wanda', 50, note => :'secret'), club.redeem_reward(:'tea', :'wanda') \g /dev/null
+SELECT pg_temp.expect('what she can take with her', string_agg(format('%s %s', v.part, jsonb_array_length(
+        e.everything #> string_to_array(v.part, ' '))), ', ' ORDER BY v.part),
+    'usher_booking bookings 1, usher_booking customers 1, usher_loyalty entries 2, usher_payment payments 2, '
+    'usher_shop orders 1')
+FROM usher.export_customer(:'wanda') AS e (everything), unnest('{usher_booking bookings,usher_booking customers,
+    usher_payment payments,usher_shop orders,usher_loyalty entries}'::text[]) AS v (part);
+SELECT pg_temp.expect('an account is not a walk-in',
+    pg_temp.refusal(format('SELECT usher.erase_customer(%L)', :'vera')), '22023');
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'desk_token') \g /dev/null
+SELECT pg_temp.expect('erased by the front desk',
+    pg_temp.refusal(format('SELECT usher.erase_customer(%L)', :'wanda')), '42501');
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'manager_token') \g /dev/null
+DELETE FROM clinic.customers WHERE id = :'wanda';
+SELECT pg_temp.expect('booked once more', pg_temp.refusal(format(
+    'INSERT INTO clinic.bookings (customer_id, service_id, location_id, booking_date) VALUES (%L, %L, %L, %L)',
+    :'wanda', :'therapy', :'branch', :'slot'::timestamptz + interval '3 days')), 'US005');
+COMMIT;
+RESET ROLE;
+CALL pg_temp.let_events_happen();
+SELECT pg_temp.expect('hers is over in each', concat_ws(', ', b.status || ' ' || b.cancellation_reason, o.status,
+        (SELECT string_agg(DISTINCT p.status, ' ') FROM till.payment_transactions AS p WHERE p.customer_id = :'wanda'
+             AND p.closed_at IS NOT NULL), r.status, (a.closed_at IS NOT NULL)::text),
+    'cancelled user_deleted, cancelled, failed, reversed, true')
+FROM care.bookings AS b, shop.orders AS o, club.reward_redemptions AS r, club.points_accounts AS a
+WHERE b.id = :'wandas_visit' AND o.id = :'wandas_order' AND r.customer_id = :'wanda' AND a.customer_id = :'wanda';
+SELECT pg_temp.expect('and she is nowhere', pg_temp.places('wanda-' || :'run'), NULL);
+
 \echo '--- 9. everything is on record, and nothing is wrong'
 SELECT usher.run_maintenance() \g /dev/null
 SELECT pg_temp.expect('views and clicks', views || ' ' || clicks, '2 1') FROM clinic.advertisements WHERE id = :'ad';
