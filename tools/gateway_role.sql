@@ -1,4 +1,5 @@
--- The role that the gateways of ./dev run connect as. Without a password: whoever reaches the socket owns the files. May run again.
+-- The role that the gateways of ./dev run connect as, without a password: whoever reaches the socket owns the files.
+-- May run again.
 SET client_min_messages = warning;
 DO $$
 BEGIN

@@ -72,3 +72,23 @@ SELECT bool_and(violations = 0) AS clean, count(*) > 5 AS rules FROM usher.self_
 SELECT id AS closed FROM wash.create_location('Closed', '1 Road', 'Berlin', 'BE', '10115', 'DE', 'Europe/Berlin') \gset
 SELECT extension, finding, severity FROM usher.check_configuration() WHERE finding LIKE 'location Closed %';
 DELETE FROM wash.locations WHERE id = :'closed';
+
+-- Who deletes the own account is nobody by then: bookings and appointments are withdrawn all the same
+SELECT user_id AS dee FROM usher.register_user('privacy-dee@example.com', 'long enough to be good', 'Dee') \gset
+SELECT id AS visit
+FROM wash.create_service('Privacy 3', '1 hour', 1000, 'EUR', needs_staff => false, by_appointment => true) \gset
+SELECT added FROM wash.set_location_services(:'location', ARRAY[:'unstaffed', :'visit']::uuid[]);
+SELECT booking_id AS wash
+FROM wash.create_booking(:'dee', :'unstaffed', :'location', :'ten'::timestamp AT TIME ZONE 'Europe/Berlin') \gset
+SELECT booking_id AS seen
+FROM wash.create_booking(:'dee', :'visit', :'location', (:'ten'::timestamp + '1 day') AT TIME ZONE 'Europe/Berlin') \gset
+SELECT status FROM wash.confirm_booking(:'seen');
+SELECT usher.issue_token(:'dee') AS token \gset
+BEGIN;
+SELECT usher.authenticate(:'token') = :'dee' AS is_dee;
+SELECT usher.delete_user();
+COMMIT;
+SELECT status, cancellation_reason FROM wash.bookings WHERE id IN (:'wash', :'seen');
+SELECT status, cancellation_reason FROM wash.appointments WHERE booking_id = :'seen';
+SELECT action, count(*) FROM usher.status_history
+WHERE to_status = 'cancelled' AND entity_id IN (:'wash', :'seen') GROUP BY action;

@@ -14,6 +14,7 @@ plan skip_all => 'the npm packages are not installed' unless -d "$modules/\@stop
 my $source = $ENV{USHER_SOURCE};
 my $node = start_usher_cluster('openapi');
 $node->safe_psql('postgres', slurp_file("$source/examples/carwash/install.sql"));
+$node->safe_psql('postgres', 'DROP EXTENSION usher_payment'); # it has tests of its own: gateway_payments
 $node->safe_psql('postgres', "SELECT usher.grant_access('gateway_test', 'gateway')");
 my $gateway = start_gateway($node, database => $node->connstr('postgres') . ' user=gateway_test', max_body_bytes => 4_000_000);
 my $folder = PostgreSQL::Test::Utils::tempdir();

@@ -51,8 +51,9 @@ AS $$
 DECLARE
     booking @extschema@.bookings;
 BEGIN
-    IF @extschema@._guard_appointment_withdraw(old, new) IS NULL THEN
-        RETURN 'booking_is_cancelled'; -- and takes it along, whoever asks
+    IF new ->> 'cancellation_reason' = 'user_deleted'
+       AND @extschema@._guard_appointment_withdraw(old, new) IS NULL THEN
+        RETURN 'booking_is_cancelled'; -- see _guard_cancel()
     ELSIF coalesce(@extschema@._handles(old), false) THEN
         RETURN CASE WHEN new ->> 'cancellation_reason' IS NULL THEN 'reason_is_missing' END;
     ELSIF @extschema@._is_customer(old, 'appointment:manage') AND old ->> 'status' = 'scheduled' THEN

@@ -195,7 +195,7 @@ BEGIN
     IF reason = 'hold_expired' THEN
         RETURN 'hold_is_open';
     ELSIF reason = 'user_deleted' AND @extschema@._guard_withdraw(old, new) IS NULL THEN
-        RETURN 'customer_is_gone'; -- withdrawn, whoever asks: who deletes their own account is nobody from then on
+        RETURN 'customer_is_gone'; -- by their own hand, perhaps: then nobody is left who could be asked what they may
     ELSIF reason = 'no_show' AND NOT has_begun THEN
         RETURN 'no_show_before_start';
     ELSIF @extschema@._manages(old) THEN
