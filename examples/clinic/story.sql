@@ -91,6 +91,8 @@ INSERT INTO clinic.permissions (resource, action) SELECT 'letter', 'write'
 WHERE NOT EXISTS (SELECT FROM clinic.permissions WHERE name = 'letter:write');
 INSERT INTO clinic.user_permissions (user_id, permission_id, expires_at)
 VALUES (:'stu', 'letter:write', clock_timestamp() + interval '1 second');
+INSERT INTO clinic.user_permissions (user_id, permission_id, expires_at)
+SELECT u.id, 'payment:refund', now() + interval '30 days' FROM clinic.users AS u WHERE u.username = 'desk';
 SELECT pg_temp.expect('a permission that nobody knows', pg_temp.refusal(format(
     'INSERT INTO clinic.user_permissions (user_id, permission_id) VALUES (%L, ''letter:eat'')', :'stu')), 'US005');
 COMMIT;
@@ -298,13 +300,15 @@ FROM clinic.inventory_logs WHERE product_id = :'soap' AND location_id = :'branch
 SELECT pg_temp.expect('what made the order paid', c.event, 'payment.completed')
 FROM usher.events AS e JOIN usher.events AS c ON c.id = e.causation_id
 WHERE e.event = 'order.paid' AND e.payload ->> 'id' = :'bought';
-SELECT pg_temp.expect('what the warehouse gets, and says that it has',
-    string_agg((e.payload ->> 'total_minor') || ' ' || usher.complete_event('warehouse', e.event_id), ', ')
-        FILTER (WHERE e.payload ->> 'id' = :'bought'), '1080 true')
-FROM usher.claim_events('warehouse', 100) AS e;
-SELECT pg_temp.expect('what is to be bought', string_agg(e.payload ->> 'available', ', ')
-    FILTER (WHERE e.payload ->> 'product_id' = :'soap' AND usher.complete_event('purchasing', e.event_id)), '1')
-FROM usher.claim_events('purchasing', 100) AS e;
+-- Two programs of others, each with its own copy of the events, which say what they have done with
+SELECT pg_temp.expect('what the warehouse gets', string_agg((payload ->> 'total_minor') || ' ' || done, ', ')
+    FILTER (WHERE payload ->> 'id' = :'bought'), '1080 true')
+FROM (SELECT e.payload, usher.complete_event('warehouse', e.event_id) AS done
+      FROM usher.claim_events('warehouse', 100) AS e) AS packed;
+SELECT pg_temp.expect('what is to be bought', string_agg((payload ->> 'available') || ' ' || done, ', ')
+    FILTER (WHERE payload ->> 'product_id' = :'soap'), '1 true')
+FROM (SELECT e.payload, usher.complete_event('purchasing', e.event_id) AS done
+      FROM usher.claim_events('purchasing', 100) AS e) AS ordered;
 
 \echo '--- 7. rewards: earned, given for the referral, spent once; a tier, and the offer that is for it'
 CALL pg_temp.let_events_happen();
