@@ -113,7 +113,7 @@ FROM audit_logs AS a LEFT JOIN users AS u ON u.id = a.user_id
 WHERE a.ip_address = '192.0.2.7' AND a.action IN ('login.succeeded', 'login.failed', 'letter.printed')
     AND a.created_at >= now() ORDER BY a.created_at, a.id;
 -- permission changes are there as well
-SELECT a.details ->> 'permission' AS permission, u.username AS of_user
+SELECT DISTINCT a.details ->> 'permission' AS permission, u.username AS of_user
 FROM audit_logs AS a JOIN users AS u ON u.id::text = a.resource_id
 WHERE a.action = 'access.permission_granted' AND a.resource_id = :desk;
 UPDATE audit_logs SET success = true WHERE action = 'login.failed';
