@@ -98,4 +98,7 @@ $$;
 -- What the program that calls the processor waits for.
 SELECT usher.subscribe('payment.attempt_requested', 'payment_worker', mode => 'async');
 SELECT usher.subscribe('refund.requested', 'payment_worker', mode => 'async');
+-- What the processor signs its webhooks with. Yours is a secret.
+SELECT wash.add_webhook_secret('cards', 'stripe', 'whsec_of_the_demo_and_of_nothing_else')
+WHERE NOT EXISTS (SELECT FROM wash.list_webhook_secrets('cards'));
 COMMIT;

@@ -76,7 +76,8 @@ WHERE u.status NOT IN ('deleted', 'erased') AND carwash.sees_user(u.id);
 COMMENT ON VIEW carwash.auth_users IS
     'Accounts of usher as R0 has them. Hashes and tokens read ***; a hash that is written goes to '
     'usher.import_password_hash(), another role to grant_role(), is_active to deactivate_user(), DELETE to '
-    'delete_user().';
+    'delete_user(). INSERT takes somebody over, as usher.import_user() does: for the DBA. Whoever comes by themselves '
+    'is registered by usher.register_user().';
 
 CREATE OR REPLACE FUNCTION carwash.set_role(user_id uuid, old_role text, new_role text) RETURNS void
     LANGUAGE plpgsql AS $$

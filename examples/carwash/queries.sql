@@ -385,3 +385,55 @@ SELECT status FROM wash_bookings ORDER BY id;
 SELECT status FROM payment_transactions WHERE booking_id = '01900000-0000-7000-8000-0000000000b2';
 SELECT count(*) AS accounts FROM auth_users WHERE email = 'client@carwash.example';
 ROLLBACK;
+
+\echo '--- who sees and writes what, as the application does: nobody nothing, a client their own, a manager their people''s'
+SET ROLE carwash_app;
+SELECT (SELECT count(*) FROM auth_users) AS accounts, (SELECT count(*) FROM auth_user_sessions) AS sessions,
+    (SELECT count(*) FROM wash_bookings) AS bookings, (SELECT count(*) FROM wash_booking_history) AS history,
+    (SELECT count(*) FROM payment_transactions) AS payments, (SELECT count(*) FROM wash_services) AS services;
+INSERT INTO auth_users (email, first_name, last_name, role) VALUES ('evil@carwash.example', 'E', 'Vil', 'admin');
+UPDATE wash_services SET price_cents = 1 WHERE id = '01900000-0000-7000-8000-000000000011';
+RESET ROLE;
+\set ECHO none
+SELECT usher.issue_token('01900000-0000-7000-8000-0000000000a5') AS client,
+    usher.issue_token('01900000-0000-7000-8000-0000000000a2') AS manager \gset
+SET ROLE carwash_app;
+BEGIN;
+SELECT usher.authenticate(:'client') AS client_is;
+\set ECHO queries
+SELECT email, role FROM auth_users;
+SELECT (SELECT count(*) FROM wash_bookings) AS bookings, (SELECT count(*) FROM wash_booking_history) AS history,
+    (SELECT count(*) FROM payment_transactions) AS payments, (SELECT count(*) FROM wash_services) AS services,
+    (SELECT count(*) FROM wash_locations) AS locations, (SELECT count(*) FROM wash_location_staff) AS staff;
+UPDATE auth_users SET first_name = 'Klara' WHERE role = 'client' RETURNING first_name;
+SAVEPOINT mine;
+UPDATE auth_users SET role = 'admin' WHERE role = 'client';
+ROLLBACK TO mine;
+UPDATE wash_bookings SET status = 'completed' WHERE id = '01900000-0000-7000-8000-0000000000b1';
+ROLLBACK TO mine;
+UPDATE payment_transactions SET status = 'completed' WHERE booking_id = '01900000-0000-7000-8000-0000000000b2';
+ROLLBACK TO mine;
+UPDATE wash_services SET price_cents = 1;
+ROLLBACK TO mine;
+SELECT password_hash FROM usher.credentials;
+ROLLBACK TO mine;
+INSERT INTO wash_bookings (service_id, scheduled_at)
+SELECT '01900000-0000-7000-8000-000000000011', min(start_at) FROM wash.find_slots('01900000-0000-7000-8000-000000000001',
+    '01900000-0000-7000-8000-000000000011', now() + interval '5 days', now() + interval '6 days')
+RETURNING customer_id, status, price_cents;
+UPDATE wash_bookings SET status = 'cancelled' WHERE id <> '01900000-0000-7000-8000-0000000000b1' AND status = 'pending'
+RETURNING status;
+ROLLBACK;
+BEGIN;
+\set ECHO none
+SELECT usher.authenticate(:'manager') AS manager_is;
+\set ECHO queries
+SELECT email, role FROM auth_users ORDER BY id;
+SELECT email, success FROM auth_login_attempts;
+UPDATE wash_services SET price_cents = 2600, description = 'More foam' WHERE name = 'Exterior wash'
+RETURNING price_cents, description;
+UPDATE auth_users SET is_active = false WHERE email = 'washer2@carwash.example' RETURNING is_active;
+SELECT status, washer_id IS NOT NULL AS has_washer FROM wash_bookings ORDER BY id;
+UPDATE auth_users SET role = 'admin' WHERE email = 'washer@carwash.example';
+ROLLBACK;
+RESET ROLE;

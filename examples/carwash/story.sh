@@ -15,7 +15,7 @@ ask() {
     body=$(printf '%s' "$answer" | sed '$d')
 }
 # The first member of this name in the answer, wherever it stands.
-member() { printf '%s' "$body" | grep -oE "\"$1\": ?(\"[^\"]*\"|[^],}]*)" | head -n 1 | sed -E 's/^"[^"]*": ?"?//; s/"$//'; }
+member() { printf '%s' "$body" | grep -oE "\"$1\": ?(\"[^\"]*\"|[^],}]*)" | sed -n 1p | sed -E 's/^"[^"]*": ?"?//; s/"$//'; }
 expect() { # WHAT GOT EXPECTED
     if [ "$2" != "$3" ]; then
         printf 'surprise: %s is "%s" instead of "%s"\n%s\n' "$1" "$2" "$3" "${body:-}" >&2
@@ -64,7 +64,7 @@ location=01900000-0000-7000-8000-000000000001
 at() { date -u -d "+$1 days" +%Y-%m-%dT00:00:00Z; }
 ask GET "/slots?location_id=$location&service_id=$service&window_start=$(at 31)&window_end=$(at 38)"
 start=$(member start_at)
-washer=$(printf '%s' "$body" | grep -oE '"staff_ids": ?\["[^"]*' | head -n 1 | sed 's/.*"//')
+washer=$(printf '%s' "$body" | grep -oE '"staff_ids": ?\["[^"]*' | sed -n 1p | sed 's/.*"//')
 book='{"service_id": "'$service'", "location_id": "'$location'", "start_at": "'$start'", "staff_id": "'$washer'"}'
 ask POST /bookings "$book" "$hana"
 expect 'a booking' "$status $(member status)" '201 pending'

@@ -249,7 +249,8 @@ SELECT start_at AS later FROM wash.find_slots(:'location', :'service', :'soon'::
 SELECT pg_temp.expect('rescheduling keeps the price and the status', format('%s %s %s', status, price_minor,
     start_at = :'later'), 'confirmed 2500 t') FROM wash.reschedule_booking(:'plain', :'later');
 SELECT pg_temp.expect('at night', pg_temp.refusal(format('SELECT wash.reschedule_booking(%L, %L::timestamptz)',
-    :'plain', date_trunc('day', now() AT TIME ZONE 'America/New_York' + interval '12 days') + interval '3 hours')), 'UB003');
+    :'plain', date_trunc('day', now() AT TIME ZONE 'America/New_York' + interval '12 days') + interval '3 hours')),
+'UB003');
 SELECT pg_temp.expect('giving it to another washer', pg_temp.refusal(format('SELECT wash.reassign_booking(%L, %L)',
     :'plain', w.id)), 'US002') FROM wash.get_booking(:'plain') AS b,
     (VALUES ('01900000-0000-7000-8000-0000000000a3'::uuid), ('01900000-0000-7000-8000-0000000000a4')) AS w (id)

@@ -4,7 +4,8 @@
 --
 -- demo: Nobody has a password here: people log in at Auth0. This makes a token as the demo's tenant would:
 -- demo:   ./dev psql --system trossapp -qAtc "SELECT field.demo_token('auth0|dora')"
--- demo: auth0|ada (admin), auth0|mia (manager), auth0|dora (dispatcher), auth0|tom, auth0|tess (technicians), auth0|cleo
+-- demo: auth0|ada (admin), auth0|mia (manager), auth0|dora (dispatcher), auth0|tom, auth0|tess (technicians),
+-- demo: auth0|cleo, auth0|ivan (clients)
 -- demo: The same in SQL: ./dev psql --system trossapp -f examples/trossapp/story.sql
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;
@@ -50,6 +51,7 @@ REVOKE ALL ON FUNCTION field.demo_token(text, jsonb) FROM PUBLIC;
 -- The document counts its users and roles; usher does not. Whoever registers gets a number.
 CREATE TABLE IF NOT EXISTS field.user_numbers (number serial PRIMARY KEY, user_id uuid NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS field.role_numbers (number serial PRIMARY KEY, role_id uuid NOT NULL UNIQUE);
+SELECT usher.enable_audit('field.user_numbers'), usher.enable_audit('field.role_numbers');
 CREATE OR REPLACE FUNCTION field.number_user(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO field.user_numbers (user_id) VALUES ((payload ->> 'user_id')::uuid) ON CONFLICT DO NOTHING;
@@ -169,6 +171,11 @@ BEGIN
                IS DISTINCT FROM (OLD.title, OLD.description, OLD.site, OLD.client_id, OLD.during) THEN
             PERFORM usher.raise_error('not_permitted', 'only status, notes, reason and parts may be changed');
         END IF;
+        -- which is how rows are deleted, whoever writes
+        IF NEW.is_active <> OLD.is_active AND usher.current_user_id() IS NOT NULL
+           AND NOT usher.has_permission('work_order:manage') THEN
+            PERFORM usher.raise_error('not_permitted', 'only managers delete work orders, and bring them back');
+        END IF;
     END IF;
     IF NEW.technician_id IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.technician_id IS DISTINCT FROM OLD.technician_id)
        AND NOT usher.user_has_permission(NEW.technician_id, 'work_order:update') THEN
@@ -196,7 +203,7 @@ CREATE POLICY change ON field.work_orders FOR UPDATE
 DROP POLICY IF EXISTS remove ON field.work_orders;
 CREATE POLICY remove ON field.work_orders FOR DELETE USING (usher.has_permission('work_order:manage'));
 
--- ---- what applications call, and what the gateway shows -------------------------------------------------------------
+-- ---- what applications call, and what the gateway shows ------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION field.submit_work_order(title text, description text DEFAULT '', site jsonb DEFAULT '{}',
                                                    OUT id uuid, OUT status text, OUT version integer)
@@ -219,8 +226,9 @@ BEGIN
     END IF;
 END
 $$;
-CREATE OR REPLACE FUNCTION field.schedule_work_order(work_order_id uuid, during tstzrange, technician_id uuid DEFAULT NULL,
-                                                     OUT status text, OUT version integer)
+CREATE OR REPLACE FUNCTION field.schedule_work_order(work_order_id uuid, during tstzrange,
+                                                     technician_id uuid DEFAULT NULL, OUT status text,
+                                                     OUT version integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE field.work_orders AS w

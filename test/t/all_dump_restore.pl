@@ -51,7 +51,7 @@ run_file('before', "$source/examples/carwash/story.sql", 'and its story has happ
 # What rows that no dump carries are made from: bookings that are still to come, one with an appointment, and roles with parents.
 $node->safe_psql('before', q{
     SELECT count(wash.set_location_services('01900000-0000-7000-8000-000000000001',
-        ARRAY['01900000-0000-7000-8000-000000000011', '01900000-0000-7000-8000-000000000012', (wash.create_service('Visit', '30 minutes', 1000, 'USD', by_appointment => true)).id]::uuid[]));
+        ARRAY['01900000-0000-7000-8000-000000000011', '01900000-0000-7000-8000-000000000012', '01900000-0000-7000-8000-000000000013', (wash.create_service('Visit', '30 minutes', 1000, 'USD', by_appointment => true)).id]::uuid[]));
     SELECT wash.create_booking((SELECT id FROM wash.customers LIMIT 1), s.id, l.id,
         (SELECT f.start_at FROM wash.find_slots(l.id, s.id, now() + s.days, now() + interval '9 days') f LIMIT 1))
     FROM wash.locations l, LATERAL (SELECT id, CASE name WHEN 'Visit' THEN interval '4 days' ELSE '2 days' END AS days FROM wash.services WHERE name IN ('Visit', 'Exterior wash')) s

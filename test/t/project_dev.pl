@@ -1,4 +1,4 @@
-# ./dev run, status and stop: two instances at once, a second call, and nothing left afterwards.
+# ./dev run, status and stop: two instances at once, a second call, a second system, and nothing left afterwards.
 use strict;
 use warnings;
 use JSON::PP;
@@ -64,11 +64,41 @@ is_deeply(status($instances[0]), $status[0], 'and changes nothing');
 ($good, $out) = dev($instances[0], 'psql', '-XAtqc', 'SELECT count(*) FROM public.mine');
 is($out, "0\n", 'the database is the same');
 
+# A second system beside the first: a database and a gateway of its own, with its own address as issuer.
+($good, $out) = dev($instances[0], 'run', 'nothing');
+ok(!$good, 'a system that is not there');
+like($out, qr/there is no system "nothing"; there are: carwash .*trossapp/, 'is no system, and the others are named');
+($good, $out) = dev($instances[0], 'psql', '--system', 'trossapp', '-XAtqc', 'SELECT 1');
+like($out, qr/\.\/dev run trossapp makes it/, 'one without a database is said to have none');
+($good, $out) = dev($instances[0], 'run', 'trossapp');
+ok($good, './dev run trossapp') or diag($out);
+like($out, qr/demo_token/, 'says what to try');
+is_deeply({ %{ status($instances[0]) }, systems => undef }, { %{ $status[0] }, systems => undef }, 'the car wash runs on, where it was');
+my $systems = status($instances[0])->{systems};
+is_deeply([ sort keys %$systems ], [qw(carwash trossapp)], 'both run');
+isnt($systems->{carwash}{$_}, $systems->{trossapp}{$_}, "each with its own $_") for qw(gateway admin conninfo database);
+for my $name (sort keys %$systems)
+{
+    my $gateway = $systems->{$name}{gateway};
+    is(decode_json(`curl -s '$gateway/.well-known/oauth-authorization-server'`)->{issuer}, $gateway, "$name: the issuer is its address");
+    is(decode_json(`curl -s '$gateway/openapi.json'`)->{paths}{'/work-orders'} ? 'work orders' : 'none', $name eq 'trossapp' ? 'work orders' : 'none', "$name: its gateway serves its database");
+}
+($good, $out) = dev($instances[0], 'psql', '-XAtqc', 'SELECT current_database()');
+is($out, "carwash\n", './dev psql means the car wash');
+($good, $out) = dev($instances[0], 'psql', '--system', 'trossapp', '-XAtqc', 'SELECT current_database()');
+is($out, "trossapp\n", '… or the one that is named');
+{
+    local $ENV{USHER_DATABASE} = 'trossapp';
+    ($good, $out) = dev($instances[0], 'psql', '-XAtqc', q{SELECT worker_running FROM usher.health()});
+    is($out, "t\n", '… or that of USHER_DATABASE; it has a background worker as well');
+    is(status($instances[0])->{database}, 'trossapp', '… and so does status');
+}
+
 ($good, $out) = dev($instances[0], 'stop');
 ok($good, './dev stop') or diag($out);
 is(status($instances[0]), undef, 'it is stopped');
 ok(status($instances[1]), 'the other one runs on');
-is(`curl -s -o /dev/null -w '%{http_code}' '$status[0]{gateway}/openapi.json'`, '000', 'its gateway is gone');
+is(`curl -s -o /dev/null -w '%{http_code}' '$_->{gateway}/openapi.json'`, '000', "the gateway of $_->{database} is gone") for values %$systems;
 ($good) = dev($instances[0], 'stop');
 ok($good, 'stopping what is stopped is no error');
 
@@ -76,6 +106,7 @@ ok($good, 'stopping what is stopped is no error');
 ok($good, 'run after stop') or diag($out);
 ($good, $out) = dev($instances[0], 'psql', '-XAtqc', 'SELECT count(*) FROM public.mine');
 is($out, "0\n", 'and the data is still there');
+is_deeply(status($instances[0])->{systems}, $systems, 'both systems are back, where they were');
 
 END
 {
