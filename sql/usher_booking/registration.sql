@@ -85,7 +85,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
         }
     }$json$,
     publishes => '{booking.created,booking.confirmed,booking.started,booking.completed,booking.cancelled,
-        booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,appointment.scheduled,
+        booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,booking.customer_gone,
+        appointment.scheduled,
         appointment.arrived,appointment.started,appointment.completed,appointment.cancelled,appointment.no_show,
         appointment.rescheduled}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)

@@ -77,6 +77,20 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
                     "manages": ["washer", "client"], "permissions": ["loyalty:read", "loyalty:earn",
                     "loyalty:redeem", "loyalty:adjust"]}
             }
+        },
+        "clinic": {
+            "permissions": {"loyalty:read": "See the points of all customers", "loyalty:earn": "Give points",
+                "loyalty:redeem": "Spend points and use offers for customers, hand rewards out",
+                "loyalty:adjust": "Correct points and give spent ones back",
+                "loyalty:manage": "Change rules, tiers, rewards and offers"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]},
+                "manager": {"description": "Runs the clinic and its staff", "manages": ["staff", "customer"],
+                    "permissions": ["loyalty:read", "loyalty:earn", "loyalty:redeem", "loyalty:adjust",
+                    "loyalty:manage"]},
+                "staff": {"description": "Practitioners and reception", "manages": [], "permissions": [
+                    "loyalty:read", "loyalty:redeem"]}
+            }
         }
     }$json$,
     publishes => '{loyalty.points_earned,loyalty.points_spent,loyalty.points_given_back,loyalty.points_taken_back,

@@ -538,6 +538,23 @@ RESET ROLE;
 SELECT rules_test.as('manager', format('SELECT wash.confirm_booking(%L)', :'a')) AS manager_here,
        rules_test.as('manager', format('SELECT wash.cancel_booking(%L, ''other'')', :'c')) AS manager_elsewhere,
     rules_test.as('admin', format('SELECT wash.cancel_booking(%L, ''other'')', :'c')) AS admin_elsewhere;
+-- Whoever deletes their own account is nobody from then on, and what follows happens all the same: what they booked is
+-- cancelled, what they were to work on needs somebody else
+BEGIN;
+SELECT rules_test.book('client', 6, staff => 'washer') AS held, rules_test.book('client', 7, staff => 'washer') AS coming,
+    rules_test.book('client2', 8, staff => 'washer') AS served \gset
+SELECT (wash.confirm_booking(id)).status FROM unnest(ARRAY[:'coming', :'served']::uuid[]) AS id;
+SET LOCAL ROLE regress_rules_app;
+SELECT usher.authenticate(token) IS NOT NULL AS client FROM rules_test.people WHERE name = 'client';
+SELECT usher.delete_user() IS NOT NULL AS deleted;
+SELECT usher.authenticate(token) IS NOT NULL AS washer FROM rules_test.people WHERE name = 'washer';
+SELECT usher.delete_user() IS NOT NULL AS deleted;
+RESET ROLE;
+SELECT status, cancellation_reason, staff_id IS NULL AS needs_somebody, action
+FROM wash.bookings AS b CROSS JOIN LATERAL (SELECT h.action FROM usher.history('wash.bookings', b.id) AS h
+                                            ORDER BY h.seq DESC LIMIT 1) AS h
+WHERE id IN (:'held', :'coming', :'served') ORDER BY start_at;
+ROLLBACK;
 SELECT * FROM wash._booking_self_check() WHERE violations > 0;
 
 DROP OWNED BY regress_rules_app;

@@ -108,6 +108,15 @@ SELECT tier, tier_lapses_at FROM wash.get_points_balance(:'ann');
 SELECT loyalty_test.work();
 SELECT tier FROM usher.users WHERE id = :'ann';
 SELECT payload ->> 'from' AS "from", payload ->> 'to' AS "to" FROM usher.events WHERE event = 'loyalty.tier_changed' AND key = :'ann' ORDER BY id;
+-- whoever is given points by hand, or for a referral, rises at once too
+BEGIN;
+SELECT balance FROM wash.earn_points('00000000-0000-7000-8000-0000000002f1', 40);
+SELECT tier FROM wash.get_points_balance('00000000-0000-7000-8000-0000000002f1');
+SELECT wash.define_referral_program(40, 39);
+SELECT referral_id FROM wash.create_referral(referrer_id => '00000000-0000-7000-8000-0000000002f2', referee_id => '00000000-0000-7000-8000-0000000002f3') \gset
+SELECT q.status AS qualified, r.status FROM wash.qualify_referral(:'referral_id') AS q, wash.reward_referral(:'referral_id') AS r;
+SELECT (wash.get_points_balance('00000000-0000-7000-8000-0000000002f2')).tier AS referrer, (wash.get_points_balance('00000000-0000-7000-8000-0000000002f3')).tier AS referee;
+ROLLBACK;
 SELECT code, rank, basis FROM wash.list_tiers();
 
 -- Who may do what

@@ -2,7 +2,6 @@
 # installed in a schema with a name that needs quotes.
 use strict;
 use warnings;
-use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -117,9 +116,6 @@ ALTER SCHEMA other RENAME TO renamed;
 SELECT renamed._is_open(usher.uuid_v7(), now(), now() + interval '1 hour') IS FALSE;
 SQL
 
-# the example is what it says
-$new->safe_psql('postgres', 'CREATE DATABASE clinic');
-$new->command_ok([ 'psql', '-Xq', '-d', $new->connstr('clinic'), '-f', "$FindBin::Bin/../../examples/clinic.sql" ], 'examples/clinic.sql runs without a surprise');
 $old->stop;
 $new->stop;
 done_testing();

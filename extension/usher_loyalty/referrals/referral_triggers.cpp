@@ -2,6 +2,7 @@
 // between; each new referral changes one guard row first, so that two that would close a circle together come one after
 // the other. Locks: accounts, then the guard, then referrals.
 #include "usher_loyalty/loyalty_kit.hpp"
+#include "usher_loyalty/tiers/review_tier.hpp"
 
 namespace usher::loyalty {
 
@@ -99,5 +100,6 @@ USHER_FUNCTION(usher_loyalty_follow_referral) {
         return PointerGetDatum(nullptr);
     reward.run(trigger.schema, {pg::uuid(row.uuid(id)), pg::uuid(row.uuid(referrer_id)), pg::uuid(row.uuid(referee_id)),
                                 pg::int8(row.int8(referrer_points)), pg::int8(row.int8(referee_points))});
+    for (const Column each : {referrer_id, referee_id}) review_tier(trigger.schema, row.uuid(each));
     return PointerGetDatum(nullptr);
 }

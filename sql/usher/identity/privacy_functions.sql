@@ -223,6 +223,70 @@ COMMENT ON FUNCTION usher.export_user(uuid) IS
     'factors, keys, consents, logins, what they did; and what each extension and application holds (their hook '
     'export), under its name. No hashes or secrets, nothing about others.';
 
+-- Customers without an account: no row of core is about them, and none of its permissions for accounts.
+
+CREATE FUNCTION usher._require_walk_in(customer_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('customer:manage');
+    IF customer_id IS NULL OR EXISTS (SELECT FROM usher.users u WHERE u.id = customer_id) THEN
+        PERFORM usher.raise_error('invalid_argument', 'customer_id must be that of a customer without an account',
+                                  jsonb_build_object('argument', 'customer_id'),
+                                  'For accounts there are usher.export_user() and usher.erase_user().');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._require_walk_in(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._require_walk_in(uuid) IS
+    'Raises unless the caller has customer:manage, and the customer no account of that id.';
+
+CREATE FUNCTION usher.export_customer(customer_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    document jsonb;
+BEGIN
+    PERFORM usher._require_walk_in(customer_id);
+    PERFORM usher.log_read('customer', customer_id::text, '{"export": true}');
+    SELECT coalesce(jsonb_object_agg(h.registrant, coalesce(usher._call_hook(h.function, user_id => customer_id) -> 0,
+                                                            '{}')), '{}')
+    INTO document FROM usher._hook_functions('export') AS h WHERE h.registrant <> 'usher';
+    PERFORM usher.log_event('customer.exported', resource_type => 'customer', resource_id => customer_id::text);
+    RETURN document || jsonb_build_object('exported_at', now());
+END
+$$;
+REVOKE ALL ON FUNCTION usher.export_customer(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.export_customer(uuid) IS
+    'All that is held about a customer without an account, as one document: what each extension and application holds '
+    '(their hook export), under its name. Needs customer:manage.';
+
+CREATE FUNCTION usher.erase_customer(customer_id uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    PERFORM usher._require_walk_in(customer_id);
+    -- What is still to come is given up first, as when a user is erased.
+    PERFORM usher.publish('customer.erased', jsonb_build_object('customer_id', customer_id), customer_id::text);
+    SELECT coalesce(sum((usher._call_hook(h.function, user_id => customer_id) ->> 0)::bigint), 0) INTO changed
+    FROM usher._hook_functions('erase') AS h WHERE h.registrant <> 'usher';
+    PERFORM usher._erase_audited_values(customer_id);
+    PERFORM usher.log_event('customer.erased', jsonb_build_object('rows', changed), resource_type => 'customer',
+                            resource_id => customer_id::text);
+    RETURN changed;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.erase_customer(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.erase_customer(uuid) IS
+    'Makes a customer without an account anonymous for good, in all that extensions and applications keep (their hook '
+    'erase), after customer.erased was published, on which they give up what is still to come. Sums and the id stay. '
+    'Returns how many rows were changed; 0 when nobody knows the customer. Needs customer:manage.';
+
 -- Consents (R1-67) ---------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION usher.record_consent(purpose text, document_version text DEFAULT NULL, user_id uuid DEFAULT NULL,

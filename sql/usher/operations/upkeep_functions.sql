@@ -583,7 +583,9 @@ BEGIN
             format('The extension %s was installed later: SELECT usher.grant_access(%L, %L);', i.extension,
                    r.role_name, r.level)
         FROM usher._levels_in_force() r CROSS JOIN usher._installed() i
-        WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE');
+        WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE')
+            AND EXISTS (SELECT FROM usher.extension_access AS a
+                        WHERE a.registrant = i.extension AND r.level = ANY (a.levels));
     IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer)
             FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
         OR (SELECT s.setting::integer < s.boot_val::integer

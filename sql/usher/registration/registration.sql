@@ -133,7 +133,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         user.role_changed,user.tier_changed,user.claimed,user.registration_repeated,
         user.email_verified,user.email_verification_requested,
         user.email_change_requested,user.email_changed,user.password_changed,user.password_reset_requested,
-        user.login_code_requested,user.verification_code_requested,user.second_factors_reset,consent.withdrawn}',
+        user.login_code_requested,user.verification_code_requested,user.second_factors_reset,consent.withdrawn,
+        customer.erased}',
     -- What each level of grant_access() may do. Functions stand by name, all their forms together. A test compares
     -- this with the catalog: no name without an object, no public function without a line.
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
@@ -154,6 +155,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           get_me get_user find_user list_users update_profile set_user_tier set_user_metadata export_user
           user_reference user_references lock_user_reference
           set_password unlock_user deactivate_user reactivate_user delete_user restore_user erase_user
+          export_customer erase_customer
           enroll_totp confirm_totp verify_second_factor login_second_factor regenerate_recovery_codes
           remove_second_factor
           reset_second_factors list_second_factors create_api_key list_api_keys revoke_api_key

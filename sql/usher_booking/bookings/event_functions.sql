@@ -7,7 +7,7 @@ CREATE FUNCTION @extschema@._cancel_bookings_of(user_id uuid, reason_code text, 
 AS $$
 #variable_conflict use_column
 DECLARE
-    own uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = _cancel_bookings_of.user_id);
+    own CONSTANT uuid[] := @extschema@._customers_who_are(_cancel_bookings_of.user_id);
     left_over record;
 BEGIN
     PERFORM @extschema@._fence('customer', ARRAY(SELECT unnest(own) UNION SELECT _cancel_bookings_of.user_id));
@@ -19,11 +19,12 @@ BEGIN
             ORDER BY x.id FOR UPDATE);
     GET DIAGNOSTICS cancelled = ROW_COUNT;
     orphaned := 0;
-    FOR left_over IN SELECT b.id, b.location_id, b.staff_id FROM @extschema@.bookings AS b
+    FOR left_over IN SELECT b.id, b.location_id, b.staff_id, c.user_id AS account
+        FROM @extschema@.bookings AS b JOIN @extschema@.customers AS c ON c.id = b.customer_id
         WHERE b.customer_id = ANY (own) AND b.status = 'in_progress' ORDER BY b.id
     LOOP
         PERFORM usher.publish('booking.orphaned',
-                              jsonb_build_object('booking_id', left_over.id, 'customer_user_id', user_id,
+                              jsonb_build_object('booking_id', left_over.id, 'customer_user_id', left_over.account,
             'location_id', left_over.location_id, 'staff_id', left_over.staff_id), left_over.id::text);
         orphaned := orphaned + 1;
     END LOOP;
@@ -56,10 +57,26 @@ CREATE FUNCTION @extschema@._on_user_gone(event text, payload jsonb) RETURNS voi
 AS $$
 #variable_conflict use_column
 DECLARE
-    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    gone CONSTANT uuid := coalesce(payload ->> 'customer_id', payload ->> 'user_id')::uuid;
+    profile uuid;
 BEGIN
+    IF event = 'customer.erased' THEN -- nothing more can be booked
+        IF EXISTS (SELECT FROM @extschema@.customers AS c WHERE c.id = gone AND c.user_id IS NOT NULL) THEN
+            PERFORM usher.raise_error('invalid_argument', 'the profile belongs to an account, and goes with it',
+                                      jsonb_build_object('argument', 'customer_id'));
+        END IF;
+        UPDATE @extschema@.customers AS c SET is_active = false
+        WHERE c.id = gone AND c.user_id IS NULL AND c.is_active;
+    END IF;
     IF event <> 'user.deactivated' THEN
         PERFORM @extschema@._cancel_bookings_of(gone, 'user_deleted');
+        -- Others know a further profile by its own id, and whose it is by this.
+        FOR profile IN SELECT c.id FROM @extschema@.customers AS c
+            WHERE c.user_id = gone AND c.id <> gone ORDER BY c.id
+        LOOP
+            PERFORM usher.publish('booking.customer_gone', jsonb_build_object(
+                'customer_id', profile, 'is_erased', event = 'user.erased'), profile::text);
+        END LOOP;
     END IF;
     UPDATE @extschema@.location_staff AS ls SET is_active = false WHERE ls.staff_id = gone AND ls.is_active;
     IF FOUND THEN
@@ -68,8 +85,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_user_gone(text, jsonb) IS
-    'Handler of user.deleted, user.erased and user.deactivated: a customer''s bookings are cancelled, a staff '
-    'member''s need somebody else.';
+    'Handler of user.deleted, user.erased, user.deactivated and customer.erased: a customer''s bookings are '
+    'cancelled, a staff member''s need somebody else.';
 
 -- Somebody without the role that they work in can no longer take bookings.
 CREATE FUNCTION @extschema@._on_role_changed(event text, payload jsonb) RETURNS void

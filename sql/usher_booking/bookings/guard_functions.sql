@@ -251,11 +251,14 @@ CREATE FUNCTION @extschema@._guard_withdraw(old jsonb, new jsonb) RETURNS text
 AS $$
 DECLARE
     owner_id uuid;
+    may_come boolean;
 BEGIN
-    SELECT c.user_id INTO owner_id FROM @extschema@.customers AS c WHERE c.id = (old ->> 'customer_id')::uuid;
-    IF new ->> 'cancellation_reason' = 'user_deleted' AND owner_id IS NOT NULL
-       AND @extschema@._user_is_gone(owner_id) THEN
-        RETURN NULL;
+    IF new ->> 'cancellation_reason' = 'user_deleted' THEN
+        SELECT c.user_id, c.is_active INTO owner_id, may_come
+        FROM @extschema@.customers AS c WHERE c.id = (old ->> 'customer_id')::uuid;
+        IF (CASE WHEN owner_id IS NULL THEN NOT may_come ELSE @extschema@._user_is_gone(owner_id) END) THEN
+            RETURN NULL;
+        END IF;
     END IF;
     RETURN 'customer_is_here';
 END

@@ -2,7 +2,7 @@ DO $$
 DECLARE
     event text;
 BEGIN
-    FOREACH event IN ARRAY ARRAY['user.deleted', 'user.erased', 'user.deactivated'] LOOP
+    FOREACH event IN ARRAY ARRAY['user.deleted', 'user.erased', 'user.deactivated', 'customer.erased'] LOOP
         PERFORM usher.subscribe(event, 'usher_booking', '@extschema@._on_user_gone(text,jsonb)'::regprocedure, 'sync');
     END LOOP;
     PERFORM usher.subscribe('user.role_changed', 'usher_booking',

@@ -1,16 +1,30 @@
 -- What is kept about a user here: as a customer, and as somebody who works.
 
+-- A person is known by the id of the account, or, without one, by that of the profile.
+CREATE FUNCTION @extschema@._customers_who_are(person uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = person
+                 UNION ALL
+                 SELECT c.id FROM @extschema@.customers AS c WHERE c.id = person AND c.user_id IS NULL);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._customers_who_are(uuid) IS
+    'The profiles of a user, or the one of a customer without an account.';
+
 CREATE FUNCTION @extschema@._export_customer(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := _export_customer.user_id;
-    own CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = target);
+    own CONSTANT uuid[] := @extschema@._customers_who_are(target);
 BEGIN
     RETURN jsonb_build_object(
         'customers', coalesce((SELECT jsonb_agg(to_jsonb(c) - '{user_id,created_by}'::text[] ORDER BY c.id)
-            FROM @extschema@.customers AS c WHERE c.user_id = target), '[]'),
+            FROM @extschema@.customers AS c WHERE c.id = ANY (own)), '[]'),
         'bookings',
         coalesce((SELECT jsonb_agg(to_jsonb(b) - '{created_by,during,occupies}'::text[] ORDER BY b.start_at, b.id)
             FROM @extschema@.bookings AS b WHERE b.customer_id = ANY (own)), '[]'),
@@ -30,7 +44,8 @@ BEGIN
             FROM @extschema@.bookings AS b WHERE b.staff_id = target), '[]'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._export_customer(uuid) IS 'The part of usher_booking in usher.export_user().';
+COMMENT ON FUNCTION @extschema@._export_customer(uuid) IS
+    'The part of usher_booking in usher.export_user() and export_customer().';
 
 CREATE FUNCTION @extschema@._erase_customer(user_id uuid) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -38,7 +53,7 @@ CREATE FUNCTION @extschema@._erase_customer(user_id uuid) RETURNS bigint
 AS $$
 DECLARE
     target CONSTANT uuid := _erase_customer.user_id;
-    own CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = target);
+    own CONSTANT uuid[] := @extschema@._customers_who_are(target);
     their_bookings CONSTANT uuid[] := ARRAY(SELECT b.id
                                             FROM @extschema@.bookings AS b WHERE b.customer_id = ANY (own));
     their_appointments CONSTANT uuid[] := ARRAY(SELECT a.id
@@ -48,7 +63,8 @@ DECLARE
 BEGIN
     -- The rows stay: what was booked, and what it cost, is somebody else's business too.
     UPDATE @extschema@.customers AS c
-    SET name = NULL, email = NULL, phone = NULL, attributes = '{}' WHERE c.id = ANY (own);
+    SET name = CASE WHEN c.user_id IS NULL THEN 'erased customer' END, email = NULL, phone = NULL, attributes = '{}'
+    WHERE c.id = ANY (own);
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
     UPDATE @extschema@.bookings AS b SET vehicle_info = NULL, special_instructions = NULL, status_notes = NULL
@@ -68,5 +84,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_customer(uuid) IS
-    'The part of usher_booking in usher.erase_user(): bookings stay, without what was said in them and about their '
-    'customer.';
+    'The part of usher_booking in usher.erase_user() and erase_customer(): bookings stay, without what was said in '
+    'them and about their customer.';

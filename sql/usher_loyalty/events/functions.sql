@@ -3,24 +3,26 @@ CREATE FUNCTION @extschema@._on_loyalty_customer_gone(event text, payload jsonb)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    gone CONSTANT uuid := coalesce(payload ->> 'customer_id', payload ->> 'user_id')::uuid;
+    theirs CONSTANT uuid[] := @extschema@._loyalty_customers(gone);
 BEGIN
     UPDATE @extschema@.points_accounts AS a SET closed_at = now()
-    WHERE (a.user_id = gone OR a.customer_id = gone) AND a.closed_at IS NULL;
+    WHERE a.customer_id = ANY (theirs) AND a.closed_at IS NULL;
     -- What they have reserved is nobody's any more.
     UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
-    WHERE r.status = 'reserved'
-        AND r.customer_id IN (SELECT a.customer_id FROM @extschema@.points_accounts AS a
-                              WHERE a.user_id = gone OR a.customer_id = gone);
+    WHERE r.status = 'reserved' AND r.customer_id = ANY (theirs);
     UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
     WHERE r.status IN ('pending', 'qualified')
-        AND (gone IN (r.referrer_id, r.referee_id) OR EXISTS (SELECT FROM @extschema@.points_accounts AS a
-                 WHERE a.user_id = gone AND a.customer_id IN (r.referrer_id, r.referee_id)));
+        AND (r.referrer_id = ANY (theirs) OR r.referee_id = ANY (theirs));
+    IF event = 'booking.customer_gone' AND (payload ->> 'is_erased')::boolean THEN
+        PERFORM @extschema@._erase_loyalty(gone);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_loyalty_customer_gone(text, jsonb) IS
-    'Handler of user.deleted and user.erased: nothing is earned or spent any more, reserved rewards are given back, '
-    'open referrals rejected.';
+    'Handler of user.deleted, user.erased, customer.erased and booking.customer_gone: '
+    'nothing is earned or spent any more, reserved '
+    'rewards are given back, open referrals rejected.';
 
 CREATE FUNCTION @extschema@._on_tier_changed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

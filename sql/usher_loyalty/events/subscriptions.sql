@@ -10,3 +10,5 @@ SELECT usher.subscribe('order.cancelled', 'usher_loyalty_offers', '@extschema@._
                        'async');
 SELECT usher.subscribe('user.deleted', 'usher_loyalty', '@extschema@._on_loyalty_customer_gone(text,jsonb)', 'sync');
 SELECT usher.subscribe('user.erased', 'usher_loyalty', '@extschema@._on_loyalty_customer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe(v.event, 'usher_loyalty', '@extschema@._on_loyalty_customer_gone(text,jsonb)', 'sync')
+FROM unnest('{customer.erased,booking.customer_gone}'::text[]) AS v (event);

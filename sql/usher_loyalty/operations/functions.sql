@@ -132,10 +132,17 @@ COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty
 CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT array_agg(a.customer_id) || _loyalty_customers.user_id FROM @extschema@.points_accounts AS a
-    WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id;
+    SELECT array_agg(a.customer_id) FROM (
+        SELECT a.customer_id FROM @extschema@.points_accounts AS a
+        WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id
+        UNION ALL
+        -- their own id, unless it is that of a profile of somebody else
+        SELECT _loyalty_customers.user_id
+        WHERE NOT EXISTS (SELECT FROM @extschema@.points_accounts AS a
+                          WHERE a.customer_id = _loyalty_customers.user_id AND a.user_id <> a.customer_id)) AS a;
 END;
-COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS 'The customers that a user is.';
+COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS
+    'The customers that a user is, or the one that has this id and no account.';
 
 CREATE FUNCTION @extschema@._export_loyalty(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -166,7 +173,8 @@ BEGIN
             FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers)), '[]'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._export_loyalty(uuid) IS 'The part of usher_loyalty in usher.export_user().';
+COMMENT ON FUNCTION @extschema@._export_loyalty(uuid) IS
+    'The part of usher_loyalty in usher.export_user() and export_customer().';
 
 CREATE FUNCTION @extschema@._erase_loyalty(user_id uuid) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -194,4 +202,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_loyalty(uuid) IS
-    'The part of usher_loyalty in usher.erase_user(): sums stay, without notes, attributes, codes and signals.';
+    'The part of usher_loyalty in usher.erase_user() and erase_customer(): sums stay, without notes, attributes, '
+    'codes and signals.';

@@ -154,6 +154,7 @@ BEGIN
     DO NOTHING
     RETURNING e.id INTO made;
     IF made IS NOT NULL THEN
+        PERFORM @extschema@._review_tier(earn_points.customer_id);
         RETURN @extschema@._answer_points(idempotency_key, made, false);
     END IF;
     SELECT e.id INTO made FROM @extschema@.points_entries AS e

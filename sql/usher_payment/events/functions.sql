@@ -147,9 +147,10 @@ CREATE FUNCTION @extschema@._on_payer_gone(event text, payload jsonb) RETURNS vo
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    gone CONSTANT uuid := coalesce(payload ->> 'customer_id', payload ->> 'user_id')::uuid;
     open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
-        WHERE t.user_id = gone AND t.closed_at IS NULL AND t.status IN ('pending', 'processing', 'failed'));
+        WHERE (t.user_id = gone OR t.customer_id = gone AND t.user_id IS NULL) AND t.closed_at IS NULL
+            AND t.status IN ('pending', 'processing', 'failed'));
     paid_for record;
 BEGIN
     -- Bookings and orders before their payments, in whatever order extensions were installed.
@@ -160,8 +161,12 @@ BEGIN
     END LOOP;
     PERFORM @extschema@._close_payments(open, 'user_deleted');
     UPDATE @extschema@.payment_methods AS m SET is_active = false, is_default = false, version = m.version + 1
-    WHERE m.user_id = gone AND m.is_active;
+    WHERE (m.user_id = gone OR m.customer_id = gone AND m.user_id IS NULL) AND m.is_active;
+    IF event = 'booking.customer_gone' AND (payload ->> 'is_erased')::boolean THEN
+        PERFORM @extschema@._erase_payments(gone);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_payer_gone(text, jsonb) IS
-    'Handler of user.deleted and user.erased: open payments are given up, saved methods are gone.';
+    'Handler of user.deleted, user.erased, customer.erased and booking.customer_gone: '
+    'open payments are given up, saved methods are gone.';

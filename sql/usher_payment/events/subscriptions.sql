@@ -8,3 +8,5 @@ SELECT usher.subscribe('order.cancelled', 'usher_payment', '@extschema@._on_orde
 SELECT usher.subscribe('order.refund_proposed', 'usher_payment', '@extschema@._on_order_refund(text,jsonb)', 'sync');
 SELECT usher.subscribe('user.deleted', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');
 SELECT usher.subscribe('user.erased', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('customer.erased', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');
+SELECT usher.subscribe('booking.customer_gone', 'usher_payment', '@extschema@._on_payer_gone(text,jsonb)', 'sync');

@@ -155,21 +155,24 @@ BEGIN
     RETURN jsonb_build_object(
         'payments', coalesce((SELECT jsonb_agg(to_jsonb(t) - '{created_by,request_hash,idempotency_scope}'::text[]
                                                ORDER BY t.created_at, t.id)
-            FROM @extschema@.payment_transactions AS t WHERE t.user_id = target OR t.customer_id = target), '[]'),
+            FROM @extschema@.payment_transactions AS t
+            WHERE t.user_id = target OR t.customer_id = target AND t.user_id IS NULL), '[]'),
         'attempts', coalesce((SELECT jsonb_agg(to_jsonb(a) - '{requested_by,provider_key}'::text[]
                                                ORDER BY a.requested_at, a.id)
             FROM @extschema@.payment_attempts AS a JOIN @extschema@.payment_transactions AS t
                 ON t.id = a.transaction_id
-            WHERE t.user_id = target OR t.customer_id = target), '[]'),
+            WHERE t.user_id = target OR t.customer_id = target AND t.user_id IS NULL), '[]'),
         'refunds', coalesce((SELECT jsonb_agg(to_jsonb(r)
                 - '{requested_by,request_hash,idempotency_scope,provider_key}'::text[] ORDER BY r.created_at, r.id)
             FROM @extschema@.payment_refunds AS r JOIN @extschema@.payment_transactions AS t ON t.id = r.transaction_id
-            WHERE t.user_id = target OR t.customer_id = target), '[]'),
+            WHERE t.user_id = target OR t.customer_id = target AND t.user_id IS NULL), '[]'),
         'methods', coalesce((SELECT jsonb_agg(to_jsonb(m) - '{token,created_by}'::text[] ORDER BY m.created_at, m.id)
-            FROM @extschema@.payment_methods AS m WHERE m.user_id = target OR m.customer_id = target), '[]'));
+            FROM @extschema@.payment_methods AS m
+            WHERE m.user_id = target OR m.customer_id = target AND m.user_id IS NULL), '[]'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._export_payments(uuid) IS 'The part of usher_payment in usher.export_user().';
+COMMENT ON FUNCTION @extschema@._export_payments(uuid) IS
+    'The part of usher_payment in usher.export_user() and export_customer().';
 
 CREATE FUNCTION @extschema@._erase_payments(user_id uuid) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -178,7 +181,7 @@ AS $$
 DECLARE
     target CONSTANT uuid := _erase_payments.user_id;
     theirs CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
-                                    WHERE t.user_id = target OR t.customer_id = target);
+                                    WHERE t.user_id = target OR t.customer_id = target AND t.user_id IS NULL);
     refunds CONSTANT uuid[] := ARRAY(SELECT r.id FROM @extschema@.payment_refunds AS r
                                      WHERE r.transaction_id = ANY (theirs));
     changed bigint;
@@ -193,7 +196,8 @@ BEGIN
     WHERE r.id = ANY (refunds) AND (r.response IS NOT NULL OR r.notes IS NOT NULL);
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
-    DELETE FROM @extschema@.payment_methods AS m WHERE m.user_id = target OR m.customer_id = target;
+    DELETE FROM @extschema@.payment_methods AS m
+    WHERE m.user_id = target OR m.customer_id = target AND m.user_id IS NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;
     RETURN total + usher.forget_notes('@extschema@.payment_refunds', refunds)
@@ -201,5 +205,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_payments(uuid) IS
-    'The part of usher_payment in usher.erase_user(): sums stay, without the answers of processors, notes, and saved '
-    'methods.';
+    'The part of usher_payment in usher.erase_user() and erase_customer(): sums stay, without the answers of '
+    'processors, notes, and saved methods.';

@@ -45,8 +45,9 @@ CREATE FUNCTION @extschema@._on_shop_customer_gone(event text, payload jsonb) RE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    gone CONSTANT uuid := coalesce(payload ->> 'customer_id', payload ->> 'user_id')::uuid;
     theirs CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
-        WHERE o.user_id = (payload ->> 'user_id')::uuid AND o.status IN ('cart', 'placed')
+        WHERE (o.user_id = gone OR o.customer_id = gone AND o.user_id IS NULL) AND o.status IN ('cart', 'placed')
         ORDER BY o.id FOR NO KEY UPDATE);
     open @extschema@.orders;
 BEGIN
@@ -54,10 +55,14 @@ BEGIN
     FOR open IN SELECT o.* FROM @extschema@.orders AS o WHERE o.id = ANY (theirs) ORDER BY o.id LOOP
         PERFORM @extschema@._cancel_order(open, 'user_deleted', NULL);
     END LOOP;
+    IF event = 'booking.customer_gone' AND (payload ->> 'is_erased')::boolean THEN
+        PERFORM @extschema@._erase_shop(gone);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_shop_customer_gone(text, jsonb) IS
-    'Handler of user.deleted and user.erased: carts and unpaid orders are given up, paid ones go on.';
+    'Handler of user.deleted, user.erased, customer.erased and booking.customer_gone: '
+    'carts and unpaid orders are given up, paid ones go on.';
 
 CREATE FUNCTION @extschema@._on_booking_completed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -5,6 +5,7 @@ BEGIN
     FOR s IN SELECT * FROM (VALUES
         ('payment.completed', '_on_order_payment'), ('payment.settling', '_on_order_settling'),
         ('user.deleted', '_on_shop_customer_gone'), ('user.erased', '_on_shop_customer_gone'),
+        ('customer.erased', '_on_shop_customer_gone'), ('booking.customer_gone', '_on_shop_customer_gone'),
         ('booking.completed', '_on_booking_completed')) AS v (event, handler)
     LOOP
         PERFORM usher.subscribe(s.event, 'usher_shop',

@@ -124,12 +124,14 @@ BEGIN
                           FROM @extschema@.order_lines AS l WHERE l.order_id = o.id),
                 'events', (SELECT jsonb_agg(to_jsonb(e) - '{order_id,actor_id}'::text[] ORDER BY e.seq)
                            FROM @extschema@.order_events AS e WHERE e.order_id = o.id)) ORDER BY o.created_at, o.id)
-            FROM @extschema@.orders AS o WHERE o.user_id = target OR o.customer_id = target), '[]'),
+            FROM @extschema@.orders AS o
+            WHERE o.user_id = target OR o.customer_id = target AND o.user_id IS NULL), '[]'),
         'reservations', coalesce((SELECT jsonb_agg(to_jsonb(r) - 'created_by' ORDER BY r.created_at, r.id)
             FROM @extschema@.stock_reservations AS r WHERE r.created_by = target), '[]'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._export_shop(uuid) IS 'The part of usher_shop in usher.export_user().';
+COMMENT ON FUNCTION @extschema@._export_shop(uuid) IS
+    'The part of usher_shop in usher.export_user() and export_customer().';
 
 CREATE FUNCTION @extschema@._erase_shop(user_id uuid) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -138,7 +140,7 @@ AS $$
 DECLARE
     target CONSTANT uuid := _erase_shop.user_id;
     theirs CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
-                                    WHERE o.user_id = target OR o.customer_id = target);
+                                    WHERE o.user_id = target OR o.customer_id = target AND o.user_id IS NULL);
     total bigint := @extschema@._forget_order_events(theirs);
     changed bigint;
 BEGIN
@@ -153,5 +155,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_shop(uuid) IS
-    'The part of usher_shop in usher.erase_user(): orders keep their sums and lose addresses and notes, and '
-    'quantities stay, without whose reservations they were.';
+    'The part of usher_shop in usher.erase_user() and erase_customer(): orders keep their sums and lose addresses '
+    'and notes, and quantities stay, without whose reservations they were.';
