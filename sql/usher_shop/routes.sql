@@ -73,6 +73,8 @@ BEGIN
          false, 'Change a cart'),
         ('POST', '/orders/{order_id}/discounts', 'discount_order_line(uuid,integer,bigint,text)', 'order:discount',
          200, false, 'Take something off a line'),
+        ('POST', '/orders/{order_id}/preview', 'preview_order(uuid)', 'order:manage', 200, false,
+         'What a cart would cost if it were placed now'),
         ('POST', '/orders/{order_id}/place', 'place_order(uuid,bigint,integer,text)', 'order:manage', 200, false,
          'Order a cart'),
         ('POST', '/orders/{order_id}/payments', 'record_order_payment(uuid,bigint,text)', 'order:manage', 200, false,
