@@ -109,7 +109,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_settling(text, jsonb) IS
-    'Handler of payment.settling: locks an order before its payments are, so that both wait in one order.';
+    'Handler of payment.settling and loyalty.redeeming: locks an order before its payments or offers are, so that both '
+    'wait in one order.';
 
 CREATE FUNCTION @extschema@._on_shop_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
