@@ -16,8 +16,9 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
     {
         "products": {"user": ["created_by"], "impersonal": ["attributes", "category", "description", "kind", "name",
             "search_words", "sku", "status", "tax_class", "unit", "variant_of"]},
-        "product_prices": {"user": ["created_by"], "impersonal": ["currency", "product_id"]},
-        "tax_rates": {"user": ["created_by"], "impersonal": ["tax_class"]},
+        "product_facets": {"impersonal": ["*"]},
+        "product_prices": {"user": ["created_by"], "impersonal": ["currency", "location_id", "product_id"]},
+        "tax_rates": {"user": ["created_by"], "impersonal": ["location_id", "tax_class"]},
         "stock_levels": {"impersonal": ["*"]},
         "stock_reservations": {"user": ["created_by"], "impersonal": ["location_id", "product_id", "reference_id",
             "reference_type", "status"]},
@@ -108,7 +109,8 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         ('function', '{application,gateway,admin}', '_shop_reads_all'),
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'products stock_levels orders'),
-        ('table', '{auditor,admin}', 'product_prices tax_rates stock_reservations inventory_logs inventory_openings
+        ('table', '{auditor,admin}', 'product_prices product_facets tax_rates stock_reservations inventory_logs
+          inventory_openings
           stock_counts stock_count_lines order_lines order_discounts order_events
           service_materials'))
             AS v (kind, levels, names)) AS a));

@@ -56,20 +56,41 @@ constinit Columns<forms.size()> columns{forms};
 constexpr Column agreed[] = {product_id,   quantity,       sku,           name,          unit_price_minor, tax_rate_ppm,
                              tax_included, discount_minor, granted_minor, reservation_id};
 
-constinit Statement lock_order{"SELECT o.status, o.currency FROM @.orders AS o WHERE o.id = $1 FOR NO KEY UPDATE"};
+constinit Statement lock_order{
+    "SELECT o.status, o.currency, o.location_id FROM @.orders AS o WHERE o.id = $1 FOR NO KEY UPDATE"};
 constinit Statement last_line{
     "SELECT coalesce(pg_catalog.max(l.line_no), 0) FROM @.order_lines AS l WHERE l.order_id = $1"};
+// What a location has of its own goes before what holds everywhere; a row without a value ends it.
 constinit Statement look_up{R"(
     SELECT p.status, p.sku, p.name, c.amount_minor, c.tax_included, p.tax_class IS NULL, t.rate_ppm
     FROM @.products AS p
         LEFT JOIN LATERAL (
-            SELECT r.amount_minor, r.tax_included FROM @.product_prices AS r
-            WHERE r.product_id = p.id AND r.currency = $2 AND r.valid_from <= pg_catalog.clock_timestamp()
-            ORDER BY r.valid_from DESC LIMIT 1) AS c ON true
+            SELECT b.amount_minor, b.tax_included
+            FROM ((SELECT r.amount_minor, r.tax_included, 1 AS rank FROM @.product_prices AS r
+                   WHERE r.product_id = p.id AND r.currency = $2 AND r.location_id = $3
+                       AND r.valid_from <= pg_catalog.clock_timestamp()
+                   ORDER BY r.valid_from DESC LIMIT 1)
+                  UNION ALL
+                  (SELECT r.amount_minor, r.tax_included, 2 FROM @.product_prices AS r
+                   WHERE r.product_id = p.id AND r.currency = $2
+                       AND r.location_id = '00000000-0000-0000-0000-000000000000'
+                       AND r.valid_from <= pg_catalog.clock_timestamp()
+                   ORDER BY r.valid_from DESC LIMIT 1)) AS b
+            WHERE b.amount_minor IS NOT NULL
+            ORDER BY b.rank LIMIT 1) AS c ON true
         LEFT JOIN LATERAL (
-            SELECT r.rate_ppm FROM @.tax_rates AS r
-            WHERE r.tax_class = p.tax_class AND r.valid_from <= pg_catalog.clock_timestamp()
-            ORDER BY r.valid_from DESC LIMIT 1) AS t ON true
+            SELECT b.rate_ppm
+            FROM ((SELECT r.rate_ppm, 1 AS rank FROM @.tax_rates AS r
+                   WHERE r.tax_class = p.tax_class AND r.location_id = $3
+                       AND r.valid_from <= pg_catalog.clock_timestamp()
+                   ORDER BY r.valid_from DESC LIMIT 1)
+                  UNION ALL
+                  (SELECT r.rate_ppm, 2 FROM @.tax_rates AS r
+                   WHERE r.tax_class = p.tax_class AND r.location_id = '00000000-0000-0000-0000-000000000000'
+                       AND r.valid_from <= pg_catalog.clock_timestamp()
+                   ORDER BY r.valid_from DESC LIMIT 1)) AS b
+            WHERE b.rate_ppm IS NOT NULL
+            ORDER BY b.rank LIMIT 1) AS t ON true
     WHERE p.id = $1)"};
 constinit Statement add_sums{R"(
     UPDATE @.orders AS o
@@ -113,11 +134,11 @@ LineTotals compute(const TableRow &row, std::int64_t price, std::int64_t discoun
 }
 
 /// As the catalogue has it now.
-HeapTuple follow_catalogue(const Schema &schema, const TableRow &row, const pg::Param &currency, std::int32_t number) {
+HeapTuple follow_catalogue(const Schema &schema, const TableRow &row, const pg::Row &owner, std::int32_t number) {
     if (row.int8(quantity) < 1 || row.int8(quantity) > largest_quantity)
         throw Error(errc::invalid_argument, "quantity must be between 1 and " + std::to_string(largest_quantity),
                     json::Object().add("argument", "quantity").add("quantity", row.int8(quantity)).text());
-    const pg::Rows found = look_up.run(schema, {pg::uuid(row.uuid(product_id)), currency});
+    const pg::Rows found = look_up.run(schema, {pg::uuid(row.uuid(product_id)), owner.param(1), owner.param(2)});
     if (found.empty())
         throw Error(errc::unknown_reference, "product does not exist",
                     json::Object().add("product_id", row.uuid(product_id)).text());
@@ -221,7 +242,7 @@ USHER_FUNCTION(usher_shop_check_line) {
         throw Error(errc::invalid_argument, "a line stays that of its product", describe(before));
     const std::int32_t number =
         trigger.is_update ? before.int4(line_no) : last_line.run(trigger.schema, {pg::uuid(order)}).front().int4(0) + 1;
-    return PointerGetDatum(follow_catalogue(trigger.schema, row, owner.param(1), number));
+    return PointerGetDatum(follow_catalogue(trigger.schema, row, owner, number));
 }
 
 /// _guard_order_lines(): BEFORE DELETE for each row, and BEFORE TRUNCATE, on order_lines

@@ -47,14 +47,15 @@ BEGIN
     END IF;
     SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = (payload ->> 'reference_id')::uuid FOR NO KEY UPDATE;
     IF known.id IS NULL
-       OR EXISTS (SELECT FROM @extschema@.order_discounts AS d WHERE d.order_id = known.id AND d.source = granted_by) THEN
+       OR EXISTS (SELECT FROM @extschema@.order_discounts AS d
+                  WHERE d.order_id = known.id AND d.source = granted_by) THEN
         RETURN; -- of another shop, or known
     ELSIF known.status <> 'cart' THEN
         -- Whoever uses up an offer for nothing has to hear of it: all of it is rolled back.
         PERFORM usher.raise_error('illegal_transition',
             format('order is %s and takes no more discounts', known.status),
             jsonb_build_object('order_id', known.id, 'status', known.status));
-    ELSIF payload ->> 'currency' IS DISTINCT FROM known.currency THEN
+    ELSIF payload ->> 'currency' <> known.currency THEN
         PERFORM usher.raise_error('invalid_argument', 'a discount is in the currency of its order',
             jsonb_build_object('argument', 'currency', 'order_id', known.id, 'currency', known.currency));
     END IF;
@@ -109,8 +110,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_settling(text, jsonb) IS
-    'Handler of payment.settling and loyalty.redeeming: locks an order before its payments or offers are, so that both '
-    'wait in one order.';
+    'Handler of payment.settling and loyalty.redeeming: locks an order before its payments or offers are, so that '
+    'both wait in one order.';
 
 CREATE FUNCTION @extschema@._on_shop_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

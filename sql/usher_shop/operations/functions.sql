@@ -59,6 +59,10 @@ BEGIN
         FULL JOIN (SELECT l.order_id, sum(l.granted_minor) AS given FROM @extschema@.order_lines AS l
                    WHERE l.granted_minor > 0 GROUP BY l.order_id) AS l ON l.order_id = d.order_id
         WHERE coalesce(l.given, 0) > coalesce(d.granted, 0);
+    RETURN QUERY SELECT 'product_facets_differ', count(*) FROM @extschema@.products AS p
+        WHERE CASE WHEN p.status = 'active' THEN @extschema@._facets(p.attributes) ELSE '{}' END
+            <> ARRAY(SELECT f.facet FROM @extschema@.product_facets AS f
+                     WHERE f.product_id = p.id AND f.name = p.name ORDER BY f.facet);
     RETURN QUERY SELECT 'order_events_have_gaps', count(*) FROM @extschema@.orders AS o
         LEFT JOIN (SELECT e.order_id, count(*) AS count, max(e.seq) AS last
                    FROM @extschema@.order_events AS e GROUP BY e.order_id) AS e ON e.order_id = o.id

@@ -8,8 +8,8 @@ CREATE TYPE @extschema@.order_details AS (
     reference_type text, reference_id uuid, ship_to jsonb, notes text, reason_code text, lines jsonb,
     placed_at timestamptz, expires_at timestamptz, created_at timestamptz, updated_at timestamptz, version integer);
 COMMENT ON TYPE @extschema@.order_details IS
-    'An order as it is read, with its lines. payment_status: unpaid, partly_paid, paid, partly_refunded or refunded, as '
-    'payments have it.';
+    'An order as it is read, with its lines. payment_status: unpaid, partly_paid, paid, partly_refunded or refunded, '
+    'as payments have it.';
 
 CREATE FUNCTION @extschema@._check_order() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -343,8 +343,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.discount_order_line(uuid, integer, bigint, text) IS
-    'Takes so much off a line of a cart, of all its units together, beside what offers take off. Needs order:discount, '
-    'everywhere or at the location. 22023 for more than the line costs.';
+    'Takes so much off a line of a cart, of all its units together, beside what offers take off. Needs '
+    'order:discount, everywhere or at the location. 22023 for more than the line costs.';
 
 CREATE FUNCTION @extschema@.preview_order(order_id uuid) RETURNS @extschema@.order_details
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
