@@ -67,7 +67,9 @@ SELECT pg_temp.expect('a total of their own', pg_temp.refusal(
     format('UPDATE shop.orders SET total_minor = 1 WHERE id = %L', :'first')), '42501');
 SELECT pg_temp.expect('a discount of their own', pg_temp.refusal(
     format('SELECT shop.discount_order_line(%L, 1, 100, ''please'')', :'first')), '42501');
-SELECT pg_temp.expect('placed', status || ' ' || total_minor, 'placed 2150') FROM shop.place_order(:'first');
+SELECT pg_temp.expect('what they are asked to agree to', total_minor::text, '2150') FROM shop.preview_order(:'first');
+SELECT pg_temp.expect('placed', status || ' ' || total_minor, 'placed 2150')
+FROM shop.place_order(:'first', expected_total_minor => 2150);
 SELECT pg_temp.expect('paid by saying so', pg_temp.refusal(
     format('SELECT shop.record_order_payment(%L, 2150)', :'first')), '42501');
 COMMIT;
@@ -111,7 +113,7 @@ SELECT pg_temp.expect('the way of the order', string_agg(to_status, ', ' ORDER B
                       'cart, placed, paid, fulfilled')
 FROM shop.list_order_events(:'first');
 SELECT pg_temp.expect('the way of the soap', string_agg(movement, ', ' ORDER BY log_id),
-                      'purchase, reserve, sale, sale, return')
+                      'purchase, reserve, sale, return')
 FROM shop.list_inventory_log(:'soap', :'here');
 SELECT pg_temp.expect('what the warehouse gets', string_agg(payload ->> 'total_minor', ', '), '2150')
 FROM usher.claim_events('warehouse', 10);
