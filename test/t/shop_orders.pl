@@ -115,6 +115,19 @@ SCRIPT
 	is(one("SELECT sum(t.captured_minor - t.refund_reserved_minor) - (SELECT o.total_minor FROM shop.orders AS o WHERE o.id = stage('cart')) FROM shop.payment_transactions AS t WHERE t.reference_id = stage('cart')"), '0', "$level: … by refunds of just so much");
 	is(one("SELECT count(*) FROM (SELECT seq - lag(seq, 1, 0) OVER (ORDER BY seq) AS step FROM shop.order_events WHERE order_id = stage('cart')) AS x WHERE step <> 1"), '0', "$level: … and no number of an event is missing");
 
+	# backorders: as far below zero as is allowed, and no further
+	is(crowd(32, "SELECT stock('a', 5); SELECT shop.set_stock_limits(stage('a'), stage('place'), backorder_limit => 3); SELECT cart('cart' || n, 1, 'a') FROM generate_series(0, 31) AS n",
+		"SELECT answer(format('SELECT o.status FROM shop.place_order(%L) AS p, LATERAL shop.fulfil_order(p.order_id) AS o', stage('cart' || :client_id)));\n"), 'UC001 24, placed 8', "$level: as many are ordered and sent before they are there as is allowed");
+	is(level_of('a'), '-3 0', "$level: … and not one more");
+
+	# cancelled while it is being placed: nothing is given back that was not taken
+	crowd(32, "SELECT stock('a', 99), stock('b', 99); SELECT CASE WHEN n % 2 = 0 THEN cart('cart' || n, 2, 'a', 'b') ELSE cart('cart' || n, 2, 'b', 'a') END FROM generate_series(0, 15) AS n", <<'SCRIPT');
+SELECT answer(CASE WHEN :client_id % 2 = 0 THEN format('SELECT status FROM shop.cancel_order(%L)', stage('cart' || :client_id / 2)) ELSE format('SELECT status FROM shop.place_order(%L)', stage('cart' || :client_id / 2)) END);
+SCRIPT
+	like(answers(), qr/^(US001 )?cancelled( placed)?$/, "$level: orders are cancelled while they are being placed");
+	is(one("SELECT count(*) FILTER (WHERE status = 'cancelled') || ' ' || count(*) FROM shop.orders WHERE id IN (SELECT id FROM stage)"), '16 16', "$level: … all of them");
+	is(level_of('a') . ', ' . level_of('b'), '99 0, 99 0', "$level: … and what was reserved, and no more, is free again");
+
 	# paid while it is sent and cancelled: each unit leaves the books once, for the payment or for being sent
 	crowd(32, "SELECT stock('a', 40), stock('b', 40); SELECT cart('cart' || n, 4, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, CASE WHEN n % 2 = 0 THEN 'b' ELSE 'a' END) FROM generate_series(0, 7) AS n; SELECT shop.place_order(stage('cart' || n)) FROM generate_series(0, 7) AS n;
 		INSERT INTO stage SELECT 'attempt' || n, a.attempt_id FROM generate_series(0, 7) AS n, shop.payment_transactions AS t, LATERAL shop.begin_payment_attempt(t.id, 'fake') AS a WHERE t.reference_id = stage('cart' || n)", <<'SCRIPT');
