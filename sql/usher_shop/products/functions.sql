@@ -30,7 +30,11 @@ CREATE FUNCTION @extschema@._derive_facets() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_RELID <> '@extschema@.products'::regclass OR TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER'
+       OR TG_OP NOT IN ('INSERT', 'UPDATE') THEN
+        RAISE EXCEPTION 'trigger "%" must fire AFTER INSERT OR UPDATE ON products FOR EACH ROW', TG_NAME
+            USING ERRCODE = '39P01';
+    ELSIF TG_OP = 'UPDATE' THEN
         DELETE FROM @extschema@.product_facets AS f WHERE f.product_id = NEW.id;
     END IF;
     IF NEW.status = 'active' AND NEW.attributes <> '{}' THEN
@@ -43,29 +47,43 @@ $$;
 COMMENT ON FUNCTION @extschema@._derive_facets() IS
     'Row trigger of products: what is active is found by its attributes, page by page by name.';
 
-CREATE FUNCTION @extschema@._rarest_facet(attributes jsonb) RETURNS bigint
+CREATE FUNCTION @extschema@._rarest_facet(attributes jsonb, category text) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
+    candidates CONSTANT bigint[] := @extschema@._facets(attributes);
     candidate bigint;
-    found_few bigint := 1001;
+    found_few bigint := 5001;
     few bigint;
     rarest bigint;
 BEGIN
-    FOREACH candidate IN ARRAY @extschema@._facets(attributes) LOOP
+    IF cardinality(candidates) = 1 AND category IS NULL THEN
+        RETURN candidates[1];
+    END IF;
+    FOREACH candidate IN ARRAY candidates LOOP
         SELECT count(*) INTO few
-        FROM (SELECT FROM @extschema@.product_facets AS f WHERE f.facet = candidate LIMIT 1000) AS l;
+        FROM (SELECT FROM @extschema@.product_facets AS f WHERE f.facet = candidate LIMIT 5000) AS l;
         IF few < found_few THEN
             rarest := candidate;
             found_few := few;
         END IF;
     END LOOP;
+    IF category IS NOT NULL THEN
+        SELECT count(*) INTO few
+        FROM (SELECT FROM @extschema@.products AS p WHERE p.category = category AND p.status = 'active'
+              LIMIT found_few) AS l;
+        IF few < found_few THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     RETURN rarest;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._rarest_facet(jsonb) IS
-    'The attribute that the fewest products have, counted to 1000; NULL when only lists and objects are asked for.';
+COMMENT ON FUNCTION @extschema@._rarest_facet(jsonb, text) IS
+    'The attribute that the fewest products have, counted to 5000. NULL when fewer are of the category, or only lists '
+    'and objects are asked for.';
 
 CREATE FUNCTION @extschema@._describe_products(product_ids uuid[], currency text, location_id uuid DEFAULT NULL)
     RETURNS SETOF @extschema@.product_details

@@ -60,14 +60,18 @@ BEGIN
     -- has words comes in the order in which it was added.
     IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
        AND jsonb_typeof(search_products.attributes) = 'object' THEN
-        chosen := @extschema@._rarest_facet(search_products.attributes);
+        chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
     END IF;
     IF chosen IS NOT NULL THEN
         page := ARRAY(
-            SELECT p.id FROM @extschema@.product_facets AS f JOIN @extschema@.products AS p ON p.id = f.product_id
-            WHERE f.facet = chosen AND p.status = 'active' AND p.attributes @> search_products.attributes
-                AND (search_products.category IS NULL OR p.category = search_products.category)
-                AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+            SELECT f.product_id FROM @extschema@.product_facets AS f,
+                -- One by one, in the order of names, until the page is full: OFFSET 0 keeps the planner to that.
+                LATERAL (SELECT FROM @extschema@.products AS p
+                    WHERE p.id = f.product_id AND p.status = 'active' AND p.attributes @> search_products.attributes
+                        AND (search_products.category IS NULL OR p.category = search_products.category)
+                        AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                    OFFSET 0) AS fits
+            WHERE f.facet = chosen
                 AND (search_products.after IS NULL OR (f.name, f.product_id) > (last_name, search_products.after))
             ORDER BY f.name, f.product_id LIMIT max_rows);
     ELSIF words IS NULL THEN
