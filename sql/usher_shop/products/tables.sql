@@ -48,7 +48,7 @@ CREATE TABLE @extschema@.product_facets (
 CREATE INDEX product_facets_product_idx ON @extschema@.product_facets (product_id);
 COMMENT ON TABLE @extschema@.product_facets IS
     'Active products by each of their attributes, in the order of names: pages of whatever has an attribute are read '
-    'from its index. Derived from products, and not dumped.';
+    'from its index. Not dumped: a trigger derives it from products.';
 
 CREATE TABLE @extschema@.product_prices (
     product_id uuid NOT NULL REFERENCES @extschema@.products,
