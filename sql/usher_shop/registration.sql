@@ -16,8 +16,9 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
     {
         "products": {"user": ["created_by"], "impersonal": ["attributes", "category", "description", "kind", "name",
             "search_words", "sku", "status", "tax_class", "unit", "variant_of"]},
-        "product_prices": {"user": ["created_by"], "impersonal": ["currency", "product_id"]},
-        "tax_rates": {"user": ["created_by"], "impersonal": ["tax_class"]},
+        "product_facets": {"impersonal": ["*"]},
+        "product_prices": {"user": ["created_by"], "impersonal": ["currency", "location_id", "product_id"]},
+        "tax_rates": {"user": ["created_by"], "impersonal": ["location_id", "tax_class"]},
         "stock_levels": {"impersonal": ["*"]},
         "stock_reservations": {"user": ["created_by"], "impersonal": ["location_id", "product_id", "reference_id",
             "reference_type", "status"]},
@@ -30,6 +31,7 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         "orders": {"user": ["created_by", "customer_id", "user_id"], "personal": ["notes", "ship_to"], "impersonal": [
             "currency", "location_id", "reason_code", "reference_id", "reference_type", "status"]},
         "order_lines": {"impersonal": ["*"]},
+        "order_discounts": {"impersonal": ["*"]},
         "order_events": {"user": ["actor_id"], "personal": ["payload"], "impersonal": ["event", "from_status",
             "order_id", "reason_code", "to_status"]},
         "service_materials": {"impersonal": ["*"]},
@@ -99,13 +101,16 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
           list_tax_rates get_product search_products receive_stock adjust_stock transfer_stock set_stock_limits
           reserve_stock commit_stock release_stock return_stock recall_stock expire_reservations start_stock_count
           record_count finish_stock_count cancel_stock_count get_stock_level list_availability list_inventory_log
-          create_order set_order_line discount_order_line place_order fulfil_order recall_order cancel_order
+          create_order set_order_line discount_order_line preview_order place_order fulfil_order recall_order
+          cancel_order
           return_order complete_order record_order_payment add_order_event get_order list_orders list_order_events
           set_service_materials'),
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_shop_reads_all'),
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'products stock_levels orders'),
-        ('table', '{auditor,admin}', 'product_prices tax_rates stock_reservations inventory_logs inventory_openings
-          stock_counts stock_count_lines order_lines order_events service_materials'))
+        ('table', '{auditor,admin}', 'product_prices product_facets tax_rates stock_reservations inventory_logs
+          inventory_openings
+          stock_counts stock_count_lines order_lines order_discounts order_events
+          service_materials'))
             AS v (kind, levels, names)) AS a));

@@ -7,10 +7,7 @@ BEGIN
         'version_column', 'version', 'event_prefix', 'product',
         'payload_columns', jsonb_build_array('sku', 'name', 'kind', 'variant_of', 'status')));
     PERFORM usher.attach_machine('shop_order', '@extschema@.orders'::regclass, 'status', jsonb_build_object(
-        'scope_column', 'location_id', 'reason_column', 'reason_code', 'version_column', 'version',
-        'event_prefix', 'order',
-        'payload_columns', jsonb_build_array('customer_id', 'user_id', 'location_id', 'status', 'currency',
-            'total_minor', 'paid_minor', 'reference_type', 'reference_id', 'reason_code')));
+        'scope_column', 'location_id', 'reason_column', 'reason_code', 'version_column', 'version'));
     FOREACH relation IN ARRAY
         '{products,product_prices,tax_rates,stock_counts,stock_count_lines,service_materials,orders}'::text[] LOOP
         PERFORM usher.enable_audit(format('@extschema@.%I', relation)::regclass);

@@ -167,6 +167,77 @@ SELECT shop_test.sums(wash.record_order_payment(:'sixth', 4000, 'till-1'));
 SELECT shop_test.sums(wash.record_order_payment(:'sixth', 1000));
 SELECT shop_test.wrong();
 
+-- Refunded by hand: the order knows, and goes on; what staff then cancel is not refunded a second time
+SELECT o.order_id AS refunded FROM wash.create_order(shop_test.id(11), shop_test.lines(3, 1, 4, 1), :'ann') AS o \gset
+SELECT wash.place_order(:'refunded') \g /dev/null
+SELECT payment_status FROM wash.get_order(:'refunded');
+SELECT shop_test.pay(:'refunded');
+SELECT payment_status, status FROM wash.get_order(:'refunded');
+CREATE FUNCTION shop_test.refund(reference uuid, amount bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT s.status FROM wash.payment_transactions AS t, LATERAL wash.create_refund(t.id, amount, 'goodwill') AS r, LATERAL wash.record_refund_result(r.refund_id, 'succeeded') AS s WHERE t.reference_id = reference AND t.captured_minor > 0
+$$;
+SELECT shop_test.refund(:'refunded', 1000);
+SELECT shop_test.sums(o), o.refunded_minor, o.payment_status FROM wash.get_order(:'refunded') AS o;
+SELECT shop_test.refund(:'refunded', 4000);
+SELECT shop_test.sums(o), o.refunded_minor, o.payment_status FROM wash.get_order(:'refunded') AS o;
+SELECT shop_test.sums(o), o.payment_status, shop_test.payments(:'refunded') FROM wash.cancel_order(:'refunded') AS o;
+SELECT event, payload ->> 'reference_captured_minor' AS captured, payload ->> 'reference_refunded_minor' AS refunded FROM usher.events WHERE event LIKE 'payment.%refunded' AND payload ->> 'reference_id' = :'refunded' ORDER BY id;
+-- what the order itself gives back is counted once
+SELECT o.order_id AS given_back FROM wash.create_order(shop_test.id(11), shop_test.lines(3, 2), :'ann') AS o \gset
+SELECT wash.place_order(:'given_back') \g /dev/null
+SELECT shop_test.pay(:'given_back');
+SELECT shop_test.sums(o), o.refunded_minor, o.payment_status FROM wash.cancel_order(:'given_back', lines => shop_test.parts(1, 1)) AS o;
+SELECT s.status FROM wash.payment_transactions AS t JOIN wash.payment_refunds AS r ON r.transaction_id = t.id, LATERAL wash.record_refund_result(r.id, 'succeeded') AS s WHERE t.reference_id = :'given_back';
+SELECT shop_test.sums(o), o.refunded_minor, o.payment_status FROM wash.get_order(:'given_back') AS o;
+-- a publisher that says no totals is not guessed at
+SELECT usher.publish('payment.partially_refunded', jsonb_build_object('reference_type', 'order', 'reference_id', :'given_back', 'currency', 'EUR', 'amount_minor', 7)) IS NOT NULL AS told;
+SELECT shop_test.sums(o) FROM wash.get_order(:'given_back') AS o;
+SELECT shop_test.wrong();
+
+-- What is paid for has left the books, sent or not; recalled, it is reserved again; cancelled, it comes back; and a count expects it
+SELECT o.order_id AS paid FROM wash.create_order(shop_test.id(11), shop_test.lines(2, 4), :'ann') AS o \gset
+SELECT shop_test.level(2) AS before;
+SELECT wash.place_order(:'paid') \g /dev/null
+SELECT shop_test.level(2) AS placed;
+SELECT shop_test.pay(:'paid'), shop_test.level(2) AS paid;
+SELECT count_id AS count FROM wash.start_stock_count(shop_test.id(11)) \gset
+SELECT * FROM wash.record_count(:'count', shop_test.id(2), (SELECT on_hand + 4 FROM wash.stock_levels WHERE product_id = shop_test.id(2) AND location_id = shop_test.id(11)));
+SELECT o.status, shop_test.level(2) AS sent FROM wash.fulfil_order(:'paid', shop_test.parts(1, 3)) AS o;
+SELECT * FROM wash.record_count(:'count', shop_test.id(2), (SELECT on_hand + 1 FROM wash.stock_levels WHERE product_id = shop_test.id(2) AND location_id = shop_test.id(11)));
+SELECT o.status, shop_test.level(2) AS recalled FROM wash.recall_order(:'paid', shop_test.parts(1, 2)) AS o;
+SELECT difference FROM wash.record_count(:'count', shop_test.id(2), (SELECT on_hand + 1 FROM wash.stock_levels WHERE product_id = shop_test.id(2) AND location_id = shop_test.id(11)));
+SELECT product_id = shop_test.id(2) AS is_soap, difference FROM wash.finish_stock_count(:'count');
+SELECT o.status, shop_test.level(2) AS sent_again FROM wash.fulfil_order(:'paid', shop_test.parts(1, 1)) AS o;
+SELECT o.status, shop_test.level(2) AS cancelled FROM wash.cancel_order(:'paid', lines => shop_test.parts(1, 1)) AS o;
+SELECT o.status, shop_test.level(2) AS cancelled_too FROM wash.cancel_order(:'paid') AS o;
+SELECT o.status, shop_test.level(2) AS returned FROM wash.return_order(:'paid', shop_test.parts(1, 2)) AS o;
+SELECT movement, on_hand_delta, reserved_delta FROM wash.inventory_logs WHERE source_id = (SELECT reservation_id FROM wash.order_lines WHERE order_id = :'paid') ORDER BY id;
+-- sent before it is paid: what is left of it is committed then
+SELECT o.order_id AS on_account FROM wash.create_order(shop_test.id(11), shop_test.lines(2, 3), :'ann') AS o \gset
+SELECT wash.place_order(:'on_account') \g /dev/null
+SELECT o.status, shop_test.level(2) AS sent FROM wash.fulfil_order(:'on_account', shop_test.parts(1, 1)) AS o;
+SELECT o.status, shop_test.level(2) AS cancelled FROM wash.cancel_order(:'on_account', lines => shop_test.parts(1, 1)) AS o;
+SELECT shop_test.pay(:'on_account'), shop_test.level(2) AS paid;
+SELECT o.status, shop_test.level(2) AS all_sent FROM wash.fulfil_order(:'on_account') AS o;
+SELECT shop_test.wrong();
+
+-- Sold in a booking that is cancelled: what was not handed out is cancelled, what was paid for it goes back
+CREATE FUNCTION shop_test.sold_in(booking integer, n integer) RETURNS uuid LANGUAGE sql AS $$
+    SELECT o.order_id FROM wash.create_order(shop_test.id(11), shop_test.lines(2, 1, 2, 1), shop_test.id(61), reference_type => 'booking', reference_id => shop_test.id(booking), id => shop_test.id(n)) AS o
+$$;
+SELECT wash.receive_stock(shop_test.id(2), shop_test.id(11), 10) \g /dev/null
+SELECT count(shop_test.sold_in(71, n)) AS sold FROM generate_series(81, 85) AS n;
+SELECT shop_test.sold_in(72, 86) \g /dev/null
+SELECT count(wash.place_order(shop_test.id(n))) AS placed FROM generate_series(82, 86) AS n;
+SELECT count(shop_test.pay(shop_test.id(n))) AS paid FROM generate_series(83, 85) AS n;
+SELECT o.status FROM wash.fulfil_order(shop_test.id(84), shop_test.parts(1, 1)) AS o;
+SELECT o.status FROM wash.fulfil_order(shop_test.id(85)) AS o;
+SELECT shop_test.level(2);
+SELECT usher.publish('booking.cancelled', jsonb_build_object('id', shop_test.id(71), 'cancellation_reason', 'customer', 'refund_percent', 0)) IS NOT NULL AS cancelled FROM generate_series(1, 2);
+SELECT n, shop_test.sums(o), o.reason_code, shop_test.payments(shop_test.id(n)) FROM generate_series(81, 86) AS n, LATERAL wash.get_order(shop_test.id(n)) AS o ORDER BY n;
+SELECT shop_test.level(2);
+SELECT shop_test.wrong();
+
 -- One product in several lines, and backorders
 SELECT shop_test.refusal(format('SELECT wash.place_order((wash.create_order(shop_test.id(11), shop_test.lines(5, 2, 5, 2), %L)).order_id)', :'ann')) AS more_than_three;
 SELECT shop_test.level(5);

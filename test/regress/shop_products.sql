@@ -61,12 +61,43 @@ SELECT shop_test.refusal('UPDATE wash.tax_rates SET rate_ppm = 0') AS rewritten,
 SELECT wash.update_product(shop_test.id(3), '{"tax_class": "nobody_set_it"}') \g /dev/null
 SELECT finding, severity FROM wash._shop_configuration();
 
+-- A price and a rate of one location go before those that hold everywhere, until they are taken back
+SELECT price_minor FROM wash.set_price(shop_test.id(1), 1100, location_id => shop_test.id(11));
+SELECT price_minor, tax_included FROM wash.set_price(shop_test.id(1), 900, tax_included => false, location_id => shop_test.id(12));
+SELECT price_minor FROM wash.set_price(shop_test.id(1), NULL, location_id => shop_test.id(12), valid_from => now() + interval '1 day') AS still;
+SELECT p.place, (wash.get_product(shop_test.id(1), location_id => p.id)).price_minor AS of_product, (SELECT s.price_minor FROM wash.search_products('hand small', location_id => p.id) AS s) AS found FROM (VALUES ('nowhere', NULL::uuid), ('here', shop_test.id(11)), ('there', shop_test.id(12)), ('elsewhere', shop_test.id(13))) AS p (place, id);
+SELECT currency, location_id, amount_minor, tax_included, valid_from > now() AS to_come, valid_until IS NOT NULL AS ends FROM wash.list_prices(shop_test.id(1));
+SELECT price_minor FROM wash.set_price(shop_test.id(1), NULL, location_id => shop_test.id(11)) AS general_again;
+SELECT wash.remove_future_price(shop_test.id(1), 'EUR', valid_from), wash.remove_future_price(shop_test.id(1), 'EUR', valid_from, shop_test.id(12)) FROM wash.list_prices(shop_test.id(1)) WHERE valid_from > now();
+SELECT shop_test.refusal('SELECT wash.set_price(shop_test.id(1), NULL)') AS no_price, shop_test.refusal('INSERT INTO wash.product_prices (product_id, currency) VALUES (shop_test.id(1), ''EUR'')') AS by_hand,
+    shop_test.refusal('SELECT wash.set_tax_rate(''local'', NULL)') AS no_rate, shop_test.refusal('SELECT wash.set_price(shop_test.id(1), NULL, ''EURO'', location_id => shop_test.id(12))') AS in_nothing;
+SELECT wash.set_tax_rate('local', 200000), wash.set_tax_rate('local', 50000, location_id => shop_test.id(11)), wash.set_tax_rate('local', 60000, location_id => shop_test.id(12));
+SELECT wash.set_tax_rate('local', NULL, location_id => shop_test.id(12));
+SELECT tax_class, location_id, rate_ppm FROM wash.list_tax_rates() WHERE tax_class = 'local';
+SELECT wash.create_product('local', 'Local', price_minor => 1000, tax_class => 'local', tax_included => false, track_stock => false, id => shop_test.id(4), status => 'active') \g /dev/null
+SELECT wash.set_price(shop_test.id(4), 2000, location_id => shop_test.id(11), tax_included => false) \g /dev/null
+SELECT p.place, o.net_minor, o.tax_minor FROM (VALUES ('here', shop_test.id(11)), ('there', shop_test.id(12)), ('elsewhere', shop_test.id(13))) AS p (place, id), LATERAL wash.create_order(p.id, jsonb_build_array(jsonb_build_object('product_id', shop_test.id(4), 'quantity', 1)), shop_test.id(61)) AS o;
+SELECT wash.set_product_status(shop_test.id(4), 'archived') \g /dev/null
+
 -- Searched by words, category, attributes, variants, in pages
 SELECT count(*) FROM (SELECT wash.create_product('soap-' || n, 'Soap ' || lpad(n::text, 2, '0'), price_minor => n, category => 'wash', description => CASE WHEN n % 2 = 0 THEN 'with olive oil' END,
     attributes => jsonb_build_object('colour', CASE WHEN n % 3 = 0 THEN 'red' ELSE 'blue' END), status => CASE WHEN n > 8 THEN 'draft' ELSE 'active' END) FROM generate_series(1, 10) AS n) AS made;
 SELECT what, (SELECT string_agg(s.sku, ' ') FROM wash.search_products(query, category, attributes, max_rows => 5) AS s) AS found FROM (VALUES
     ('everything', NULL, NULL, NULL::jsonb), ('a word', 'cream', NULL, NULL), ('in any case', 'OLIVE oil', NULL, NULL), ('without a word', 'soap -olive', NULL, NULL), ('a phrase', '"oil olive"', NULL, NULL),
     ('a SKU', 'soap-3', NULL, NULL), ('a category', NULL, 'care', NULL), ('an attribute', NULL, NULL, '{"colour": "red"}'), ('both', 'olive', 'wash', '{"colour": "red"}'), ('nothing', 'nothing', NULL, NULL)) AS v (what, query, category, attributes);
+-- by attributes in pages by name, whatever their order and however numbers are written; lists and objects by what they contain
+SELECT count(wash.update_product(p.id, jsonb_build_object('attributes', p.attributes || jsonb_build_object('size', CASE WHEN p.sku LIKE '%1' THEN 1.0 ELSE 1 END, 'vegan', true, 'none', NULL, 'tags', jsonb_build_array('a', p.sku))))) AS tagged FROM wash.products AS p WHERE p.sku LIKE 'soap-_';
+SELECT wanted, (SELECT string_agg(s.sku, ' ') FROM wash.search_products(attributes => wanted, max_rows => 3) AS s) AS page, (SELECT string_agg(s.sku, ' ') FROM wash.search_products(attributes => wanted, max_rows => 3, after => (SELECT (array_agg(f.product_id))[3] FROM wash.search_products(attributes => wanted, max_rows => 3) AS f)) AS s) AS next
+FROM unnest(ARRAY['{"size": 1}', '{"size": 1.00, "colour": "blue"}', '{"vegan": true}', '{"none": null}', '{"tags": ["a"]}', '{"tags": ["soap-4"], "vegan": true}', '{"size": "1"}', '{}', '{"colour": "red", "size": 2}']::jsonb[]) AS wanted;
+SELECT string_agg(s.sku, ' ') AS of_a_category FROM wash.search_products(attributes => '{"size": 1}', category => 'care') AS s;
+SELECT string_agg(s.sku, ' ') AS drafts FROM wash.search_products(attributes => '{"colour": "red"}', status => 'draft') AS s;
+SELECT wash.set_product_status(id, 'archived') FROM wash.products WHERE sku = 'soap-1' \g /dev/null
+SELECT wash.update_product(id, '{"name": "A soap"}') FROM wash.products WHERE sku = 'soap-8' \g /dev/null
+SELECT wash.update_product(id, '{"attributes": {}}') FROM wash.products WHERE sku = 'soap-2' \g /dev/null
+SELECT string_agg(s.sku, ' ') AS renamed_and_gone FROM wash.search_products(attributes => '{"size": 1}') AS s;
+SELECT rule, violations FROM wash._shop_self_check() WHERE violations > 0;
+SELECT wash.set_product_status(id, 'active') FROM wash.products WHERE sku = 'soap-1' \g /dev/null
+SELECT wash.update_product(id, '{"name": "Soap 08"}') FROM wash.products WHERE sku = 'soap-8' \g /dev/null
 SELECT string_agg(s.sku, ' ') AS variants FROM wash.search_products(variant_of => shop_test.id(1)) AS s;
 SELECT string_agg(s.sku, ' ') AS next_page FROM wash.search_products('soap', after => (SELECT p.id FROM wash.products AS p WHERE p.sku = 'soap-2'), max_rows => 3) AS s;
 SELECT string_agg(s.sku, ' ') AS drafts FROM wash.search_products(status => 'draft') AS s;

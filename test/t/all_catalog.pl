@@ -95,7 +95,7 @@ my %rules = (
                   'wash.payment_transactions', 'wash.payment_attempts', 'wash.payment_refunds', 'wash.payment_disputes', 'wash.payment_methods',
                   'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries',
                   'wash.products', 'wash.product_prices', 'wash.tax_rates', 'wash.stock_levels', 'wash.stock_reservations', 'wash.inventory_openings',
-                  'wash.stock_counts', 'wash.stock_count_lines', 'wash._inventory_dump', 'wash.orders', 'wash.order_lines', 'wash.order_events', 'wash.service_materials',
+                  'wash.stock_counts', 'wash.stock_count_lines', 'wash._inventory_dump', 'wash.orders', 'wash.order_lines', 'wash.order_discounts', 'wash.order_events', 'wash.service_materials',
                   'wash.points_accounts', 'wash.points_sources', 'wash.points_deductions', 'wash.points_entries', 'wash.points_lots', 'wash.points_lot_uses',
                   'wash.earning_rules', 'wash.loyalty_tiers', 'wash.loyalty_segments', 'wash.loyalty_offers', 'wash.offer_vouchers', 'wash.offer_uses',
                   'wash.loyalty_rewards', 'wash.reward_redemptions', 'wash.referral_programs', 'wash.referral_codes', 'wash.referral_signals', 'wash.referrals',

@@ -22,6 +22,9 @@ CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA shop;
 CREATE EXTENSION usher_payment SCHEMA shop;
 CREATE EXTENSION usher_shop SCHEMA shop;
+-- in the place of bookings and of offers
+CREATE SCHEMA others;
+SELECT usher.register_extension('Bookings and offers', 'others', 'others', declined_hooks => (SELECT array_agg(h.hook) FROM usher._hooks() AS h), publishes => '{booking.cancelled,loyalty.discount_granted}');
 CREATE FUNCTION id(n integer) RETURNS uuid LANGUAGE sql AS $$ SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
 SELECT shop.set_tax_rate('all', 190000);
 SELECT count(shop.create_product('p' || n, 'Product ' || n, price_minor => 100 + n, tax_class => 'all', tax_included => n % 2 = 0, backorder_limit => CASE WHEN n % 5 = 0 THEN 10 ELSE 0 END, id => id(n), status => 'active')) FROM generate_series(1, 20) AS n;
@@ -69,17 +72,27 @@ BEGIN
 	WHEN what = 20 THEN PERFORM shop.set_price(product, 100 + 10 * amount);
 	WHEN what = 21 THEN PERFORM shop.set_product_status(product, CASE WHEN amount = 1 THEN 'archived' ELSE 'active' END);
 	WHEN what = 22 THEN PERFORM shop.complete_order(chosen);
+	WHEN what = 27 THEN
+		PERFORM shop.record_refund_result(r.refund_id, 'succeeded') FROM shop.payment_transactions AS t, LATERAL shop.create_refund(t.id, 10 * amount, 'goodwill') AS r WHERE t.reference_id = chosen AND t.captured_minor - t.refunded_minor - t.refund_reserved_minor >= 10 * amount;
+	WHEN what = 28 THEN
+		PERFORM usher.publish('booking.cancelled', jsonb_build_object('id', o.reference_id)) FROM shop.orders AS o WHERE o.id = chosen AND o.reference_id IS NOT NULL AND amount = 1;
+	WHEN what = 29 THEN
+		-- A voucher for the cart, and then it is placed.
+		SELECT o.order_id INTO chosen FROM shop.create_order(place, jsonb_build_array(jsonb_build_object('product_id', product, 'quantity', amount), jsonb_build_object('product_id', id(1 + spot % 20), 'quantity', 2)), id(1000 + spot), reference_type => 'booking', reference_id => id(5000 + spot)) AS o;
+		PERFORM usher.publish('loyalty.discount_granted', jsonb_build_object('reference_type', 'order', 'reference_id', chosen, 'currency', 'EUR', 'discount_minor', 35 * amount, 'redemption_id', usher.uuid_v7()));
+		PERFORM shop.set_order_line(chosen, 1 + amount / 2, line_no => line);
+		PERFORM shop.place_order(chosen, (shop.preview_order(chosen)).total_minor);
 	WHEN what = 23 AND amount > 2 THEN PERFORM shop._end_overdue(20);
 	WHEN what = 23 THEN PERFORM shop._expire_reservations(20);
 	WHEN what = 24 THEN INSERT INTO shop.stock_reservations (product_id, location_id, quantity, expires_at) VALUES (product, place, amount, clock_timestamp() + interval '1 second');
 	ELSE UPDATE shop.orders SET expires_at = now() WHERE id = chosen AND status = 'placed' AND amount = 1;
 	END CASE;
 EXCEPTION
-	WHEN SQLSTATE 'UC001' OR SQLSTATE 'UC002' OR SQLSTATE 'UC003' OR SQLSTATE 'UC005' OR SQLSTATE 'UC008' OR SQLSTATE 'US001' OR SQLSTATE 'US005' OR SQLSTATE 'UP003' OR SQLSTATE 'UP009' OR SQLSTATE 'UP008' THEN NULL;
+	WHEN SQLSTATE 'UC001' OR SQLSTATE 'UC002' OR SQLSTATE 'UC003' OR SQLSTATE 'UC005' OR SQLSTATE 'UC008' OR SQLSTATE 'US001' OR SQLSTATE 'US005' OR SQLSTATE 'UP003' OR SQLSTATE 'UP009' OR SQLSTATE 'UP008' OR SQLSTATE 'UP001' OR SQLSTATE 'UC007' THEN NULL;
 END $$;
 SQL
 my $script = $node->basedir . '/mix.sql';
-append_to_file($script, "\\set what random(0, 26)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n");
+append_to_file($script, "\\set what random(0, 29)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n");
 
 my ($steps, $terminated, @strange) = (0, 0);
 # Clients whose connections end are replaced by new ones until the time is over.
@@ -131,6 +144,9 @@ is(one("SELECT count(*) FROM shop.orders AS o WHERE o.status = 'cancelled' AND E
 	'0', 'nobody pays for a cancelled order');
 is(one("SELECT count(*) FROM shop.orders AS o WHERE o.status NOT IN ('cart', 'cancelled') AND o.paid_minor <> (SELECT coalesce(sum(t.captured_minor - t.refunded_minor - t.refund_reserved_minor), 0) FROM shop.payment_transactions AS t WHERE t.reference_id = o.id)"), '0',
 	'what orders say is paid is what payments say');
+is(one("SELECT count(*) FROM shop.orders AS o WHERE o.placed_at IS NOT NULL AND (SELECT sum(l.granted_minor) FROM shop.order_lines AS l WHERE l.order_id = o.id) > (SELECT coalesce(sum(d.discount_minor), 0) FROM shop.order_discounts AS d WHERE d.order_id = o.id)"), '0',
+	'nobody gets more off than was granted');
+cmp_ok(one('SELECT count(*) FROM shop.orders AS o JOIN shop.order_lines AS l ON l.order_id = o.id WHERE o.placed_at IS NOT NULL AND l.granted_minor > 0'), '>', 5, 'orders were placed with what was granted');
 is("@strange[0 .. ($#strange > 2 ? 2 : $#strange)]", '', 'no error that nobody expects');
 cmp_ok(one("SELECT count(*) FROM shop.orders WHERE status IN ('fulfilled', 'completed')"), '>', 5, 'orders were sent');
 cmp_ok($terminated, '>', 5, 'backends were terminated');

@@ -55,8 +55,22 @@ constinit Statement give_back{R"(
     SET refund_reserved_minor = t.refund_reserved_minor - $3, refunded_minor = t.refunded_minor + $2,
         status = CASE WHEN t.refunded_minor + $2 = t.captured_minor THEN 'refunded' ELSE t.status END
     WHERE t.id = $1 AND t.captured_minor - t.refunded_minor - t.refund_reserved_minor + $3 >= $2
-    RETURNING t.status, t.currency, t.payment_method, t.captured_minor, t.refunded_minor, t.reference_type,
-              t.reference_id)"};
+    RETURNING t.status, t.currency, t.payment_method)"};
+// Totals of the reference, as payment.completed has them: what is on its way back counts as gone.
+constinit Statement describe_refund{R"(
+    SELECT (pg_catalog.jsonb_build_object('id', t.id, 'transaction_id', t.id, 'refund_id', $2::uuid,
+        'amount_minor', $3::bigint, 'currency', t.currency, 'status', t.status, 'customer_id', t.customer_id,
+        'user_id', t.user_id, 'location_id', t.location_id, 'purpose', t.purpose, 'payment_method', t.payment_method,
+        'reference_type', t.reference_type, 'reference_id', t.reference_id, 'captured_minor', t.captured_minor,
+        'refunded_minor', t.refunded_minor, 'version', t.version)
+        || CASE WHEN t.reference_id IS NULL THEN '{}'::jsonb ELSE (
+            SELECT pg_catalog.jsonb_build_object('reference_captured_minor', sum(o.captured_minor)::bigint,
+                'reference_refunded_minor', sum(o.refunded_minor + o.refund_reserved_minor)::bigint)
+            FROM @.payment_transactions AS o
+            WHERE o.reference_id = t.reference_id AND o.reference_type = t.reference_type AND o.currency = t.currency)
+        END)::text
+    FROM @.payment_transactions AS t
+    WHERE t.id = $1)"};
 constinit Statement add_dispute{R"(
     UPDATE @.payment_transactions AS t
     SET disputed_minor = t.disputed_minor + $2
@@ -126,14 +140,14 @@ void succeed(const Schema &schema, const TableRow &row, bool was_reserved) {
     const pg::Row payment = changed.front();
     post(schema, {"refund", transaction, "refunds", money_account(row.text(processor), payment.text(2)), amount,
                   payment.text(1)});
-    if (payment.text(0) == "refunded") return; // the machine says so
-    json::Object object;
-    object.add("transaction_id", transaction).add("refund_id", row.uuid(id)).add("amount_minor", amount);
-    object.add("currency", payment.text(1))
-        .add("captured_minor", payment.int8(3))
-        .add("refunded_minor", payment.int8(4));
-    if (!payment.is_null(5)) object.add("reference_type", payment.text(5)).add("reference_id", payment.uuid(6));
-    kit::publish("payment.partially_refunded", object.text(), to_string(transaction));
+    const std::string payload =
+        describe_refund.run(schema, {pg::uuid(transaction), pg::uuid(row.uuid(id)), pg::int8(amount)})
+            .front()
+            .string(0);
+    if (payment.text(0) == "refunded")
+        kit::publish("payment.refunded", payload, to_string(transaction));
+    else
+        kit::publish("payment.partially_refunded", payload, to_string(transaction));
 }
 
 enum DisputeColumn : std::uint8_t {

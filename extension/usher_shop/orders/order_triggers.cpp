@@ -2,6 +2,7 @@
 // of its status is an event; events are numbered without gaps, and never changed.
 #include "common/json_object.hpp"
 #include "usher_shop/orders/ordering.hpp"
+#include <algorithm>
 
 namespace usher::shop {
 
@@ -9,6 +10,7 @@ namespace {
 enum Column : std::uint8_t {
     id,
     customer_id,
+    user_id,
     location_id,
     currency,
     status,
@@ -17,14 +19,19 @@ enum Column : std::uint8_t {
     tax_minor,
     total_minor,
     paid_minor,
+    refunded_minor,
     event_count,
     placed_at,
     created_at,
     reason_code,
+    reference_type,
+    reference_id,
+    version,
 };
 constexpr std::array forms{
     ColumnForm{"id", UUIDOID},
     ColumnForm{"customer_id", UUIDOID},
+    ColumnForm{"user_id", UUIDOID},
     ColumnForm{"location_id", UUIDOID},
     ColumnForm{"currency", TEXTOID},
     ColumnForm{"status", TEXTOID},
@@ -33,15 +40,19 @@ constexpr std::array forms{
     ColumnForm{"tax_minor", INT8OID},
     ColumnForm{"total_minor", INT8OID},
     ColumnForm{"paid_minor", INT8OID},
+    ColumnForm{"refunded_minor", INT8OID},
     ColumnForm{"event_count", INT4OID},
     ColumnForm{"placed_at", TIMESTAMPTZOID},
     ColumnForm{"created_at", TIMESTAMPTZOID},
     ColumnForm{"reason_code", TEXTOID},
+    ColumnForm{"reference_type", TEXTOID},
+    ColumnForm{"reference_id", UUIDOID},
+    ColumnForm{"version", INT4OID},
 };
 constinit Columns<forms.size()> columns{forms};
 constexpr Column fixed[] = {id, customer_id, location_id, currency, created_at};
-constexpr Column derived[] = {status,      net_minor,  discount_minor, tax_minor,
-                              total_minor, paid_minor, event_count,    placed_at};
+constexpr Column derived[] = {status,     net_minor,      discount_minor, tax_minor, total_minor,
+                              paid_minor, refunded_minor, event_count,    placed_at};
 
 enum EventColumn : std::uint8_t { event_order, event_seq, event_actor, event_at };
 constexpr std::array event_forms{ColumnForm{"order_id", UUIDOID}, ColumnForm{"seq", INT4OID},
@@ -56,6 +67,56 @@ constinit Statement next_number{R"(
 constinit Statement tell{R"(
     INSERT INTO @.order_events (order_id, event, from_status, to_status, reason_code)
     VALUES ($1, 'status', $2, $3, $4))"};
+
+constinit Statement read_lines{"SELECT @._order_lines_json($1)::text"};
+
+// What is published when a status was reached; a cart is nobody's business yet.
+struct Passage {
+    std::string_view from, to, event, action;
+};
+constexpr Passage passages[] = {{"cart", "placed", "order.placed", "place"},
+                                {"placed", "paid", "order.paid", "pay"},
+                                {"fulfilled", "paid", "order.recalled", "recall"},
+                                {"paid", "fulfilled", "order.fulfilled", "fulfil"},
+                                {"fulfilled", "completed", "order.completed", "complete"},
+                                {"placed", "cancelled", "order.cancelled", "cancel"},
+                                {"paid", "cancelled", "order.cancelled", "cancel"}};
+
+void publish(const Schema &schema, const TableRow &before, const TableRow &row) {
+    const auto fits = [&](const Passage &each) {
+        return each.from == before.text(status) && each.to == row.text(status);
+    };
+    const auto *const passage = std::find_if(std::begin(passages), std::end(passages), fits);
+    if (passage == std::end(passages)) return;
+    const Uuid order = row.uuid(id);
+    const auto add_text = [&](json::Object &object, const char *name, Column column) {
+        if (row.is_null(column))
+            object.add_json(name, "null");
+        else
+            object.add(name, row.text(column));
+    };
+    const auto add_uuid = [](json::Object &object, const char *name, const std::optional<Uuid> &value) {
+        if (value)
+            object.add(name, *value);
+        else
+            object.add_json(name, "null");
+    };
+    json::Object object;
+    object.add("id", order).add("from", passage->from).add("to", passage->to).add("action", passage->action);
+    add_text(object, "reason_code", reason_code);
+    object.add("version", std::int64_t{row.int4(version)});
+    add_uuid(object, "actor_id", kit::current_user());
+    object.add("customer_id", row.uuid(customer_id));
+    add_uuid(object, "user_id", row.optional_uuid(user_id));
+    object.add("location_id", row.uuid(location_id)).add("status", row.text(status));
+    object.add("currency", row.text(currency)).add("discount_minor", row.int8(discount_minor));
+    object.add("total_minor", row.int8(total_minor)).add("paid_minor", row.int8(paid_minor));
+    object.add("refunded_minor", row.int8(refunded_minor));
+    add_text(object, "reference_type", reference_type);
+    add_uuid(object, "reference_id", row.optional_uuid(reference_id));
+    object.add_json("lines", read_lines.run(schema, {pg::uuid(order)}).front().text(0));
+    kit::publish(passage->event, object.text(), to_string(order));
+}
 
 constinit bool forgets = false; // payloads of order_events, for erasure
 
@@ -79,8 +140,8 @@ USHER_FUNCTION(usher_shop_check_order) {
     if (!trigger.is_update) {
         kit::require_currency(row.text(currency));
         const bool is_empty = row.text(status) == "cart" && row.int8(total_minor) == 0 && row.int8(paid_minor) == 0 &&
-                              row.int8(net_minor) == 0 && row.int8(tax_minor) == 0 && row.int8(discount_minor) == 0 &&
-                              row.int4(event_count) == 0 && row.is_null(placed_at);
+                              row.int8(net_minor) == 0 && row.int8(refunded_minor) == 0 && row.int8(tax_minor) == 0 &&
+                              row.int8(discount_minor) == 0 && row.int4(event_count) == 0 && row.is_null(placed_at);
         if (!is_empty) refuse_by_hand(row);
         return PointerGetDatum(row.tuple());
     }
@@ -109,6 +170,7 @@ USHER_FUNCTION(usher_shop_follow_order) {
              {pg::uuid(row.uuid(id)), trigger.is_update ? pg::text(before.text(status)) : pg::null(TEXTOID),
               pg::text(row.text(status)),
               pg::text_unless_empty(row.text(status) == "cancelled" ? row.text(reason_code) : "")});
+    if (trigger.is_update) publish(trigger.schema, before, row);
     return PointerGetDatum(nullptr);
 }
 

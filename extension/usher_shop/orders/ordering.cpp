@@ -19,7 +19,24 @@ constinit Statement move{R"(
     UPDATE @.orders AS o
     SET status = $2, expires_at = CASE WHEN $2 = 'placed' THEN o.expires_at END
     WHERE o.id = $1)"};
-constinit Statement give_back{"UPDATE @.orders AS o SET paid_minor = o.paid_minor - $2 WHERE o.id = $1"};
+constinit Statement give_back{R"(
+    UPDATE @.orders AS o
+    SET paid_minor = o.paid_minor - $2, refunded_minor = o.refunded_minor + $2
+    WHERE o.id = $1)"};
+// In the order in which levels are taken.
+constinit Statement open_claims{R"(
+    SELECT r.id
+    FROM @.stock_reservations AS r
+    WHERE r.reference_id = $1 AND r.reference_type = 'order' AND r.status = 'held'
+        AND EXISTS (SELECT FROM @.order_lines AS l WHERE l.reservation_id = r.id)
+    ORDER BY r.product_id, r.location_id, r.id)"};
+constinit Statement commit{"UPDATE @.stock_reservations AS r SET status = 'committed' WHERE r.id = $1"};
+
+/// What was paid for is theirs, sent or not.
+void commit_stock(const Schema &schema, const Uuid &order) {
+    const pg::Rows claims = open_claims.run(schema, {pg::uuid(order)});
+    for (std::size_t i = 0; i < claims.size(); ++i) commit.run(schema, {claims[i].param(0)});
+}
 
 /// The status that follows from the others, or the same.
 std::string_view next_status(std::string_view status, bool is_paid, bool is_done, bool is_sent) {
@@ -60,6 +77,7 @@ void settle_order(const Schema &schema, const Uuid &order) {
     const bool is_done = row.boolean(8), is_sent = row.int8(9) > 0;
     for (std::string_view next = next_status(status, paid >= total, is_done, is_sent); next != status;
          next = next_status(status, paid >= total, is_done, is_sent)) {
+        if (status == "placed" && next == "paid") commit_stock(schema, order);
         status = next;
         const Ordering now(order);
         move.run(schema, {pg::uuid(order), pg::text(status)});

@@ -26,6 +26,10 @@ private:
 /// left has been sent, and cancelled when nothing is left; what is paid too much is proposed for refund.
 void settle_order(const Schema &schema, const Uuid &order);
 
+/// Gives the lines of a cart what order_discounts grants: of a line, or of all lines in proportion to what they cost
+/// still. No line gets more than it costs.
+void spread_discounts(const Schema &schema, const Uuid &order);
+
 [[noreturn]] void refuse_order(const Uuid &order); // US005, the same whether it is unknown or hidden
 
 } // namespace usher::shop

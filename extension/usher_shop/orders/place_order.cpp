@@ -18,7 +18,7 @@ constinit Statement lock_products{R"(
     ORDER BY p.id FOR SHARE)"};
 constinit Statement look_again{"UPDATE @.order_lines AS l SET quantity = l.quantity WHERE l.order_id = $1"};
 constinit Statement read_total{"SELECT o.total_minor FROM @.orders AS o WHERE o.id = $1"};
-constinit Statement read_lines{R"(
+constinit Statement read_stocked{R"(
     SELECT l.id, l.product_id, l.quantity
     FROM @.order_lines AS l JOIN @.products AS p ON p.id = l.product_id
     WHERE l.order_id = $1 AND p.track_stock
@@ -33,9 +33,14 @@ constinit Statement place{R"(
         expires_at = pg_catalog.clock_timestamp() + $2
     WHERE o.id = $1)"};
 
+constinit Statement read_lines{R"(
+    SELECT @._order_lines_json($1)::text,
+           (SELECT coalesce(pg_catalog.sum(l.quantity * l.unit_price_minor), 0)::bigint
+            FROM @.order_lines AS l WHERE l.order_id = $1))"};
+
 void reserve_all(const Schema &schema, const Uuid &order, const Uuid &location) {
     const std::optional<Uuid> actor = kit::current_user();
-    const pg::Rows lines = read_lines.run(schema, {pg::uuid(order)});
+    const pg::Rows lines = read_stocked.run(schema, {pg::uuid(order)});
     const Ordering placing(order, true);
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const Uuid reservation = pg::new_uuid();
@@ -44,9 +49,40 @@ void reserve_all(const Schema &schema, const Uuid &order, const Uuid &location) 
         note.run(schema, {lines[i].param(0), pg::uuid(reservation)});
     }
 }
+
+/// As the catalogue has it now, with what offers take off, for whoever wants to place it or to see what it would cost.
+std::int64_t price(const Schema &schema, const Uuid &order, const pg::Row &row) {
+    if (row.text(0) != "cart")
+        throw Error(errc::illegal_transition, "order is " + row.string(0) + " already",
+                    json::Object().add("order_id", order).add("status", row.text(0)).text());
+    lock_products.run(schema, {pg::uuid(order)});
+    if (look_again.run(schema, {pg::uuid(order)}).processed() == 0)
+        throw Error(errc::invalid_argument, "an order needs a line", json::Object().add("order_id", order).text());
+    spread_discounts(schema, order);
+    const pg::Rows lines = read_lines.run(schema, {pg::uuid(order)});
+    // Whoever has offers to give gives them now, by loyalty.discount_granted.
+    json::Object object;
+    object.add("id", order).add("customer_id", row.uuid(1)).add("location_id", row.uuid(2));
+    object.add("currency", row.text(3)).add("amount_minor", lines.front().int8(1));
+    object.add_json("lines", lines.front().text(0));
+    kit::publish("order.placing", object.text(), to_string(order));
+    return read_total.run(schema, {pg::uuid(order)}).front().int8(0);
+}
 } // namespace
 
 } // namespace usher::shop
+
+/// _price_order(order_id uuid): the total
+USHER_FUNCTION(usher_shop_price_order) {
+    using namespace usher;
+    using namespace usher::shop;
+    const pg::Args args(fcinfo);
+    const Schema schema(fcinfo);
+    const Uuid order = args.uuid(0);
+    const pg::Rows orders = lock_order.run(schema, {pg::uuid(order)});
+    if (orders.empty()) refuse_order(order);
+    return pg::result(pg::int8(price(schema, order, orders.front())));
+}
 
 /// _place_order(order_id uuid, expected_total_minor bigint, payment_time interval)
 USHER_FUNCTION(usher_shop_place_order) {
@@ -58,29 +94,16 @@ USHER_FUNCTION(usher_shop_place_order) {
     const pg::Rows orders = lock_order.run(schema, {pg::uuid(order)});
     if (orders.empty()) refuse_order(order);
     const pg::Row row = orders.front();
-    if (row.text(0) != "cart")
-        throw Error(errc::illegal_transition, "order is " + row.string(0) + " already",
-                    json::Object().add("order_id", order).add("status", row.text(0)).text());
-    lock_products.run(schema, {pg::uuid(order)});
-    if (look_again.run(schema, {pg::uuid(order)}).processed() == 0)
-        throw Error(errc::invalid_argument, "an order needs a line", json::Object().add("order_id", order).text());
-    // Whoever has offers to give gives them now, by discounts of lines.
-    kit::publish("order.placing",
-                 json::Object()
-                     .add("id", order)
-                     .add("customer_id", row.uuid(1))
-                     .add("location_id", row.uuid(2))
-                     .add("currency", row.text(3))
-                     .text(),
-                 to_string(order));
-    const std::int64_t total = read_total.run(schema, {pg::uuid(order)}).front().int8(0);
+    const std::int64_t total = price(schema, order, row);
     if (!args.is_null(1) && args.int8(1) != total)
         throw Error(errc::price_changed, "the order costs another sum by now",
                     json::Object()
                         .add("order_id", order)
                         .add("expected_total_minor", args.int8(1))
                         .add("total_minor", total)
-                        .text());
+                        .add("currency", row.text(3))
+                        .text(),
+                    "preview_order() tells what it costs.");
     reserve_all(schema, order, row.uuid(2));
     {
         const Ordering now(order);
@@ -93,7 +116,10 @@ USHER_FUNCTION(usher_shop_place_order) {
 namespace usher::shop {
 namespace {
 constinit Statement lock{"SELECT o.id FROM @.orders AS o WHERE o.id = $1 FOR NO KEY UPDATE"};
-constinit Statement pay{"UPDATE @.orders AS o SET paid_minor = $2 WHERE o.id = $1"};
+constinit Statement pay{R"(
+    UPDATE @.orders AS o
+    SET paid_minor = $2, refunded_minor = coalesce($3, o.refunded_minor)
+    WHERE o.id = $1)"};
 constinit Statement finish{"UPDATE @.orders AS o SET status = $2 WHERE o.id = $1"};
 } // namespace
 } // namespace usher::shop
@@ -107,7 +133,8 @@ USHER_FUNCTION(usher_shop_hold_customer) {
     return pg::null_result(fcinfo);
 }
 
-/// _settle_order(order_id uuid, paid_minor bigint): what is paid, less what goes back; NULL leaves it as it is
+/// _settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint): what is paid, less what goes back, and that;
+/// NULL leaves it as it is
 USHER_FUNCTION(usher_shop_settle_order) {
     using namespace usher;
     using namespace usher::shop;
@@ -117,7 +144,8 @@ USHER_FUNCTION(usher_shop_settle_order) {
     if (lock.run(schema, {pg::uuid(order)}).empty()) refuse_order(order);
     if (!args.is_null(1)) {
         const Ordering now(order);
-        pay.run(schema, {pg::uuid(order), pg::int8(args.int8(1))});
+        pay.run(schema, {pg::uuid(order), pg::int8(args.int8(1)),
+                         args.is_null(2) ? pg::null(INT8OID) : pg::int8(args.int8(2))});
     }
     settle_order(schema, order);
     return pg::null_result(fcinfo);

@@ -181,6 +181,7 @@ BEGIN
     IF answer IS NOT NULL THEN
         made := ARRAY(SELECT r::uuid FROM jsonb_array_elements_text(answer) AS r);
     ELSE
+        PERFORM @extschema@._announce_payment(refund_reference.reference_type, refund_reference.reference_id);
         made := ARRAY(SELECT r FROM @extschema@._refund_reference(refund_reference.reference_type,
             refund_reference.reference_id, refund_reference.currency, refund_reference.amount_minor, 100,
             refund_reference.reason_code, refund_reference.notes) AS r);

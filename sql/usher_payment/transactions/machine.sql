@@ -1,7 +1,7 @@
 -- P1 to P8: the statuses of the sources. Money facts live in amounts, not in more statuses. What may be true when a
 -- status is taken is decided by the row triggers; the machine says which status may follow which, and keeps the
--- history. payment.completed and payment.late_success are published by the trigger of attempts, with the totals of
--- the reference.
+-- history. payment.completed and payment.late_success are published by the trigger of attempts, and payment.refunded by
+-- that of refunds, with the totals of the reference.
 SELECT usher.define_machine('payment', '{
     "initial": ["pending"], "terminal": ["refunded"],
     "transitions": [
@@ -13,7 +13,7 @@ SELECT usher.define_machine('payment', '{
         {"from": "pending", "to": "failed", "action": "cancel", "event": "cancelled"},
         {"from": "failed", "to": "failed", "action": "close", "columns": ["closed_at"], "event": "cancelled"},
         {"from": "failed", "to": "completed", "action": "succeed_late"},
-        {"from": "completed", "to": "refunded", "action": "refund", "event": "refunded"}]}');
+        {"from": "completed", "to": "refunded", "action": "refund"}]}');
 
 -- What was refunded at the processor is noted here: nobody is asked to refund it again.
 SELECT usher.define_machine('refund', '{

@@ -16,15 +16,87 @@ BEGIN
     IF known.id IS NULL OR known.status = 'cart' OR payload ->> 'currency' IS DISTINCT FROM known.currency THEN
         RETURN; -- of another shop, or money that whoever takes it has to explain
     END IF;
-    -- All payments for the order together, where the publisher says so.
-    PERFORM @extschema@._settle_order(known.id, coalesce(
-        (payload ->> 'reference_captured_minor')::bigint - (payload ->> 'reference_refunded_minor')::bigint,
-        known.paid_minor + (payload ->> 'captured_minor')::bigint, known.paid_minor));
+    -- All payments for the order together, where the publisher says so; without that, only what comes is known.
+    IF payload ? 'reference_captured_minor' THEN
+        PERFORM @extschema@._settle_order(known.id,
+            (payload ->> 'reference_captured_minor')::bigint - (payload ->> 'reference_refunded_minor')::bigint,
+            (payload ->> 'reference_refunded_minor')::bigint);
+    ELSIF event = 'payment.completed' THEN
+        PERFORM @extschema@._settle_order(known.id,
+            coalesce(known.paid_minor + (payload ->> 'captured_minor')::bigint, known.paid_minor));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_payment(text, jsonb) IS
-    'Handler of payment.completed: the order is paid when enough is; what comes for a cancelled one is proposed for '
-    'refund.';
+    'Handler of payment.completed, payment.refunded and payment.partially_refunded: the order is paid when enough is; '
+    'what comes for a cancelled one is proposed for refund, and what somebody refunds is not paid any more.';
+
+CREATE FUNCTION @extschema@._on_discount_granted(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known @extschema@.orders;
+    -- Which redemption it is of; of publishers that do not say, two events that say the same are one.
+    granted_by CONSTANT text := coalesce(payload ->> 'redemption_id', md5(payload::text));
+    whole CONSTANT bigint := (payload ->> 'discount_minor')::bigint;
+BEGIN
+    IF payload ->> 'reference_type' IS DISTINCT FROM 'order'
+       OR payload ->> 'reference_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        RETURN;
+    END IF;
+    SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = (payload ->> 'reference_id')::uuid FOR NO KEY UPDATE;
+    IF known.id IS NULL
+       OR EXISTS (SELECT FROM @extschema@.order_discounts AS d
+                  WHERE d.order_id = known.id AND d.source = granted_by) THEN
+        RETURN; -- of another shop, or known
+    ELSIF known.status <> 'cart' THEN
+        -- Whoever uses up an offer for nothing has to hear of it: all of it is rolled back.
+        PERFORM usher.raise_error('illegal_transition',
+            format('order is %s and takes no more discounts', known.status),
+            jsonb_build_object('order_id', known.id, 'status', known.status));
+    ELSIF payload ->> 'currency' <> known.currency THEN
+        PERFORM usher.raise_error('invalid_argument', 'a discount is in the currency of its order',
+            jsonb_build_object('argument', 'currency', 'order_id', known.id, 'currency', known.currency));
+    END IF;
+    INSERT INTO @extschema@.order_discounts (order_id, source, line_no, discount_minor, reason)
+    SELECT known.id, granted_by, g.line_no, sum(g.discount_minor), min(g.reason)
+    FROM (SELECT l.line_no, l.discount_minor,
+                 CASE WHEN l.reason ~ '^[a-z][a-z0-9_]{0,62}$' THEN l.reason ELSE 'offer' END AS reason
+          FROM jsonb_to_recordset(CASE WHEN jsonb_typeof(payload -> 'lines') = 'array'
+                                            AND payload -> 'lines' <> '[]' THEN payload -> 'lines'
+              ELSE jsonb_build_array(jsonb_build_object('line_no', 0, 'discount_minor', whole,
+                                                        'reason', payload ->> 'reason')) END)
+              AS l (line_no integer, discount_minor bigint, reason text)) AS g
+    WHERE g.discount_minor > 0
+    GROUP BY g.line_no;
+    PERFORM @extschema@._spread_discounts(known.id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_discount_granted(text, jsonb) IS
+    'Handler of loyalty.discount_granted: what offers take off a cart, by line or in proportion. The same redemption '
+    'counts once. US001 when the order is placed already.';
+
+CREATE FUNCTION @extschema@._on_offer_released(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN SELECT o.id FROM @extschema@.orders AS o
+        WHERE o.status = 'cart' AND o.id IN (SELECT d.order_id FROM @extschema@.order_discounts AS d
+                                             WHERE d.source = payload ->> 'redemption_id')
+        ORDER BY o.id FOR NO KEY UPDATE
+    LOOP
+        DELETE FROM @extschema@.order_discounts AS d
+        WHERE d.order_id = given.id AND d.source = payload ->> 'redemption_id';
+        PERFORM @extschema@._spread_discounts(given.id);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_offer_released(text, jsonb) IS
+    'Handler of loyalty.offer_released: a cart loses the discount; what is placed keeps what was agreed.';
 
 CREATE FUNCTION @extschema@._on_order_settling(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -38,7 +110,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_settling(text, jsonb) IS
-    'Handler of payment.settling: locks an order before its payments are, so that both wait in one order.';
+    'Handler of payment.settling and loyalty.redeeming: locks an order before its payments or offers are, so that '
+    'both wait in one order.';
 
 CREATE FUNCTION @extschema@._on_shop_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -63,6 +136,27 @@ $$;
 COMMENT ON FUNCTION @extschema@._on_shop_customer_gone(text, jsonb) IS
     'Handler of user.deleted, user.erased, customer.erased and booking.customer_gone: '
     'carts and unpaid orders are given up, paid ones go on.';
+
+CREATE FUNCTION @extschema@._on_booking_cancelled_orders(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sold CONSTANT uuid[] := ARRAY(SELECT o.id FROM @extschema@.orders AS o
+        WHERE o.reference_type = 'booking' AND o.reference_id = (payload ->> 'id')::uuid
+            AND o.status IN ('cart', 'placed', 'paid')
+        ORDER BY o.id FOR NO KEY UPDATE);
+    open @extschema@.orders;
+BEGIN
+    PERFORM @extschema@._take_levels(sold);
+    FOR open IN SELECT o.* FROM @extschema@.orders AS o WHERE o.id = ANY (sold) ORDER BY o.id LOOP
+        PERFORM @extschema@._cancel_order(open, 'booking_cancelled', NULL);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_cancelled_orders(text, jsonb) IS
+    'Handler of booking.cancelled: what was sold in it and not handed out is cancelled, and what was paid for that is '
+    'proposed for refund; what was handed out stays.';
 
 CREATE FUNCTION @extschema@._on_booking_completed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -48,8 +48,21 @@ BEGIN
             OR o.total_minor <> coalesce(l.gross, 0);
     RETURN QUERY SELECT 'order_lines_differ_from_stock', count(*) FROM @extschema@.order_lines AS l
         JOIN @extschema@.stock_reservations AS r ON r.id = l.reservation_id
-        WHERE l.quantity <> r.quantity OR l.fulfilled <> r.committed OR l.cancelled <> r.released
-            OR l.returned <> r.returned;
+        JOIN @extschema@.orders AS o ON o.id = l.order_id
+        -- What was paid for is committed before it is sent; what of that is cancelled has returned.
+        WHERE l.quantity <> r.quantity OR l.cancelled + l.returned <> r.released + r.returned
+            OR r.returned < l.returned OR r.committed - r.returned < l.fulfilled - l.returned
+            OR o.status = 'placed' AND r.committed <> l.fulfilled;
+    RETURN QUERY SELECT 'order_discounts_differ', count(*) FROM (
+        SELECT d.order_id, sum(d.discount_minor) AS granted FROM @extschema@.order_discounts AS d GROUP BY d.order_id)
+            AS d
+        FULL JOIN (SELECT l.order_id, sum(l.granted_minor) AS given FROM @extschema@.order_lines AS l
+                   WHERE l.granted_minor > 0 GROUP BY l.order_id) AS l ON l.order_id = d.order_id
+        WHERE coalesce(l.given, 0) > coalesce(d.granted, 0);
+    RETURN QUERY SELECT 'product_facets_differ', count(*) FROM @extschema@.products AS p
+        WHERE CASE WHEN p.status = 'active' THEN @extschema@._facets(p.attributes) ELSE '{}' END
+            <> ARRAY(SELECT f.facet FROM @extschema@.product_facets AS f
+                     WHERE f.product_id = p.id AND f.name = p.name ORDER BY f.facet);
     RETURN QUERY SELECT 'order_events_have_gaps', count(*) FROM @extschema@.orders AS o
         LEFT JOIN (SELECT e.order_id, count(*) AS count, max(e.seq) AS last
                    FROM @extschema@.order_events AS e GROUP BY e.order_id) AS e ON e.order_id = o.id

@@ -4,9 +4,12 @@
 CREATE TYPE @extschema@.order_details AS (
     order_id uuid, status text, customer_id uuid, customer usher.user_reference, location_id uuid, currency text,
     discount_minor bigint, net_minor bigint, tax_minor bigint, total_minor bigint, paid_minor bigint,
+    refunded_minor bigint, payment_status text,
     reference_type text, reference_id uuid, ship_to jsonb, notes text, reason_code text, lines jsonb,
     placed_at timestamptz, expires_at timestamptz, created_at timestamptz, updated_at timestamptz, version integer);
-COMMENT ON TYPE @extschema@.order_details IS 'An order as it is read, with its lines.';
+COMMENT ON TYPE @extschema@.order_details IS
+    'An order as it is read, with its lines. payment_status: unpaid, partly_paid, paid, partly_refunded or refunded, '
+    'as payments have it.';
 
 CREATE FUNCTION @extschema@._check_order() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -19,7 +22,8 @@ CREATE FUNCTION @extschema@._follow_order() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_shop_follow_order';
-COMMENT ON FUNCTION @extschema@._follow_order() IS 'Row trigger of orders: every status is a row of order_events.';
+COMMENT ON FUNCTION @extschema@._follow_order() IS
+    'Row trigger of orders: every status is a row of order_events, and published with the lines.';
 
 CREATE FUNCTION @extschema@._check_order_line() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
@@ -62,6 +66,35 @@ CREATE FUNCTION @extschema@._hold_customer(user_id uuid) RETURNS void
 COMMENT ON FUNCTION @extschema@._hold_customer(uuid) IS
     'Whoever deletes the user waits until this transaction is over; US005 when they are gone already.';
 
+CREATE FUNCTION @extschema@._order_lines_json(order_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_agg(jsonb_build_object('line_no', l.line_no, 'product_id', l.product_id, 'sku', l.sku,
+        'category', p.category, 'ordered', l.quantity, 'quantity', l.quantity - l.cancelled - l.returned,
+        'price_minor', l.unit_price_minor,
+        'amount_minor', (l.quantity - l.cancelled - l.returned) * l.unit_price_minor,
+        'discount_minor', (l.quantity - l.cancelled - l.returned) * l.unit_price_minor
+                          - l.net_minor - CASE WHEN l.tax_included THEN l.tax_minor ELSE 0 END,
+        'total_minor', l.gross_minor) ORDER BY l.line_no), '[]')
+    FROM @extschema@.order_lines AS l JOIN @extschema@.products AS p ON p.id = l.product_id
+    WHERE l.order_id = _order_lines_json.order_id;
+END;
+COMMENT ON FUNCTION @extschema@._order_lines_json(uuid) IS
+    'The lines as events have them: quantity and sums of what is neither cancelled nor returned.';
+
+CREATE FUNCTION @extschema@._spread_discounts(order_id uuid) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_shop_spread_discounts';
+COMMENT ON FUNCTION @extschema@._spread_discounts(uuid) IS
+    'Gives the lines of a cart what order_discounts grants, as far as they cost something.';
+
+CREATE FUNCTION @extschema@._price_order(order_id uuid) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_shop_price_order';
+COMMENT ON FUNCTION @extschema@._price_order(uuid) IS
+    'Looks the prices of a cart up once more, and publishes order.placing for those who have offers; returns the '
+    'total.';
+
 CREATE FUNCTION @extschema@._place_order(order_id uuid, expected_total_minor bigint, payment_time interval)
     RETURNS void
     LANGUAGE c VOLATILE
@@ -69,11 +102,12 @@ CREATE FUNCTION @extschema@._place_order(order_id uuid, expected_total_minor big
 COMMENT ON FUNCTION @extschema@._place_order(uuid, bigint, interval) IS
     'Fixes what a cart says, reserves its stock, and publishes order.placing and order.placed.';
 
-CREATE FUNCTION @extschema@._settle_order(order_id uuid, paid_minor bigint) RETURNS void
+CREATE FUNCTION @extschema@._settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint DEFAULT NULL)
+    RETURNS void
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_shop_settle_order';
-COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint) IS
-    'Notes what is paid (NULL: as before), and does what follows from it and from the lines.';
+COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint, bigint) IS
+    'Notes what is paid and what went back (NULL: as before), and does what follows from it and from the lines.';
 
 CREATE FUNCTION @extschema@._settle_changed_orders() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -126,7 +160,13 @@ BEGIN
         FROM usher.user_references(people) AS r
     )
     SELECT o.id, o.status, o.customer_id, k.reference, o.location_id, o.currency, o.discount_minor, o.net_minor,
-        o.tax_minor, o.total_minor, o.paid_minor, o.reference_type, o.reference_id, o.ship_to, o.notes, o.reason_code,
+        o.tax_minor, o.total_minor, o.paid_minor, o.refunded_minor,
+        CASE WHEN o.refunded_minor > 0 AND o.paid_minor <= 0 THEN 'refunded'
+             WHEN o.refunded_minor > 0 THEN 'partly_refunded'
+             WHEN o.status <> 'cart' AND o.paid_minor >= o.total_minor
+                  AND (o.paid_minor > 0 OR o.status <> 'cancelled') THEN 'paid'
+             WHEN o.paid_minor > 0 THEN 'partly_paid' ELSE 'unpaid' END,
+        o.reference_type, o.reference_id, o.ship_to, o.notes, o.reason_code,
         coalesce((SELECT jsonb_agg(to_jsonb(l) - '{id,order_id,reservation_id}'::text[] ORDER BY l.line_no)
                   FROM @extschema@.order_lines AS l WHERE l.order_id = o.id), '[]'),
         o.placed_at, o.expires_at, o.created_at, o.updated_at, o.version
@@ -272,6 +312,7 @@ BEGIN
                 jsonb_build_object('order_id', known.id, 'line_no', set_order_line.line_no));
         END IF;
     END IF;
+    PERFORM @extschema@._spread_discounts(known.id);
     RETURN @extschema@._order_now(known.id);
 END
 $$;
@@ -290,18 +331,46 @@ DECLARE
     known @extschema@.orders := @extschema@._lock_order(discount_order_line.order_id, 'order:discount', false, NULL);
 BEGIN
     UPDATE @extschema@.order_lines AS l
-    SET discount_minor = discount_order_line.discount_minor, discount_reason = discount_order_line.reason_code
+    SET discount_minor = discount_order_line.discount_minor, granted_minor = 0,
+        discount_reason = discount_order_line.reason_code
     WHERE l.order_id = known.id AND l.line_no = discount_order_line.line_no;
     IF NOT FOUND THEN
         PERFORM usher.raise_error('unknown_reference', 'line does not exist',
             jsonb_build_object('order_id', known.id, 'line_no', discount_order_line.line_no));
     END IF;
+    PERFORM @extschema@._spread_discounts(known.id);
     RETURN @extschema@._order_now(known.id);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.discount_order_line(uuid, integer, bigint, text) IS
-    'Takes so much off a line of a cart, of all its units together. Needs order:discount, everywhere or at the '
-    'location. 22023 for more than the line costs.';
+    'Takes so much off a line of a cart, of all its units together, beside what offers take off. Needs '
+    'order:discount, everywhere or at the location. 22023 for more than the line costs.';
+
+CREATE FUNCTION @extschema@.preview_order(order_id uuid) RETURNS @extschema@.order_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known @extschema@.orders := @extschema@._lock_order(preview_order.order_id, 'order:manage', true, NULL);
+    details @extschema@.order_details;
+BEGIN
+    IF known.status <> 'cart' THEN
+        RETURN @extschema@._order_now(known.id);
+    END IF;
+    -- What placing would do, and then nothing of it: the answer cannot differ from what is placed.
+    BEGIN
+        PERFORM @extschema@._price_order(known.id);
+        details := @extschema@._order_now(known.id);
+        RAISE SQLSTATE 'UC000' USING MESSAGE = 'previewed';
+    EXCEPTION
+        WHEN SQLSTATE 'UC000' THEN
+            RETURN details;
+    END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.preview_order(uuid) IS
+    'The cart as it would be placed now, with the prices of now and all offers; nothing is changed or used up. Its '
+    'total_minor is what place_order() expects. One''s own, or with order:manage. UC005 for what is not for sale.';
 
 CREATE FUNCTION @extschema@.place_order(order_id uuid, expected_total_minor bigint DEFAULT NULL,
                                         expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL)

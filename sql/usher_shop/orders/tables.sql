@@ -14,6 +14,7 @@ CREATE TABLE @extschema@.orders (
     tax_minor bigint NOT NULL DEFAULT 0 CHECK (tax_minor >= 0),
     total_minor bigint NOT NULL DEFAULT 0 CHECK (total_minor = net_minor + tax_minor),
     paid_minor bigint NOT NULL DEFAULT 0,
+    refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
     reference_type text CHECK (reference_type ~ '^[a-z][a-z0-9_]{0,62}$'),
     reference_id uuid,
     ship_to jsonb CHECK (jsonb_typeof(ship_to) = 'object' AND length(ship_to::text) <= 4000),
@@ -40,6 +41,8 @@ COMMENT ON COLUMN @extschema@.orders.total_minor IS
     'Of what is neither cancelled nor returned: the sum of its lines, each rounded once, half up.';
 COMMENT ON COLUMN @extschema@.orders.paid_minor IS
     'What was captured, less what goes back.';
+COMMENT ON COLUMN @extschema@.orders.refunded_minor IS
+    'What went back, or is on its way back.';
 COMMENT ON COLUMN @extschema@.orders.reference_type IS
     'What the order belongs to, such as a booking in which it is sold.';
 COMMENT ON COLUMN @extschema@.orders.event_count IS 'The number of the last row of order_events.';
@@ -57,6 +60,7 @@ CREATE TABLE @extschema@.order_lines (
     tax_rate_ppm integer NOT NULL,
     tax_included boolean NOT NULL,
     discount_minor bigint NOT NULL DEFAULT 0 CHECK (discount_minor >= 0),
+    granted_minor bigint NOT NULL DEFAULT 0 CHECK (granted_minor BETWEEN 0 AND discount_minor),
     discount_reason text CHECK (discount_reason ~ '^[a-z][a-z0-9_]{0,62}$'),
     net_minor bigint NOT NULL CHECK (net_minor >= 0),
     tax_minor bigint NOT NULL CHECK (tax_minor >= 0),
@@ -70,13 +74,36 @@ CREATE TABLE @extschema@.order_lines (
         AND returned BETWEEN 0 AND fulfilled AND fulfilled + cancelled <= quantity)
 ) WITH (fillfactor = 80);
 CREATE INDEX order_lines_product_idx ON @extschema@.order_lines (product_id);
+-- What a count expects to lie there although it is sold.
+CREATE INDEX order_lines_unsent_idx ON @extschema@.order_lines (product_id)
+    WHERE reservation_id IS NOT NULL AND fulfilled + cancelled < quantity;
 CREATE INDEX order_lines_reservation_idx ON @extschema@.order_lines (reservation_id) WHERE reservation_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.order_lines IS
     'Lines of orders. While the order is a cart they follow the catalogue; from then on name, price, tax and discount '
     'stay as they were agreed.';
 COMMENT ON COLUMN @extschema@.order_lines.discount_minor IS 'Of the whole quantity.';
+COMMENT ON COLUMN @extschema@.order_lines.granted_minor IS
+    'What of the discount was granted by offers (order_discounts); the rest was given by staff.';
 COMMENT ON COLUMN @extschema@.order_lines.gross_minor IS 'Of what is neither cancelled nor returned, with tax.';
 COMMENT ON COLUMN @extschema@.order_lines.reservation_id IS 'Its stock; NULL where none is kept.';
+
+CREATE TABLE @extschema@.order_discounts (
+    order_id uuid NOT NULL REFERENCES @extschema@.orders,
+    source text NOT NULL CHECK (source <> '' AND length(source) <= 100),
+    line_no integer NOT NULL DEFAULT 0 CHECK (line_no >= 0),
+    discount_minor bigint NOT NULL CHECK (discount_minor >= 0),
+    reason text CHECK (reason ~ '^[a-z][a-z0-9_]{0,62}$'),
+    granted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (order_id, source, line_no)
+);
+CREATE INDEX order_discounts_source_idx ON @extschema@.order_discounts (source);
+COMMENT ON TABLE @extschema@.order_discounts IS
+    'What loyalty.discount_granted has granted to carts, and what became of it when they were placed: the lines have '
+    'it in granted_minor, as far as they cost something.';
+COMMENT ON COLUMN @extschema@.order_discounts.source IS
+    'Which redemption it is of: granted twice, it is given once.';
+COMMENT ON COLUMN @extschema@.order_discounts.line_no IS
+    'Of which line; 0: of all of them, in proportion to what they cost.';
 
 CREATE TABLE @extschema@.order_events (
     order_id uuid NOT NULL REFERENCES @extschema@.orders,
@@ -106,5 +133,6 @@ COMMENT ON TABLE @extschema@.service_materials IS
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.orders', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.order_lines', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.order_discounts', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.order_events', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.service_materials', '');

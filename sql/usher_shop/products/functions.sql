@@ -13,7 +13,79 @@ CREATE FUNCTION @extschema@._guard_validity() RETURNS trigger
 COMMENT ON FUNCTION @extschema@._guard_validity() IS
     'Trigger of product_prices and tax_rates: raises UC004 when a row that has been in force is changed or removed.';
 
-CREATE FUNCTION @extschema@._describe_products(product_ids uuid[], currency text)
+CREATE FUNCTION @extschema@._facets(attributes jsonb) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(DISTINCT hashtextextended(a.key || E'\x1f' || CASE jsonb_typeof(a.value)
+        WHEN 'number' THEN trim_scale((a.value #>> '{}')::numeric)::text ELSE a.value::text END, 0)), '{}')
+    FROM jsonb_each(attributes) AS a
+    WHERE jsonb_typeof(a.value) NOT IN ('object', 'array');
+END;
+COMMENT ON FUNCTION @extschema@._facets(jsonb) IS
+    'A number for each attribute with its value, 1 being 1.0: what products are found by. Lists and objects have '
+    'none.';
+
+CREATE FUNCTION @extschema@._derive_facets() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_RELID <> '@extschema@.products'::regclass OR TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER'
+       OR TG_OP NOT IN ('INSERT', 'UPDATE') THEN
+        RAISE EXCEPTION 'trigger "%" must fire AFTER INSERT OR UPDATE ON products FOR EACH ROW', TG_NAME
+            USING ERRCODE = '39P01';
+    ELSIF TG_OP = 'UPDATE' THEN
+        DELETE FROM @extschema@.product_facets AS f WHERE f.product_id = NEW.id;
+    END IF;
+    IF NEW.status = 'active' AND NEW.attributes <> '{}' THEN
+        INSERT INTO @extschema@.product_facets (facet, name, product_id)
+        SELECT f, NEW.name, NEW.id FROM unnest(@extschema@._facets(NEW.attributes)) AS f;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._derive_facets() IS
+    'Row trigger of products: what is active is found by its attributes, page by page by name.';
+
+CREATE FUNCTION @extschema@._rarest_facet(attributes jsonb, category text) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    candidates CONSTANT bigint[] := @extschema@._facets(attributes);
+    candidate bigint;
+    found_few bigint := 5001;
+    few bigint;
+    rarest bigint;
+BEGIN
+    IF cardinality(candidates) = 1 AND category IS NULL THEN
+        RETURN candidates[1];
+    END IF;
+    FOREACH candidate IN ARRAY candidates LOOP
+        SELECT count(*) INTO few
+        FROM (SELECT FROM @extschema@.product_facets AS f WHERE f.facet = candidate LIMIT 5000) AS l;
+        IF few < found_few THEN
+            rarest := candidate;
+            found_few := few;
+        END IF;
+    END LOOP;
+    IF category IS NOT NULL THEN
+        SELECT count(*) INTO few
+        FROM (SELECT FROM @extschema@.products AS p WHERE p.category = category AND p.status = 'active'
+              LIMIT found_few) AS l;
+        IF few < found_few THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RETURN rarest;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._rarest_facet(jsonb, text) IS
+    'The attribute that the fewest products have, counted to 5000. NULL when fewer are of the category, or only lists '
+    'and objects are asked for.';
+
+CREATE FUNCTION @extschema@._describe_products(product_ids uuid[], currency text, location_id uuid DEFAULT NULL)
     RETURNS SETOF @extschema@.product_details
     LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
@@ -23,30 +95,43 @@ BEGIN ATOMIC
     FROM unnest(product_ids) WITH ORDINALITY AS wanted (id, position)
         JOIN @extschema@.products AS p ON p.id = wanted.id
         LEFT JOIN LATERAL (
-            SELECT r.amount_minor, r.tax_included FROM @extschema@.product_prices AS r
-            WHERE r.product_id = p.id AND r.currency = _describe_products.currency
-                AND r.valid_from <= clock_timestamp()
-            ORDER BY r.valid_from DESC LIMIT 1) AS c ON true
+            SELECT b.amount_minor, b.tax_included FROM (
+                (SELECT r.amount_minor, r.tax_included, 1 AS rank FROM @extschema@.product_prices AS r
+                 WHERE r.product_id = p.id AND r.currency = _describe_products.currency
+                     AND r.location_id = _describe_products.location_id AND r.valid_from <= clock_timestamp()
+                 ORDER BY r.valid_from DESC LIMIT 1)
+                UNION ALL
+                (SELECT r.amount_minor, r.tax_included, 2 FROM @extschema@.product_prices AS r
+                 WHERE r.product_id = p.id AND r.currency = _describe_products.currency
+                     AND r.location_id = '00000000-0000-0000-0000-000000000000' AND r.valid_from <= clock_timestamp()
+                 ORDER BY r.valid_from DESC LIMIT 1)) AS b
+            WHERE b.amount_minor IS NOT NULL
+            ORDER BY b.rank LIMIT 1) AS c ON true
     ORDER BY wanted.position;
 END;
-COMMENT ON FUNCTION @extschema@._describe_products(uuid[], text) IS
-    'Products as they are read, with their prices of now in a currency.';
+COMMENT ON FUNCTION @extschema@._describe_products(uuid[], text, uuid) IS
+    'Products as they are read, with their prices of now in a currency, at a location where it has its own.';
 
 CREATE FUNCTION @extschema@._add_price(product_id uuid, amount_minor bigint, currency text, valid_from timestamptz,
-                                       tax_included boolean)
+                                       tax_included boolean, location_id uuid DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM @extschema@._require_price(amount_minor, currency);
-    INSERT INTO @extschema@.product_prices (product_id, currency, valid_from, amount_minor, tax_included, created_by)
-    VALUES (_add_price.product_id, _add_price.currency, coalesce(_add_price.valid_from, clock_timestamp()),
-            _add_price.amount_minor, coalesce(_add_price.tax_included, true), usher.actor_id());
+    -- Nothing, of a location: the general price holds again.
+    PERFORM @extschema@._require_price(
+        CASE WHEN _add_price.location_id IS NULL THEN amount_minor ELSE coalesce(amount_minor, 0) END, currency);
+    INSERT INTO @extschema@.product_prices (product_id, currency, location_id, valid_from, amount_minor, tax_included,
+                                            created_by)
+    VALUES (_add_price.product_id, _add_price.currency,
+            coalesce(_add_price.location_id, '00000000-0000-0000-0000-000000000000'),
+            coalesce(_add_price.valid_from, clock_timestamp()), _add_price.amount_minor,
+            coalesce(_add_price.tax_included, true), usher.actor_id());
 END
 $$;
-COMMENT ON FUNCTION @extschema@._add_price(uuid, bigint, text, timestamptz, boolean) IS
+COMMENT ON FUNCTION @extschema@._add_price(uuid, bigint, text, timestamptz, boolean, uuid) IS
     'Adds a row to the price list.';
 
 CREATE FUNCTION @extschema@.create_product(sku text, name text, kind text DEFAULT 'product',
@@ -171,7 +256,8 @@ COMMENT ON FUNCTION @extschema@.set_product_status(uuid, text, integer) IS
     'product:manage. US001 for a way that the machine shop_product does not know.';
 
 CREATE FUNCTION @extschema@.set_price(product_id uuid, amount_minor bigint, currency text DEFAULT NULL,
-                                      valid_from timestamptz DEFAULT NULL, tax_included boolean DEFAULT true)
+                                      valid_from timestamptz DEFAULT NULL, tax_included boolean DEFAULT true,
+                                      location_id uuid DEFAULT NULL)
     RETURNS @extschema@.product_details
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -186,16 +272,19 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
                                   jsonb_build_object('argument', 'valid_from'));
     END IF;
-    PERFORM @extschema@._add_price(product.id, amount_minor, priced_in, valid_from, tax_included);
-    SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], priced_in);
+    PERFORM @extschema@._add_price(product.id, amount_minor, priced_in, valid_from, tax_included,
+                                   set_price.location_id);
+    SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], priced_in, set_price.location_id);
     RETURN details;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean) IS
-    'What one unit costs from now or a later time on. The price before ends then; orders that are placed keep theirs. '
+COMMENT ON FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean, uuid) IS
+    'What one unit costs from now or a later time on, everywhere or at one location, whose own price goes before the '
+    'general one (amount_minor NULL: until then). The price before ends then; orders that are placed keep theirs. '
     'Answers the product with its price of now. Needs product:manage.';
 
-CREATE FUNCTION @extschema@.remove_future_price(product_id uuid, currency text, valid_from timestamptz)
+CREATE FUNCTION @extschema@.remove_future_price(product_id uuid, currency text, valid_from timestamptz,
+                                                location_id uuid DEFAULT NULL)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -206,15 +295,16 @@ DECLARE
 BEGIN
     DELETE FROM @extschema@.product_prices AS r
     WHERE r.product_id = product.id AND r.currency = remove_future_price.currency
+        AND r.location_id = coalesce(remove_future_price.location_id, '00000000-0000-0000-0000-000000000000')
         AND r.valid_from = remove_future_price.valid_from;
     RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.remove_future_price(uuid, text, timestamptz) IS
+COMMENT ON FUNCTION @extschema@.remove_future_price(uuid, text, timestamptz, uuid) IS
     'Takes back a price that is not in force yet; UC004 for one that is. Needs product:manage.';
 
 CREATE FUNCTION @extschema@.list_prices(product_id uuid)
-    RETURNS TABLE (currency text, amount_minor bigint, tax_included boolean, valid_from timestamptz,
+    RETURNS TABLE (currency text, location_id uuid, amount_minor bigint, tax_included boolean, valid_from timestamptz,
                    valid_until timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -223,17 +313,19 @@ AS $$
 BEGIN
     PERFORM @extschema@._shop_require('product:manage', NULL);
     RETURN QUERY
-    SELECT r.currency, r.amount_minor, r.tax_included, r.valid_from,
-           lead(r.valid_from) OVER (PARTITION BY r.currency ORDER BY r.valid_from)
+    SELECT r.currency, nullif(r.location_id, '00000000-0000-0000-0000-000000000000'), r.amount_minor, r.tax_included,
+           r.valid_from, lead(r.valid_from) OVER (PARTITION BY r.currency, r.location_id ORDER BY r.valid_from)
     FROM @extschema@.product_prices AS r
     WHERE r.product_id = list_prices.product_id
-    ORDER BY r.currency, r.valid_from;
+    ORDER BY r.currency, r.location_id, r.valid_from;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_prices(uuid) IS
-    'All prices that a product had, has and will have. Needs product:manage.';
+    'All prices that a product had, has and will have, the general ones (location_id NULL) first. Needs '
+    'product:manage.';
 
-CREATE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer, valid_from timestamptz DEFAULT NULL)
+CREATE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer, valid_from timestamptz DEFAULT NULL,
+                                         location_id uuid DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -245,24 +337,26 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
                                   jsonb_build_object('argument', 'valid_from'));
     END IF;
-    INSERT INTO @extschema@.tax_rates (tax_class, rate_ppm, valid_from, created_by)
-    VALUES (set_tax_rate.tax_class, set_tax_rate.rate_ppm, coalesce(set_tax_rate.valid_from, clock_timestamp()),
-            usher.actor_id());
+    INSERT INTO @extschema@.tax_rates (tax_class, location_id, rate_ppm, valid_from, created_by)
+    VALUES (set_tax_rate.tax_class, coalesce(set_tax_rate.location_id, '00000000-0000-0000-0000-000000000000'),
+            set_tax_rate.rate_ppm, coalesce(set_tax_rate.valid_from, clock_timestamp()), usher.actor_id());
 END
 $$;
-COMMENT ON FUNCTION @extschema@.set_tax_rate(text, integer, timestamptz) IS
-    'How a class is taxed from now or a later time on, in millionths: 190000 is 19 %. Needs product:manage.';
+COMMENT ON FUNCTION @extschema@.set_tax_rate(text, integer, timestamptz, uuid) IS
+    'How a class is taxed from now or a later time on, in millionths: 190000 is 19 %; everywhere, or at one location, '
+    'whose own rate goes before the general one (rate_ppm NULL: until then). Needs product:manage.';
 
 CREATE FUNCTION @extschema@.list_tax_rates()
-    RETURNS TABLE (tax_class text, rate_ppm integer, valid_from timestamptz)
+    RETURNS TABLE (tax_class text, location_id uuid, rate_ppm integer, valid_from timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM @extschema@._shop_require('product:manage', NULL);
-    RETURN QUERY SELECT r.tax_class, r.rate_ppm, r.valid_from FROM @extschema@.tax_rates AS r
-        ORDER BY r.tax_class, r.valid_from;
+    RETURN QUERY SELECT r.tax_class, nullif(r.location_id, '00000000-0000-0000-0000-000000000000'), r.rate_ppm,
+            r.valid_from
+        FROM @extschema@.tax_rates AS r ORDER BY r.tax_class, r.location_id, r.valid_from;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_tax_rates() IS 'All tax rates of all classes. Needs product:manage.';

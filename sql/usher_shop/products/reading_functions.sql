@@ -1,6 +1,6 @@
 -- Reading products: active ones for everybody, the others for those who manage them.
 
-CREATE FUNCTION @extschema@.get_product(product_id uuid, currency text DEFAULT NULL)
+CREATE FUNCTION @extschema@.get_product(product_id uuid, currency text DEFAULT NULL, location_id uuid DEFAULT NULL)
     RETURNS @extschema@.product_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -9,7 +9,7 @@ DECLARE
     product @extschema@.product_details;
 BEGIN
     SELECT * INTO product FROM @extschema@._describe_products(ARRAY[get_product.product_id],
-        coalesce(get_product.currency, usher.setting('shop.currency')));
+        coalesce(get_product.currency, usher.setting('shop.currency')), get_product.location_id);
     -- The answer is the same for a product that does not exist and for one that is not for sale.
     IF product.product_id IS NULL
        OR product.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
@@ -19,14 +19,15 @@ BEGIN
     RETURN product;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.get_product(uuid, text) IS
-    'One product with its price of now, in shop.currency unless another is named. What is not active is there for '
-    'product:manage only: US005 for others.';
+COMMENT ON FUNCTION @extschema@.get_product(uuid, text, uuid) IS
+    'One product with its price of now, in shop.currency unless another is named, at a location if one is named. What '
+    'is not active is there for product:manage only: US005 for others.';
 
 CREATE FUNCTION @extschema@.search_products(query text DEFAULT NULL, category text DEFAULT NULL,
                                             attributes jsonb DEFAULT NULL, variant_of uuid DEFAULT NULL,
                                             status text DEFAULT 'active', currency text DEFAULT NULL,
-                                            after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+                                            after uuid DEFAULT NULL, max_rows integer DEFAULT 100,
+                                            location_id uuid DEFAULT NULL)
     RETURNS SETOF @extschema@.product_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -36,6 +37,7 @@ AS $$
 DECLARE
     words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
     last_name text;
+    chosen bigint;
     page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
@@ -56,7 +58,23 @@ BEGIN
     END IF;
     -- Words are parts of names: those who walk by name in search of a common one may pass all names before it. So what
     -- has words comes in the order in which it was added.
-    IF words IS NULL THEN
+    IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
+       AND jsonb_typeof(search_products.attributes) = 'object' THEN
+        chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
+    END IF;
+    IF chosen IS NOT NULL THEN
+        page := ARRAY(
+            SELECT f.product_id FROM @extschema@.product_facets AS f,
+                -- One by one, in the order of names, until the page is full: OFFSET 0 keeps the planner to that.
+                LATERAL (SELECT FROM @extschema@.products AS p
+                    WHERE p.id = f.product_id AND p.status = 'active' AND p.attributes @> search_products.attributes
+                        AND (search_products.category IS NULL OR p.category = search_products.category)
+                        AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                    OFFSET 0) AS fits
+            WHERE f.facet = chosen
+                AND (search_products.after IS NULL OR (f.name, f.product_id) > (last_name, search_products.after))
+            ORDER BY f.name, f.product_id LIMIT max_rows);
+    ELSIF words IS NULL THEN
         page := ARRAY(
             SELECT p.id FROM @extschema@.products AS p
             WHERE p.status = search_products.status
@@ -76,10 +94,10 @@ BEGIN
             ORDER BY p.id LIMIT max_rows);
     END IF;
     RETURN QUERY SELECT d.* FROM @extschema@._describe_products(page,
-        coalesce(search_products.currency, usher.setting('shop.currency'))) AS d;
+        coalesce(search_products.currency, usher.setting('shop.currency')), search_products.location_id) AS d;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.search_products(text, text, jsonb, uuid, text, text, uuid, integer) IS
+COMMENT ON FUNCTION @extschema@.search_products(text, text, jsonb, uuid, text, text, uuid, integer, uuid) IS
     'Products by name, or, with a query, as they were added: with all words of the query ("-word" leaves out, quotes '
     'keep together), of a category, with all of these attributes, variants of one product. The next page starts after '
     'the last product_id. Drafts and archived ones need product:manage.';

@@ -1,3 +1,10 @@
+CREATE TRIGGER derive_facets AFTER INSERT ON @extschema@.products
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._derive_facets();
+CREATE TRIGGER derive_changed_facets AFTER UPDATE ON @extschema@.products
+    FOR EACH ROW WHEN (OLD.name <> NEW.name OR OLD.status <> NEW.status OR OLD.attributes <> NEW.attributes)
+    EXECUTE FUNCTION @extschema@._derive_facets();
+ALTER TABLE @extschema@.products ENABLE ALWAYS TRIGGER derive_facets;
+ALTER TABLE @extschema@.products ENABLE ALWAYS TRIGGER derive_changed_facets;
 CREATE TRIGGER guard_price BEFORE UPDATE OR DELETE ON @extschema@.product_prices
     FOR EACH ROW EXECUTE FUNCTION @extschema@._guard_validity();
 CREATE TRIGGER guard_prices BEFORE TRUNCATE ON @extschema@.product_prices

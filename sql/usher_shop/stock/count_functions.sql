@@ -57,9 +57,14 @@ BEGIN
         PERFORM usher.raise_error('unknown_reference', 'product of which stock is kept does not exist',
                                   jsonb_build_object('product_id', record_count.product_id));
     END IF;
-    SELECT l.on_hand INTO booked FROM @extschema@.stock_levels AS l
-    WHERE l.product_id = record_count.product_id AND l.location_id = known.location_id;
-    booked := coalesce(booked, 0);
+    -- What is paid for and not sent lies there, too. One statement: both as of one moment.
+    SELECT coalesce((SELECT l.on_hand FROM @extschema@.stock_levels AS l
+                     WHERE l.product_id = record_count.product_id AND l.location_id = known.location_id), 0)
+        + coalesce((SELECT sum(r.committed - r.returned - (o.fulfilled - o.returned))
+                    FROM @extschema@.order_lines AS o
+                        JOIN @extschema@.stock_reservations AS r ON r.id = o.reservation_id
+                    WHERE o.product_id = record_count.product_id AND o.fulfilled + o.cancelled < o.quantity
+                        AND r.location_id = known.location_id), 0)::bigint INTO booked;
     INSERT INTO @extschema@.stock_count_lines (count_id, product_id, counted, expected, recorded_by)
     VALUES (known.id, record_count.product_id, quantity, booked, usher.actor_id())
     ON CONFLICT ON CONSTRAINT stock_count_lines_pkey DO UPDATE
@@ -69,7 +74,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.record_count(uuid, uuid, bigint) IS
-    'So much of a product was counted, just now; counted again, the newer number holds. UC006 when the count is over. '
+    'So much of a product was counted, just now, with what is paid for and not sent yet; counted again, the newer '
+    'number holds. UC006 when the count is over. '
     'Needs stock:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.finish_stock_count(count_id uuid)
