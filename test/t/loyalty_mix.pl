@@ -68,6 +68,18 @@ BEGIN
 	WHEN 18 THEN PERFORM club._on_first_purchase('order.completed', jsonb_build_object('customer_id', spot(3000 + floor(random() * 60)::integer), 'total_minor', 1));
 	WHEN 19 THEN PERFORM club._loyalty_upkeep(20);
 	WHEN 20 THEN PERFORM club.record_advertisement_event((pick('ad')).id);
+	-- The same by raw SQL: whatever a statement locks comes before what its triggers lock.
+	WHEN 21 THEN UPDATE club.reward_redemptions SET status = 'reversed' WHERE id = (SELECT r.id FROM club.reward_redemptions AS r WHERE r.customer_id = c AND r.status = 'reserved' ORDER BY random() LIMIT 1);
+	WHEN 22 THEN UPDATE club.offer_uses SET is_released = true, released_at = now() WHERE id = (SELECT u.id FROM club.offer_uses AS u WHERE NOT u.is_released AND u.customer_id = c ORDER BY random() LIMIT 1) AND NOT is_released;
+	WHEN 23 THEN UPDATE club.referrals SET status = CASE status WHEN 'pending' THEN 'qualified' ELSE 'rewarded' END WHERE id = (SELECT r.id FROM club.referrals AS r WHERE r.status IN ('pending', 'qualified') ORDER BY random() LIMIT 1) AND status IN ('pending', 'qualified');
+	WHEN 24 THEN PERFORM club.reward_referral(r.id) FROM (SELECT o.id FROM club.referrals AS o WHERE o.status = 'qualified' ORDER BY random() LIMIT 1) AS r;
+	WHEN 25 THEN
+		PERFORM club._on_loyalty_customer_gone('user.deleted', jsonb_build_object('user_id', spot(61)));
+		PERFORM club._erase_loyalty(spot(61));
+		UPDATE club.points_accounts SET closed_at = NULL WHERE customer_id = spot(61);
+	WHEN 26 THEN
+		PERFORM club.revoke_vouchers((pick('offer')).id, voucher_id => (pick('voucher')).id);
+		UPDATE club.offer_vouchers SET is_active = true WHERE id = (pick('voucher')).id;
 	ELSE PERFORM count(*) FROM club.list_offers_for(c, context => '{"amount_minor": 100}');
 	END CASE;
 EXCEPTION
@@ -76,7 +88,7 @@ EXCEPTION
 END $$;
 SQL
 my $script = $node->basedir . '/mix.sql';
-append_to_file($script, "\\set what random(0, 21)\n\\set customer random(1, 60)\n\\set purchase random(1, 30)\nSELECT act(:what, :customer, :purchase);\n");
+append_to_file($script, "\\set what random(0, 27)\n\\set customer random(1, 61)\n\\set purchase random(1, 30)\nSELECT act(:what, :customer, :purchase);\n");
 
 my ($steps, $terminated, @strange) = (0, 0);
 # Clients whose connections end are replaced by new ones until the time is over.

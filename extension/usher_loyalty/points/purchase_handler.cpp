@@ -2,7 +2,7 @@
 // time, and what of them comes back, or was not paid with money, takes its share of the points back. Events arrive
 // late, twice and in any order: each is kept as a fact of its source, and what follows from all facts is the same.
 //
-// Locks: the user, sources, accounts.
+// Locks: the user, sources, accounts (docs/loyalty.md, "Locks").
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/purchase.hpp"
 #include "usher_loyalty/rules/kept_rules.hpp"
@@ -109,8 +109,12 @@ public:
             if (state == kit::UserState::inactive) news_.purchase = std::nullopt; // whoever is gone earns nothing
         }
         note_facts();
-        if (customers_.size() > 1) // else whatever changes it locks it
-            for (const Uuid &each : customers_) lock_account.run(schema_, {pg::uuid(each)}); // in their order
+        if (customers_.size() > 1) { // else whatever changes it locks it
+            for (const Uuid &each : customers_) { // in their order
+                if (news_.purchase && each == news_.purchase->customer) make_account_of(*news_.purchase);
+                lock_account.run(schema_, {pg::uuid(each)});
+            }
+        }
         if (news_.purchase) {
             open_account();
             earn(event);
@@ -139,6 +143,10 @@ private:
         customers_.insert(purchase.customer);
     }
 
+    void make_account_of(const Purchase &purchase) const {
+        make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
+    }
+
     void open_account() {
         const Purchase &purchase = *news_.purchase;
         const auto find = [&] {
@@ -147,7 +155,7 @@ private:
         };
         pg::Rows found = find();
         if (found.empty()) {
-            make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
+            make_account_of(purchase);
             found = find();
         }
         const pg::Row account = found.front();

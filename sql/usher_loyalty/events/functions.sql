@@ -1,21 +1,41 @@
+CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT array_agg(a.customer_id) || _loyalty_customers.user_id FROM @extschema@.points_accounts AS a
+    WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id;
+END;
+COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS 'The customers that a user is.';
+
 CREATE FUNCTION @extschema@._on_loyalty_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    customers CONSTANT uuid[] := @extschema@._loyalty_customers((payload ->> 'user_id')::uuid);
+    reserved uuid;
 BEGIN
-    UPDATE @extschema@.points_accounts AS a SET closed_at = now()
-    WHERE (a.user_id = gone OR a.customer_id = gone) AND a.closed_at IS NULL;
-    -- What they have reserved is nobody's any more.
-    UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
-    WHERE r.status = 'reserved'
-        AND r.customer_id IN (SELECT a.customer_id FROM @extschema@.points_accounts AS a
-                              WHERE a.user_id = gone OR a.customer_id = gone);
+    -- Referrals and redemptions before accounts, each in one order.
+    PERFORM FROM @extschema@.referrals AS r
+    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
+    ORDER BY r.id FOR NO KEY UPDATE;
     UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
-    WHERE r.status IN ('pending', 'qualified')
-        AND (gone IN (r.referrer_id, r.referee_id) OR EXISTS (SELECT FROM @extschema@.points_accounts AS a
-                 WHERE a.user_id = gone AND a.customer_id IN (r.referrer_id, r.referee_id)));
+    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers));
+    PERFORM FROM @extschema@.reward_redemptions AS r
+    WHERE r.status = 'reserved' AND r.customer_id = ANY (customers) ORDER BY r.customer_id, r.id FOR NO KEY UPDATE;
+    PERFORM FROM @extschema@.points_accounts AS a
+    WHERE a.customer_id = ANY (customers) ORDER BY a.customer_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.points_accounts AS a SET closed_at = now()
+    WHERE a.customer_id = ANY (customers) AND a.closed_at IS NULL;
+    -- What they have reserved is nobody's any more. Of what was reserved since the first look, what somebody else
+    -- changes at this moment is left to them: whoever holds accounts does not wait for redemptions.
+    FOR reserved IN
+        SELECT r.id FROM @extschema@.reward_redemptions AS r
+        WHERE r.status = 'reserved' AND r.customer_id = ANY (customers)
+        ORDER BY r.reward_id, r.id FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
+        WHERE r.id = reserved AND r.status = 'reserved';
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_loyalty_customer_gone(text, jsonb) IS

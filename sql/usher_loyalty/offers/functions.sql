@@ -315,6 +315,10 @@ BEGIN
         WHERE u.id = (answer #>> '{}')::uuid;
         RETURN receipt;
     END IF;
+    -- A use that is being released now, before the offer that it gives back to.
+    PERFORM FROM @extschema@.offer_uses AS u
+    WHERE u.reference_id = redeem_offer.reference_id AND u.reference_type = redeem_offer.reference_type
+        AND u.offer_id = coalesce(redeem_offer.offer_id, voucher.offer_id) AND NOT u.is_released FOR NO KEY UPDATE;
     offer := @extschema@._lock_offer(coalesce(redeem_offer.offer_id, voucher.offer_id), NULL);
     -- Whoever used the last of them has committed by now: what the lock has waited for is seen.
     SELECT * INTO voucher FROM @extschema@.offer_vouchers AS v WHERE v.id = voucher.id;
@@ -366,18 +370,20 @@ CREATE FUNCTION @extschema@._release_offers(reference_type text, reference_id uu
 AS $$
 #variable_conflict use_column
 DECLARE
+    uses uuid[];
+    offers uuid[];
     used record;
     released bigint := 0;
 BEGIN
-    -- Offers before their uses, in one order.
-    PERFORM FROM @extschema@.loyalty_offers AS o
-    WHERE o.id IN (SELECT u.offer_id FROM @extschema@.offer_uses AS u
-                   WHERE u.reference_id = _release_offers.reference_id
-                       AND u.reference_type = _release_offers.reference_type AND NOT u.is_released)
-    ORDER BY o.id FOR NO KEY UPDATE;
+    -- Uses, then their offers, each in the order of offers.
+    SELECT array_agg(s.id), array_agg(s.offer_id) INTO uses, offers
+    FROM (SELECT u.id, u.offer_id FROM @extschema@.offer_uses AS u
+          WHERE u.reference_id = _release_offers.reference_id AND u.reference_type = _release_offers.reference_type
+              AND NOT u.is_released
+          ORDER BY u.offer_id FOR NO KEY UPDATE) AS s;
+    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = ANY (offers) ORDER BY o.id FOR NO KEY UPDATE;
     FOR used IN UPDATE @extschema@.offer_uses AS u SET is_released = true, released_at = now()
-        WHERE u.reference_id = _release_offers.reference_id AND u.reference_type = _release_offers.reference_type
-            AND NOT u.is_released
+        WHERE u.id = ANY (uses)
         RETURNING u.id, u.offer_id, u.customer_id LOOP
         PERFORM usher.publish('loyalty.offer_released', jsonb_build_object('redemption_id', used.id, 'offer_id',
             used.offer_id, 'customer_id', used.customer_id), used.customer_id::text);
@@ -407,15 +413,18 @@ CREATE FUNCTION @extschema@._turn_offers(max_rows integer) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    due uuid[];
     turned bigint;
 BEGIN
+    SELECT array_agg(s.id) INTO due FROM (
+        SELECT o.id FROM @extschema@.loyalty_offers AS o
+        WHERE o.status IN ('scheduled', 'active', 'paused')
+            AND (o.valid_until <= statement_timestamp()
+                 OR (o.status = 'scheduled' AND o.valid_from <= statement_timestamp()))
+        ORDER BY o.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED) AS s;
     UPDATE @extschema@.loyalty_offers AS o
     SET status = CASE WHEN o.valid_until <= statement_timestamp() THEN 'expired' ELSE 'active' END
-    WHERE o.id IN (SELECT p.id FROM @extschema@.loyalty_offers AS p
-        WHERE p.status IN ('scheduled', 'active', 'paused')
-            AND (p.valid_until <= statement_timestamp()
-                 OR (p.status = 'scheduled' AND p.valid_from <= statement_timestamp()))
-        ORDER BY p.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    WHERE o.id = ANY (due);
     GET DIAGNOSTICS turned = ROW_COUNT;
     RETURN turned;
 END

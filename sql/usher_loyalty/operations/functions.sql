@@ -129,14 +129,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty in usher.metrics().';
 
-CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT array_agg(a.customer_id) || _loyalty_customers.user_id FROM @extschema@.points_accounts AS a
-    WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id;
-END;
-COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS 'The customers that a user is.';
-
 CREATE FUNCTION @extschema@._export_loyalty(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -180,13 +172,17 @@ BEGIN
     UPDATE @extschema@.points_entries AS e SET note = NULL
     WHERE e.customer_id = ANY (customers) AND e.note IS NOT NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
-    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
-    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
     DELETE FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers);
     DELETE FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers);
+    PERFORM FROM @extschema@.referrals AS r
+    WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers) ORDER BY r.id FOR NO KEY UPDATE;
     UPDATE @extschema@.referrals AS r SET evidence = NULL, notes = NULL
     WHERE (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
         AND (r.evidence IS NOT NULL OR r.notes IS NOT NULL);
+    PERFORM FROM @extschema@.points_accounts AS a
+    WHERE a.customer_id = ANY (customers) ORDER BY a.customer_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
+    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
     RETURN changed + usher.forget_notes('@extschema@.referrals', ARRAY(SELECT r.id FROM @extschema@.referrals AS r
             WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)))
         + usher.forget_notes('@extschema@.reward_redemptions',
