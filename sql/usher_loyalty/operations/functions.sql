@@ -67,6 +67,9 @@ BEGIN
     RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
         WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id
             AND NOT u.is_released);
+    RETURN QUERY SELECT 'offer_lines_differ_from_discount', count(*) FROM @extschema@.offer_uses AS u
+        WHERE u.lines <> '[]' AND u.discount_minor
+            <> (SELECT sum((l ->> 'discount_minor')::bigint) FROM jsonb_array_elements(u.lines) AS l);
     RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
         WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
                          WHERE u.voucher_id = v.id AND NOT u.is_released);
