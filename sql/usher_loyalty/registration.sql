@@ -80,8 +80,9 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
         }
     }$json$,
     publishes => '{loyalty.points_earned,loyalty.points_spent,loyalty.points_given_back,loyalty.points_taken_back,
-        loyalty.points_expired,loyalty.points_adjusted,loyalty.points_expiring,loyalty.tier_changed,loyalty.offer_used,
-        loyalty.offer_released,loyalty.redeeming,loyalty.discount_granted,loyalty_offer.scheduled,loyalty_offer.activated,loyalty_offer.paused,
+        loyalty.points_restored,loyalty.points_expired,loyalty.points_adjusted,loyalty.points_expiring,
+        loyalty.tier_changed,loyalty.offer_used,loyalty.offer_released,loyalty.redeeming,loyalty.discount_granted,
+        loyalty_offer.scheduled,loyalty_offer.activated,loyalty_offer.paused,
         loyalty_offer.expired,loyalty_offer.archived,loyalty_reward.activated,loyalty_reward.paused,
         loyalty_reward.retired,loyalty_redemption.reserved,loyalty_redemption.redeemed,loyalty_redemption.reversed,
         loyalty_redemption.expired,referral.created,referral.qualified,referral.rewarded,referral.rejected,

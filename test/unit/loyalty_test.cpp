@@ -118,7 +118,7 @@ TEST(Purchase, WhatIsRefundedIsDeductedOfThePaymentAndOfWhatItPaidFor) {
     EXPECT_EQ(news.deductions[0].source.type, "booking");
     EXPECT_EQ(news.deductions[1].source.type, "payment");
     EXPECT_EQ(news.deductions[0].cause, news.deductions[1].source.id);
-    EXPECT_TRUE(news.deductions[0].is_return);
+    EXPECT_EQ(news.deductions[0].kind, "returned");
 }
 
 TEST(Purchase, AVoucherIsNoMoney) {
@@ -128,7 +128,7 @@ TEST(Purchase, AVoucherIsNoMoney) {
     ASSERT_TRUE(news.purchase);
     EXPECT_FALSE(news.purchase->is_money);
     ASSERT_EQ(news.deductions.size(), 1U);
-    EXPECT_FALSE(news.deductions[0].is_return);
+    EXPECT_EQ(news.deductions[0].kind, "not_money");
 }
 
 TEST(Purchase, PaymentsOfOthersMayHaveIdsOfTheirOwn) {

@@ -242,13 +242,15 @@ USHER_FUNCTION(usher_loyalty_judge_offers) {
     using namespace usher::loyalty;
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
-    Question question{args.uuid(0), args.time(1), std::string(args.output(2)), args.optional_uuid(3), args.boolean(4), {}};
+    Question question{args.uuid(0),          args.time(1),    std::string(args.output(2)),
+                      args.optional_uuid(3), args.boolean(4), {}};
     if (!args.is_null(5)) question.use = Reference{std::string(args.text(5)), args.uuid(6)};
     const Judgement judgement = judge(schema, question);
+    const char *const reason = question.has_voucher ? "voucher" : "offer";
     pg::RowSet out(fcinfo);
     for (const JudgedOffer &each : judgement.offers)
         out.add({pg::uuid(each.id), pg::text(each.title), pg::int8(each.choice.discount_minor),
                  pg::boolean(each.choice.is_given), pg::text(each.why), pg::int4(each.choice.priority),
-                 pg::int4(each.version), pg::jsonb(lines_json(each.choice.lines, question.has_voucher ? "voucher" : "offer"))});
+                 pg::int4(each.version), pg::jsonb(lines_json(each.choice.lines, reason))});
     return out.finish();
 }

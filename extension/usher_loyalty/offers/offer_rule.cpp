@@ -136,8 +136,8 @@ Basket read_basket(std::string_view text) {
             }
             line.number = number(each.value, "line_no", static_cast<std::int64_t>(out.lines.size()) + 1, most_units);
             line.quantity = number(each.value, "quantity", 1, most_units);
-            line.unit_minor = number(each.value, "unit_minor",
-                                     number(each.value, "price_minor", 0, money::largest_amount), money::largest_amount);
+            const std::int64_t price = number(each.value, "price_minor", 0, money::largest_amount);
+            line.unit_minor = number(each.value, "unit_minor", price, money::largest_amount);
             units += line.quantity;
             out.lines.push_back(line);
         }

@@ -92,7 +92,8 @@ USHER_FUNCTION(usher_loyalty_place_offers) {
         return found && found->is_string() ? parse_uuid(found->as_string()) : std::nullopt;
     };
     const std::optional<Uuid> order = id_of("id"), customer = id_of("customer_id");
-    if (order && customer)
-        place(Schema(fcinfo), {*order, {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}}});
+    if (!order || !customer) return pg::null_result(fcinfo);
+    place(Schema(fcinfo),
+          {*order, {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}}});
     return pg::null_result(fcinfo);
 }

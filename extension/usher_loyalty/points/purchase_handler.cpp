@@ -29,18 +29,23 @@ constinit Statement note_deduction{R"(
     INSERT INTO @.points_deductions AS d (source_type, source_id, cause_id, kind, amount_minor)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (source_type, source_id, cause_id) DO UPDATE
-    SET amount_minor = greatest(d.amount_minor, EXCLUDED.amount_minor))"};
+    SET kind = CASE WHEN EXCLUDED.kind = 'void' THEN 'void' ELSE d.kind END,
+        amount_minor = CASE WHEN 'void' IN (d.kind, EXCLUDED.kind) THEN 0
+                            ELSE greatest(d.amount_minor, EXCLUDED.amount_minor) END)"};
 constinit Statement make_account{R"(
     INSERT INTO @.points_accounts (customer_id, user_id)
     VALUES ($1, $2)
     ON CONFLICT (customer_id) DO NOTHING)"};
-// With what does not count of a source: whoever has noted that held the source, so it is seen here.
+// With what does not count of a source: whoever has noted that held the source, so it is seen here. What is disputed may
+// count again.
 constinit Statement read_account{R"(
-    SELECT a.tier, a.closed_at IS NOT NULL, (
-               SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint
-               FROM @.points_deductions AS d
-               WHERE d.source_type = $2 AND d.source_id = $3)
+    SELECT a.tier, a.closed_at IS NOT NULL, d.amount_minor, d.lasts
     FROM @.points_accounts AS a
+        CROSS JOIN (
+            SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint,
+                   least(coalesce(sum(d.amount_minor) FILTER (WHERE d.kind <> 'disputed'), 0), 1000000000000000)::bigint
+            FROM @.points_deductions AS d
+            WHERE d.source_type = $2 AND d.source_id = $3) AS d (amount_minor, lasts)
     WHERE a.customer_id = $1)"};
 constinit Statement lock_account{R"(
     SELECT FROM @.points_accounts AS a
@@ -58,7 +63,7 @@ constinit Statement read_clock{R"(
 constinit Statement sum_period{R"(
     SELECT coalesce(sum(e.points), 0)::bigint
     FROM @.points_entries AS e
-    WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back') AND e.rule_code = $2
+    WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back', 'restore') AND e.rule_code = $2
         AND e.occurred_at >= $3 AND e.occurred_at < $4 AND e.source_id IS DISTINCT FROM $5)"};
 constinit Statement insert_earned{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version,
@@ -68,7 +73,9 @@ constinit Statement insert_earned{R"(
     DO NOTHING)"};
 constinit Statement read_earned{R"(
     SELECT e.id, e.points, e.rule_code, e.rule_version, e.occurred_at, s.amount_minor,
-           coalesce((SELECT -sum(r.points) FROM @.points_entries AS r WHERE r.reverses = e.id), 0)::bigint
+           coalesce((SELECT -sum(r.points + coalesce((SELECT sum(b.points) FROM @.points_entries AS b
+                                                      WHERE b.reverses = r.id), 0))
+                     FROM @.points_entries AS r WHERE r.reverses = e.id), 0)::bigint
     FROM @.points_entries AS e JOIN @.points_sources AS s ON s.source_type = e.source_type AND s.source_id = e.source_id
     WHERE e.source_id = $2 AND e.source_type = $1 AND e.kind = 'earn' AND e.customer_id = s.customer_id
     ORDER BY e.id)"};
@@ -76,6 +83,20 @@ constinit Statement insert_taken_back{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version, reverses,
                                   occurred_at)
     VALUES ($1, 'take_back', $2, $3, $4, $5, $6, $7, $8))"};
+// What was taken back of an entry and not restored, the latest first; nothing is restored to an account that is closed.
+constinit Statement read_taken_back{R"(
+    SELECT t.id, (-t.points - coalesce((SELECT sum(b.points) FROM @.points_entries AS b
+                                        WHERE b.reverses = t.id), 0))::bigint
+    FROM @.points_entries AS t JOIN @.points_accounts AS a ON a.customer_id = t.customer_id
+    WHERE t.reverses = $1 AND a.closed_at IS NULL
+    ORDER BY t.id DESC)"};
+constinit Statement insert_restored{R"(
+    INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version, reverses,
+                                  expires_at, occurred_at)
+    SELECT e.customer_id, 'restore', $2, e.source_type, e.source_id, e.rule_code, e.rule_version, t.id, e.expires_at,
+           e.occurred_at
+    FROM @.points_entries AS t JOIN @.points_entries AS e ON e.id = t.reverses
+    WHERE t.id = $1)"};
 
 /// A rule that does not fit a purchase stops neither the others nor the event: it earns nothing, and the log says why.
 std::int64_t judge(const Purchase &purchase, const KeptRule &kept) {
@@ -131,7 +152,7 @@ private:
             if (const auto customer = source.front().optional_uuid(0)) customers_.insert(*customer);
             note_deduction.run(schema_,
                                {pg::text(each.source.type), pg::uuid(each.source.id), pg::uuid(each.cause),
-                                pg::text(each.is_return ? "returned" : "not_money"), pg::int8(each.amount_minor)});
+                                pg::text(each.kind), pg::int8(each.amount_minor)});
         }
         if (!news_.purchase) return;
         Purchase &purchase = *news_.purchase;
@@ -162,6 +183,7 @@ private:
         tier_ = account.optional_text(0);
         is_closed_ = account.boolean(1);
         if (!account.is_null(2)) without_ = account.int8(2);
+        without_for_good_ = account.int8(3);
     }
 
     [[nodiscard]] std::optional<std::int64_t> deducted(const SourceId &source) const {
@@ -171,7 +193,8 @@ private:
 
     void earn(std::string_view event) {
         Purchase &purchase = *news_.purchase;
-        if (is_closed_ || !purchase.is_money || without_.value_or(-1) >= purchase.amount_minor) return;
+        const bool is_gone = without_ && without_for_good_ >= purchase.amount_minor;
+        if (is_closed_ || !purchase.is_money || is_gone) return;
         set_member(purchase.facts, "tier", tier_ ? expression::Value::of(*tier_) : expression::Value{});
         std::string_view code;
         for (const KeptRule &each : rules_of(schema_, event)) {
@@ -211,7 +234,7 @@ private:
             .int8(0);
     }
 
-    /// Takes back what is no longer earned, by all that is known of a source.
+    /// Takes back what is no longer earned, by all that is known of a source, and restores what is again.
     void settle(const SourceId &source, std::optional<std::int64_t> without) const {
         if (!without) return;
         const pg::Rows entries = read_earned.run(schema_, {pg::text(source.type), pg::uuid(source.id)});
@@ -219,10 +242,27 @@ private:
             const pg::Row entry = entries[i];
             const std::int64_t due =
                 entry.int8(1) - kept_points(entry.int8(1), entry.int8(5), *without) - entry.int8(6);
+            if (due < 0 && has_won(source)) restore(entry.param(0), -due);
             if (due <= 0) continue;
             insert_taken_back.run(schema_,
                                   {customer_of(source), pg::int8(-due), pg::text(source.type), pg::uuid(source.id),
                                    entry.param(2), entry.param(3), entry.param(0), entry.param(4)});
+        }
+    }
+
+    [[nodiscard]] bool has_won(const SourceId &source) const {
+        return std::any_of(news_.deductions.begin(), news_.deductions.end(), [&](const Deduction &each) {
+            return each.kind == "void" && each.source.type == source.type && each.source.id == source.id;
+        });
+    }
+
+    void restore(const pg::Param &entry, std::int64_t points) const {
+        const pg::Rows taken = read_taken_back.run(schema_, {entry});
+        for (std::size_t i = 0; i < taken.size() && points > 0; ++i) {
+            const std::int64_t part = std::min(points, taken[i].int8(1));
+            if (part <= 0) continue;
+            insert_restored.run(schema_, {taken[i].param(0), pg::int8(part)});
+            points -= part;
         }
     }
 
@@ -240,6 +280,7 @@ private:
     std::optional<std::string> tier_;
     bool is_closed_ = false;
     std::optional<std::int64_t> without_; // money that does not count
+    std::int64_t without_for_good_ = 0;   // of it, what nobody disputes
 };
 } // namespace
 

@@ -48,7 +48,9 @@ BEGIN
         SELECT 1 FROM @extschema@.points_entries AS e WHERE e.kind = 'earn' AND e.source_id IS NOT NULL
         GROUP BY e.customer_id, e.source_type, e.source_id, e.rule_code HAVING count(*) > 1) AS twice;
     RETURN QUERY SELECT 'reversed_more_than_posted', count(*) FROM @extschema@.points_entries AS e
-        JOIN (SELECT r.reverses, sum(r.points) AS points FROM @extschema@.points_entries AS r
+        JOIN (SELECT r.reverses, sum(r.points + coalesce((SELECT sum(b.points) FROM @extschema@.points_entries AS b
+                  WHERE b.reverses = r.id), 0)) AS points
+              FROM @extschema@.points_entries AS r
               WHERE r.reverses IS NOT NULL GROUP BY r.reverses) AS r ON r.reverses = e.id
         WHERE abs(r.points) > abs(e.points) OR sign(r.points) = sign(e.points);
     -- Nothing is kept of what came back whole, or was not paid with money.
@@ -58,7 +60,8 @@ BEGIN
         WHERE s.customer_id IS NOT NULL
         GROUP BY s.source_type, s.source_id HAVING sum(d.amount_minor) >= s.amount_minor) AS gone
         WHERE EXISTS (SELECT FROM @extschema@.points_entries AS e
-            WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back')
+            WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back',
+                'restore')
                 AND e.customer_id = gone.customer_id
             HAVING sum(e.points) > 0);
     RETURN QUERY SELECT 'offers_used_too_often', count(*) FROM @extschema@.loyalty_offers AS o

@@ -53,15 +53,16 @@ CREATE TABLE @extschema@.points_deductions (
     source_type text NOT NULL,
     source_id uuid NOT NULL,
     cause_id uuid NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('returned', 'not_money')),
+    kind text NOT NULL CHECK (kind IN ('returned', 'not_money', 'disputed', 'void')),
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_type, source_id, cause_id),
     FOREIGN KEY (source_type, source_id) REFERENCES @extschema@.points_sources
 );
 COMMENT ON TABLE @extschema@.points_deductions IS
-    'What does not count of a purchase: refunds and cancellations (returned), and what was paid with points or '
-    'vouchers (not_money). One row for each cause, with the largest sum that was heard of.';
+    'What does not count of a purchase: refunds and cancellations (returned), what was paid with points or vouchers '
+    '(not_money), and what a bank holds or has taken (disputed; void once the dispute is won, and then 0). One row '
+    'for each cause, with the largest sum that was heard of.';
 
 CREATE TABLE @extschema@.points_entries (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
@@ -80,7 +81,7 @@ CREATE TABLE @extschema@.points_entries (
     created_at timestamptz NOT NULL DEFAULT now(),
     -- What else must hold is decided by the row trigger: each constraint costs every entry.
     CONSTRAINT points_entries_points_check CHECK (points BETWEEN -1000000000000 AND 1000000000000 AND CASE
-        WHEN kind IN ('earn', 'give_back') THEN points > 0 WHEN kind = 'adjust' THEN points <> 0
+        WHEN kind IN ('earn', 'restore', 'give_back') THEN points > 0 WHEN kind = 'adjust' THEN points <> 0
         WHEN kind IN ('spend', 'take_back', 'expire') THEN points < 0 ELSE false END)
 );
 -- Earned once for each source and rule, however often its event arrives.
@@ -88,11 +89,11 @@ CREATE UNIQUE INDEX points_entries_earned_key ON @extschema@.points_entries
     (source_id, source_type, customer_id, rule_code) WHERE kind = 'earn' AND source_id IS NOT NULL;
 CREATE INDEX points_entries_customer_idx ON @extschema@.points_entries (customer_id, id);
 CREATE INDEX points_entries_period_idx ON @extschema@.points_entries (customer_id, occurred_at) INCLUDE (points)
-    WHERE kind IN ('earn', 'take_back');
+    WHERE kind IN ('earn', 'take_back', 'restore');
 CREATE INDEX points_entries_reverses_idx ON @extschema@.points_entries (reverses) WHERE reverses IS NOT NULL;
 COMMENT ON TABLE @extschema@.points_entries IS
-    'The ledger of points: earned, spent, taken back, given back, expired, adjusted by somebody. Rows are only '
-    'added; accounts and lots follow in the same statement, whoever adds them.';
+    'The ledger of points: earned, spent, taken back, restored, given back, expired, adjusted by somebody. Rows are '
+    'only added; accounts and lots follow in the same statement, whoever adds them.';
 COMMENT ON COLUMN @extschema@.points_entries.expires_at IS 'Of what is earned: when the rest of its lot is lost.';
 COMMENT ON COLUMN @extschema@.points_entries.occurred_at IS
     'When what it is about happened: the rule of that time has judged it.';
