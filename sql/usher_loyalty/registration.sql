@@ -11,7 +11,8 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
     error_codes => @extschema@._loyalty_error_codes(),
     hooks => '{
         "upkeep": "_loyalty_upkeep", "self_check": "_loyalty_self_check", "configuration": "_loyalty_configuration",
-        "metrics": "_loyalty_metrics", "export": "_export_loyalty", "erase": "_erase_loyalty"}',
+        "metrics": "_loyalty_metrics", "export": "_export_loyalty", "erase": "_erase_loyalty",
+        "flush": "_write_ad_counts"}',
     declined_hooks => '{health}',
     personal_data => $json$
     {

@@ -3,6 +3,7 @@
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/following.hpp"
 #include "usher_loyalty/points/lots.hpp"
+#include "usher_loyalty/rules/earning.hpp"
 #include <limits>
 
 namespace usher::loyalty {
@@ -71,7 +72,7 @@ constinit Statement read_reversed{R"(
     WHERE e.id = $1)"};
 constinit Statement insert_lot{R"(
     INSERT INTO @.points_lots (id, customer_id, points, points_left, expires_at)
-    VALUES ($1, $2, $3, $3, $4))"};
+    VALUES ($1, $2, $3, $4, $5))"};
 constinit Statement change_lots{R"(
     WITH change AS (SELECT * FROM unnest($2::uuid[], $3::text[]) AS c (lot_id, points)),
         noted AS (INSERT INTO @.points_lot_uses (entry_id, lot_id, points)
@@ -102,6 +103,8 @@ struct Entry {
     [[nodiscard]] std::int64_t size() const { return std::abs(row.int8(points)); }
 };
 
+bool adds(const Entry &entry) { return entry.is("earn") || entry.is("restore") || entry.is("give_back"); }
+
 /// What kind of entries it reverses; empty for one that reverses none.
 std::string_view target_of(const Entry &entry) {
     if (entry.is("give_back")) return "spend";
@@ -116,6 +119,12 @@ void check_form(const Entry &entry) {
     const auto refuse = [](const char *column, const char *message) {
         throw Error(errc::invalid_argument, message, json::Object().add("argument", column).text());
     };
+    const std::int64_t size = row.int8(points);
+    if (!entry.is("earn") && !entry.is("restore") && !entry.is("give_back") && !entry.is("spend") &&
+        !entry.is("take_back") && !entry.is("expire") && !entry.is("adjust"))
+        refuse("kind", "kind of an entry is not known");
+    if (size == 0 || size > most_points || size < -most_points || (!entry.is("adjust") && (size > 0) != adds(entry)))
+        refuse("points", "points of an entry must have the sign of its kind, and be at most a million millions");
     if (row.is_null(source_type) != row.is_null(source_id))
         refuse("source_id", "source_type and source_id belong together");
     if (!row.is_null(source_type) && !is_code(row.text(source_type)))
@@ -197,9 +206,13 @@ Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
     return *posting;
 }
 
+/// Without planning: each entry that is earned makes one.
 void add_lot(const Entry &entry, std::int64_t size) {
-    insert_lot.run(entry.schema, {pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
-                                  pg::timestamptz_or_null(entry.row.optional_time(expires_at))});
+    static constexpr std::array columns{"id", "customer_id", "points", "points_left", "expires_at"};
+    const std::array<pg::Param, 5> row{pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
+                                       pg::int8(size), pg::timestamptz_or_null(entry.row.optional_time(expires_at))};
+    const Oid table = pg::call([&] { return get_relname_relid("points_lots", entry.schema.oid()); });
+    if (!pg::insert_with_triggers(table, columns, row)) insert_lot.run(entry.schema, row);
 }
 
 [[noreturn]] void refuse_closed(const Entry &entry) {

@@ -17,6 +17,8 @@ constinit Statement note_source{R"(
     VALUES ($1, $2)
     ON CONFLICT (source_type, source_id) DO UPDATE SET source_type = s.source_type
     RETURNING s.customer_id)"};
+// With the account: most purchases are new, of customers who have one, and need to know no more. A source that is new has
+// nothing deducted of it, for deductions refer to it.
 constinit Statement note_purchase{R"(
     INSERT INTO @.points_sources AS s (source_type, source_id, customer_id, amount_minor, currency, occurred_at)
     VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, pg_catalog.statement_timestamp()))
@@ -24,7 +26,8 @@ constinit Statement note_purchase{R"(
     SET customer_id = coalesce(s.customer_id, EXCLUDED.customer_id),
         amount_minor = coalesce(s.amount_minor, EXCLUDED.amount_minor),
         currency = coalesce(s.currency, EXCLUDED.currency), occurred_at = coalesce(s.occurred_at, EXCLUDED.occurred_at)
-    RETURNING s.customer_id, s.amount_minor, s.occurred_at)"};
+    RETURNING s.occurred_at, s.xmax = 0, (SELECT a.tier FROM @.points_accounts AS a WHERE a.customer_id = $3),
+              (SELECT a.closed_at IS NOT NULL FROM @.points_accounts AS a WHERE a.customer_id = $3))"};
 constinit Statement note_deduction{R"(
     INSERT INTO @.points_deductions AS d (source_type, source_id, cause_id, kind, amount_minor)
     VALUES ($1, $2, $3, $4, $5)
@@ -160,8 +163,13 @@ private:
                                                            pg::uuid(purchase.customer), pg::int8(purchase.amount_minor),
                                                            pg::text_unless_empty(purchase.currency),
                                                            pg::text_unless_empty(purchase.occurred_at)});
-        occurred_at_ = noted.front().time(2);
+        const pg::Row row = noted.front();
+        occurred_at_ = row.time(0);
         customers_.insert(purchase.customer);
+        is_known_ = row.boolean(1) && !row.is_null(3) && news_.deductions.empty();
+        if (!is_known_) return;
+        tier_ = row.optional_text(2);
+        is_closed_ = row.boolean(3);
     }
 
     void make_account_of(const Purchase &purchase) const {
@@ -169,6 +177,7 @@ private:
     }
 
     void open_account() {
+        if (is_known_) return;
         const Purchase &purchase = *news_.purchase;
         const auto find = [&] {
             return read_account.run(
@@ -277,6 +286,7 @@ private:
     std::set<Uuid> customers_; // in the order in which accounts are locked
     Instant occurred_at_ = 0;
     // Of the customer who buys, and of what they buy.
+    bool is_known_ = false; // all that follows, since the purchase was noted
     std::optional<std::string> tier_;
     bool is_closed_ = false;
     std::optional<std::int64_t> without_; // money that does not count

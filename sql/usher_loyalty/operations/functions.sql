@@ -47,6 +47,13 @@ BEGIN
     RETURN QUERY SELECT 'earned_twice', count(*) FROM (
         SELECT 1 FROM @extschema@.points_entries AS e WHERE e.kind = 'earn' AND e.source_id IS NOT NULL
         GROUP BY e.customer_id, e.source_type, e.source_id, e.rule_code HAVING count(*) > 1) AS twice;
+    RETURN QUERY SELECT 'entries_without_their_sign', count(*) FROM @extschema@.points_entries AS e
+        WHERE NOT CASE WHEN e.kind IN ('earn', 'restore', 'give_back') THEN e.points > 0
+            WHEN e.kind IN ('spend', 'take_back', 'expire') THEN e.points < 0
+            ELSE e.kind = 'adjust' AND e.points <> 0 END;
+    RETURN QUERY SELECT 'purchases_half_known', count(*) FROM @extschema@.points_sources AS s
+        WHERE s.source_type NOT IN ('booking', 'payment', 'order')
+            OR num_nonnulls(s.customer_id, s.amount_minor, s.occurred_at) NOT IN (0, 3);
     RETURN QUERY SELECT 'reversed_more_than_posted', count(*) FROM @extschema@.points_entries AS e
         JOIN (SELECT r.reverses, sum(r.points + coalesce((SELECT sum(b.points) FROM @extschema@.points_entries AS b
                   WHERE b.reverses = r.id), 0)) AS points

@@ -14,9 +14,9 @@ CREATE TABLE @extschema@.points_accounts (
     closed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    -- One constraint, because each costs every entry; the trigger of entries gives a clear error before it does.
-    CONSTRAINT points_accounts_balance_check CHECK (balance >= 0 AND debt >= 0 AND (debt = 0 OR balance = 0)
-        AND jsonb_typeof(attributes) = 'object')
+    -- Neither is below 0, and one of them is 0. A short one, because each entry reads it from the catalog; the trigger
+    -- of entries gives a clear error before it does.
+    CONSTRAINT points_accounts_balance_check CHECK (least(balance, debt) = 0)
 );
 CREATE INDEX points_accounts_user_idx ON @extschema@.points_accounts (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX points_accounts_review_idx ON @extschema@.points_accounts (tier_reviewed_at) WHERE tier IS NOT NULL;
@@ -39,9 +39,7 @@ CREATE TABLE @extschema@.points_sources (
     occurred_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_type, source_id),
-    CONSTRAINT points_sources_known_check CHECK (source_type IN ('booking', 'payment', 'order')
-        AND coalesce(amount_minor >= 0, true) AND (customer_id IS NULL) = (amount_minor IS NULL)
-        AND (customer_id IS NULL) = (occurred_at IS NULL))
+    CONSTRAINT points_sources_amount_check CHECK (amount_minor >= 0)
 );
 CREATE INDEX points_sources_customer_idx ON @extschema@.points_sources (customer_id, occurred_at)
     WHERE customer_id IS NOT NULL;
@@ -78,11 +76,8 @@ CREATE TABLE @extschema@.points_entries (
     note text,
     occurred_at timestamptz NOT NULL DEFAULT now(),
     created_by uuid,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    -- What else must hold is decided by the row trigger: each constraint costs every entry.
-    CONSTRAINT points_entries_points_check CHECK (points BETWEEN -1000000000000 AND 1000000000000 AND CASE
-        WHEN kind IN ('earn', 'restore', 'give_back') THEN points > 0 WHEN kind = 'adjust' THEN points <> 0
-        WHEN kind IN ('spend', 'take_back', 'expire') THEN points < 0 ELSE false END)
+    created_at timestamptz NOT NULL DEFAULT now()
+    -- What must hold of a row is decided by its trigger: each CHECK would be read from the catalog for every entry.
 );
 -- Earned once for each source and rule, however often its event arrives.
 CREATE UNIQUE INDEX points_entries_earned_key ON @extschema@.points_entries
