@@ -11,7 +11,8 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
     error_codes => @extschema@._loyalty_error_codes(),
     hooks => '{
         "upkeep": "_loyalty_upkeep", "self_check": "_loyalty_self_check", "configuration": "_loyalty_configuration",
-        "metrics": "_loyalty_metrics", "export": "_export_loyalty", "erase": "_erase_loyalty"}',
+        "metrics": "_loyalty_metrics", "export": "_export_loyalty", "erase": "_erase_loyalty",
+        "flush": "_write_ad_counts"}',
     declined_hooks => '{health}',
     personal_data => $json$
     {
@@ -31,8 +32,8 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
         "loyalty_offer_keys": {"impersonal": ["*"]},
         "offer_vouchers": {"user": ["created_by", "customer_id"], "sensitive": ["code_hash"], "impersonal": ["batch",
             "offer_id"]},
-        "offer_uses": {"user": ["created_by", "customer_id"], "impersonal": ["currency", "offer_id", "reference_id",
-            "reference_type", "terms", "voucher_id"]},
+        "offer_uses": {"user": ["created_by", "customer_id"], "impersonal": ["currency", "lines", "offer_id",
+            "reference_id", "reference_type", "terms", "voucher_id"]},
         "loyalty_rewards": {"user": ["created_by"], "impersonal": ["condition", "description", "details", "kind",
             "status",
             "title"]},

@@ -117,6 +117,52 @@ SELECT source_type, customer_id, amount_minor FROM wash.points_sources WHERE cus
 SELECT loyalty_test.tell('payment.completed', jsonb_build_object('transaction_id', id, 'customer_id', :cat, 'captured_minor', amount, 'currency', 'EUR')) FROM (VALUES ('00000000-0000-7000-8000-0000000000d1', 2000), ('00000000-0000-7000-8000-0000000000d2', 700)) AS v (id, amount);
 SELECT loyalty_test.account(:cat), loyalty_test.entries(:cat);
 
+-- What a bank takes back (a dispute that is open or lost) counts as gone; one that is won counts again: points are restored, with the expiry that
+-- they had, after debt. In whatever order events come, and however often, it is the same.
+\set eve '\'00000000-0000-7000-8000-0000000000ca\''
+CREATE FUNCTION loyalty_test.nth(n integer) RETURNS uuid LANGUAGE sql AS $$ SELECT ('00000000-0000-7000-8008-' || lpad(n::text, 12, '0'))::uuid $$;
+CREATE FUNCTION loyalty_test.dispute(what text, payment integer, customer uuid) RETURNS void LANGUAGE sql AS $$
+    SELECT loyalty_test.tell(CASE what WHEN 'completed' THEN 'payment.completed' WHEN 'open' THEN 'payment.disputed' ELSE 'payment.dispute_closed' END, jsonb_build_object('transaction_id', loyalty_test.nth(payment), 'customer_id', customer,
+        'currency', 'EUR', 'reference_type', 'booking', 'reference_id', loyalty_test.nth(payment + 1000)) || CASE what WHEN 'completed' THEN jsonb_build_object('captured_minor', 1000, 'completed_at', now())
+        ELSE jsonb_build_object('dispute_id', loyalty_test.nth(payment + 2000), 'status', what, 'amount_minor', 600) END)
+$$;
+SELECT rule_version FROM wash.create_earning_rule('{"code": "per_euro", "event": "payment.completed", "points": "2 * floor(r.amount_minor / 100)", "expires_after": "1 year"}');
+SELECT loyalty_test.dispute(what, 1, :eve), loyalty_test.account(:eve) FROM unnest('{completed,completed,open,open,lost,lost}'::text[]) AS w (what);
+SELECT loyalty_test.dispute('won', 1, :eve), loyalty_test.dispute('open', 1, :eve), loyalty_test.dispute('won', 1, :eve);
+SELECT loyalty_test.account(:eve), loyalty_test.entries(:eve);
+SELECT count(*) AS restored, bool_and(r.expires_at = e.expires_at) AS keeps_its_expiry FROM wash.points_entries AS r JOIN wash.points_entries AS t ON t.id = r.reverses JOIN wash.points_entries AS e ON e.id = t.reverses WHERE r.kind = 'restore';
+-- spent in the meantime: into debt, and out of it
+SELECT balance FROM wash.redeem_points(15, :eve);
+SELECT loyalty_test.dispute('completed', 2, :eve), loyalty_test.dispute('open', 2, :eve), loyalty_test.account(:eve);
+SELECT balance FROM wash.redeem_points(13, :eve);
+SELECT loyalty_test.dispute('open', 3, :eve), loyalty_test.dispute('completed', 3, :eve), loyalty_test.account(:eve);
+SELECT balance FROM wash.redeem_points(8, :eve);
+SELECT loyalty_test.tell('payment.refunded', jsonb_build_object('id', loyalty_test.nth(1), 'refunded_minor', 1000)), loyalty_test.account(:eve);
+SELECT loyalty_test.account(:eve);
+SELECT loyalty_test.dispute('won', 2, :eve), loyalty_test.account(:eve);
+SELECT loyalty_test.account(:eve);
+-- all orders of the events of a purchase: won ends with all of it, lost with what is left
+CREATE FUNCTION loyalty_test.in_order(outcome text, VARIADIC steps text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    payment CONSTANT integer := 100 + (SELECT count(*) FROM wash.points_sources);
+    step text;
+BEGIN
+    FOREACH step IN ARRAY steps LOOP
+        PERFORM loyalty_test.dispute(CASE step WHEN 'closed' THEN outcome ELSE step END, payment, loyalty_test.nth(payment + 5000));
+    END LOOP;
+    RETURN (SELECT a.balance - a.debt FROM wash.points_accounts AS a WHERE a.customer_id = loyalty_test.nth(payment + 5000));
+END
+$$;
+SELECT outcome, loyalty_test.in_order(outcome, 'completed', 'open', 'closed') AS a, loyalty_test.in_order(outcome, 'completed', 'closed', 'open') AS b, loyalty_test.in_order(outcome, 'open', 'completed', 'closed') AS c,
+    loyalty_test.in_order(outcome, 'open', 'closed', 'completed') AS d, loyalty_test.in_order(outcome, 'closed', 'open', 'completed') AS e, loyalty_test.in_order(outcome, 'closed', 'completed', 'open') AS f FROM unnest('{won,lost}'::text[]) AS o (outcome);
+-- a booking that is completed while the whole payment for it is disputed
+SELECT loyalty_test.tell('payment.disputed', jsonb_build_object('transaction_id', loyalty_test.nth(900), 'dispute_id', loyalty_test.nth(901), 'status', status, 'amount_minor', 1000, 'reference_type', 'order', 'reference_id', loyalty_test.nth(902))),
+    loyalty_test.tell('order.completed', jsonb_build_object('id', loyalty_test.nth(902), 'customer_id', loyalty_test.nth(903), 'total_minor', 1000, 'currency', 'EUR')) FROM unnest('{open,won}'::text[]) AS s (status);
+SELECT source_type, kind, amount_minor FROM wash.points_deductions WHERE cause_id = loyalty_test.nth(901) ORDER BY 1;
+SELECT wrong, loyalty_test.refusal(format('SELECT loyalty_test.tell(''payment.disputed'', %L)', payload)) FROM (VALUES ('nothing', '{}'), ('no amount', '{"transaction_id": "ch_9", "dispute_id": "00000000-0000-7000-8008-000000000901", "status": "open"}')) AS v (wrong, payload);
+SELECT loyalty_test.refusal($$ INSERT INTO wash.points_entries (customer_id, kind, points, reverses) SELECT e.customer_id, 'restore', 1, e.id FROM wash.points_entries AS e WHERE e.kind = 'earn' LIMIT 1 $$) AS restore_what_was_not_taken,
+    loyalty_test.refusal($$ INSERT INTO wash.points_entries (customer_id, kind, points, reverses) SELECT e.customer_id, 'restore', 1000, e.id FROM wash.points_entries AS e WHERE e.kind = 'take_back' LIMIT 1 $$) AS too_much;
+
 -- Visits and their caps, in the day of the place; an order by its lines
 SELECT rule_version FROM wash.create_earning_rule('{"code": "visit", "event": "booking.completed", "points": "10 + 5 * (r.hour < 12)", "max_in_period": 25, "period": "day", "time_zone": "America/New_York"}');
 SELECT loyalty_test.tell('booking.completed', jsonb_build_object('id', usher.uuid_v7(), 'customer_id', :cat, 'price_minor', 0, 'currency', 'EUR', 'completed_at', now()));

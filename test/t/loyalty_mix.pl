@@ -27,7 +27,7 @@ SELECT club.create_earning_rule('{"code": "each", "event": "payment.completed", 
 SELECT club.create_earning_rule('{"code": "visit", "event": "booking.completed", "points": "7", "max_in_period": 70, "period": "day"}');
 SELECT club.define_tier('SILVER', 1, 100), club.define_tier('GOLD', 2, 300, 'payment', 'EUR');
 CREATE TABLE things (kind text, id uuid, code text);
-INSERT INTO things SELECT 'offer', (club.set_offer_status((club.create_offer(d)).offer_id, 'active')).offer_id FROM unnest(ARRAY['{"title": "a", "kind": "percent", "percent": 10, "max_uses": 150}', '{"title": "b", "kind": "percent", "percent": 10, "max_per_customer": 2}']::jsonb[]) AS d;
+INSERT INTO things SELECT 'offer', (club.set_offer_status((club.create_offer(d)).offer_id, 'active')).offer_id FROM unnest(ARRAY['{"title": "a", "kind": "percent", "percent": 10, "max_uses": 150, "is_stackable": true}', '{"title": "b", "kind": "percent", "percent": 10, "max_per_customer": 2, "is_stackable": true, "stack_group": "b"}']::jsonb[]) AS d;
 INSERT INTO things SELECT 'reward', (club.set_reward_status((club.create_reward(d)).reward_id, 'active')).reward_id FROM unnest(ARRAY['{"title": "a", "cost_points": 15, "stock": 60}', '{"title": "b", "cost_points": 9, "max_per_customer": 2, "keeps_for": "2 seconds"}']::jsonb[]) AS d;
 INSERT INTO things SELECT 'voucher', v.voucher_id, v.code FROM club.create_vouchers((SELECT id FROM things WHERE kind = 'offer' LIMIT 1), 30, max_uses => 2) AS v;
 INSERT INTO things SELECT 'ad', (club.set_advertisement_status((club.create_advertisement('{"title": "a", "placement": "home"}')).ad_id, 'active')).ad_id;
@@ -68,6 +68,21 @@ BEGIN
 	WHEN 18 THEN PERFORM club._on_first_purchase('order.completed', jsonb_build_object('customer_id', spot(3000 + floor(random() * 60)::integer), 'total_minor', 1));
 	WHEN 19 THEN PERFORM club._loyalty_upkeep(20);
 	WHEN 20 THEN PERFORM club.record_advertisement_event((pick('ad')).id);
+	-- The same by raw SQL: whatever a statement locks comes before what its triggers lock.
+	WHEN 21 THEN UPDATE club.reward_redemptions SET status = 'reversed' WHERE id = (SELECT r.id FROM club.reward_redemptions AS r WHERE r.customer_id = c AND r.status = 'reserved' ORDER BY random() LIMIT 1);
+	WHEN 22 THEN UPDATE club.offer_uses SET is_released = true, released_at = now() WHERE id = (SELECT u.id FROM club.offer_uses AS u WHERE NOT u.is_released AND u.customer_id = c ORDER BY random() LIMIT 1) AND NOT is_released;
+	WHEN 23 THEN UPDATE club.referrals SET status = CASE status WHEN 'pending' THEN 'qualified' ELSE 'rewarded' END WHERE id = (SELECT r.id FROM club.referrals AS r WHERE r.status IN ('pending', 'qualified') ORDER BY random() LIMIT 1) AND status IN ('pending', 'qualified');
+	WHEN 24 THEN PERFORM club.reward_referral(r.id) FROM (SELECT o.id FROM club.referrals AS o WHERE o.status = 'qualified' ORDER BY random() LIMIT 1) AS r;
+	WHEN 25 THEN
+		PERFORM club._on_loyalty_customer_gone('user.deleted', jsonb_build_object('user_id', spot(61)));
+		PERFORM club._erase_loyalty(spot(61));
+		UPDATE club.points_accounts SET closed_at = NULL WHERE customer_id = spot(61);
+	WHEN 26 THEN
+		PERFORM club.revoke_vouchers((pick('offer')).id, voucher_id => (pick('voucher')).id);
+		UPDATE club.offer_vouchers SET is_active = true WHERE id = (pick('voucher')).id;
+	WHEN 27, 28 THEN PERFORM club._on_order_placing('order.placing', jsonb_build_object('id', p, 'customer_id', c, 'currency', 'EUR', 'amount_minor', 300, 'lines', jsonb_build_array(jsonb_build_object('line_no', 1, 'price_minor', 100, 'quantity', 1), jsonb_build_object('line_no', 2, 'price_minor', 100, 'quantity', 2))));
+	WHEN 29, 30 THEN PERFORM club._on_purchase(CASE what WHEN 29 THEN 'payment.disputed' ELSE 'payment.dispute_closed' END, jsonb_build_object('transaction_id', p, 'dispute_id', spot(4000000 + customer * 1000 + purchase), 'amount_minor', 60,
+			'status', CASE WHEN what = 29 THEN 'open' WHEN random() < 0.5 THEN 'won' ELSE 'lost' END, 'reference_type', 'booking', 'reference_id', spot(2000000 + customer * 1000 + purchase)));
 	ELSE PERFORM count(*) FROM club.list_offers_for(c, context => '{"amount_minor": 100}');
 	END CASE;
 EXCEPTION
@@ -76,7 +91,7 @@ EXCEPTION
 END $$;
 SQL
 my $script = $node->basedir . '/mix.sql';
-append_to_file($script, "\\set what random(0, 21)\n\\set customer random(1, 60)\n\\set purchase random(1, 30)\nSELECT act(:what, :customer, :purchase);\n");
+append_to_file($script, "\\set what random(0, 31)\n\\set customer random(1, 61)\n\\set purchase random(1, 30)\nSELECT act(:what, :customer, :purchase);\n");
 
 my ($steps, $terminated, @strange) = (0, 0);
 # Clients whose connections end are replaced by new ones until the time is over.

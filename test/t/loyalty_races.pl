@@ -1,5 +1,5 @@
 # Crowds at all three isolation levels, through the functions and by raw SQL: C-29 the last use of an offer, C-30 points that are spent on
-# many devices, events that arrive many times and in any order at once, lots that end while they are spent, the last of a reward, a voucher,
+# many devices, events that arrive many times and in any order at once, orders that are placed at once, lots that end while they are spent, the last of a reward, a voucher,
 # C-28 referrals that are rewarded and circles that are closed, views of advertisements. And a thousand guesses, which lock whoever rolls them back. Nothing is earned, spent or given twice, and no deadlock is logged.
 use strict;
 use warnings;
@@ -45,6 +45,11 @@ END $$;
 CREATE FUNCTION new_offer(definition jsonb) RETURNS uuid LANGUAGE sql AS $$
 	SELECT (club.set_offer_status((club.create_offer('{"title": "offer", "kind": "percent", "percent": 10}' || definition)).offer_id, 'active')).offer_id
 $$;
+CREATE FUNCTION place(order_id uuid) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM club._on_order_placing('order.placing', jsonb_build_object('id', order_id, 'customer_id', usher.uuid_v7(), 'currency', 'EUR', 'amount_minor', 1000, 'lines', '[{"line_no": 1, "price_minor": 1000}]'::jsonb));
+	RETURN (SELECT coalesce(sum(u.discount_minor), 0) FROM club.offer_uses AS u WHERE u.reference_id = order_id);
+END $$;
 CREATE FUNCTION sums() RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s %s, %s entries', a.balance, a.debt, (SELECT count(*) FROM club.points_entries AS e WHERE e.customer_id = a.customer_id)) FROM club.points_accounts AS a WHERE a.customer_id = stage('customer')
 $$;
@@ -88,6 +93,11 @@ for (('read committed', 'repeatable read', 'serializable'))
 			"SELECT answer(format('SELECT discount_minor FROM club.redeem_offer(''order'', usher.uuid_v7(), %L, ''00000000-0000-7000-8000-000000000001'', 1000)', stage('offer')));\n"),
 		'100 2, UL003 30', "$level: two uses of one customer on 32 devices");
 
+	# Orders that are placed at once: the last of two offers goes to one of them, the others are placed without
+	is(crowd(64, "SELECT club.set_offer_status(id, 'archived') FROM club.loyalty_offers WHERE status = 'active'; SELECT new_offer('{\"max_uses\": 1, \"is_stackable\": true}') FROM generate_series(1, 2)",
+			"SELECT answer(format('SELECT place(%L)', usher.uuid_v7()));\n"),
+		'0 63, 200 1', "$level: the last use of two offers by 64 orders");
+
 	# C-30
 	for my $how ('SELECT balance FROM club.redeem_points(60, %L)', 'INSERT INTO club.points_entries (customer_id, kind, points) VALUES (%L, \'\'spend\'\', -60) RETURNING 40')
 	{
@@ -107,6 +117,12 @@ SELECT answer(CASE :client_id % 4 WHEN 0 THEN format('SELECT ''told'' FROM club.
 	ELSE format('SELECT ''told'' FROM club._on_purchase(''payment.partially_refunded'', %L)', jsonb_build_object('transaction_id', stage('payment'), 'refunded_minor', 600)) END);
 SCRIPT
 	is(one("SELECT split_part(sums(), ',', 1)"), '6 0', "$level: … keeps what is left of it");
+	is(crowd(32, "SELECT new_customer(0); INSERT INTO stage VALUES ('payment', usher.uuid_v7())", <<"SCRIPT"), 'told 32', "$level: paid, disputed and won, in any order at once");
+SELECT answer(CASE :client_id % 4 WHEN 0 THEN format('SELECT ''told'' FROM club._on_purchase(''payment.completed'', %L)', $payment)
+	WHEN 1 THEN format('SELECT ''told'' FROM club._on_purchase(''payment.dispute_closed'', %L)', jsonb_build_object('transaction_id', stage('payment'), 'dispute_id', stage('customer'), 'status', 'won', 'amount_minor', 700))
+	ELSE format('SELECT ''told'' FROM club._on_purchase(''payment.disputed'', %L)', jsonb_build_object('transaction_id', stage('payment'), 'dispute_id', stage('customer'), 'status', 'open', 'amount_minor', 700)) END);
+SCRIPT
+	is(one("SELECT split_part(sums(), ',', 1)"), '15 0', "$level: … has all of its points");
 	is(crowd(32, "SELECT new_customer(0); INSERT INTO stage SELECT 'payment' || n, usher.uuid_v7() FROM generate_series(0, 31) AS n", "SELECT answer(format('SELECT ''told'' FROM club._on_purchase(''payment.completed'', %L)', $payment || jsonb_build_object('transaction_id', stage('payment' || :client_id))));\n"),
 		'told 32', "$level: 32 payments of one customer");
 	is(one("SELECT sum(points) FILTER (WHERE rule_code = 'each') || ' ' || sum(points) FROM club.points_entries WHERE customer_id = stage('customer')"), '5 325', "$level: … do not exceed the cap of a rule");

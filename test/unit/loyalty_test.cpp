@@ -1,4 +1,5 @@
 #include "common/error.hpp"
+#include "usher_loyalty/offers/offer_rule.hpp"
 #include "usher_loyalty/points/lots.hpp"
 #include "usher_loyalty/points/purchase.hpp"
 #include "usher_loyalty/rules/earning.hpp"
@@ -118,7 +119,7 @@ TEST(Purchase, WhatIsRefundedIsDeductedOfThePaymentAndOfWhatItPaidFor) {
     EXPECT_EQ(news.deductions[0].source.type, "booking");
     EXPECT_EQ(news.deductions[1].source.type, "payment");
     EXPECT_EQ(news.deductions[0].cause, news.deductions[1].source.id);
-    EXPECT_TRUE(news.deductions[0].is_return);
+    EXPECT_EQ(news.deductions[0].kind, "returned");
 }
 
 TEST(Purchase, AVoucherIsNoMoney) {
@@ -128,7 +129,7 @@ TEST(Purchase, AVoucherIsNoMoney) {
     ASSERT_TRUE(news.purchase);
     EXPECT_FALSE(news.purchase->is_money);
     ASSERT_EQ(news.deductions.size(), 1U);
-    EXPECT_FALSE(news.deductions[0].is_return);
+    EXPECT_EQ(news.deductions[0].kind, "not_money");
 }
 
 TEST(Purchase, PaymentsOfOthersMayHaveIdsOfTheirOwn) {
@@ -148,4 +149,56 @@ TEST(Purchase, MalformedPayloadsAreRefused) {
                               R"({"id": "00000000-0000-7000-8000-000000000001", "total_minor": 1e300,
                                   "customer_id": "00000000-0000-7000-8000-000000000003"})"})
         EXPECT_THROW((void)read_purchase("order.completed", wrong), Error) << wrong;
+}
+
+namespace {
+Basket basket_of(std::vector<std::int64_t> units) {
+    Basket out;
+    for (const std::int64_t each : units) {
+        out.lines.push_back({static_cast<std::int64_t>(out.lines.size()) + 1, id(1), 1, each});
+        out.amount_minor += each;
+    }
+    return out;
+}
+
+OfferChoice choice_of(const Basket &basket, std::int64_t discount, bool is_stackable, int priority = 0) {
+    OfferChoice out;
+    out.priority = priority;
+    out.discount_minor = discount;
+    out.is_stackable = is_stackable;
+    out.limits = discount_limits({}, basket);
+    return out;
+}
+} // namespace
+
+TEST(Offers, ASumIsSpreadExactly) {
+    EXPECT_EQ(spread(100, {1, 1, 1}), (std::vector<std::int64_t>{34, 33, 33}));
+    EXPECT_EQ(spread(2, {1, 1, 1}), (std::vector<std::int64_t>{1, 1, 0}));
+    EXPECT_EQ(spread(5, {0, 10}), (std::vector<std::int64_t>{0, 5}));
+    EXPECT_EQ(spread(5, {0, 0}), (std::vector<std::int64_t>{0, 0}));
+    constexpr std::int64_t most = 1'000'000'000'000'000;
+    EXPECT_EQ(spread(most, {most, most, 1}), (std::vector<std::int64_t>{most / 2, most / 2, 0}));
+}
+
+TEST(Offers, NoLineIsBelowZero) {
+    const Basket basket = basket_of({100, 50});
+    std::vector<OfferChoice> offers{choice_of(basket, 90, true, 2), choice_of(basket, 100, true)};
+    offers[0].limits = {100, 0}; // for the first line only
+    choose(offers, basket);
+    EXPECT_EQ(offers[0].lines, (std::vector<LineShare>{{1, 90}}));
+    EXPECT_EQ(offers[1].lines, (std::vector<LineShare>{{1, 10}, {2, 50}}));
+    EXPECT_EQ(offers[1].discount_minor, 60);
+}
+
+TEST(Offers, WhatWasGivenBeforeComesFirst) {
+    const Basket basket = basket_of({60, 40});
+    std::vector<OfferChoice> alone{choice_of(basket, 30, false, 9)}, joins{choice_of(basket, 30, true)};
+    choose(alone, basket, {{10, true, "", {}}});
+    EXPECT_FALSE(alone[0].is_given);
+    choose(joins, basket, {{90, true, "", {}}});
+    EXPECT_EQ(joins[0].discount_minor, 10);
+    EXPECT_EQ(joins[0].lines, (std::vector<LineShare>{{1, 6}, {2, 4}}));
+    std::vector<OfferChoice> beside{choice_of(basket, 30, true)};
+    choose(beside, basket, {{1, false, "", {}}});
+    EXPECT_FALSE(beside[0].is_given);
 }

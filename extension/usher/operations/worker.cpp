@@ -12,7 +12,8 @@ namespace {
 struct Job {
     const char *name;
     void (*run)();
-    bool is_flush; // of what only shared memory knows: done once more when the server stops
+    bool is_flush;           // of what only shared memory knows: done once more when the server stops
+    bool (*piece)() = nullptr; // in the place of run: again in the next transaction as long as it says so
     TimestampTz logged_at = 0;
     char logged[256] = "";    // what the server log was told last
     char why_later[200] = ""; // why rows had to be written later, the last time that this was found out
@@ -22,8 +23,8 @@ constexpr int max_jobs = 12;
 constinit Job jobs[max_jobs] = {};
 constinit int job_count = 0;
 
-void enlist(const char *name, void (*run)(), bool is_flush) {
-    if (job_count < max_jobs) jobs[job_count++] = {name, run, is_flush};
+void enlist(const Job &job) {
+    if (job_count < max_jobs) jobs[job_count++] = job;
 }
 
 constinit pg::Statement find_extension{"SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'usher'"};
@@ -42,6 +43,7 @@ constinit Job maintenance{"maintenance", maintain, false};
 // next upkeep finds few, and no transaction is long.
 constexpr int block_rows = 50000;
 constexpr int sealing_ms = 1000; // then the other jobs have their turn
+constexpr int pieces_ms = 1000;  // the same for what is done piece by piece
 constinit bool is_sealing_behind = false;
 constinit pg::Statement seal_block{R"(
     SELECT CASE WHEN pg_catalog.current_setting('usher.audit_chain')::pg_catalog.bool
@@ -122,6 +124,7 @@ struct Report {
     Job *job;
     std::size_t postponed;
     bool is_skipped;
+    bool has_more;
     char why[256];
 };
 constinit Report report{};
@@ -157,7 +160,10 @@ void run_job(Job &job, TimestampTz ends_at, int lock_ms) {
         is_installed = !find_extension.run().empty(); // the database may be without it, or not have it yet
         if (is_installed) {
             const pg::AsOwner owner;
-            job.run();
+            if (job.piece != nullptr)
+                report.has_more = job.piece();
+            else
+                job.run();
         }
         pg::call([] {
             PopActiveSnapshot();
@@ -169,6 +175,7 @@ void run_job(Job &job, TimestampTz ends_at, int lock_ms) {
         pg::capture(failure);
     }
     if (!is_done) {
+        report.has_more = false;
         pg::call([&] {
             stop_clock();
             pg::copy_text(report.why, failure.edata != nullptr ? failure.edata->message : failure.message);
@@ -239,14 +246,19 @@ void seal_for_a_while() {
     }
 }
 
+void work_on(Job &job) {
+    const TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pieces_ms);
+    do run_job(job, end_of_job(), guc::worker_lock_timeout);
+    while (report.has_more && !ShutdownRequestPending && GetCurrentTimestamp() < until);
+}
+
 void keep_up() {
     operations::job_log::worker_started();
     TimestampTz next_maintenance = 0;
     while (!ShutdownRequestPending) {
         wait_a_while();
         // Each in a transaction of its own: one feature's trouble is not the others'.
-        for (int i = 0; i < job_count && !ShutdownRequestPending; ++i)
-            run_job(jobs[i], end_of_job(), guc::worker_lock_timeout);
+        for (int i = 0; i < job_count && !ShutdownRequestPending; ++i) work_on(jobs[i]);
         const TimestampTz now = GetCurrentTimestamp();
         if (now >= next_maintenance && !ShutdownRequestPending) {
             next_maintenance =
@@ -281,8 +293,9 @@ void usher_worker_main(Datum index) {
 
 namespace usher::operations {
 
-void work_regularly(const char *name, void (*job)()) { enlist(name, job, false); }
-void flush_regularly(const char *name, void (*flush)()) { enlist(name, flush, true); }
+void work_regularly(const char *name, void (*job)()) { enlist({name, job, false}); }
+void work_in_pieces(const char *name, bool (*piece)()) { enlist({name, nullptr, false, piece}); }
+void flush_regularly(const char *name, void (*flush)()) { enlist({name, flush, true}); }
 
 void tell_postponed(std::size_t rows, const char *why) {
     if (report.job == nullptr) return; // not in the worker

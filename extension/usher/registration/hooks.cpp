@@ -1,6 +1,22 @@
-// The hooks that extensions and applications register: code of others, which core calls for upkeep, checks, export and
-// erasure.
+// The hooks that extensions and applications register: code of others, which core calls for upkeep, checks, export,
+// erasure, and for what they count in shared memory.
 #include "pg/foreign_call.hpp"
+#include "pg/spi.hpp"
+#include "usher/operations/worker.hpp"
+
+namespace usher {
+namespace {
+constinit pg::Statement flush_extensions{"SELECT usher._flush_extensions()"};
+
+void flush() {
+    const pg::Rows rows = flush_extensions.run();
+    if (const std::optional<std::string> failed = rows.front().optional_text(0))
+        operations::tell_failed(failed->c_str());
+}
+[[maybe_unused]] const bool enlisted =
+    (operations::flush_regularly("flushing what extensions count", flush), true);
+} // namespace
+} // namespace usher
 
 /// usher._call_hook(function regprocedure, max_rows integer, user_id uuid): each hook takes one of the two, or neither.
 USHER_FUNCTION(usher_call_hook) {

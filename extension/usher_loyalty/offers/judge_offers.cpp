@@ -1,7 +1,8 @@
 // Which offers there are for a customer in a situation, what each takes off, and why another one does not apply. Offers
 // are found by the keys of the situation: those that are for other products, places or tiers are never looked at.
+#include "common/json.hpp"
 #include "usher_loyalty/customers/customer_facts.hpp"
-#include "usher_loyalty/offers/offer_rule.hpp"
+#include "usher_loyalty/offers/judging.hpp"
 #include "usher_loyalty/rules/rule_expression.hpp"
 
 namespace usher::loyalty {
@@ -30,6 +31,13 @@ constinit Statement find_offers{R"(
         AND ($9 IS NOT NULL
              OR (o.valid_from <= $2 AND coalesce($2 < o.valid_until, true) AND NOT o.needs_voucher))
     ORDER BY o.priority DESC, o.id)"};
+// What was given for a reference before, with the terms that it had then; rows by hand have those of now.
+constinit Statement find_given{R"(
+    SELECT u.offer_id, u.discount_minor, coalesce((u.terms ->> 'is_stackable')::boolean, o.is_stackable),
+           CASE WHEN u.terms ? 'is_stackable' THEN u.terms ->> 'stack_group' ELSE o.stack_group END, u.lines::text
+    FROM @.offer_uses AS u JOIN @.loyalty_offers AS o ON o.id = u.offer_id
+    WHERE u.reference_id = $1 AND u.reference_type = $2 AND NOT u.is_released
+    ORDER BY u.offer_id)"};
 enum Column : std::uint8_t {
     id,
     title,
@@ -134,44 +142,115 @@ OfferTests tests_of(const pg::Row &row, const OfferTerms &terms, const Situation
         out.fits_segment = holds(parse_expression(row.text(segment), "condition", false), customer.facts, {}, pg::poll);
     return out;
 }
+
+std::vector<LineShare> read_shares(std::string_view text) {
+    json::Document document;
+    std::vector<LineShare> out;
+    if (!document.parse(text) || !document.root().is_array()) return out;
+    for (const json::Member each : document.root().members()) {
+        if (!each.value.is_object()) continue;
+        const auto number_of = [&](const char *member) {
+            const auto found = each.value.find(member);
+            return found ? found->as_int64().value_or(0) : 0;
+        };
+        out.push_back({number_of("line_no"), number_of("discount_minor")});
+    }
+    return out;
+}
+
+struct Given {
+    std::vector<Uuid> ids;
+    std::vector<GivenOffer> offers;
+    [[nodiscard]] bool has(const Uuid &offer) const { return std::find(ids.begin(), ids.end(), offer) != ids.end(); }
+};
+
+Given given_to(const Schema &schema, const Question &question) {
+    Given out;
+    if (!question.use) return out;
+    const pg::Rows rows = find_given.run(schema, {pg::uuid(question.use->id), pg::text(question.use->type)});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (question.offer == rows[i].uuid(0)) continue; // which is in nobody's way but its own
+        out.ids.push_back(rows[i].uuid(0));
+        out.offers.push_back({rows[i].int8(1), rows[i].boolean(2), rows[i].optional_text(3).value_or(""),
+                              read_shares(rows[i].text(4))});
+    }
+    return out;
+}
 } // namespace
+
+std::string lines_json(const std::vector<LineShare> &lines, std::string_view reason) {
+    std::string out = "[";
+    for (const LineShare &each : lines) {
+        if (out.size() > 1) out += ',';
+        json::Object object;
+        object.add("line_no", each.number).add("discount_minor", each.discount_minor).add("reason", reason);
+        out += object.text();
+    }
+    return out + "]";
+}
+
+Judgement judge(const Schema &schema, const Question &question) {
+    const Customer customer = read_customer(schema, question.customer, question.at);
+    const Situation situation = read_situation(question.context, customer.tier);
+    const Given given = given_to(schema, question);
+    const pg::Rows rows = find_offers.run(
+        schema, {pg::uuid(question.customer), pg::timestamptz(question.at), pg::text_or_null(situation.zone),
+                 pg::text_or_null(customer.tier), pg::uuid_or_null(situation.location),
+                 pg::uuid_or_null(situation.service), pg::uuid_array(situation.products),
+                 pg::text_array(situation.keys), pg::uuid_or_null(question.offer)});
+    std::vector<OfferChoice> choices;
+    Judgement out;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const pg::Row row = rows[i];
+        if (given.has(row.uuid(id))) continue; // a reference has an offer once
+        const OfferTerms terms = terms_of(row);
+        JudgedOffer judged;
+        judged.id = row.uuid(id);
+        judged.title = row.string(title);
+        judged.version = row.int4(version);
+        judged.why = why_not(tests_of(row, terms, situation, customer, question.has_voucher));
+        OfferChoice choice;
+        choice.priority = row.int4(priority);
+        choice.is_stackable = row.boolean(stackable);
+        choice.stack_group = row.optional_text(stack_group).value_or("");
+        if (judged.why.empty()) {
+            choice.discount_minor = discount_of(terms, situation.basket);
+            choice.limits = discount_limits(terms, situation.basket);
+        }
+        choices.push_back(std::move(choice));
+        out.offers.push_back(std::move(judged));
+    }
+    choose(choices, situation.basket, given.offers);
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        JudgedOffer &judged = out.offers[i];
+        judged.choice = std::move(choices[i]);
+        if (judged.why.empty())
+            judged.why = judged.choice.is_given              ? "applies"
+                         : judged.choice.discount_minor == 0 ? "takes_nothing_off"
+                                                             : "not_combinable";
+    }
+    out.basket = situation.basket;
+    return out;
+}
 
 } // namespace usher::loyalty
 
-/// _judge_offers(customer_id uuid, at timestamptz, context jsonb, offer_id uuid, has_voucher boolean)
+/// _judge_offers(customer_id uuid, at timestamptz, context jsonb, offer_id uuid, has_voucher boolean, reference_type
+/// text, reference_id uuid)
 USHER_FUNCTION(usher_loyalty_judge_offers) {
     using namespace usher;
     using namespace usher::loyalty;
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
-    const Uuid who = args.uuid(0);
-    const Instant at = args.time(1);
-    const Customer customer = read_customer(schema, who, at);
-    const Situation situation = read_situation(args.output(2), customer.tier);
-    const pg::Rows rows =
-        find_offers.run(schema, {pg::uuid(who), pg::timestamptz(at), pg::text_or_null(situation.zone),
-                                 pg::text_or_null(customer.tier), pg::uuid_or_null(situation.location),
-                                 pg::uuid_or_null(situation.service), pg::uuid_array(situation.products),
-                                 pg::text_array(situation.keys), pg::uuid_or_null(args.optional_uuid(3))});
-    std::vector<OfferChoice> choices(rows.size());
-    std::vector<std::string_view> reasons(rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const pg::Row row = rows[i];
-        const OfferTerms terms = terms_of(row);
-        reasons[i] = why_not(tests_of(row, terms, situation, customer, args.boolean(4)));
-        choices[i] = {row.int4(priority), reasons[i].empty() ? discount_of(terms, situation.basket) : 0,
-                      row.boolean(stackable), row.optional_text(stack_group).value_or(""), false};
-    }
-    choose(choices, situation.basket.amount_minor);
+    Question question{args.uuid(0),          args.time(1),    std::string(args.output(2)),
+                      args.optional_uuid(3), args.boolean(4), {}};
+    if (!args.is_null(5)) question.use = Reference{std::string(args.text(5)), args.uuid(6)};
+    const Judgement judgement = judge(schema, question);
+    const char *const reason = question.has_voucher ? "voucher" : "offer";
     pg::RowSet out(fcinfo);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const pg::Row row = rows[i];
-        if (reasons[i].empty())
-            reasons[i] = choices[i].is_given              ? "applies"
-                         : choices[i].discount_minor == 0 ? "takes_nothing_off"
-                                                          : "not_combinable";
-        out.add({row.param(id), row.param(title), pg::int8(choices[i].discount_minor), pg::boolean(choices[i].is_given),
-                 pg::text(reasons[i]), row.param(priority), row.param(version)});
-    }
+    for (const JudgedOffer &each : judgement.offers)
+        out.add({pg::uuid(each.id), pg::text(each.title), pg::int8(each.choice.discount_minor),
+                 pg::boolean(each.choice.is_given), pg::text(each.why), pg::int4(each.choice.priority),
+                 pg::int4(each.version), pg::jsonb(lines_json(each.choice.lines, reason))});
     return out.finish();
 }

@@ -47,23 +47,75 @@ std::int64_t sum_of(const std::vector<BasketLine> &lines) {
     return sum;
 }
 
-std::int64_t free_units(const OfferTerms &terms, std::vector<BasketLine> lines) {
-    std::stable_sort(lines.begin(), lines.end(),
-                     [](const BasketLine &a, const BasketLine &b) { return a.unit_minor > b.unit_minor; });
-    const std::int64_t group = terms.buy + terms.get;
-    std::int64_t at = 0, free = 0; // units so far, from the dearest on; of each group the last ones are free
-    const auto free_before = [&](std::int64_t units) {
-        return units / group * terms.get + std::max<std::int64_t>(0, units % group - terms.buy);
-    };
+/// What is free of each line of the basket: the cheapest units of each group of buy + get.
+std::vector<std::int64_t> free_of(const OfferTerms &terms, const Basket &basket) {
+    std::vector<std::size_t> order; // the dearest first
     std::int64_t units = 0;
-    for (const BasketLine &each : lines) units += each.quantity;
+    for (std::size_t i = 0; i < basket.lines.size(); ++i) {
+        if (!is_among(terms.products, basket.lines[i].product)) continue;
+        order.push_back(i);
+        units += basket.lines[i].quantity;
+    }
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return basket.lines[a].unit_minor > basket.lines[b].unit_minor;
+    });
+    const std::int64_t group = terms.buy + terms.get;
+    const auto free_before = [&](std::int64_t count) { // of each group the last ones are free
+        return count / group * terms.get + std::max<std::int64_t>(0, count % group - terms.buy);
+    };
     const std::int64_t whole = units / group * group; // what is no whole group earns nothing
-    for (const BasketLine &each : lines) {
-        const std::int64_t from = std::min(at, whole), until = std::min(at + each.quantity, whole);
-        free += (free_before(until) - free_before(from)) * each.unit_minor;
-        at += each.quantity;
+    std::vector<std::int64_t> free(basket.lines.size(), 0);
+    std::int64_t at = 0; // units so far
+    for (const std::size_t i : order) {
+        const BasketLine &line = basket.lines[i];
+        const std::int64_t from = std::min(at, whole), until = std::min(at + line.quantity, whole);
+        free[i] = (free_before(until) - free_before(from)) * line.unit_minor;
+        at += line.quantity;
     }
     return free;
+}
+
+std::int64_t sum_of(const std::vector<std::int64_t> &sums) {
+    return std::accumulate(sums.begin(), sums.end(), std::int64_t{0});
+}
+
+/// What is left of a basket to take something off.
+struct Left {
+    std::int64_t all = 0;
+    std::vector<std::int64_t> lines;
+
+    explicit Left(const Basket &basket) : all(basket.amount_minor) {
+        for (const BasketLine &each : basket.lines) lines.push_back(each.amount_minor());
+    }
+    void take(std::int64_t discount, const std::vector<std::int64_t> &shares) {
+        all = std::max<std::int64_t>(0, all - discount);
+        for (std::size_t i = 0; i < lines.size(); ++i) lines[i] = std::max<std::int64_t>(0, lines[i] - shares[i]);
+    }
+    void take(const GivenOffer &given, const Basket &basket) {
+        std::vector<std::int64_t> shares(lines.size(), 0);
+        if (given.lines.empty()) shares = spread(std::min(given.discount_minor, sum_of(lines)), lines);
+        for (std::size_t i = 0; i < lines.size(); ++i)
+            for (const LineShare &each : given.lines)
+                if (each.number == basket.lines[i].number) shares[i] += each.discount_minor;
+        take(given.discount_minor, shares);
+    }
+};
+
+/// Cuts an offer to what is left, and says where its discount belongs.
+void give(OfferChoice &offer, Left &left, const Basket &basket) {
+    offer.discount_minor = std::min(offer.discount_minor, left.all);
+    std::vector<std::int64_t> shares;
+    if (!basket.lines.empty()) {
+        for (std::size_t i = 0; i < left.lines.size(); ++i)
+            shares.push_back(std::min(offer.limits[i], left.lines[i]));
+        offer.discount_minor = std::min(offer.discount_minor, sum_of(shares));
+        shares = spread(offer.discount_minor, shares);
+    }
+    if (offer.discount_minor <= 0) return;
+    offer.is_given = true;
+    left.take(offer.discount_minor, shares);
+    for (std::size_t i = 0; i < shares.size(); ++i)
+        if (shares[i] > 0) offer.lines.push_back({basket.lines[i].number, shares[i]});
 }
 } // namespace
 
@@ -82,8 +134,10 @@ Basket read_basket(std::string_view text) {
                 line.product = parse_uuid(product->as_string());
                 if (!line.product) refuse("product_id");
             }
+            line.number = number(each.value, "line_no", static_cast<std::int64_t>(out.lines.size()) + 1, most_units);
             line.quantity = number(each.value, "quantity", 1, most_units);
-            line.unit_minor = number(each.value, "unit_minor", 0, money::largest_amount);
+            const std::int64_t price = number(each.value, "price_minor", 0, money::largest_amount);
+            line.unit_minor = number(each.value, "unit_minor", price, money::largest_amount);
             units += line.quantity;
             out.lines.push_back(line);
         }
@@ -103,9 +157,36 @@ std::int64_t discount_of(const OfferTerms &terms, const Basket &basket) {
     switch (terms.kind) {
     case OfferKind::percent: discount = money::share(base, terms.hundredths_of_percent, 10000).value_or(0); break;
     case OfferKind::amount: discount = terms.amount_minor; break;
-    case OfferKind::buy_x_get_y: discount = free_units(terms, lines); break;
+    case OfferKind::buy_x_get_y: discount = sum_of(free_of(terms, basket)); break;
     }
     return std::min({discount, base, terms.max_discount_minor.value_or(discount)});
+}
+
+std::vector<std::int64_t> discount_limits(const OfferTerms &terms, const Basket &basket) {
+    if (terms.kind == OfferKind::buy_x_get_y) return free_of(terms, basket);
+    std::vector<std::int64_t> out;
+    for (const BasketLine &each : basket.lines)
+        out.push_back(is_among(terms.products, each.product) ? each.amount_minor() : 0);
+    return out;
+}
+
+std::vector<std::int64_t> spread(std::int64_t sum, const std::vector<std::int64_t> &weights) {
+    __extension__ using Wide = __int128;
+    const Wide all = std::accumulate(weights.begin(), weights.end(), Wide{0});
+    std::vector<std::int64_t> out(weights.size(), 0);
+    if (all <= 0 || sum <= 0) return out;
+    std::vector<std::pair<Wide, std::size_t>> remainders;
+    std::int64_t missing = sum;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const Wide product = Wide{sum} * weights[i];
+        out[i] = static_cast<std::int64_t>(product / all);
+        missing -= out[i];
+        remainders.emplace_back(product % all, i);
+    }
+    std::stable_sort(remainders.begin(), remainders.end(),
+                     [](const auto &a, const auto &b) { return a.first > b.first; });
+    for (std::size_t i = 0; missing > 0; ++i, --missing) ++out[remainders[i].second]; // fewer than there are weights
+    return out;
 }
 
 std::string_view why_not(const OfferTests &tests) noexcept {
@@ -126,27 +207,36 @@ std::string_view why_not(const OfferTests &tests) noexcept {
     return "";
 }
 
-void choose(std::vector<OfferChoice> &offers, std::int64_t amount_minor) {
+void choose(std::vector<OfferChoice> &offers, const Basket &basket, const std::vector<GivenOffer> &given) {
     std::vector<std::size_t> order(offers.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         if (offers[a].priority != offers[b].priority) return offers[a].priority > offers[b].priority;
         return offers[a].discount_minor > offers[b].discount_minor;
     });
-    std::int64_t left = amount_minor;
+    Left left(basket);
+    bool is_first = true, are_stackable = true;
     std::vector<std::string_view> groups;
-    const OfferChoice *first = nullptr;
+    const auto note = [&](const auto &offer) {
+        is_first = false;
+        are_stackable = are_stackable && offer.is_stackable;
+        if (!offer.stack_group.empty()) groups.emplace_back(offer.stack_group);
+    };
+    for (const GivenOffer &each : given) {
+        left.take(each, basket);
+        note(each);
+    }
     for (const std::size_t index : order) {
         OfferChoice &each = offers[index];
-        const bool joins = first == nullptr || (first->is_stackable && each.is_stackable);
+        const bool joins = is_first || (are_stackable && each.is_stackable);
         const bool is_taken =
             !each.stack_group.empty() && std::find(groups.begin(), groups.end(), each.stack_group) != groups.end();
-        if (!joins || is_taken || each.discount_minor <= 0 || left <= 0) continue;
-        each.is_given = true;
-        each.discount_minor = std::min(each.discount_minor, left);
-        left -= each.discount_minor;
-        if (!each.stack_group.empty()) groups.emplace_back(each.stack_group);
-        if (first == nullptr) first = &each;
+        if (!joins || is_taken || each.discount_minor <= 0) continue;
+        OfferChoice attempt = each;
+        give(attempt, left, basket);
+        if (!attempt.is_given) continue;
+        each = std::move(attempt);
+        note(each);
     }
 }
 

@@ -1,17 +1,22 @@
 // The row triggers of offer_uses: which use of a customer it is, and the counters of offer and voucher, which hold for
-// every writer. The offer is locked first, so its uses come one after the other.
+// every writer. The offer is locked first, so its uses come one after the other; before it, a use of the same reference
+// that somebody gives back at this moment, for they wait for the offer.
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/following.hpp"
 
 namespace usher::loyalty {
 
 namespace {
-enum Column : std::uint8_t { offer_id, customer_id, voucher_id, nth, is_released };
-constexpr std::array forms{ColumnForm{"offer_id", UUIDOID}, ColumnForm{"customer_id", UUIDOID},
-                           ColumnForm{"voucher_id", UUIDOID}, ColumnForm{"nth", INT4OID},
-                           ColumnForm{"is_released", BOOLOID}};
+enum Column : std::uint8_t { offer_id, customer_id, voucher_id, nth, is_released, reference_type, reference_id };
+constexpr std::array forms{ColumnForm{"offer_id", UUIDOID},    ColumnForm{"customer_id", UUIDOID},
+                           ColumnForm{"voucher_id", UUIDOID},  ColumnForm{"nth", INT4OID},
+                           ColumnForm{"is_released", BOOLOID}, ColumnForm{"reference_type", TEXTOID},
+                           ColumnForm{"reference_id", UUIDOID}};
 constinit Columns<forms.size()> columns{forms};
 
+constinit Statement lock_use{R"(
+    SELECT FROM @.offer_uses AS u
+    WHERE u.reference_id = $1 AND u.reference_type = $2 AND u.offer_id = $3 AND NOT u.is_released FOR NO KEY UPDATE)"};
 constinit Statement lock_offer{R"(
     SELECT o.max_per_customer
     FROM @.loyalty_offers AS o
@@ -49,6 +54,8 @@ USHER_FUNCTION(usher_loyalty_number_use) {
     if (kit::is_restoring() || trigger.is_update) return PointerGetDatum(trigger.after());
     const Relation relation = trigger.data->tg_relation;
     const TableRow row(trigger.after(), relation, columns.look_up(relation));
+    lock_use.run(trigger.schema, {pg::uuid(row.uuid(reference_id)), pg::text(row.text(reference_type)),
+                                  pg::uuid(row.uuid(offer_id))});
     const pg::Rows offers = lock_offer.run(trigger.schema, {pg::uuid(row.uuid(offer_id))});
     if (offers.empty())
         throw Error(errc::unknown_reference, "offer does not exist",

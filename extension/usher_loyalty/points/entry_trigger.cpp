@@ -3,6 +3,7 @@
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/following.hpp"
 #include "usher_loyalty/points/lots.hpp"
+#include "usher_loyalty/rules/earning.hpp"
 #include <limits>
 
 namespace usher::loyalty {
@@ -64,12 +65,14 @@ constinit Statement read_taken{R"(
     ORDER BY u.lot_id)"};
 constinit Statement read_reversed{R"(
     SELECT e.customer_id, e.kind, e.points,
-           coalesce((SELECT sum(r.points) FROM @.points_entries AS r WHERE r.reverses = e.id AND r.id <> $2), 0)::bigint
+           coalesce((SELECT sum(r.points + coalesce((SELECT sum(b.points) FROM @.points_entries AS b
+                                                     WHERE b.reverses = r.id), 0))
+                     FROM @.points_entries AS r WHERE r.reverses = e.id AND r.id <> $2), 0)::bigint
     FROM @.points_entries AS e
     WHERE e.id = $1)"};
 constinit Statement insert_lot{R"(
     INSERT INTO @.points_lots (id, customer_id, points, points_left, expires_at)
-    VALUES ($1, $2, $3, $3, $4))"};
+    VALUES ($1, $2, $3, $4, $5))"};
 constinit Statement change_lots{R"(
     WITH change AS (SELECT * FROM unnest($2::uuid[], $3::text[]) AS c (lot_id, points)),
         noted AS (INSERT INTO @.points_lot_uses (entry_id, lot_id, points)
@@ -100,21 +103,37 @@ struct Entry {
     [[nodiscard]] std::int64_t size() const { return std::abs(row.int8(points)); }
 };
 
+bool adds(const Entry &entry) { return entry.is("earn") || entry.is("restore") || entry.is("give_back"); }
+
+/// What kind of entries it reverses; empty for one that reverses none.
+std::string_view target_of(const Entry &entry) {
+    if (entry.is("give_back")) return "spend";
+    if (entry.is("take_back")) return "earn";
+    if (entry.is("restore")) return "take_back";
+    return "";
+}
+
 /// What else must be true of an entry by itself.
 void check_form(const Entry &entry) {
     const TableRow &row = entry.row;
     const auto refuse = [](const char *column, const char *message) {
         throw Error(errc::invalid_argument, message, json::Object().add("argument", column).text());
     };
+    const std::int64_t size = row.int8(points);
+    if (!entry.is("earn") && !entry.is("restore") && !entry.is("give_back") && !entry.is("spend") &&
+        !entry.is("take_back") && !entry.is("expire") && !entry.is("adjust"))
+        refuse("kind", "kind of an entry is not known");
+    if (size == 0 || size > most_points || size < -most_points || (!entry.is("adjust") && (size > 0) != adds(entry)))
+        refuse("points", "points of an entry must have the sign of its kind, and be at most a million millions");
     if (row.is_null(source_type) != row.is_null(source_id))
         refuse("source_id", "source_type and source_id belong together");
     if (!row.is_null(source_type) && !is_code(row.text(source_type)))
         refuse("source_type", "source_type must be a word of a-z, 0-9 and _, of 63 characters at most");
     if (!is_code(row.text(rule_code)))
         refuse("rule_code", "rule_code must be a word of a-z, 0-9 and _, of 63 characters at most");
-    if (row.is_null(reverses) == (entry.is("give_back") || entry.is("take_back")))
-        refuse("reverses", "what is given or taken back reverses an entry, and nothing else does");
-    if (!row.is_null(expires_at) && !entry.is("earn") && !entry.is("adjust"))
+    if (row.is_null(reverses) == !target_of(entry).empty())
+        refuse("reverses", "what is given or taken back, or restored, reverses an entry, and nothing else does");
+    if (!row.is_null(expires_at) && !entry.is("earn") && !entry.is("adjust") && !entry.is("restore"))
         refuse("expires_at", "only what is earned expires");
     if (!is_finite(row.optional_time(expires_at)) || !is_finite(row.optional_time(occurred_at)))
         refuse("expires_at", "times of an entry must be finite");
@@ -151,10 +170,8 @@ void check_reversal(const Entry &entry) {
     const pg::Rows found = read_reversed.run(entry.schema, {pg::uuid(target), pg::uuid(entry.row.uuid(id))});
     if (found.empty()) return; // the foreign key refuses
     const pg::Row reversed = found.front();
-    const bool is_spending = reversed.text(1) == "spend";
     const std::int64_t left = std::abs(reversed.int8(2)) - std::abs(reversed.int8(3));
-    if (reversed.uuid(0) != entry.customer() || is_spending != entry.is("give_back") ||
-        (!is_spending && reversed.text(1) != "earn"))
+    if (reversed.uuid(0) != entry.customer() || reversed.text(1) != target_of(entry))
         throw Error(errc::invalid_argument, "entry does not fit the one that it reverses",
                     json::Object().add("reverses", target).text());
     if (entry.size() > left)
@@ -189,9 +206,13 @@ Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
     return *posting;
 }
 
+/// Without planning: each entry that is earned makes one.
 void add_lot(const Entry &entry, std::int64_t size) {
-    insert_lot.run(entry.schema, {pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
-                                  pg::timestamptz_or_null(entry.row.optional_time(expires_at))});
+    static constexpr std::array columns{"id", "customer_id", "points", "points_left", "expires_at"};
+    const std::array<pg::Param, 5> row{pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
+                                       pg::int8(size), pg::timestamptz_or_null(entry.row.optional_time(expires_at))};
+    const Oid table = pg::call([&] { return get_relname_relid("points_lots", entry.schema.oid()); });
+    if (!pg::insert_with_triggers(table, columns, row)) insert_lot.run(entry.schema, row);
 }
 
 [[noreturn]] void refuse_closed(const Entry &entry) {
@@ -199,7 +220,7 @@ void add_lot(const Entry &entry, std::int64_t size) {
                 json::Object().add("customer_id", entry.customer()).text());
 }
 
-/// What is earned. Nothing when there is no account.
+/// What is earned, or earned again. Nothing when there is no account.
 pg::Rows credit(const Entry &entry) {
     const Following now;
     const pg::Rows changed = credit_account.run(entry.schema, {pg::uuid(entry.customer()), pg::int8(entry.size())});
@@ -207,6 +228,7 @@ pg::Rows credit(const Entry &entry) {
         if (!lock_account.run(entry.schema, {pg::uuid(entry.customer())}).empty()) refuse_closed(entry);
         return changed;
     }
+    if (!entry.row.is_null(reverses)) check_reversal(entry);
     const std::int64_t lot = lot_of(entry.size(), changed.front().int8(0));
     if (lot > 0) add_lot(entry, lot);
     return changed;
@@ -243,6 +265,7 @@ const char *event_of(const Entry &entry) {
     if (entry.is("spend")) return "loyalty.points_spent";
     if (entry.is("give_back")) return "loyalty.points_given_back";
     if (entry.is("take_back")) return "loyalty.points_taken_back";
+    if (entry.is("restore")) return "loyalty.points_restored";
     if (entry.is("expire")) return "loyalty.points_expired";
     return "loyalty.points_adjusted";
 }
@@ -270,7 +293,7 @@ USHER_FUNCTION(usher_loyalty_post_entry) {
     const TableRow row(trigger.after(), relation, columns.look_up(relation));
     const Entry entry{trigger.schema, row};
     check_form(entry);
-    const bool is_new_credit = row.int8(points) > 0 && row.is_null(reverses);
+    const bool is_new_credit = row.int8(points) > 0 && !entry.is("give_back");
     const pg::Rows changed = is_new_credit ? credit(entry) : post(entry);
     if (!changed.empty()) announce(entry, changed.front()); // else the foreign key refuses
     return PointerGetDatum(nullptr);

@@ -82,10 +82,24 @@ std::optional<Purchase> read_completed(const Form &form, Value payload) {
     return out;
 }
 
-void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payment, std::int64_t amount,
-            bool returned) {
-    if (const auto reference = reference_of(payload)) out.push_back({*reference, payment, amount, returned});
-    out.push_back({{"payment", payment}, payment, amount, returned});
+/// Of the payment, and of what it paid for.
+void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payment, const Deduction &what) {
+    out.push_back(what);
+    if (const auto reference = reference_of(payload))
+        out.back().source = *reference;
+    else
+        out.pop_back();
+    out.push_back(what);
+    out.back().source = {"payment", payment};
+}
+
+/// What a bank holds counts as gone until the dispute is won.
+void read_dispute(PurchaseNews &out, const Value &payload, std::string_view event) {
+    const std::optional<Uuid> payment = payment_id(payload, "transaction_id"), dispute = id_of(payload, "dispute_id");
+    if (!payment || !dispute) return;
+    const bool is_won = text_of(payload, "status") == "won";
+    deduct(out.deductions, payload, *payment,
+           {{}, *dispute, is_won ? 0 : amount_of(payload, event, "amount_minor"), is_won ? "void" : "disputed"});
 }
 
 } // namespace
@@ -107,21 +121,27 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
     if (event == "order.cancelled") {
         const std::optional<Uuid> order = id_of(*parsed, "id");
         if (!order) refuse(event, "id");
-        out.deductions.push_back({{"order", *order}, *order, money::largest_amount, true});
+        out.deductions.push_back({{"order", *order}, *order, money::largest_amount, "returned"});
         return out;
     }
     if (event == "payment.refunded" || event == "payment.partially_refunded") {
         const std::string_view name = event == "payment.refunded" ? "id" : "transaction_id";
         const std::optional<Uuid> payment = payment_id(*parsed, name);
         if (!payment) return out;
-        deduct(out.deductions, *parsed, *payment, amount_of(*parsed, event, "refunded_minor"), true);
+        deduct(out.deductions, *parsed, *payment,
+               {{}, *payment, amount_of(*parsed, event, "refunded_minor"), "returned"});
+        return out;
+    }
+    if (event == "payment.disputed" || event == "payment.dispute_closed") {
+        read_dispute(out, *parsed, event);
         return out;
     }
     for (const Form &form : forms) {
         if (form.event != event) continue;
         out.purchase = read_completed(form, std::move(*parsed));
         if (out.purchase && !out.purchase->is_money && form.source == "payment")
-            deduct(out.deductions, out.purchase->facts, out.purchase->source.id, out.purchase->amount_minor, false);
+            deduct(out.deductions, out.purchase->facts, out.purchase->source.id,
+                   {{}, out.purchase->source.id, out.purchase->amount_minor, "not_money"});
         break;
     }
     return out;

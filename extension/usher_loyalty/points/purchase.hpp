@@ -30,7 +30,7 @@ struct Deduction {
     SourceId source;
     Uuid cause;
     std::int64_t amount_minor = 0;
-    bool is_return = true; // else it was never paid with money
+    std::string_view kind; // "returned", "not_money", "disputed", "void": a dispute that was won
 };
 
 struct PurchaseNews {

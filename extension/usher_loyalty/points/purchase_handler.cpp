@@ -2,7 +2,7 @@
 // time, and what of them comes back, or was not paid with money, takes its share of the points back. Events arrive
 // late, twice and in any order: each is kept as a fact of its source, and what follows from all facts is the same.
 //
-// Locks: the user, sources, accounts.
+// Locks: the user, sources, accounts (docs/loyalty.md, "Locks").
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/points/purchase.hpp"
 #include "usher_loyalty/rules/kept_rules.hpp"
@@ -17,6 +17,8 @@ constinit Statement note_source{R"(
     VALUES ($1, $2)
     ON CONFLICT (source_type, source_id) DO UPDATE SET source_type = s.source_type
     RETURNING s.customer_id)"};
+// With the account: most purchases are new, of customers who have one, and need to know no more. A source that is new has
+// nothing deducted of it, for deductions refer to it.
 constinit Statement note_purchase{R"(
     INSERT INTO @.points_sources AS s (source_type, source_id, customer_id, amount_minor, currency, occurred_at)
     VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, pg_catalog.statement_timestamp()))
@@ -24,23 +26,29 @@ constinit Statement note_purchase{R"(
     SET customer_id = coalesce(s.customer_id, EXCLUDED.customer_id),
         amount_minor = coalesce(s.amount_minor, EXCLUDED.amount_minor),
         currency = coalesce(s.currency, EXCLUDED.currency), occurred_at = coalesce(s.occurred_at, EXCLUDED.occurred_at)
-    RETURNING s.customer_id, s.amount_minor, s.occurred_at)"};
+    RETURNING s.occurred_at, s.xmax = 0, (SELECT a.tier FROM @.points_accounts AS a WHERE a.customer_id = $3),
+              (SELECT a.closed_at IS NOT NULL FROM @.points_accounts AS a WHERE a.customer_id = $3))"};
 constinit Statement note_deduction{R"(
     INSERT INTO @.points_deductions AS d (source_type, source_id, cause_id, kind, amount_minor)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (source_type, source_id, cause_id) DO UPDATE
-    SET amount_minor = greatest(d.amount_minor, EXCLUDED.amount_minor))"};
+    SET kind = CASE WHEN EXCLUDED.kind = 'void' THEN 'void' ELSE d.kind END,
+        amount_minor = CASE WHEN 'void' IN (d.kind, EXCLUDED.kind) THEN 0
+                            ELSE greatest(d.amount_minor, EXCLUDED.amount_minor) END)"};
 constinit Statement make_account{R"(
     INSERT INTO @.points_accounts (customer_id, user_id)
     VALUES ($1, $2)
     ON CONFLICT (customer_id) DO NOTHING)"};
-// With what does not count of a source: whoever has noted that held the source, so it is seen here.
+// With what does not count of a source: whoever has noted that held the source, so it is seen here. What is disputed may
+// count again.
 constinit Statement read_account{R"(
-    SELECT a.tier, a.closed_at IS NOT NULL, (
-               SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint
-               FROM @.points_deductions AS d
-               WHERE d.source_type = $2 AND d.source_id = $3)
+    SELECT a.tier, a.closed_at IS NOT NULL, d.amount_minor, d.lasts
     FROM @.points_accounts AS a
+        CROSS JOIN (
+            SELECT (CASE WHEN count(*) > 0 THEN least(sum(d.amount_minor), 1000000000000000) END)::bigint,
+                   least(coalesce(sum(d.amount_minor) FILTER (WHERE d.kind <> 'disputed'), 0), 1000000000000000)::bigint
+            FROM @.points_deductions AS d
+            WHERE d.source_type = $2 AND d.source_id = $3) AS d (amount_minor, lasts)
     WHERE a.customer_id = $1)"};
 constinit Statement lock_account{R"(
     SELECT FROM @.points_accounts AS a
@@ -58,7 +66,7 @@ constinit Statement read_clock{R"(
 constinit Statement sum_period{R"(
     SELECT coalesce(sum(e.points), 0)::bigint
     FROM @.points_entries AS e
-    WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back') AND e.rule_code = $2
+    WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back', 'restore') AND e.rule_code = $2
         AND e.occurred_at >= $3 AND e.occurred_at < $4 AND e.source_id IS DISTINCT FROM $5)"};
 constinit Statement insert_earned{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version,
@@ -68,7 +76,9 @@ constinit Statement insert_earned{R"(
     DO NOTHING)"};
 constinit Statement read_earned{R"(
     SELECT e.id, e.points, e.rule_code, e.rule_version, e.occurred_at, s.amount_minor,
-           coalesce((SELECT -sum(r.points) FROM @.points_entries AS r WHERE r.reverses = e.id), 0)::bigint
+           coalesce((SELECT -sum(r.points + coalesce((SELECT sum(b.points) FROM @.points_entries AS b
+                                                      WHERE b.reverses = r.id), 0))
+                     FROM @.points_entries AS r WHERE r.reverses = e.id), 0)::bigint
     FROM @.points_entries AS e JOIN @.points_sources AS s ON s.source_type = e.source_type AND s.source_id = e.source_id
     WHERE e.source_id = $2 AND e.source_type = $1 AND e.kind = 'earn' AND e.customer_id = s.customer_id
     ORDER BY e.id)"};
@@ -76,6 +86,20 @@ constinit Statement insert_taken_back{R"(
     INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version, reverses,
                                   occurred_at)
     VALUES ($1, 'take_back', $2, $3, $4, $5, $6, $7, $8))"};
+// What was taken back of an entry and not restored, the latest first; nothing is restored to an account that is closed.
+constinit Statement read_taken_back{R"(
+    SELECT t.id, (-t.points - coalesce((SELECT sum(b.points) FROM @.points_entries AS b
+                                        WHERE b.reverses = t.id), 0))::bigint
+    FROM @.points_entries AS t JOIN @.points_accounts AS a ON a.customer_id = t.customer_id
+    WHERE t.reverses = $1 AND a.closed_at IS NULL
+    ORDER BY t.id DESC)"};
+constinit Statement insert_restored{R"(
+    INSERT INTO @.points_entries (customer_id, kind, points, source_type, source_id, rule_code, rule_version, reverses,
+                                  expires_at, occurred_at)
+    SELECT e.customer_id, 'restore', $2, e.source_type, e.source_id, e.rule_code, e.rule_version, t.id, e.expires_at,
+           e.occurred_at
+    FROM @.points_entries AS t JOIN @.points_entries AS e ON e.id = t.reverses
+    WHERE t.id = $1)"};
 
 /// A rule that does not fit a purchase stops neither the others nor the event: it earns nothing, and the log says why.
 std::int64_t judge(const Purchase &purchase, const KeptRule &kept) {
@@ -109,8 +133,12 @@ public:
             if (state == kit::UserState::inactive) news_.purchase = std::nullopt; // whoever is gone earns nothing
         }
         note_facts();
-        if (customers_.size() > 1) // else whatever changes it locks it
-            for (const Uuid &each : customers_) lock_account.run(schema_, {pg::uuid(each)}); // in their order
+        if (customers_.size() > 1) { // else whatever changes it locks it
+            for (const Uuid &each : customers_) { // in their order
+                if (news_.purchase && each == news_.purchase->customer) make_account_of(*news_.purchase);
+                lock_account.run(schema_, {pg::uuid(each)});
+            }
+        }
         if (news_.purchase) {
             open_account();
             earn(event);
@@ -127,7 +155,7 @@ private:
             if (const auto customer = source.front().optional_uuid(0)) customers_.insert(*customer);
             note_deduction.run(schema_,
                                {pg::text(each.source.type), pg::uuid(each.source.id), pg::uuid(each.cause),
-                                pg::text(each.is_return ? "returned" : "not_money"), pg::int8(each.amount_minor)});
+                                pg::text(each.kind), pg::int8(each.amount_minor)});
         }
         if (!news_.purchase) return;
         Purchase &purchase = *news_.purchase;
@@ -135,11 +163,21 @@ private:
                                                            pg::uuid(purchase.customer), pg::int8(purchase.amount_minor),
                                                            pg::text_unless_empty(purchase.currency),
                                                            pg::text_unless_empty(purchase.occurred_at)});
-        occurred_at_ = noted.front().time(2);
+        const pg::Row row = noted.front();
+        occurred_at_ = row.time(0);
         customers_.insert(purchase.customer);
+        is_known_ = row.boolean(1) && !row.is_null(3) && news_.deductions.empty();
+        if (!is_known_) return;
+        tier_ = row.optional_text(2);
+        is_closed_ = row.boolean(3);
+    }
+
+    void make_account_of(const Purchase &purchase) const {
+        make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
     }
 
     void open_account() {
+        if (is_known_) return;
         const Purchase &purchase = *news_.purchase;
         const auto find = [&] {
             return read_account.run(
@@ -147,13 +185,14 @@ private:
         };
         pg::Rows found = find();
         if (found.empty()) {
-            make_account.run(schema_, {pg::uuid(purchase.customer), pg::uuid_or_null(purchase.user)});
+            make_account_of(purchase);
             found = find();
         }
         const pg::Row account = found.front();
         tier_ = account.optional_text(0);
         is_closed_ = account.boolean(1);
         if (!account.is_null(2)) without_ = account.int8(2);
+        without_for_good_ = account.int8(3);
     }
 
     [[nodiscard]] std::optional<std::int64_t> deducted(const SourceId &source) const {
@@ -163,7 +202,8 @@ private:
 
     void earn(std::string_view event) {
         Purchase &purchase = *news_.purchase;
-        if (is_closed_ || !purchase.is_money || without_.value_or(-1) >= purchase.amount_minor) return;
+        const bool is_gone = without_ && without_for_good_ >= purchase.amount_minor;
+        if (is_closed_ || !purchase.is_money || is_gone) return;
         set_member(purchase.facts, "tier", tier_ ? expression::Value::of(*tier_) : expression::Value{});
         std::string_view code;
         for (const KeptRule &each : rules_of(schema_, event)) {
@@ -203,7 +243,7 @@ private:
             .int8(0);
     }
 
-    /// Takes back what is no longer earned, by all that is known of a source.
+    /// Takes back what is no longer earned, by all that is known of a source, and restores what is again.
     void settle(const SourceId &source, std::optional<std::int64_t> without) const {
         if (!without) return;
         const pg::Rows entries = read_earned.run(schema_, {pg::text(source.type), pg::uuid(source.id)});
@@ -211,10 +251,27 @@ private:
             const pg::Row entry = entries[i];
             const std::int64_t due =
                 entry.int8(1) - kept_points(entry.int8(1), entry.int8(5), *without) - entry.int8(6);
+            if (due < 0 && has_won(source)) restore(entry.param(0), -due);
             if (due <= 0) continue;
             insert_taken_back.run(schema_,
                                   {customer_of(source), pg::int8(-due), pg::text(source.type), pg::uuid(source.id),
                                    entry.param(2), entry.param(3), entry.param(0), entry.param(4)});
+        }
+    }
+
+    [[nodiscard]] bool has_won(const SourceId &source) const {
+        return std::any_of(news_.deductions.begin(), news_.deductions.end(), [&](const Deduction &each) {
+            return each.kind == "void" && each.source.type == source.type && each.source.id == source.id;
+        });
+    }
+
+    void restore(const pg::Param &entry, std::int64_t points) const {
+        const pg::Rows taken = read_taken_back.run(schema_, {entry});
+        for (std::size_t i = 0; i < taken.size() && points > 0; ++i) {
+            const std::int64_t part = std::min(points, taken[i].int8(1));
+            if (part <= 0) continue;
+            insert_restored.run(schema_, {taken[i].param(0), pg::int8(part)});
+            points -= part;
         }
     }
 
@@ -229,9 +286,11 @@ private:
     std::set<Uuid> customers_; // in the order in which accounts are locked
     Instant occurred_at_ = 0;
     // Of the customer who buys, and of what they buy.
+    bool is_known_ = false; // all that follows, since the purchase was noted
     std::optional<std::string> tier_;
     bool is_closed_ = false;
     std::optional<std::int64_t> without_; // money that does not count
+    std::int64_t without_for_good_ = 0;   // of it, what nobody disputes
 };
 } // namespace
 

@@ -1,6 +1,6 @@
 // The row triggers of referrals. BEFORE INSERT: nobody is brought by somebody whom they have brought, however many are
 // between; each new referral changes one guard row first, so that two that would close a circle together come one after
-// the other. Locks: accounts, then the guard, then referrals.
+// the other. Locks: the guard, referrals, accounts.
 #include "usher_loyalty/loyalty_kit.hpp"
 #include "usher_loyalty/tiers/review_tier.hpp"
 

@@ -1,5 +1,6 @@
 // The row triggers of reward_redemptions: a new row spends points and takes one of the stock, one that is reversed or
-// expires gives both back. They run for every writer. Locks: the account, then the reward.
+// expires gives both back. They run for every writer. Locks: the redemption that
+// changes, the account, the reward.
 #include "usher_loyalty/customers/customer_facts.hpp"
 #include "usher_loyalty/points/following.hpp"
 #include "usher_loyalty/rules/rule_expression.hpp"

@@ -14,7 +14,8 @@ constinit Statement read_tiers{R"(
         WHEN 'points' THEN (
             SELECT sum(e.points)
             FROM @.points_entries AS e
-            WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back') AND e.occurred_at > $2 - t.counts_back)
+            WHERE e.customer_id = $1 AND e.kind IN ('earn', 'take_back', 'restore')
+                AND e.occurred_at > $2 - t.counts_back)
         ELSE (
             SELECT sum(greatest(s.amount_minor - coalesce((
                        SELECT sum(d.amount_minor)

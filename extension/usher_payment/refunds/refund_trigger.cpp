@@ -75,7 +75,8 @@ constinit Statement add_dispute{R"(
     UPDATE @.payment_transactions AS t
     SET disputed_minor = t.disputed_minor + $2
     WHERE t.id = $1
-    RETURNING t.currency, t.payment_method, t.disputed_minor + t.refunded_minor > t.captured_minor)"};
+    RETURNING t.currency, t.payment_method, t.disputed_minor + t.refunded_minor > t.captured_minor, t.customer_id,
+              t.reference_type, t.reference_id)"};
 
 [[noreturn]] void refuse(const Uuid &transaction, std::int64_t wanted, std::int64_t left, const char *rule) {
     throw Error(errc::over_refund, "more would be refunded than is left of the payment",
@@ -242,6 +243,8 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     object.add("transaction_id", transaction).add("dispute_id", row.uuid(dispute_id)).add("status", now_status);
     object.add("amount_minor", row.int8(dispute_amount)).add("currency", payment.text(0));
     object.add("exceeds_captured", payment.boolean(2));
+    if (const auto customer = payment.optional_uuid(3)) object.add("customer_id", *customer);
+    if (!payment.is_null(5)) object.add("reference_type", payment.text(4)).add("reference_id", payment.uuid(5));
     kit::publish(now_status == "open" ? "payment.disputed" : "payment.dispute_closed", object.text(),
                  to_string(transaction));
     return PointerGetDatum(nullptr);

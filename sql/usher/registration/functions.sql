@@ -15,24 +15,26 @@ REVOKE ALL ON FUNCTION usher._schema_of(name) FROM PUBLIC;
 COMMENT ON FUNCTION usher._schema_of(name) IS 'The schema of a registered extension or application.';
 
 -- The hooks that there are: how core calls each, and what it must return.
-CREATE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text)
+CREATE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     VALUES
     ('upkeep', 'integer', 'TABLE(task text, affected bigint)',
-     'removes what has run out, at most so many rows of each kind'),
-    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule'),
+     'removes what has run out, at most so many rows of each kind', true),
+    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule', true),
     ('configuration', '', 'TABLE(finding text, severity text, advice text)',
-     'finds what is unsafe or missing in settings and grants'),
-    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper'),
-    ('health', '', 'text', 'says what is wrong now, NULL when nothing is'),
-    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them'),
-    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed');
+     'finds what is unsafe or missing in settings and grants', true),
+    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper', true),
+    ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
+    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
+    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;
 COMMENT ON FUNCTION usher._hooks() IS
-    'What core calls in every registered extension: arguments, result and purpose of each hook.';
+    'What core calls in registered extensions: arguments, result and purpose of each hook, and whether each must be '
+    'given or declined.';
 
 CREATE FUNCTION usher._call_hook(function regprocedure, max_rows integer DEFAULT NULL, user_id uuid DEFAULT NULL)
     RETURNS jsonb
@@ -55,6 +57,29 @@ END;
 REVOKE ALL ON FUNCTION usher._hook_functions(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._hook_functions(text) IS
     'Who has registered a hook, core first, and the function; NULL for a function that is gone.';
+
+CREATE FUNCTION usher._flush_extensions() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    failures text;
+BEGIN
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('flush') AS h LOOP
+        BEGIN
+            PERFORM usher._call_hook(hook.function);
+        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+            failures := concat_ws('; ', failures, format('%s: %s (%s)', hook.registrant, SQLERRM, SQLSTATE));
+        END;
+    END LOOP;
+    RETURN failures;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._flush_extensions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._flush_extensions() IS
+    'Has extensions write what only shared memory counts, which the worker does about every usher.flush_interval and '
+    'when the server stops; says whose failed, and why.';
 
 CREATE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -222,7 +247,8 @@ BEGIN
                                   format('the script of extension "%s" registers that extension, in its own schema',
             installing));
     END IF;
-    SELECT h.hook INTO missing FROM usher._hooks() AS h WHERE NOT hooks ? h.hook AND h.hook <> ALL (declined_hooks);
+    SELECT h.hook INTO missing FROM usher._hooks() AS h
+    WHERE h.is_needed AND NOT hooks ? h.hook AND h.hook <> ALL (declined_hooks);
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('"%s" registers no function for the hook "%s"', said_by, missing),

@@ -21,7 +21,8 @@ REVOKE ALL ON usher.extensions FROM PUBLIC;
 CREATE TABLE usher.extension_hooks (
     registrant name NOT NULL REFERENCES usher.extensions ON DELETE CASCADE,
     hook text NOT NULL
-        CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase')),
+        CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase',
+                        'flush')),
     function_name name NOT NULL,
     PRIMARY KEY (registrant, hook)
 );

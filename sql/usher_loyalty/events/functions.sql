@@ -1,19 +1,49 @@
+CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT array_agg(a.customer_id) FROM (
+        SELECT a.customer_id FROM @extschema@.points_accounts AS a
+        WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id
+        UNION ALL
+        -- their own id, unless it is that of a profile of somebody else
+        SELECT _loyalty_customers.user_id
+        WHERE NOT EXISTS (SELECT FROM @extschema@.points_accounts AS a
+                          WHERE a.customer_id = _loyalty_customers.user_id AND a.user_id <> a.customer_id)) AS a;
+END;
+COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS
+    'The customers that a user is, or the one that has this id and no account.';
+
 CREATE FUNCTION @extschema@._on_loyalty_customer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     gone CONSTANT uuid := coalesce(payload ->> 'customer_id', payload ->> 'user_id')::uuid;
-    theirs CONSTANT uuid[] := @extschema@._loyalty_customers(gone);
+    customers CONSTANT uuid[] := @extschema@._loyalty_customers(gone);
+    reserved uuid;
 BEGIN
-    UPDATE @extschema@.points_accounts AS a SET closed_at = now()
-    WHERE a.customer_id = ANY (theirs) AND a.closed_at IS NULL;
-    -- What they have reserved is nobody's any more.
-    UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
-    WHERE r.status = 'reserved' AND r.customer_id = ANY (theirs);
+    -- Referrals and redemptions before accounts, each in one order.
+    PERFORM FROM @extschema@.referrals AS r
+    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
+    ORDER BY r.id FOR NO KEY UPDATE;
     UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
-    WHERE r.status IN ('pending', 'qualified')
-        AND (r.referrer_id = ANY (theirs) OR r.referee_id = ANY (theirs));
+    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers));
+    PERFORM FROM @extschema@.reward_redemptions AS r
+    WHERE r.status = 'reserved' AND r.customer_id = ANY (customers) ORDER BY r.customer_id, r.id FOR NO KEY UPDATE;
+    PERFORM FROM @extschema@.points_accounts AS a
+    WHERE a.customer_id = ANY (customers) ORDER BY a.customer_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.points_accounts AS a SET closed_at = now()
+    WHERE a.customer_id = ANY (customers) AND a.closed_at IS NULL;
+    -- What they have reserved is nobody's any more. Of what was reserved since the first look, what somebody else
+    -- changes at this moment is left to them: whoever holds accounts does not wait for redemptions.
+    FOR reserved IN
+        SELECT r.id FROM @extschema@.reward_redemptions AS r
+        WHERE r.status = 'reserved' AND r.customer_id = ANY (customers)
+        ORDER BY r.reward_id, r.id FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
+        WHERE r.id = reserved AND r.status = 'reserved';
+    END LOOP;
     IF event = 'booking.customer_gone' AND (payload ->> 'is_erased')::boolean THEN
         PERFORM @extschema@._erase_loyalty(gone);
     END IF;

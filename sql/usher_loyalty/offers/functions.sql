@@ -2,12 +2,13 @@ CREATE TYPE @extschema@.offer_change AS (offer_id uuid, status text, version int
 COMMENT ON TYPE @extschema@.offer_change IS 'An offer that was made or changed.';
 
 CREATE TYPE @extschema@.offer_judgement AS (
-    offer_id uuid, title text, discount_minor bigint, applies boolean, why text, priority integer, version integer);
+    offer_id uuid, title text, discount_minor bigint, applies boolean, why text, priority integer, version integer,
+    lines jsonb);
 COMMENT ON TYPE @extschema@.offer_judgement IS
     'What an offer takes off in a situation, or why it does not apply: not_valid_now, needs_voucher, used_up, '
     'used_by_customer, another_tier, another_segment, not_first_visit, another_location, another_service, '
     'other_products, another_weekday, another_hour, another_currency, below_minimum, takes_nothing_off, '
-    'not_combinable.';
+    'not_combinable. lines: to which lines its discount belongs, where the situation has lines.';
 
 CREATE TYPE @extschema@.offer_receipt AS (
     error text, redemption_id uuid, offer_id uuid, discount_minor bigint, uses_left integer, retry_after integer,
@@ -57,13 +58,57 @@ CREATE FUNCTION @extschema@._check_condition(condition text) RETURNS boolean
 COMMENT ON FUNCTION @extschema@._check_condition(text) IS 'Raises 22023 for an expression that is wrong.';
 
 CREATE FUNCTION @extschema@._judge_offers(customer_id uuid, at timestamptz, context jsonb, offer_id uuid DEFAULT NULL,
-                                          has_voucher boolean DEFAULT false)
+                                          has_voucher boolean DEFAULT false, reference_type text DEFAULT NULL,
+                                          reference_id uuid DEFAULT NULL)
     RETURNS SETOF @extschema@.offer_judgement
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_loyalty_judge_offers';
-COMMENT ON FUNCTION @extschema@._judge_offers(uuid, timestamptz, jsonb, uuid, boolean) IS
-    'The offers that the keys of a situation find, or one, and what each takes off or why it does not apply.';
+COMMENT ON FUNCTION @extschema@._judge_offers(uuid, timestamptz, jsonb, uuid, boolean, text, uuid) IS
+    'The offers that the keys of a situation find, or one, and what each takes off or why it does not apply. What the '
+    'reference was given before comes first.';
+
+CREATE FUNCTION @extschema@._use_offer(offer @extschema@.loyalty_offers, customer_id uuid, reference_type text,
+                                       reference_id uuid, voucher_id uuid, amount_minor bigint, discount_minor bigint,
+                                       currency text, lines jsonb) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    used CONSTANT uuid := usher.uuid_v7();
+    counted CONSTANT text := coalesce(_use_offer.currency, offer.currency);
+    told CONSTANT jsonb := jsonb_build_object('redemption_id', used, 'offer_id', offer.id, 'customer_id',
+        _use_offer.customer_id, 'reference_type', _use_offer.reference_type, 'reference_id', _use_offer.reference_id,
+        'discount_minor', _use_offer.discount_minor, 'currency', counted);
+BEGIN
+    INSERT INTO @extschema@.offer_uses (id, offer_id, customer_id, nth, voucher_id, reference_type, reference_id,
+        amount_minor, discount_minor, currency, terms, lines, created_by)
+    VALUES (used, offer.id, _use_offer.customer_id, 1, _use_offer.voucher_id, _use_offer.reference_type,
+            _use_offer.reference_id, greatest(_use_offer.amount_minor, _use_offer.discount_minor),
+            _use_offer.discount_minor, counted,
+            jsonb_strip_nulls(jsonb_build_object('title', offer.title, 'kind', offer.kind, 'percent', offer.percent,
+                'amount_minor', offer.amount_minor, 'currency', offer.currency, 'buy_quantity', offer.buy_quantity,
+                'get_quantity', offer.get_quantity, 'is_stackable', offer.is_stackable,
+                'stack_group', offer.stack_group, 'version', offer.version)), _use_offer.lines, usher.actor_id());
+    PERFORM usher.publish('loyalty.offer_used', told, _use_offer.customer_id::text);
+    -- Whoever prices the reference takes it off, in this transaction.
+    PERFORM usher.publish('loyalty.discount_granted', told || jsonb_build_object('lines', _use_offer.lines),
+                          _use_offer.customer_id::text);
+    RETURN used;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._use_offer(@extschema@.loyalty_offers, uuid, text, uuid, uuid, bigint, bigint, text,
+                                           jsonb) IS
+    'Uses an offer that was judged, with its terms as they are now, and tells whoever prices the reference.';
+
+CREATE FUNCTION @extschema@._on_order_placing(event text, payload jsonb) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_loyalty_place_offers';
+COMMENT ON FUNCTION @extschema@._on_order_placing(text, jsonb) IS
+    'Handler of order.placing: offers that apply to the order are used for it. Nothing that goes wrong hinders the '
+    'order, but is in the audit log: loyalty.offers_failed.';
 
 CREATE FUNCTION @extschema@.set_customer_attributes(customer_id uuid, attributes jsonb) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -242,8 +287,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_offers_for(uuid, timestamptz, jsonb) IS
     'The offers for a customer (oneself, or with loyalty:read) in a situation: {"amount_minor", "currency", '
-    '"location_id", "service_id", "time_zone", "lines": [{"product_id", "quantity", "unit_minor"}]}. Those that '
-    'apply together have their discounts, the others say why. Offers for other products, services, locations or '
+    '"location_id", "service_id", "time_zone", "lines": [{"line_no", "product_id", "quantity", "unit_minor"}]}. Those '
+    'that apply together have their discounts, the others say why. Offers for other products, services, locations or '
     'tiers, and those that need a voucher, are not in the list.';
 
 CREATE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
@@ -315,6 +360,12 @@ BEGIN
         WHERE u.id = (answer #>> '{}')::uuid;
         RETURN receipt;
     END IF;
+    -- What the reference is of, before its offers; a use that is released now, before the offer that it goes back to.
+    PERFORM usher.publish('loyalty.redeeming', jsonb_build_object('reference_type', redeem_offer.reference_type,
+        'reference_id', redeem_offer.reference_id, 'customer_id', target), target::text);
+    PERFORM FROM @extschema@.offer_uses AS u
+    WHERE u.reference_id = redeem_offer.reference_id AND u.reference_type = redeem_offer.reference_type
+        AND u.offer_id = coalesce(redeem_offer.offer_id, voucher.offer_id) AND NOT u.is_released FOR NO KEY UPDATE;
     offer := @extschema@._lock_offer(coalesce(redeem_offer.offer_id, voucher.offer_id), NULL);
     -- Whoever used the last of them has committed by now: what the lock has waited for is seen.
     SELECT * INTO voucher FROM @extschema@.offer_vouchers AS v WHERE v.id = voucher.id;
@@ -323,7 +374,8 @@ BEGIN
         RETURN receipt;
     END IF;
     SELECT * INTO judged FROM @extschema@._judge_offers(target, statement_timestamp(), situation, offer.id,
-                                                        voucher.id IS NOT NULL);
+                                                        voucher.id IS NOT NULL, redeem_offer.reference_type,
+                                                        redeem_offer.reference_id);
     IF judged.why IN ('used_up', 'used_by_customer') THEN
         PERFORM usher.raise_error('offer_exhausted', 'offer cannot be used any more',
             jsonb_build_object('offer_id', offer.id, 'customer_id', target, 'rule', judged.why));
@@ -331,16 +383,9 @@ BEGIN
         PERFORM usher.raise_error('offer_not_applicable', 'offer does not apply',
             jsonb_build_object('offer_id', offer.id, 'customer_id', target, 'rule', judged.why));
     END IF;
-    INSERT INTO @extschema@.offer_uses AS u (offer_id, customer_id, nth, voucher_id, reference_type, reference_id,
-        amount_minor, discount_minor, currency, terms, created_by)
-    VALUES (offer.id, target, 1, voucher.id, redeem_offer.reference_type, redeem_offer.reference_id,
-            greatest(coalesce((situation ->> 'amount_minor')::bigint, 0), judged.discount_minor),
-                judged.discount_minor,
-            situation ->> 'currency',
-            jsonb_strip_nulls(jsonb_build_object('title', offer.title, 'kind', offer.kind, 'percent', offer.percent,
-                'amount_minor', offer.amount_minor, 'currency', offer.currency, 'buy_quantity', offer.buy_quantity,
-                'get_quantity', offer.get_quantity, 'version', offer.version)), usher.actor_id())
-    RETURNING u.id INTO receipt.redemption_id;
+    receipt.redemption_id := @extschema@._use_offer(offer, target, redeem_offer.reference_type,
+        redeem_offer.reference_id, voucher.id, coalesce((situation ->> 'amount_minor')::bigint, 0),
+        judged.discount_minor, situation ->> 'currency', judged.lines);
     receipt.offer_id := offer.id;
     receipt.discount_minor := judged.discount_minor;
     SELECT o.max_uses - o.uses INTO receipt.uses_left FROM @extschema@.loyalty_offers AS o WHERE o.id = offer.id;
@@ -348,17 +393,14 @@ BEGIN
     IF idempotency_key IS NOT NULL THEN
         PERFORM usher.remember_call('usher_loyalty', idempotency_key, to_jsonb(receipt.redemption_id));
     END IF;
-    PERFORM usher.publish('loyalty.offer_used', jsonb_build_object('redemption_id', receipt.redemption_id,
-        'offer_id', offer.id, 'customer_id', target, 'reference_type', redeem_offer.reference_type,
-        'reference_id', redeem_offer.reference_id, 'discount_minor', judged.discount_minor,
-        'currency', situation ->> 'currency'), target::text);
     RETURN receipt;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.redeem_offer(text, uuid, uuid, uuid, bigint, jsonb, text, text) IS
     'Uses an offer for a reference (a booking, an order) of oneself, or with loyalty:redeem of a customer, and keeps '
     'the discount with its terms. By a voucher_code the offer is that of the voucher; error: code_invalid, '
-    'rate_limited. Raises UL003 when no use is left, UL006 when it does not apply, 23505 when the reference has it.';
+    'rate_limited. Raises UL003 when no use is left, UL006 when it does not apply, beside others of it say, '
+    '23505 when the reference has it.';
 
 CREATE FUNCTION @extschema@._release_offers(reference_type text, reference_id uuid) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -366,21 +408,33 @@ CREATE FUNCTION @extschema@._release_offers(reference_type text, reference_id uu
 AS $$
 #variable_conflict use_column
 DECLARE
+    customer uuid;
+    uses uuid[];
+    offers uuid[];
     used record;
     released bigint := 0;
 BEGIN
-    -- Offers before their uses, in one order.
-    PERFORM FROM @extschema@.loyalty_offers AS o
-    WHERE o.id IN (SELECT u.offer_id FROM @extschema@.offer_uses AS u
-                   WHERE u.reference_id = _release_offers.reference_id
-                       AND u.reference_type = _release_offers.reference_type AND NOT u.is_released)
-    ORDER BY o.id FOR NO KEY UPDATE;
+    SELECT u.customer_id INTO customer FROM @extschema@.offer_uses AS u
+    WHERE u.reference_id = _release_offers.reference_id AND u.reference_type = _release_offers.reference_type
+        AND NOT u.is_released LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    -- What the reference is of, its uses, then their offers, each in the order of offers.
+    PERFORM usher.publish('loyalty.redeeming', jsonb_build_object('reference_type', _release_offers.reference_type,
+        'reference_id', _release_offers.reference_id, 'customer_id', customer), customer::text);
+    SELECT array_agg(s.id), array_agg(s.offer_id) INTO uses, offers
+    FROM (SELECT u.id, u.offer_id FROM @extschema@.offer_uses AS u
+          WHERE u.reference_id = _release_offers.reference_id AND u.reference_type = _release_offers.reference_type
+              AND NOT u.is_released
+          ORDER BY u.offer_id FOR NO KEY UPDATE) AS s;
+    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = ANY (offers) ORDER BY o.id FOR NO KEY UPDATE;
     FOR used IN UPDATE @extschema@.offer_uses AS u SET is_released = true, released_at = now()
-        WHERE u.reference_id = _release_offers.reference_id AND u.reference_type = _release_offers.reference_type
-            AND NOT u.is_released
+        WHERE u.id = ANY (uses)
         RETURNING u.id, u.offer_id, u.customer_id LOOP
         PERFORM usher.publish('loyalty.offer_released', jsonb_build_object('redemption_id', used.id, 'offer_id',
-            used.offer_id, 'customer_id', used.customer_id), used.customer_id::text);
+            used.offer_id, 'customer_id', used.customer_id, 'reference_type', _release_offers.reference_type,
+            'reference_id', _release_offers.reference_id), used.customer_id::text);
         released := released + 1;
     END LOOP;
     RETURN released;
@@ -407,15 +461,18 @@ CREATE FUNCTION @extschema@._turn_offers(max_rows integer) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    due uuid[];
     turned bigint;
 BEGIN
+    SELECT array_agg(s.id) INTO due FROM (
+        SELECT o.id FROM @extschema@.loyalty_offers AS o
+        WHERE o.status IN ('scheduled', 'active', 'paused')
+            AND (o.valid_until <= statement_timestamp()
+                 OR (o.status = 'scheduled' AND o.valid_from <= statement_timestamp()))
+        ORDER BY o.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED) AS s;
     UPDATE @extschema@.loyalty_offers AS o
     SET status = CASE WHEN o.valid_until <= statement_timestamp() THEN 'expired' ELSE 'active' END
-    WHERE o.id IN (SELECT p.id FROM @extschema@.loyalty_offers AS p
-        WHERE p.status IN ('scheduled', 'active', 'paused')
-            AND (p.valid_until <= statement_timestamp()
-                 OR (p.status = 'scheduled' AND p.valid_from <= statement_timestamp()))
-        ORDER BY p.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    WHERE o.id = ANY (due);
     GET DIAGNOSTICS turned = ROW_COUNT;
     RETURN turned;
 END

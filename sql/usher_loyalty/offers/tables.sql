@@ -104,6 +104,7 @@ CREATE TABLE @extschema@.offer_uses (
     discount_minor bigint NOT NULL,
     currency text CHECK (currency ~ '^[A-Z]{3}$'),
     terms jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(terms) = 'object'),
+    lines jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(lines) = 'array'),
     is_released boolean NOT NULL DEFAULT false,
     released_at timestamptz,
     created_by uuid,
@@ -117,6 +118,8 @@ CREATE INDEX offer_uses_customer_idx ON @extschema@.offer_uses (customer_id, cre
 CREATE INDEX offer_uses_voucher_idx ON @extschema@.offer_uses (voucher_id) WHERE voucher_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.offer_uses IS
     'Offers that were used, with the discount and the terms as they were then. Rows are only added, and released.';
+COMMENT ON COLUMN @extschema@.offer_uses.lines IS
+    'To which lines the discount belongs: [{"line_no", "discount_minor", "reason"}]; none: to the whole.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.loyalty_segments', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.loyalty_offers', '');

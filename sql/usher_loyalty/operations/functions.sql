@@ -47,8 +47,17 @@ BEGIN
     RETURN QUERY SELECT 'earned_twice', count(*) FROM (
         SELECT 1 FROM @extschema@.points_entries AS e WHERE e.kind = 'earn' AND e.source_id IS NOT NULL
         GROUP BY e.customer_id, e.source_type, e.source_id, e.rule_code HAVING count(*) > 1) AS twice;
+    RETURN QUERY SELECT 'entries_without_their_sign', count(*) FROM @extschema@.points_entries AS e
+        WHERE NOT CASE WHEN e.kind IN ('earn', 'restore', 'give_back') THEN e.points > 0
+            WHEN e.kind IN ('spend', 'take_back', 'expire') THEN e.points < 0
+            ELSE e.kind = 'adjust' AND e.points <> 0 END;
+    RETURN QUERY SELECT 'purchases_half_known', count(*) FROM @extschema@.points_sources AS s
+        WHERE s.source_type NOT IN ('booking', 'payment', 'order')
+            OR num_nonnulls(s.customer_id, s.amount_minor, s.occurred_at) NOT IN (0, 3);
     RETURN QUERY SELECT 'reversed_more_than_posted', count(*) FROM @extschema@.points_entries AS e
-        JOIN (SELECT r.reverses, sum(r.points) AS points FROM @extschema@.points_entries AS r
+        JOIN (SELECT r.reverses, sum(r.points + coalesce((SELECT sum(b.points) FROM @extschema@.points_entries AS b
+                  WHERE b.reverses = r.id), 0)) AS points
+              FROM @extschema@.points_entries AS r
               WHERE r.reverses IS NOT NULL GROUP BY r.reverses) AS r ON r.reverses = e.id
         WHERE abs(r.points) > abs(e.points) OR sign(r.points) = sign(e.points);
     -- Nothing is kept of what came back whole, or was not paid with money.
@@ -58,7 +67,8 @@ BEGIN
         WHERE s.customer_id IS NOT NULL
         GROUP BY s.source_type, s.source_id HAVING sum(d.amount_minor) >= s.amount_minor) AS gone
         WHERE EXISTS (SELECT FROM @extschema@.points_entries AS e
-            WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back')
+            WHERE e.source_id = gone.source_id AND e.source_type = gone.source_type AND e.kind IN ('earn', 'take_back',
+                'restore')
                 AND e.customer_id = gone.customer_id
             HAVING sum(e.points) > 0);
     RETURN QUERY SELECT 'offers_used_too_often', count(*) FROM @extschema@.loyalty_offers AS o
@@ -67,6 +77,9 @@ BEGIN
     RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
         WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id
             AND NOT u.is_released);
+    RETURN QUERY SELECT 'offer_lines_differ_from_discount', count(*) FROM @extschema@.offer_uses AS u
+        WHERE u.lines <> '[]' AND u.discount_minor
+            <> (SELECT sum((l ->> 'discount_minor')::bigint) FROM jsonb_array_elements(u.lines) AS l);
     RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
         WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
                          WHERE u.voucher_id = v.id AND NOT u.is_released);
@@ -129,21 +142,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty in usher.metrics().';
 
-CREATE FUNCTION @extschema@._loyalty_customers(user_id uuid) RETURNS uuid[]
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT array_agg(a.customer_id) FROM (
-        SELECT a.customer_id FROM @extschema@.points_accounts AS a
-        WHERE a.user_id = _loyalty_customers.user_id AND a.customer_id <> _loyalty_customers.user_id
-        UNION ALL
-        -- their own id, unless it is that of a profile of somebody else
-        SELECT _loyalty_customers.user_id
-        WHERE NOT EXISTS (SELECT FROM @extschema@.points_accounts AS a
-                          WHERE a.customer_id = _loyalty_customers.user_id AND a.user_id <> a.customer_id)) AS a;
-END;
-COMMENT ON FUNCTION @extschema@._loyalty_customers(uuid) IS
-    'The customers that a user is, or the one that has this id and no account.';
-
 CREATE FUNCTION @extschema@._export_loyalty(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -188,13 +186,17 @@ BEGIN
     UPDATE @extschema@.points_entries AS e SET note = NULL
     WHERE e.customer_id = ANY (customers) AND e.note IS NOT NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
-    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
-    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
     DELETE FROM @extschema@.referral_signals AS s WHERE s.customer_id = ANY (customers);
     DELETE FROM @extschema@.referral_codes AS c WHERE c.customer_id = ANY (customers);
+    PERFORM FROM @extschema@.referrals AS r
+    WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers) ORDER BY r.id FOR NO KEY UPDATE;
     UPDATE @extschema@.referrals AS r SET evidence = NULL, notes = NULL
     WHERE (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
         AND (r.evidence IS NOT NULL OR r.notes IS NOT NULL);
+    PERFORM FROM @extschema@.points_accounts AS a
+    WHERE a.customer_id = ANY (customers) ORDER BY a.customer_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.points_accounts AS a SET attributes = '{}'
+    WHERE a.customer_id = ANY (customers) AND a.attributes <> '{}';
     RETURN changed + usher.forget_notes('@extschema@.referrals', ARRAY(SELECT r.id FROM @extschema@.referrals AS r
             WHERE r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers)))
         + usher.forget_notes('@extschema@.reward_redemptions',

@@ -309,13 +309,22 @@ DECLARE
     lot record;
     announced bigint := 0;
 BEGIN
+    -- Accounts before their lots; an account that somebody changes now has its turn the next time.
     FOR lot IN
-        UPDATE @extschema@.points_lots AS l SET announced_at = statement_timestamp()
-        WHERE l.id IN (SELECT o.id FROM @extschema@.points_lots AS o
+        WITH due AS MATERIALIZED (
+            SELECT o.id, o.customer_id FROM @extschema@.points_lots AS o
             WHERE o.points_left > 0 AND o.announced_at IS NULL AND o.expires_at > statement_timestamp()
                 AND o.expires_at <= statement_timestamp()
                     + make_interval(days => usher.setting('loyalty.expiry_notice')::integer)
-            ORDER BY o.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
+            ORDER BY o.expires_at LIMIT max_rows
+        ), held AS MATERIALIZED (
+            SELECT a.customer_id FROM @extschema@.points_accounts AS a
+            WHERE a.customer_id IN (SELECT d.customer_id FROM due AS d)
+            ORDER BY a.customer_id FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE @extschema@.points_lots AS l SET announced_at = statement_timestamp()
+        FROM due AS d JOIN held AS h ON h.customer_id = d.customer_id
+        WHERE l.id = d.id AND l.points_left > 0 AND l.announced_at IS NULL
         RETURNING l.id, l.customer_id, l.points_left, l.expires_at
     LOOP
         PERFORM usher.publish('loyalty.points_expiring', jsonb_build_object('customer_id', lot.customer_id,

@@ -169,12 +169,12 @@ AS $$
 DECLARE
     referral @extschema@.referrals;
 BEGIN
+    -- Users, then the referral, then both accounts, which its trigger credits in their order.
     SELECT * INTO referral FROM @extschema@.referrals AS r WHERE r.id = _settle_referral.referral_id;
     IF to_status = 'rewarded' AND referral.id IS NOT NULL THEN
         PERFORM @extschema@._open_account(p.id)
-        FROM unnest(ARRAY[referral.referrer_id, referral.referee_id]) AS p (id) ORDER BY p.id;
-        PERFORM FROM @extschema@.points_accounts AS a
-        WHERE a.customer_id IN (referral.referrer_id, referral.referee_id) ORDER BY a.customer_id FOR NO KEY UPDATE;
+        FROM (SELECT v.id FROM unnest(ARRAY[referral.referrer_id, referral.referee_id]) AS v (id)
+              ORDER BY v.id OFFSET 0) AS p;
     END IF;
     SELECT * INTO referral FROM @extschema@.referrals AS r WHERE r.id = _settle_referral.referral_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -200,7 +200,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._settle_referral(uuid, text, text, text, jsonb, boolean) IS
-    'Moves a referral on, with the accounts locked before it when it is rewarded. qualifies: one that is pending is '
+    'Moves a referral on, with accounts for both when it is rewarded. qualifies: one that is pending is '
     'qualified on the way. False when it is there already.';
 
 CREATE FUNCTION @extschema@.qualify_referral(referral_id uuid, evidence jsonb DEFAULT NULL)
@@ -324,12 +324,14 @@ CREATE FUNCTION @extschema@._expire_referrals(max_rows integer) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    due uuid[];
     expired bigint;
 BEGIN
-    UPDATE @extschema@.referrals AS r SET status = 'expired'
-    WHERE r.id IN (SELECT o.id FROM @extschema@.referrals AS o
-        WHERE o.status = 'pending' AND o.expires_at <= statement_timestamp()
-        ORDER BY o.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    SELECT array_agg(s.id) INTO due FROM (
+        SELECT r.id FROM @extschema@.referrals AS r
+        WHERE r.status = 'pending' AND r.expires_at <= statement_timestamp()
+        ORDER BY r.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED) AS s;
+    UPDATE @extschema@.referrals AS r SET status = 'expired' WHERE r.id = ANY (due);
     GET DIAGNOSTICS expired = ROW_COUNT;
     RETURN expired;
 END

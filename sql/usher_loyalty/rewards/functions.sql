@@ -293,10 +293,6 @@ AS $$
 DECLARE
     redemption @extschema@.reward_redemptions;
 BEGIN
-    -- The account before the redemption: that is the order of whoever closes it.
-    PERFORM FROM @extschema@.points_accounts AS a
-    WHERE a.customer_id = (SELECT r.customer_id FROM @extschema@.reward_redemptions AS r
-                           WHERE r.id = reverse_redemption.redemption_id) FOR NO KEY UPDATE;
     SELECT * INTO redemption FROM @extschema@.reward_redemptions AS r
     WHERE r.id = reverse_redemption.redemption_id FOR NO KEY UPDATE;
     IF redemption.status = 'redeemed' THEN
@@ -349,14 +345,14 @@ DECLARE
     expired bigint := 0;
     overdue record;
 BEGIN
-    -- Accounts before their redemptions, in one order.
+    -- Redemptions and their accounts without waiting, then rewards, in one order.
     FOR overdue IN
         SELECT r.id
         FROM @extschema@.reward_redemptions AS r JOIN @extschema@.points_accounts AS a ON a.customer_id = r.customer_id
         WHERE r.id IN (SELECT o.id FROM @extschema@.reward_redemptions AS o
                        WHERE o.status = 'reserved' AND o.expires_at <= statement_timestamp()
                        ORDER BY o.expires_at LIMIT max_rows)
-        ORDER BY r.customer_id, r.id FOR NO KEY UPDATE OF a SKIP LOCKED
+        ORDER BY r.reward_id, r.id FOR NO KEY UPDATE OF r, a SKIP LOCKED
     LOOP
         UPDATE @extschema@.reward_redemptions AS r SET status = 'expired'
         WHERE r.id = overdue.id AND r.status = 'reserved';

@@ -72,6 +72,7 @@ DECLARE
     revoked bigint;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
+    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = revoke_vouchers.offer_id FOR NO KEY UPDATE;
     UPDATE @extschema@.offer_vouchers AS v SET is_active = false
     WHERE v.offer_id = revoke_vouchers.offer_id AND v.is_active
         AND (revoke_vouchers.batch IS NULL OR v.batch = revoke_vouchers.batch)
