@@ -115,6 +115,10 @@ CREATE TABLE size.bookings AS
         CASE WHEN b % 200 = 0 THEN 1 WHEN b % 20 = 0 THEN 2 + b / 20 % (:staff / 20 - 1)
              ELSE 1 + :staff / 20 + b % (:locations - 1) + (:locations - 1) * (b / 100 % 4) END AS staff
     FROM generate_series(1::bigint, :bookings) AS b;
+-- A name that many have, but nobody who books at location 1 or with the first of its staff.
+UPDATE usher.users AS u SET last_name = 'Petersen'
+    FROM (SELECT size.user(b.customer) AS id FROM size.bookings AS b GROUP BY b.customer
+          HAVING bool_and(b.location <> 1 AND b.staff <> 1) AND b.customer % 90 = 7) AS c WHERE c.id = u.id;
 INSERT INTO wash.bookings (id, customer_id, customer_user_id, service_id, location_id, staff_id, status, start_at, end_at, duration,
         buffer_before, buffer_after, service_name, price_minor, currency, pending_blocks, auto_confirm, needs_staff, customer_exclusive,
         by_appointment, hold_expires_at, created_at, updated_at, version)

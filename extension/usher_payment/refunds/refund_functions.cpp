@@ -7,10 +7,11 @@
 namespace usher::payment {
 
 namespace {
-constinit Statement lock_payment{R"(
-    SELECT t.location_id, t.status
+constinit Statement find_payment{R"(
+    SELECT t.location_id, t.reference_type, t.reference_id
     FROM @.payment_transactions AS t
-    WHERE t.id = $1 FOR NO KEY UPDATE)"};
+    WHERE t.id = $1)"};
+constinit Statement lock_payment{"SELECT FROM @.payment_transactions AS t WHERE t.id = $1 FOR NO KEY UPDATE"};
 constinit Statement find_by_key{R"(
     SELECT r.id, r.amount_minor, r.remaining_minor, r.provider_key, r.request_hash
     FROM @.payment_refunds AS r
@@ -46,9 +47,11 @@ USHER_FUNCTION(usher_payment_create_refund) {
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
     const Uuid transaction = args.uuid(0);
-    const pg::Rows payments = lock_payment.run(schema, {pg::uuid(transaction)});
+    const pg::Rows payments = find_payment.run(schema, {pg::uuid(transaction)});
     require("payment:refund", payments.empty() ? std::nullopt : payments.front().optional_uuid(0));
     if (payments.empty()) refuse_transaction(transaction);
+    announce(payments.front().optional_text(1), payments.front().optional_uuid(2), transaction);
+    lock_payment.run(schema, {pg::uuid(transaction)});
     if (!args.is_null(1)) require_payable(args.int8(1), "amount_minor");
 
     const Uuid made = pg::new_uuid();

@@ -143,8 +143,9 @@ public:
     Effect dispute(const char *status) {
         if (event_.processor_dispute_id.empty()) return {"other", std::nullopt};
         const bool is_open = std::string_view(status) == "open";
-        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
         const pg::Rows payments = find_paid();
+        if (!payments.empty()) announce(schema_, payments.front().uuid(0));
+        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
         if (payments.empty()) return {"unmatched", std::nullopt};
         const Uuid transaction = payments.front().uuid(0);
         if (!known.empty()) {
@@ -183,6 +184,7 @@ private:
         const pg::Rows ours = adopt_refund.run(schema_, {pg::uuid(transaction), pg::int8(*event_.amount_minor)});
         if (!ours.empty()) return report(ours.front().uuid(0), outcome);
         if (outcome != Outcome::succeeded) return {"known", transaction};
+        announce(schema_, transaction);
         if (lock_left.run(schema_, {pg::uuid(transaction)}).front().int8(0) < *event_.amount_minor)
             return mismatch(event_, transaction, "over_refund");
         const Uuid made = pg::new_uuid();
