@@ -57,8 +57,8 @@ CREATE FUNCTION @extschema@._seen_among(customer_ids uuid[], own_id uuid, manage
 AS $$
 BEGIN
     IF cardinality(handled) <= 4 THEN
-        -- Whom the user works for is read from indexes once; each is asked for in those of few locations. Subqueries of
-        -- one value, since for EXISTS a plan may read a table whole.
+        -- Whom the user works for is read from indexes once; each is asked for in those of few locations. Subqueries
+        -- of one value, since for EXISTS a plan may read a table whole.
         RETURN QUERY
         SELECT k.id FROM unnest(customer_ids) AS k (id)
             JOIN (SELECT b.customer_id AS id FROM @extschema@.bookings AS b WHERE b.staff_id = own_id

@@ -3,8 +3,8 @@ CREATE FUNCTION @extschema@._check_journal() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_payment_check_journal';
 COMMENT ON FUNCTION @extschema@._check_journal() IS
-    'Constraint trigger of ledger_entries: raises UP006 at commit for a journal that does not sum to zero, and UP007 for '
-    'one that another transaction has posted.';
+    'Constraint trigger of ledger_entries: raises UP006 at commit for a journal that does not sum to zero, and UP007 '
+    'for one that another transaction has posted.';
 
 CREATE FUNCTION @extschema@._note_journal() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER
