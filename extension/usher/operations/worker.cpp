@@ -40,8 +40,8 @@ constinit Job maintenance{"maintenance", maintain, false};
 
 // The self-check of an extension takes as long as there are rows. Which one is due is committed before it runs: what
 // takes too long, and is ended, is not tried again at once.
-constinit pg::Statement begin_check{"SELECT usher._begin_self_check($1)"};
-constinit pg::Statement keep_check{"SELECT usher._keep_self_check($1)"};
+constinit pg::Statement begin_check{"SELECT usher._begin_self_check($1)::pg_catalog.text"};
+constinit pg::Statement keep_check{"SELECT usher._keep_self_check($1::pg_catalog.name)"};
 constinit char due_check[NAMEDATALEN] = "";
 
 void choose_check() {
