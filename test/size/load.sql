@@ -64,7 +64,8 @@ INSERT INTO usher.user_roles (user_id, role_id)
     SELECT size.staff(s), (SELECT id FROM usher.roles WHERE name = 'washer') FROM generate_series(1::bigint, :staff) AS s;
 INSERT INTO usher.user_permissions (user_id, permission, expires_at)
     SELECT size.user(i * 100), 'booking:read', now() + i % 1000 * interval '1 day' FROM generate_series(1::bigint, :users / 100) AS i;
-INSERT INTO usher.user_permissions (user_id, permission, scope) VALUES (size.user(50), 'payment:read', size.location(2)::text);
+INSERT INTO usher.user_permissions (user_id, permission, scope) VALUES (size.user(50), 'payment:read', size.location(2)::text),
+    (size.user(50), 'order:read', size.location(3)::text);
 INSERT INTO usher.policy_rules (ptype, v0, v1, v2, v3) SELECT 'p', size.user(i * 10)::text, 'report' || i % 10, 'read', 'allow'
     FROM generate_series(1::bigint, least(:users / 100, 1000)) AS i;
 INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, status, revoked_at, revoked_reason, created_at, last_activity_at,
@@ -211,6 +212,7 @@ INSERT INTO shop.inventory_logs (id, created_at, product_id, location_id, moveme
     UNION ALL
     SELECT size.id(:users + p, now()), now(), size.product(p), size.location(1), 'reserve', 0, 1, 100, 1, 'reservation', size.reservation(p)
     FROM generate_series(20::bigint, :users, 20) AS p;
+SELECT shop._make_log_partitions(100) AS months \gset
 INSERT INTO shop.orders (id, customer_id, user_id, location_id, status, currency, net_minor, total_minor, paid_minor, event_count, placed_at, expires_at, created_at)
     SELECT size.order(o), size.user(c.number), size.user(c.number), size.location(CASE WHEN o % 20 = 0 THEN 1 ELSE 2 + o % (:locations - 1) END), s.status, 'EUR', 1000, 1000,
         CASE WHEN s.status IN ('placed', 'cart', 'cancelled') THEN 0 ELSE 1000 END, 2, CASE WHEN s.status <> 'cart' THEN size.at(o, :users / 2, 900) END,
@@ -226,9 +228,9 @@ INSERT INTO shop.order_events (order_id, seq, event, to_status, created_at)
     FROM generate_series(1::bigint, :users / 2) AS o CROSS JOIN (VALUES (1, 'cart'), (2, 'placed')) AS e (seq, event);
 INSERT INTO shop.service_materials (service_id, product_id, quantity) SELECT size.service(s), size.product(s), 1 FROM generate_series(1::bigint, :services) AS s;
 
--- Points of every second customer; customer 101 has a fiftieth of all of them. Offers, most of them for one of the products.
+-- Points of most customers; customer 101 has a fiftieth of all of them. Offers, most of them for one of the products.
 CREATE TABLE size.entries AS
-    SELECT e, CASE WHEN e % 50 = 11 THEN 101 ELSE 1 + 2 * ((e * 7919) % (:users / 2)) END AS customer FROM generate_series(1::bigint, :users) AS e;
+    SELECT e, CASE WHEN e % 50 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
 INSERT INTO club.points_accounts (customer_id, user_id, balance, created_at)
     SELECT size.user(customer), size.user(customer), 10 * count(*), now() - interval '2 years' FROM size.entries GROUP BY customer;
 INSERT INTO club.points_entries (id, customer_id, kind, points, rule_code, expires_at, occurred_at, created_at)
@@ -258,7 +260,7 @@ INSERT INTO club.referrals (id, program, referrer_id, referee_id, status, flags,
     FROM generate_series(1::bigint, :users / 10) AS r;
 INSERT INTO club.loyalty_ads (id, title, placement, status) SELECT size.id(a, '2022-06-04 00:00+00'), 'Advertisement ' || a, 'place_' || a % 20, 'active' FROM generate_series(1::bigint, 1000) AS a;
 INSERT INTO club.loyalty_ad_counts (ad_id, day, kind, count)
-    SELECT a.id, current_date - d, 'view', 10 FROM club.loyalty_ads AS a CROSS JOIN generate_series(0, least(:users / 5000, 365)::integer) AS d;
+    SELECT a.id, current_date - d, 'view', 10 FROM club.loyalty_ads AS a CROSS JOIN generate_series(0, least(:users / 1000, 365)::integer) AS d;
 
 -- The audit log: eleven months until now.
 SELECT count(usher._make_audit_partition(date_trunc('month', now()) - make_interval(months => m))) AS months FROM generate_series(0, 11) AS m \gset

@@ -79,6 +79,8 @@ CREATE TABLE @extschema@.inventory_logs_default PARTITION OF @extschema@.invento
 -- Each partition has a key of its own, by which a level's log is read. One of the whole table would be made for the
 -- partitions in a dump before the dump makes theirs.
 ALTER TABLE @extschema@.inventory_logs_default ADD PRIMARY KEY (product_id, location_id, id);
+-- Upkeep looks for what is old enough to be rolled up; months are dropped whole.
+CREATE INDEX inventory_logs_default_created_idx ON @extschema@.inventory_logs_default (created_at);
 COMMENT ON TABLE @extschema@.inventory_logs_default IS
     'Rows of months without a partition of their own: the first one, and those in which nobody ran upkeep. '
     'Not dumped: _inventory_dump carries its rows.';
