@@ -144,7 +144,8 @@ CREATE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows 
 AS $$
 DECLARE
     -- Up to so many are all looked at. What more people meet is soon met by walking through those who may be seen.
-    few CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 15000 END;
+    most CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 15000 END;
+    few integer;
     query CONSTANT tsquery := usher.name_query(search);
     word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
     accounts uuid[];
@@ -152,33 +153,36 @@ DECLARE
     others uuid[];
     batch uuid[];
     batch_size integer := 1000;
+    looked_at integer := 0;
     met uuid[] := '{}';
 BEGIN
-    LOOP
-        -- Whoever sees some only begins with a page of these: most names are met there, or all are looked at.
-        IF cardinality(batch) > 0 OR sees_all THEN
-            accounts := CASE WHEN accounts IS NULL
-                             THEN ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a) ELSE accounts END;
-            named := CASE WHEN named IS NULL
-                          THEN ARRAY(SELECT c.id FROM @extschema@.customers AS c
-                                     WHERE usher.name_words(c.name) @@ query LIMIT few + 1) ELSE named END;
-            EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
-        END IF;
-        batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
-                                              own_id, managed, handled);
-        met := met || ARRAY(
-            SELECT c.id FROM @extschema@.customers AS c
-            WHERE c.id = ANY (batch)
-                AND (usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
-                     OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
-                     OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
-                            SELECT x.user_id FROM @extschema@.customers AS x
-                            WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
-            ORDER BY c.id);
-        IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
-            RETURN met[1:max_rows];
-        END IF;
-        batch_size := least(batch_size * 4, 64000);
+    -- Few, rather few, or many? What few people meet is found at once.
+    FOREACH few IN ARRAY ARRAY[500, most] LOOP
+        accounts := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
+        named := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                       WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+        EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
+        LOOP
+            batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
+                                                  own_id, managed, handled);
+            looked_at := looked_at + cardinality(batch);
+            met := met || ARRAY(
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.id = ANY (batch)
+                    AND (usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
+                         OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
+                         OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
+                                SELECT x.user_id FROM @extschema@.customers AS x
+                                WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
+                ORDER BY c.id);
+            IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
+                RETURN met[1:max_rows];
+            END IF;
+            -- As many as the page needs, if they go on as they began.
+            batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
+                                                     / greatest(cardinality(met), 1)))::integer;
+            EXIT WHEN few < most AND batch_size > 4000;
+        END LOOP;
     END LOOP;
     others := ARRAY(SELECT n FROM unnest(named) AS n
                     UNION ALL

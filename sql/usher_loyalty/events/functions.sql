@@ -3,19 +3,17 @@ CREATE FUNCTION @extschema@._on_loyalty_customer_gone(event text, payload jsonb)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    gone CONSTANT uuid := (payload ->> 'user_id')::uuid;
+    customers CONSTANT uuid[] := @extschema@._loyalty_customers((payload ->> 'user_id')::uuid);
 BEGIN
     UPDATE @extschema@.points_accounts AS a SET closed_at = now()
-    WHERE (a.user_id = gone OR a.customer_id = gone) AND a.closed_at IS NULL;
+    WHERE a.customer_id = ANY (customers) AND a.closed_at IS NULL;
     -- What they have reserved is nobody's any more.
     UPDATE @extschema@.reward_redemptions AS r SET status = 'reversed', reason_code = 'user_deleted'
-    WHERE r.status = 'reserved'
-        AND r.customer_id IN (SELECT a.customer_id FROM @extschema@.points_accounts AS a
-                              WHERE a.user_id = gone OR a.customer_id = gone);
+    WHERE r.status = 'reserved' AND r.customer_id = ANY (customers);
     UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
     WHERE r.status IN ('pending', 'qualified')
-        AND (gone IN (r.referrer_id, r.referee_id) OR EXISTS (SELECT FROM @extschema@.points_accounts AS a
-                 WHERE a.user_id = gone AND a.customer_id IN (r.referrer_id, r.referee_id)));
+        AND r.id IN (SELECT o.id FROM @extschema@.referrals AS o WHERE o.referrer_id = ANY (customers)
+                     UNION SELECT o.id FROM @extschema@.referrals AS o WHERE o.referee_id = ANY (customers));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_loyalty_customer_gone(text, jsonb) IS

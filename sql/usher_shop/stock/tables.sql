@@ -46,6 +46,8 @@ CREATE INDEX stock_reservations_reference_idx ON @extschema@.stock_reservations 
     WHERE reference_id IS NOT NULL;
 CREATE INDEX stock_reservations_expires_idx ON @extschema@.stock_reservations (expires_at)
     WHERE status = 'held' AND expires_at IS NOT NULL;
+CREATE INDEX stock_reservations_created_by_idx ON @extschema@.stock_reservations (created_by)
+    WHERE created_by IS NOT NULL;
 COMMENT ON COLUMN @extschema@.stock_reservations.status IS 'held, committed, released or expired.';
 COMMENT ON TABLE @extschema@.stock_reservations IS
     'Claims on stock. What is open of one (quantity less committed and released) is reserved in its level; committed '
