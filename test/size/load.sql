@@ -286,10 +286,12 @@ CREATE FUNCTION size.read() RETURNS TABLE (relation text, rows_read bigint, rows
         sum(t.reltuples)::real
     FROM pg_class AS t WHERE t.relkind = 'r' AND t.relnamespace IN ('usher'::regnamespace, 'wash'::regnamespace, 'pay'::regnamespace,
         'shop'::regnamespace, 'club'::regnamespace) GROUP BY 1 $$;
--- One call: how long it took, and the tables of which it has read more than a quarter.
-CREATE FUNCTION size.measure(statement text, OUT ms numeric, OUT mostly_read text, OUT error text) LANGUAGE plpgsql AS $$
+-- One call: how long it took, how much of that the processor worked on it (on Linux), and the tables of which it has read more than a quarter.
+CREATE FUNCTION size.cpu_ms() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT split_part(pg_read_file('/proc/self/schedstat', 0, 100, true), ' ', 1)::numeric / 1000000 $$;
+CREATE FUNCTION size.measure(statement text, OUT ms numeric, OUT mostly_read text, OUT error text, OUT cpu_ms numeric) LANGUAGE plpgsql AS $$
 DECLARE
     read_before CONSTANT jsonb := (SELECT jsonb_object_agg(r.relation, r.rows_read) FROM size.read() AS r);
+    worked CONSTANT numeric := size.cpu_ms();
     started CONSTANT timestamptz := clock_timestamp();
 BEGIN
     BEGIN
@@ -298,6 +300,7 @@ BEGIN
         error := SQLERRM;
     END;
     ms := round(extract(epoch FROM clock_timestamp() - started) * 1000, 1);
+    cpu_ms := round(size.cpu_ms() - worked, 1);
     SELECT string_agg(format('%s of %s rows of %s', r.rows_read - (read_before ->> r.relation)::bigint, r.rows_there, r.relation), ', ')
     INTO mostly_read FROM size.read() AS r
     WHERE r.rows_there > 4000 AND r.rows_read - (read_before ->> r.relation)::bigint > r.rows_there / 4;

@@ -4,7 +4,8 @@
 # - usually 20,000 accounts, where no call may read more than a quarter of the rows of a table, by whatever scan. The planner is told to
 #   go by index wherever it can: on a small table it would often not. Each call is made seven times, since the plans of functions change.
 # - with USHER_LONG=1 a million accounts, two million bookings, five million audit rows; no call may take longer than 50 ms, by the
-#   median of seven. USHER_SIZE=200000 makes another size.
+#   median of seven: of the time that the processor works on it, so that others on the machine do not count. USHER_SIZE=200000 makes
+#   another size.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -21,9 +22,9 @@ for (split /\n/, slurp_file("$source/test/size/calls.txt"))
 {
 	next if /^\s*(#|$)/;
 	if (/^untimed: (.*)/) { $known{$_} = 'untimed' for split ' ', $1; next }
-	/^(\w+): (SELECT .*)/ or die "not a call: $_";
-	push @calls, [ $1, $2 ];
-	$known{$_} = 'called' for $2 =~ /\b(?:usher|wash|pay|shop|club)\.(\w+)\(/g;
+	/^(\w+)(?: ~(\d+))?: (SELECT .*)/ or die "not a call: $_";
+	push @calls, [ $1, $3, $2 // $bar ];
+	$known{$_} = 'called' for $3 =~ /\b(?:usher|wash|pay|shop|club)\.(\w+)\(/g;
 }
 
 my $node = PostgreSQL::Test::Cluster->new('size');
@@ -76,13 +77,13 @@ sub measure
 	{
 		my ($actor, $statement) = @{ $calls[$number] };
 		my $act = $actors{$actor} ? "SELECT size.act_as($actors{$actor}) \\g /dev/null\n" : '';
-		$script .= "BEGIN;\n${act}SELECT $number, m.ms, coalesce(m.mostly_read, ''), coalesce(m.error, '') FROM size.measure(\$call\$$statement\$call\$) AS m;\nROLLBACK;\n" x ($is_long && $actor eq 'operator' ? 1 : 7);
+		$script .= "BEGIN;\n${act}SELECT $number, m.ms, coalesce(m.mostly_read, ''), coalesce(m.error, ''), coalesce(m.cpu_ms, m.ms) FROM size.measure(\$call\$$statement\$call\$) AS m;\nROLLBACK;\n" x ($is_long && $actor eq 'operator' ? 1 : 7);
 	}
 	my ($status, $out, $err) = $node->psql('postgres', $script, extra_params => [ '-F', "\x01" ], on_error_stop => 1, timeout => 3600);
 	is($err, '', 'no call ends the session');
 	my %of;
 	push @{ $of{ (split /\x01/)[0] } }, [ split /\x01/, $_, -1 ] for split /\n/, $out;
-	return map { my @runs = @{ $of{$_} }; $_ => { ms => (sort { $a <=> $b } map { $_->[1] } @runs)[$#runs / 2], read => $runs[-1][2], error => $runs[-1][3] } } @wanted;
+	return map { my @runs = @{ $of{$_} }; $_ => { ms => (sort { $a <=> $b } map { $_->[4] } @runs)[$#runs / 2], wall => (sort { $a <=> $b } map { $_->[1] } @runs)[$#runs / 2], read => $runs[-1][2], error => $runs[-1][3] } } @wanted;
 }
 my %found = measure(0 .. $#calls);
 is(join("\n", map { "$calls[$_][0]: $calls[$_][1]: $found{$_}{error}" } grep { $found{$_}{error} } sort { $a <=> $b } keys %found), '', 'no call is refused');
@@ -93,12 +94,12 @@ if ($is_long)
 	# The machine may have been busy: who is too slow may try again.
 	for (1 .. 2)
 	{
-		my @slow = grep { $found{$_}{ms} > $bar && $calls[$_][0] ne 'many' } @judged or last;
+		my @slow = grep { $found{$_}{ms} > $calls[$_][2] && $calls[$_][0] ne 'many' } @judged or last;
 		my %again = measure(@slow);
 		for (@slow) { $found{$_} = $again{$_} if $again{$_}{ms} < $found{$_}{ms} }
 	}
-	note(sprintf '%8.1f ms  %s: %s', $found{$_}{ms}, @{ $calls[$_] }) for sort { $found{$b}{ms} <=> $found{$a}{ms} } 0 .. $#calls;
-	is(join("\n", map { "$found{$_}{ms} ms: $calls[$_][0]: $calls[$_][1]" } grep { $found{$_}{ms} > $bar && $calls[$_][0] ne 'many' } @judged), '', "nobody waits for longer than $bar ms");
+	note(sprintf '%8.1f ms of work, %8.1f ms in all  %s: %s', $found{$_}{ms}, $found{$_}{wall}, @{ $calls[$_] }) for sort { $found{$b}{ms} <=> $found{$a}{ms} } 0 .. $#calls;
+	is(join("\n", map { "$found{$_}{ms} ms: $calls[$_][0]: $calls[$_][1]" } grep { $found{$_}{ms} > $calls[$_][2] && $calls[$_][0] ne 'many' } @judged), '', "nobody waits for longer than $bar ms");
 }
 else
 {

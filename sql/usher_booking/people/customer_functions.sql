@@ -166,22 +166,37 @@ BEGIN
             batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
                                                   own_id, managed, handled);
             looked_at := looked_at + cardinality(batch);
+            -- The first profile of an account has its id: of most customers the account alone is read.
             met := met || ARRAY(
                 SELECT c.id FROM @extschema@.customers AS c
-                WHERE c.id = ANY (batch)
-                    AND (usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
-                         OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
-                         OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
-                                SELECT x.user_id FROM @extschema@.customers AS x
-                                WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
-                ORDER BY c.id);
+                WHERE c.id = c.user_id AND c.id = ANY (ARRAY(SELECT m FROM usher.matching_users(batch, search) AS m))
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.id <> c.user_id AND c.id = ANY (batch)
+                    AND c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
+                            SELECT x.user_id FROM @extschema@.customers AS x
+                            WHERE x.id <> x.user_id AND x.id = ANY (batch)), search) AS m)
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.name IS NOT NULL AND c.id = ANY (batch)
+                    AND CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE usher.name_key(c.email) = usher.name_key(search) AND c.id = ANY (batch)
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search AND c.id = ANY (batch)
+                ORDER BY 1);
             IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
                 RETURN met[1:max_rows];
             END IF;
-            -- As many as the page needs, if they go on as they began.
+            -- As many as the page needs, if they go on as they began. Of a location some thousand are looked at first;
+            -- whom somebody has served or made themselves are never that many.
             batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
                                                      / greatest(cardinality(met), 1)))::integer;
-            EXIT WHEN few < most AND batch_size > 4000;
+            IF few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0) THEN
+                EXIT WHEN looked_at >= 5000;
+                batch_size := 4000;
+            END IF;
         END LOOP;
     END LOOP;
     others := ARRAY(SELECT n FROM unnest(named) AS n
