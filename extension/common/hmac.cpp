@@ -98,4 +98,30 @@ std::string hmac_sha256(std::string_view key, std::string_view message) {
     return Hmac(HashFunction::sha256, key).compute(message);
 }
 
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts) noexcept {
+    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> mac;
+    unsigned char block[SHA256_CBLOCK] = {};
+    SHA256_CTX state;
+    if (key.size() > sizeof block) {
+        SHA256_Init(&state);
+        SHA256_Update(&state, key.data(), key.size());
+        SHA256_Final(block, &state);
+    } else if (!key.empty()) {
+        std::memcpy(block, key.data(), key.size());
+    }
+    for (unsigned char &byte : block) byte ^= 0x36;
+    SHA256_Init(&state);
+    SHA256_Update(&state, block, sizeof block);
+    for (const std::string_view part : parts) SHA256_Update(&state, part.data(), part.size());
+    SHA256_Final(mac.data(), &state);
+    for (unsigned char &byte : block) byte ^= 0x36 ^ 0x5c;
+    SHA256_Init(&state);
+    SHA256_Update(&state, block, sizeof block);
+    SHA256_Update(&state, mac.data(), mac.size());
+    SHA256_Final(mac.data(), &state);
+    OPENSSL_cleanse(block, sizeof block);
+    OPENSSL_cleanse(&state, sizeof state);
+    return mac;
+}
+
 } // namespace usher

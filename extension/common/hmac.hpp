@@ -1,7 +1,9 @@
 // HMAC (RFC 2104) over the hash functions of SHA-1 and SHA-2. The states of the hash after the key's two blocks are
 // kept, so that a short message costs its own blocks and no more.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,5 +36,8 @@ private:
 
 /// The MAC of one message. Whoever has many keeps an Hmac.
 std::string hmac_sha256(std::string_view key, std::string_view message);
+
+/// The same of a message in parts, which need not be put together; nothing is allocated.
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view key, std::initializer_list<std::string_view> parts) noexcept;
 
 } // namespace usher

@@ -32,6 +32,7 @@ INSERT INTO wash.ledger_entries VALUES ('00000000-0000-7000-8000-0000000000c1', 
 INSERT INTO wash.ledger_entries VALUES ('00000000-0000-7000-8000-0000000000c1', 2, 'b', 'credit', 4, 'EUR');
 COMMIT;
 SELECT payment_test.refusal(format('INSERT INTO wash.ledger_entries VALUES (%L, 3, ''a'', ''debit'', 5, ''EUR'')', :'rent')) AS added_later;
+SELECT payment_test.refusal(format('INSERT INTO wash.ledger_entries VALUES (%1$L, 3, ''a'', ''debit'', 5, ''EUR''), (%1$L, 4, ''b'', ''credit'', 5, ''EUR'')', :'rent')) AS added_later_balanced;
 SELECT statement, payment_test.refusal(statement) FROM (VALUES ('UPDATE wash.ledger_entries SET amount_minor = 1'), ('DELETE FROM wash.ledger_entries'), ('TRUNCATE wash.ledger_entries'),
     ('UPDATE wash.ledger_journals SET kind = ''x'''), ('DELETE FROM wash.ledger_journals'), ('TRUNCATE wash.ledger_journals, wash.ledger_entries')) AS v (statement);
 -- What was wrong is reversed, once
@@ -52,6 +53,44 @@ SELECT payment_test.refusal(format('SELECT wash.record_payment_fee(%L, -1)', :'o
 SELECT kind, entries FROM wash.list_ledger_entries(reference_id => :'one') ORDER BY posted_at, journal_id;
 SELECT account, debit_minor, credit_minor, net_minor FROM wash.get_trial_balance() WHERE currency = 'CHF';
 SELECT count(*) AS unbalanced FROM (SELECT currency FROM wash.get_trial_balance() GROUP BY currency HAVING sum(net_minor) <> 0) AS x;
+
+-- Balances are the same whether upkeep has added the journals to the totals of their days, some of them, or none; before any time.
+-- A journal of days ago, by raw SQL, in one transaction with its entries
+BEGIN;
+INSERT INTO wash.ledger_journals (id, kind, posted_at) VALUES ('00000000-0000-7000-8000-0000000000c2', 'raw', '2026-01-31 23:30+00'), ('00000000-0000-7000-8000-0000000000c3', 'raw', '2026-02-01 00:00+00');
+SAVEPOINT s;
+INSERT INTO wash.ledger_entries VALUES ('00000000-0000-7000-8000-0000000000c2', 1, 'old', 'debit', 5, 'CHF'), ('00000000-0000-7000-8000-0000000000c2', 2, 'older', 'credit', 5, 'CHF'),
+    ('00000000-0000-7000-8000-0000000000c3', 1, 'old', 'debit', 7, 'CHF'), ('00000000-0000-7000-8000-0000000000c3', 2, 'older', 'credit', 7, 'CHF');
+COMMIT;
+CREATE FUNCTION payment_test.balances() RETURNS TABLE (until timestamptz, account text, currency text, debit bigint, credit bigint) LANGUAGE sql AS $$
+    SELECT u.until, b.account, b.currency, b.debit_minor, b.credit_minor
+    FROM (VALUES (NULL), ('2026-01-31 23:30+00'::timestamptz), ('2026-01-31 23:30:01+00'), ('2026-02-01 00:00+00'), ('2026-02-01 00:00:01+00'), (now() + interval '1 hour')) AS u (until)
+        CROSS JOIN wash.get_trial_balance(u.until) AS b
+    UNION ALL
+    SELECT '-infinity', e.account, e.currency, b.debit_minor, b.credit_minor
+    FROM (SELECT DISTINCT account, currency FROM wash.ledger_entries) AS e CROSS JOIN wash.get_ledger_balance(e.account, e.currency) AS b $$;
+CREATE FUNCTION payment_test.sums() RETURNS TABLE (until timestamptz, account text, currency text, debit bigint, credit bigint) LANGUAGE sql AS $$
+    SELECT u.until, e.account, e.currency, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint
+    FROM (VALUES (NULL), ('2026-01-31 23:30+00'::timestamptz), ('2026-01-31 23:30:01+00'), ('2026-02-01 00:00+00'), ('2026-02-01 00:00:01+00'), (now() + interval '1 hour'), ('-infinity')) AS u (until)
+        JOIN wash.ledger_journals AS j ON coalesce(j.posted_at < nullif(u.until, '-infinity'), true) JOIN wash.ledger_entries AS e ON e.journal_id = j.id GROUP BY 1, 2, 3 $$;
+CREATE FUNCTION payment_test.compare() RETURNS TABLE (summed boolean, unsummed boolean, rows bigint, differences bigint) LANGUAGE sql AS $$
+    SELECT EXISTS (SELECT FROM wash.ledger_totals), EXISTS (SELECT FROM wash.ledger_unsummed), (SELECT count(*) FROM payment_test.sums()),
+        (SELECT count(*) FROM ((SELECT * FROM payment_test.sums() EXCEPT SELECT * FROM payment_test.balances()) UNION ALL (SELECT * FROM payment_test.balances() EXCEPT SELECT * FROM payment_test.sums())) AS d) $$;
+SELECT until, account, debit, credit FROM payment_test.balances() WHERE account = 'old' AND until BETWEEN '2026-01-01' AND '2026-12-31' AND until < '2026-02-02' ORDER BY until;
+SELECT summed, unsummed, rows > 20 AS several, differences FROM payment_test.compare();
+SELECT wash._sum_ledger(3) AS some;
+SELECT summed, unsummed, rows > 20 AS several, differences FROM payment_test.compare();
+SELECT task, affected > 0 AS did FROM wash._payment_upkeep(1000) WHERE task = 'ledger_journals_summed';
+SELECT summed, unsummed, rows > 20 AS several, differences FROM payment_test.compare();
+SELECT wash._sum_ledger(3) AS none_left;
+SELECT journal_id AS late FROM wash.post_ledger('[{"account": "old", "direction": "debit", "amount_minor": 1, "currency": "CHF"}, {"account": "older", "direction": "credit", "amount_minor": 1, "currency": "CHF"}]') \gset
+SELECT summed, unsummed, rows > 20 AS several, differences FROM payment_test.compare();
+SELECT wash._sum_ledger(1000) AS one, payment_test.refusal('SELECT wash.get_ledger_balance(NULL, ''CHF'')');
+SELECT summed, unsummed, rows > 20 AS several, differences FROM payment_test.compare();
+SELECT rule, violations FROM wash._payment_self_check() WHERE rule = 'totals_differ_from_entries';
+UPDATE wash.ledger_totals SET debit_minor = debit_minor + 1 WHERE account = 'old' AND day = '2026-02-01';
+SELECT rule, violations FROM wash._payment_self_check() WHERE rule = 'totals_differ_from_entries';
+UPDATE wash.ledger_totals SET debit_minor = debit_minor - 1 WHERE account = 'old' AND day = '2026-02-01';
 
 -- The report of the processor
 SELECT transaction_id AS two FROM wash.create_payment('00000000-0000-7000-8000-0000000000ac', 500, 'CHF') \gset

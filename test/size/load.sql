@@ -26,6 +26,13 @@ SELECT format('CREATE FUNCTION size.%s RETURNS %s LANGUAGE sql STABLE PARALLEL S
     ('booking(n bigint)', 'uuid', $$SELECT size.id(n, '2022-01-01 00:00+00'::timestamptz + n * interval '1 second')$$),
     ('appointment(n bigint)', 'uuid', $$SELECT size.id(n, '2022-02-01 00:00+00'::timestamptz + n * interval '1 second')$$),
     ('payment(n bigint)', 'uuid', $$SELECT size.id(n, '2022-01-02 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('product(n bigint)', 'uuid', $$SELECT size.id(n, '2022-03-02 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('order(n bigint)', 'uuid', $$SELECT size.id(n, '2022-04-01 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('reservation(n bigint)', 'uuid', $$SELECT size.id(n, '2022-04-02 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('entry(n bigint)', 'uuid', $$SELECT size.id(n, '2022-05-01 00:00+00'::timestamptz + n * interval '1 second')$$),
+    ('offer(n bigint)', 'uuid', $$SELECT size.id(n, '2022-06-01 00:00+00')$$),
+    ('reward(n bigint)', 'uuid', $$SELECT size.id(n, '2022-06-02 00:00+00')$$),
+    ('referral(n bigint)', 'uuid', $$SELECT size.id(n, '2022-06-03 00:00+00'::timestamptz + n * interval '1 second')$$),
     ('session(n bigint)', 'uuid', format('SELECT size.id(n, size.at(n, %s, 30))', :users))) AS f (head, type, body) \gexec
 CREATE FUNCTION size.upcoming(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT b.id FROM wash.bookings AS b WHERE b.status = wanted AND b.start_at > now() + interval '20 days'
@@ -57,7 +64,8 @@ INSERT INTO usher.user_roles (user_id, role_id)
     SELECT size.staff(s), (SELECT id FROM usher.roles WHERE name = 'washer') FROM generate_series(1::bigint, :staff) AS s;
 INSERT INTO usher.user_permissions (user_id, permission, expires_at)
     SELECT size.user(i * 100), 'booking:read', now() + i % 1000 * interval '1 day' FROM generate_series(1::bigint, :users / 100) AS i;
-INSERT INTO usher.user_permissions (user_id, permission, scope) VALUES (size.user(50), 'payment:read', size.location(2)::text);
+INSERT INTO usher.user_permissions (user_id, permission, scope) VALUES (size.user(50), 'payment:read', size.location(2)::text),
+    (size.user(50), 'order:read', size.location(3)::text);
 INSERT INTO usher.policy_rules (ptype, v0, v1, v2, v3) SELECT 'p', size.user(i * 10)::text, 'report' || i % 10, 'read', 'allow'
     FROM generate_series(1::bigint, least(:users / 100, 1000)) AS i;
 INSERT INTO usher.sessions (id, user_id, refresh_token_hash, rotation_key, status, revoked_at, revoked_reason, created_at, last_activity_at,
@@ -115,6 +123,10 @@ CREATE TABLE size.bookings AS
         CASE WHEN b % 200 = 0 THEN 1 WHEN b % 20 = 0 THEN 2 + b / 20 % (:staff / 20 - 1)
              ELSE 1 + :staff / 20 + b % (:locations - 1) + (:locations - 1) * (b / 100 % 4) END AS staff
     FROM generate_series(1::bigint, :bookings) AS b;
+-- A name that many have, but nobody who books at location 1 or with the first of its staff.
+UPDATE usher.users AS u SET last_name = 'Petersen'
+    FROM (SELECT size.user(b.customer) AS id FROM size.bookings AS b GROUP BY b.customer
+          HAVING bool_and(b.location <> 1 AND b.staff <> 1) AND b.customer % 90 = 7) AS c WHERE c.id = u.id;
 INSERT INTO wash.bookings (id, customer_id, customer_user_id, service_id, location_id, staff_id, status, start_at, end_at, duration,
         buffer_before, buffer_after, service_name, price_minor, currency, pending_blocks, auto_confirm, needs_staff, customer_exclusive,
         by_appointment, hold_expires_at, created_at, updated_at, version)
@@ -174,6 +186,82 @@ INSERT INTO pay.ledger_entries (journal_id, entry_no, account, direction, amount
     SELECT size.id(i, '2022-03-01 00:00+00'::timestamptz + i * interval '1 second'), e.no, CASE WHEN i = 50 THEN 'rare' ELSE e.account END, e.direction, 2500, 'EUR'
     FROM generate_series(1::bigint, :users) AS i CROSS JOIN (VALUES (1, 'processor:fake', 'debit'), (2, 'sales', 'credit')) AS e (no, account, direction);
 
+INSERT INTO pay.ledger_totals (account, currency, day, debit_minor, credit_minor)
+    SELECT e.account, e.currency, (j.posted_at AT TIME ZONE 'UTC')::date, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0),
+        coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)
+    FROM pay.ledger_journals AS j JOIN pay.ledger_entries AS e ON e.journal_id = j.id WHERE j.posted_at < now() - interval '5 minutes' GROUP BY 1, 2, 3;
+INSERT INTO pay.ledger_unsummed SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= now() - interval '5 minutes';
+
+-- The shop: a product for each account, half as many orders. A twentieth of all stock lies at location 1, which has most orders as well.
+INSERT INTO shop.products (id, sku, name, category, description, attributes, status, variant_of, created_at)
+    SELECT size.product(p), 'SKU-' || p, (ARRAY['Soap', 'Wax', 'Sponge', 'Towel', 'Polish'])[1 + p % 5] || ' ' || initcap(translate(lpad(p::text, 7, '0'), '0123456789', 'abelmorstu')),
+        'category ' || p % 100, CASE WHEN p % 1000 = 3 THEN 'Smells of lavender' END, jsonb_build_object('size', p % 7, 'colour', CASE WHEN p % 5000 = 9 THEN 'purple' ELSE 'white' END),
+        CASE WHEN p % 20 = 13 THEN 'archived' ELSE 'active' END, CASE WHEN p % 50 = 7 THEN size.product(p - 1) END, size.at(p, :users, 1000)
+    FROM generate_series(1::bigint, :users) AS p;
+INSERT INTO shop.product_prices (product_id, currency, valid_from, amount_minor)
+    SELECT size.product(p), 'EUR', size.at(p, :users, 1000), 500 + p % 1000 FROM generate_series(1::bigint, :users) AS p;
+INSERT INTO shop.stock_levels (product_id, location_id, on_hand, reserved, low_threshold)
+    SELECT size.product(p), size.location(CASE WHEN p % 20 < 2 THEN 1 ELSE 2 + p % (:locations - 1) END), 100, (p % 20 = 0)::integer, CASE WHEN p % 1000 = 1 THEN 200 ELSE 5 END
+    FROM generate_series(1::bigint, :users) AS p;
+INSERT INTO shop.stock_reservations (id, product_id, location_id, quantity, status, expires_at, created_at)
+    SELECT size.reservation(p), size.product(p), size.location(1), 1, 'held', now() + interval '1 hour', now()
+    FROM generate_series(20::bigint, :users, 20) AS p;
+INSERT INTO shop.inventory_logs (id, created_at, product_id, location_id, movement, on_hand_delta, reserved_delta, on_hand_after, reserved_after, source_type, source_id)
+    SELECT size.id(p, size.at(p, :users, 20)), size.at(p, :users, 20), size.product(p), l.location_id, 'purchase', 100, 0, 100, 0, NULL, NULL
+    FROM generate_series(1::bigint, :users) AS p JOIN shop.stock_levels AS l ON l.product_id = size.product(p)
+    UNION ALL
+    SELECT size.id(:users + p, now()), now(), size.product(p), size.location(1), 'reserve', 0, 1, 100, 1, 'reservation', size.reservation(p)
+    FROM generate_series(20::bigint, :users, 20) AS p;
+SELECT shop._make_log_partitions(100) AS months \gset
+INSERT INTO shop.orders (id, customer_id, user_id, location_id, status, currency, net_minor, total_minor, paid_minor, event_count, placed_at, expires_at, created_at)
+    SELECT size.order(o), size.user(c.number), size.user(c.number), size.location(CASE WHEN o % 20 = 0 THEN 1 ELSE 2 + o % (:locations - 1) END), s.status, 'EUR', 1000, 1000,
+        CASE WHEN s.status IN ('placed', 'cart', 'cancelled') THEN 0 ELSE 1000 END, 2, CASE WHEN s.status <> 'cart' THEN size.at(o, :users / 2, 900) END,
+        CASE WHEN s.status = 'placed' THEN now() + interval '1 day' END, size.at(o, :users / 2, 900)
+    FROM generate_series(1::bigint, :users / 2) AS o CROSS JOIN LATERAL (SELECT CASE WHEN o % 500 = 3 THEN 101 ELSE 1 + (o * 7919) % :users END AS number) AS c
+        CROSS JOIN LATERAL (SELECT CASE WHEN o % 1000 = 7 THEN 'placed' WHEN o % 1000 = 8 THEN 'paid' WHEN o % 100 = 9 THEN 'cancelled' WHEN o % 1000 = 11 THEN 'cart' ELSE 'completed' END AS status) AS s;
+INSERT INTO shop.order_lines (id, order_id, line_no, product_id, quantity, sku, name, unit_price_minor, tax_rate_ppm, tax_included, net_minor, tax_minor, gross_minor, fulfilled)
+    SELECT size.id(o, '2022-04-03 00:00+00'::timestamptz + o * interval '1 second'), size.order(o), 1, size.product(1 + (o * 31) % :users), 1, 'SKU', 'Something', 1000, 0, true, 1000, 0, 1000,
+        CASE WHEN o % 1000 IN (7, 8, 11) OR o % 100 = 9 THEN 0 ELSE 1 END
+    FROM generate_series(1::bigint, :users / 2) AS o;
+INSERT INTO shop.order_events (order_id, seq, event, to_status, created_at)
+    SELECT size.order(o), e.seq, e.event, e.event, size.at(o, :users / 2, 900)
+    FROM generate_series(1::bigint, :users / 2) AS o CROSS JOIN (VALUES (1, 'cart'), (2, 'placed')) AS e (seq, event);
+INSERT INTO shop.service_materials (service_id, product_id, quantity) SELECT size.service(s), size.product(s), 1 FROM generate_series(1::bigint, :services) AS s;
+
+-- Points of most customers; customer 101 has a thousandth of all of them. Offers, most of them for one of the products.
+CREATE TABLE size.entries AS
+    SELECT e, CASE WHEN e % 1000 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
+INSERT INTO club.points_accounts (customer_id, user_id, balance, created_at)
+    SELECT size.user(customer), size.user(customer), 10 * count(*), now() - interval '2 years' FROM size.entries GROUP BY customer;
+INSERT INTO club.points_entries (id, customer_id, kind, points, rule_code, expires_at, occurred_at, created_at)
+    SELECT size.entry(e), size.user(customer), 'earn', 10, 'manual', now() + interval '1 year' + e * interval '1 second', size.at(e, :users, 700), size.at(e, :users, 700) FROM size.entries;
+INSERT INTO club.points_lots (id, customer_id, points, points_left, expires_at)
+    SELECT size.entry(e), size.user(customer), 10, 10, now() + interval '1 year' + e * interval '1 second' FROM size.entries;
+INSERT INTO club.points_sources (source_type, source_id, customer_id, amount_minor, currency, occurred_at)
+    SELECT 'order', size.order(e), size.user(customer), 1000, 'EUR', size.at(e, :users, 700) FROM size.entries WHERE e <= :users / 2;
+INSERT INTO club.loyalty_tiers (code, rank, threshold) VALUES ('SILVER', 1, 1000), ('GOLD', 2, 5000);
+INSERT INTO club.loyalty_offers (id, title, status, kind, percent, product_ids, location_ids, needs_voucher, is_stackable, uses, valid_until)
+    SELECT size.offer(f), 'Offer ' || f, CASE WHEN f % 10 = 9 THEN 'paused' ELSE 'active' END, 'percent', 10, CASE WHEN f > 3 AND f % 2 = 0 THEN ARRAY[size.product(f)] END,
+        CASE WHEN f > 3 AND f % 2 = 1 THEN ARRAY[size.location(f)] END, f = 2, false, CASE WHEN f = 3 THEN :users / 10 ELSE 0 END, now() + interval '1 year'
+    FROM generate_series(1::bigint, :users / 50) AS f;
+INSERT INTO club.offer_vouchers (offer_id, code_hash, batch) SELECT size.offer(2), sha256(('VOUCHER' || v)::bytea), 'batch ' || v % 100 FROM generate_series(1::bigint, :users / 10) AS v;
+INSERT INTO club.offer_uses (offer_id, customer_id, nth, reference_type, reference_id, amount_minor, discount_minor, currency)
+    SELECT size.offer(3), size.user(1 + 2 * u), 1, 'order', size.order(u), 1000, 100, 'EUR' FROM generate_series(1::bigint, :users / 10) AS u;
+INSERT INTO club.loyalty_rewards (id, title, status, cost_points, taken)
+    SELECT size.reward(r), 'Reward ' || r, CASE WHEN r % 10 = 0 THEN 'retired' ELSE 'active' END, 10, 0 FROM generate_series(1::bigint, 500) AS r;
+INSERT INTO club.reward_redemptions (reward_id, customer_id, status, cost_points, entry_id, expires_at, created_at)
+    SELECT size.reward(r % 500 + 1), size.user(customer), 'expired', 10, size.entry(e), now() - interval '1 day', size.at(e, :users, 700)
+    FROM size.entries CROSS JOIN LATERAL (SELECT e / 20 AS r) AS n WHERE e % 20 = 0;
+INSERT INTO club.referral_programs (code, referrer_points, referee_points) VALUES ('default', 100, 50);
+INSERT INTO club.referral_codes (customer_id, code) SELECT size.user(c), 'CODE' || c FROM generate_series(1::bigint, :users, 10) AS c;
+INSERT INTO club.referrals (id, program, referrer_id, referee_id, status, flags, expires_at, created_at)
+    SELECT size.referral(r), 'default', CASE WHEN r % 20 = 0 THEN size.user(101) ELSE size.user(1 + 10 * (r % (:users / 20))) END, size.user(2 * r), CASE WHEN r % 10 = 0 THEN 'pending' ELSE 'expired' END,
+        CASE WHEN r % 500 = 3 THEN '{same_device}' ELSE '{}' END::text[], now() + interval '1 day', size.at(r, :users / 10, 300)
+    FROM generate_series(1::bigint, :users / 10) AS r;
+INSERT INTO club.loyalty_ads (id, title, placement, status) SELECT size.id(a, '2022-06-04 00:00+00'), 'Advertisement ' || a, 'place_' || a % 20, 'active' FROM generate_series(1::bigint, 1000) AS a;
+INSERT INTO club.loyalty_ad_counts (ad_id, day, kind, count)
+    SELECT a.id, current_date - d, 'view', 10 FROM club.loyalty_ads AS a CROSS JOIN generate_series(0, least(:users / 1000, 365)::integer) AS d;
+
 -- The audit log: eleven months until now.
 SELECT count(usher._make_audit_partition(date_trunc('month', now()) - make_interval(months => m))) AS months FROM generate_series(0, 11) AS m \gset
 INSERT INTO usher.audit_logs (id, created_at, event_type, action, severity, source, result, actor_id, actor_name, session_id, database_user, correlation_id,
@@ -196,11 +284,14 @@ CREATE FUNCTION size.read() RETURNS TABLE (relation text, rows_read bigint, rows
     SELECT coalesce(pg_partition_root(t.oid), t.oid)::regclass::text, sum(pg_stat_get_xact_tuples_returned(t.oid)
             + coalesce((SELECT sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) FROM pg_index AS i WHERE i.indrelid = t.oid), 0))::bigint,
         sum(t.reltuples)::real
-    FROM pg_class AS t WHERE t.relkind = 'r' AND t.relnamespace IN ('usher'::regnamespace, 'wash'::regnamespace, 'pay'::regnamespace) GROUP BY 1 $$;
--- One call: how long it took, and the tables of which it has read more than a quarter.
-CREATE FUNCTION size.measure(statement text, OUT ms numeric, OUT mostly_read text, OUT error text) LANGUAGE plpgsql AS $$
+    FROM pg_class AS t WHERE t.relkind = 'r' AND t.relnamespace IN ('usher'::regnamespace, 'wash'::regnamespace, 'pay'::regnamespace,
+        'shop'::regnamespace, 'club'::regnamespace) GROUP BY 1 $$;
+-- One call: how long it took, how much of that the processor worked on it (on Linux), and the tables of which it has read more than a quarter.
+CREATE FUNCTION size.cpu_ms() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT split_part(pg_read_file('/proc/self/schedstat', 0, 100, true), ' ', 1)::numeric / 1000000 $$;
+CREATE FUNCTION size.measure(statement text, OUT ms numeric, OUT mostly_read text, OUT error text, OUT cpu_ms numeric) LANGUAGE plpgsql AS $$
 DECLARE
     read_before CONSTANT jsonb := (SELECT jsonb_object_agg(r.relation, r.rows_read) FROM size.read() AS r);
+    worked CONSTANT numeric := size.cpu_ms();
     started CONSTANT timestamptz := clock_timestamp();
 BEGIN
     BEGIN
@@ -209,6 +300,7 @@ BEGIN
         error := SQLERRM;
     END;
     ms := round(extract(epoch FROM clock_timestamp() - started) * 1000, 1);
+    cpu_ms := round(size.cpu_ms() - worked, 1);
     SELECT string_agg(format('%s of %s rows of %s', r.rows_read - (read_before ->> r.relation)::bigint, r.rows_there, r.relation), ', ')
     INTO mostly_read FROM size.read() AS r
     WHERE r.rows_there > 4000 AND r.rows_read - (read_before ->> r.relation)::bigint > r.rows_there / 4;

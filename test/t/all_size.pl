@@ -4,7 +4,8 @@
 # - usually 20,000 accounts, where no call may read more than a quarter of the rows of a table, by whatever scan. The planner is told to
 #   go by index wherever it can: on a small table it would often not. Each call is made seven times, since the plans of functions change.
 # - with USHER_LONG=1 a million accounts, two million bookings, five million audit rows; no call may take longer than 50 ms, by the
-#   median of seven. USHER_SIZE=200000 makes another size.
+#   median of seven: of the time that the processor works on it, so that others on the machine do not count. USHER_SIZE=200000 makes
+#   another size.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -21,9 +22,9 @@ for (split /\n/, slurp_file("$source/test/size/calls.txt"))
 {
 	next if /^\s*(#|$)/;
 	if (/^untimed: (.*)/) { $known{$_} = 'untimed' for split ' ', $1; next }
-	/^(\w+): (SELECT .*)/ or die "not a call: $_";
-	push @calls, [ $1, $2 ];
-	$known{$_} = 'called' for $2 =~ /\b(?:usher|wash|pay)\.(\w+)\(/g;
+	/^(\w+)(?: ~(\d+))?: (SELECT .*)/ or die "not a call: $_";
+	push @calls, [ $1, $3, $2 // $bar ];
+	$known{$_} = 'called' for $3 =~ /\b(?:usher|wash|pay|shop|club)\.(\w+)\(/g;
 }
 
 my $node = PostgreSQL::Test::Cluster->new('size');
@@ -38,6 +39,10 @@ CREATE SCHEMA wash;
 CREATE EXTENSION usher_booking SCHEMA wash CASCADE;
 CREATE SCHEMA pay;
 CREATE EXTENSION usher_payment SCHEMA pay;
+CREATE SCHEMA shop;
+CREATE EXTENSION usher_shop SCHEMA shop;
+CREATE SCHEMA club;
+CREATE EXTENSION usher_loyalty SCHEMA club;
 SELECT usher.apply_role_preset(p) FROM unnest('{carwash,payments}'::text[]) AS p;
 SELECT usher.rotate_signing_key('EdDSA');
 SQL
@@ -72,13 +77,13 @@ sub measure
 	{
 		my ($actor, $statement) = @{ $calls[$number] };
 		my $act = $actors{$actor} ? "SELECT size.act_as($actors{$actor}) \\g /dev/null\n" : '';
-		$script .= "BEGIN;\n${act}SELECT $number, m.ms, coalesce(m.mostly_read, ''), coalesce(m.error, '') FROM size.measure(\$call\$$statement\$call\$) AS m;\nROLLBACK;\n" x 7;
+		$script .= "BEGIN;\n${act}SELECT $number, m.ms, coalesce(m.mostly_read, ''), coalesce(m.error, ''), coalesce(m.cpu_ms, m.ms) FROM size.measure(\$call\$$statement\$call\$) AS m;\nROLLBACK;\n" x ($is_long && $actor eq 'operator' ? 1 : 7);
 	}
 	my ($status, $out, $err) = $node->psql('postgres', $script, extra_params => [ '-F', "\x01" ], on_error_stop => 1, timeout => 3600);
 	is($err, '', 'no call ends the session');
 	my %of;
 	push @{ $of{ (split /\x01/)[0] } }, [ split /\x01/, $_, -1 ] for split /\n/, $out;
-	return map { my @runs = @{ $of{$_} }; $_ => { ms => (sort { $a <=> $b } map { $_->[1] } @runs)[3], read => $runs[-1][2], error => $runs[-1][3] } } @wanted;
+	return map { my @runs = @{ $of{$_} }; $_ => { ms => (sort { $a <=> $b } map { $_->[4] } @runs)[$#runs / 2], wall => (sort { $a <=> $b } map { $_->[1] } @runs)[$#runs / 2], read => $runs[-1][2], error => $runs[-1][3] } } @wanted;
 }
 my %found = measure(0 .. $#calls);
 is(join("\n", map { "$calls[$_][0]: $calls[$_][1]: $found{$_}{error}" } grep { $found{$_}{error} } sort { $a <=> $b } keys %found), '', 'no call is refused');
@@ -89,12 +94,12 @@ if ($is_long)
 	# The machine may have been busy: who is too slow may try again.
 	for (1 .. 2)
 	{
-		my @slow = grep { $found{$_}{ms} > $bar && $calls[$_][0] ne 'many' } @judged or last;
+		my @slow = grep { $found{$_}{ms} > $calls[$_][2] && $calls[$_][0] ne 'many' } @judged or last;
 		my %again = measure(@slow);
 		for (@slow) { $found{$_} = $again{$_} if $again{$_}{ms} < $found{$_}{ms} }
 	}
-	note(sprintf '%8.1f ms  %s: %s', $found{$_}{ms}, @{ $calls[$_] }) for sort { $found{$b}{ms} <=> $found{$a}{ms} } 0 .. $#calls;
-	is(join("\n", map { "$found{$_}{ms} ms: $calls[$_][0]: $calls[$_][1]" } grep { $found{$_}{ms} > $bar && $calls[$_][0] ne 'many' } @judged), '', "nobody waits for longer than $bar ms");
+	note(sprintf '%8.1f ms of work, %8.1f ms in all  %s: %s', $found{$_}{ms}, $found{$_}{wall}, @{ $calls[$_] }) for sort { $found{$b}{ms} <=> $found{$a}{ms} } 0 .. $#calls;
+	is(join("\n", map { "$found{$_}{ms} ms: $calls[$_][0]: $calls[$_][1]" } grep { $found{$_}{ms} > $calls[$_][2] && $calls[$_][0] ne 'many' } @judged), '', "nobody waits for longer than $bar ms");
 }
 else
 {
@@ -123,11 +128,20 @@ else
 		[ 'staff', 'wash.list_customers()', 'id', "wash.customers AS c WHERE $seen_by_staff ORDER BY c.id" ],
 		[ 'trusted', "wash.list_customers('anna')", 'id', "wash.customers AS c WHERE $is_anna ORDER BY c.id" ],
 		[ 'manager', "wash.list_customers('anna')", 'id', "wash.customers AS c WHERE ($seen_by_manager) AND ($is_anna) ORDER BY c.id" ],
+		[ 'manager', "wash.list_customers('petersen')", 'id', 'wash.customers AS c WHERE false' ],
+		[ 'staff', "wash.list_customers('petersen')", 'id', 'wash.customers AS c WHERE false' ],
+		[ 'manager', "wash.list_customers('anna aabe')", 'id', "wash.customers AS c WHERE ($seen_by_manager) AND ((SELECT u.display_name FROM usher.users AS u WHERE u.id = c.user_id) LIKE 'Anna Aabe%' OR c.name LIKE 'Anna Aabe%') ORDER BY c.id" ],
 		[ 'staff', "wash.list_customers('BE')", 'id', "wash.customers AS c WHERE ($seen_by_staff) AND (SELECT u.display_name FROM usher.users AS u WHERE u.id = c.user_id) LIKE 'Ben %' ORDER BY c.id" ],
 		[ 'trusted', 'pay.list_payments()', 'transaction_id', 'pay.payment_transactions AS t ORDER BY t.created_at, t.id' ],
 		[ 'trusted', "pay.list_payments(location_id => size.location(1), statuses => '{completed}')", 'transaction_id', "pay.payment_transactions AS t WHERE t.location_id = size.location(1) AND t.status = 'completed' ORDER BY t.created_at, t.id" ],
 		[ 'cashier', 'pay.list_payments()', 'transaction_id', 'pay.payment_transactions AS t WHERE t.location_id = size.location(2) OR t.user_id = size.user(50) ORDER BY t.created_at, t.id' ],
 		[ 'client', 'pay.list_payments()', 'transaction_id', 'pay.payment_transactions AS t WHERE t.user_id = size.user(1235) ORDER BY t.created_at, t.id' ],
+		[ 'trusted', 'shop.list_orders()', 'order_id', 'shop.orders AS o ORDER BY o.created_at, o.id' ],
+		[ 'trusted', "shop.list_orders(statuses => '{paid,placed}')", 'order_id', "shop.orders AS o WHERE o.status IN ('paid', 'placed') ORDER BY o.created_at, o.id" ],
+		[ 'trusted', 'shop.list_orders(location_id => size.location(1))', 'order_id', 'shop.orders AS o WHERE o.location_id = size.location(1) ORDER BY o.created_at, o.id' ],
+		[ 'trusted', "shop.list_orders(created => tstzrange(now() - interval '10 days', now() - interval '9 days'))", 'order_id', "shop.orders AS o WHERE o.created_at <@ tstzrange(now() - interval '10 days', now() - interval '9 days') ORDER BY o.created_at, o.id" ],
+		[ 'cashier', 'shop.list_orders()', 'order_id', 'shop.orders AS o WHERE o.location_id = size.location(3) OR o.user_id = size.user(50) ORDER BY o.created_at, o.id' ],
+		[ 'customer', 'shop.list_orders()', 'order_id', 'shop.orders AS o WHERE o.user_id = size.user(101) ORDER BY o.created_at, o.id' ],
 		[ 'trusted', "pay.list_ledger_entries('sales')", 'journal_id', "pay.ledger_journals AS j WHERE j.kind = 'capture' AND j.id <> size.id(50, '2022-03-01 00:00:50+00') ORDER BY j.id" ])
 	{
 		my ($actor, $call, $key, $plain) = @$answer;

@@ -145,6 +145,24 @@ for my $word ('never to be stored', 'Somebody', $secret, $standard, $key)
 		+ (SELECT count(*) FROM shop.payment_attempts AS a WHERE a::text LIKE '%$word%') + (SELECT count(*) FROM shop.payment_webhook_events AS w WHERE w::text LIKE '%$word%')"),
 		'0', '… nor in events, audit rows and what is kept of answers');
 }
+# … also when a request is refused
+{
+	my %asked = (headers => { 'Content-Type' => 'application/json', Authorization => "Bearer $key" });
+	my $attempt = one("SELECT id FROM shop.payment_attempts WHERE outcome = 'succeeded' LIMIT 1");
+	my $answer = '"response": {"id": "ch_1", "client_secret": "never to be stored", "name": "Somebody"}';
+	for my $case (
+		[ 'an attempt that is not there', 404, '/payment-attempts/00000000-0000-7000-8000-000000000000/result', "{\"outcome\": \"succeeded\", $answer}" ],
+		[ 'an outcome that there is not', 422, "/payment-attempts/$attempt/result", "{\"outcome\": \"perhaps\", $answer}" ],
+		[ 'the id of another attempt', 409, "/payment-attempts/$attempt/result", "{\"outcome\": \"succeeded\", \"processor_transaction_id\": \"another\", $answer}" ],
+		[ 'a card number', 422, "/payment-attempts/$attempt/result", "{\"outcome\": \"declined\", \"failure_code\": 4242424242424242, $answer}" ],
+		[ 'a webhook that nobody has signed', 401, '/payments/webhooks/fake', "{\"id\": \"x\", \"secret\": \"$secret\", $answer}" ])
+	{
+		my ($what, $status, $path, $content) = @$case;
+		my $refusal = http($gateway, 'POST', $path, { %asked, content => $content });
+		is($refusal->{status}, $status, "$what is refused");
+		unlike($refusal->{content}, qr/never to be stored|Somebody|4242424242424242|\Q$secret\E|\Q$key\E/, '… by a problem document without secrets and answers');
+	}
+}
 unlike($log, qr/could not report/, 'no report was refused') or diag($log);
 $worker->kill_kill(grace => 0);
 $processor->kill_kill(grace => 0);

@@ -55,6 +55,7 @@ BEGIN
 	WHEN 15 THEN PERFORM pay.cancel_refund(refund) WHERE refund IS NOT NULL;
 	WHEN 16 THEN PERFORM pay.post_ledger(jsonb_build_array(jsonb_build_object('account', 'a', 'direction', 'debit', 'amount_minor', amount, 'currency', 'JPY'),
 			jsonb_build_object('account', 'b', 'direction', 'credit', 'amount_minor', amount, 'currency', 'JPY')), idempotency_key => 'journal-' || spot || '-' || amount);
+	WHEN 17 THEN PERFORM pay._sum_ledger(20);
 	ELSE PERFORM count(*) FROM pay.get_payment_balance('order', payment);
 	END CASE;
 EXCEPTION
@@ -63,7 +64,7 @@ EXCEPTION
 END $$;
 SQL
 my $script = $node->basedir . '/mix.sql';
-append_to_file($script, "\\set what random(0, 17)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n");
+append_to_file($script, "\\set what random(0, 18)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n");
 
 my ($steps, $terminated, @strange) = (0, 0);
 # Clients whose connections end are replaced by new ones until the time is over.
@@ -111,6 +112,10 @@ for my $round (1 .. $rounds)
 	is(one("SELECT count(*) FROM (SELECT 1 FROM pay.ledger_entries GROUP BY currency HAVING sum(CASE direction WHEN 'debit' THEN amount_minor ELSE -amount_minor END) <> 0) AS x"), '0', "round $round: the ledger sums to zero");
 	is(one("SELECT (SELECT sum(captured_minor) FROM pay.payment_transactions) = (SELECT sum(amount_minor) FROM pay.ledger_entries WHERE account = 'sales')
 		AND (SELECT sum(refunded_minor) FROM pay.payment_transactions) = (SELECT sum(amount_minor) FROM pay.ledger_entries WHERE account = 'refunds')"), 't', "round $round: … and equals the transactions");
+	is(one("SELECT (SELECT count(*) > 0 FROM pay.ledger_totals), count(*) FROM ((SELECT account, currency, debit_minor, credit_minor FROM pay.get_trial_balance() EXCEPT ALL SELECT e.account, e.currency,
+			coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint FROM pay.ledger_entries AS e GROUP BY 1, 2)
+		UNION ALL (SELECT e.account, e.currency, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint
+			FROM pay.ledger_entries AS e GROUP BY 1, 2 EXCEPT ALL SELECT account, currency, debit_minor, credit_minor FROM pay.get_trial_balance())) AS d"), 't|0', "round $round: … and so do the totals that are kept");
 	is(one("SELECT count(*) FROM (SELECT h.from_status, lag(h.to_status) OVER (PARTITION BY h.entity_id ORDER BY h.seq) AS previous FROM usher.status_history AS h
 		WHERE h.relation = 'pay.payment_transactions'::regclass) AS x WHERE from_status IS DISTINCT FROM previous"), '0', "round $round: each history is a walk");
 	is(one("SELECT count(*) FROM (SELECT p.id, p.status, (SELECT h.to_status FROM usher.status_history AS h WHERE h.entity_id = p.id ORDER BY h.seq DESC LIMIT 1) AS last FROM pay.payment_transactions AS p) AS x

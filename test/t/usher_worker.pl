@@ -33,6 +33,13 @@ one(q{CREATE TABLE things (id integer PRIMARY KEY); SELECT usher.enable_audit('t
 eventually(q{SELECT sum(row_count) >= 100 FROM usher.audit_seals}, 'and seals the audit log');
 is(one('SELECT bool_and(is_intact) FROM usher.verify_audit_chain()'), 't', 'the chain is intact');
 
+# self-checks: each extension's when it is due, one at a time; not at once when one has just been registered
+is(one('SELECT count(*) FROM usher.last_self_check() WHERE checked_at IS NOT NULL'), '0', 'what is new is not checked at once');
+eventually(q{WITH u AS (UPDATE usher.self_checks SET started_at = now() - interval '25 hours' RETURNING 1) SELECT count(*) > 0 FROM u}, 'a day later');
+eventually(q{SELECT count(*) > 5 AND bool_and(checked_at > now() - interval '1 minute' AND violations = 0 AND failure IS NULL) FROM usher.last_self_check()}, 'the worker checks what is due');
+is(one(q{SELECT string_agg(m.name || ' ' || m.value, ', ' ORDER BY m.name) FROM usher.metrics() AS m WHERE m.name IN ('usher_self_check_violations', 'usher_self_check_failing')}),
+	'usher_self_check_failing 0, usher_self_check_violations 0', 'and tells metrics()');
+
 # counters: a flush of their own, every 100 ms
 one(q{SELECT usher.define_rate_limit('calls', 'fixed_window', 5, '1 hour');
 	SELECT count(usher.hit_rate_limit('calls', 'x')) FROM generate_series(1, 7)});

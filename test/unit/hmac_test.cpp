@@ -44,6 +44,14 @@ TEST(HmacVectors, OfTheRfcs) {
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+TEST(Hmac, OfPartsIsThatOfTheWhole) {
+    for (std::size_t size = 0; size < 200; ++size) {
+        const std::string key(size, 'k'), one(size, 'a'), other(2 * size, 'b');
+        const auto mac = hmac_sha256(key, {one, ".", other});
+        EXPECT_EQ(std::string(mac.begin(), mac.end()), hmac_sha256(key, one + "." + other)) << size;
+    }
+}
+
 TEST(Hmac, IsThatOfOpenSslForAllLengths) {
     for (const Known &each : functions)
         for (std::size_t size = 0; size < 300; ++size) {

@@ -45,6 +45,7 @@ namespace usher::guc {
     INT(max_answer_size,         "max_answer_size",         16384, 16, 262144, GUC_UNIT_KB,    "Largest body of an answer over HTTP; a function whose result is larger fails.") \
     INT(flush_interval,          "flush_interval",          1000, 10, 60000, GUC_UNIT_MS,       "How often the background worker writes shared counters to tables: what a crash may forget.") \
     INT(maintenance_interval,    "maintenance_interval",    300, 1, 86400, GUC_UNIT_S,          "How often the background worker calls usher.run_maintenance().") \
+    INT(self_check_interval,     "self_check_interval",     86400, 0, 31536000, GUC_UNIT_S,     "How often the background worker runs the self-check of each extension and keeps what it finds, for usher.last_self_check(); 0 means never.") \
     INT(worker_lock_timeout,     "worker_lock_timeout",     2000, 10, 60000, GUC_UNIT_MS,      "How long the background worker waits for a lock before it puts off what it was doing.") \
     INT(worker_job_timeout,      "worker_job_timeout",      300, 1, 86400, GUC_UNIT_S,         "How long one job of the background worker may take: a flush, a round of handlers, upkeep.") \
     INT(handler_timeout,         "handler_timeout",         60, 0, 3600, GUC_UNIT_S,           "How long the handler of an asynchronous event may run before it has failed; 0 means no limit.")

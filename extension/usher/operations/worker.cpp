@@ -39,6 +39,26 @@ void maintain() {
 }
 constinit Job maintenance{"maintenance", maintain, false};
 
+// The self-check of an extension takes as long as there are rows. Which one is due is committed before it runs: what
+// takes too long, and is ended, is not tried again at once.
+constinit pg::Statement begin_check{"SELECT usher._begin_self_check($1)::pg_catalog.text"};
+constinit pg::Statement keep_check{"SELECT usher._keep_self_check($1::pg_catalog.name)"};
+constinit char due_check[NAMEDATALEN] = "";
+
+void choose_check() {
+    due_check[0] = '\0';
+    if (guc::self_check_interval == 0) return;
+    const pg::Rows rows = begin_check.run({pg::int4(guc::self_check_interval)});
+    if (const std::optional<std::string> due = rows.front().optional_text(0)) pg::copy_text(due_check, due->c_str());
+}
+void run_check() {
+    const pg::Rows rows = keep_check.run({pg::text(due_check)});
+    if (const std::optional<std::string> failure = rows.front().optional_text(0))
+        operations::tell_failed(failure->c_str());
+}
+constinit Job choosing_check{"self-check", choose_check, false};
+constinit Job checking{"self-check", run_check, false};
+
 // Audit rows are sealed in blocks, each in a transaction of its own, until none are left: however many are written, the
 // next upkeep finds few, and no transaction is long.
 constexpr int block_rows = 50000;
@@ -265,6 +285,9 @@ void keep_up() {
                 TimestampTzPlusMilliseconds(now, static_cast<std::int64_t>(guc::maintenance_interval) * 1000);
             run_job(maintenance, end_of_job(), guc::worker_lock_timeout);
             is_sealing_behind = true; // until a block is not full
+            run_job(choosing_check, end_of_job(), guc::worker_lock_timeout);
+            if (due_check[0] != '\0' && !ShutdownRequestPending)
+                run_job(checking, end_of_job(), guc::worker_lock_timeout);
         }
         seal_for_a_while();
     }

@@ -1,4 +1,5 @@
-// The ledger's two rules: rows are only added, and each journal sums to zero in each currency when it is committed.
+// The ledger's rules: rows are only added, each journal is written by one transaction, and sums to zero in each currency
+// when it is committed. A new journal is noted as one that the kept totals do not contain yet.
 #include "common/json_object.hpp"
 #include "usher_payment/payment_kit.hpp"
 
@@ -12,6 +13,44 @@ constinit Statement find_difference{R"(
     GROUP BY e.currency
     HAVING sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END) <> 0
     LIMIT 1)"};
+constinit Statement find_writer{"SELECT j.xmin::text FROM @.ledger_journals AS j WHERE j.id = $1"};
+constinit Statement note{"INSERT INTO @.ledger_unsummed (journal_id) VALUES ($1)"};
+
+Uuid uuid_column(const TriggerData *data, const char *name) {
+    const int number = column_number(data->tg_relation, name, UUIDOID);
+    bool is_null = false;
+    const TupleDesc desc = RelationGetDescr(data->tg_relation);
+    const Datum value = pg::call([&] { return heap_getattr(data->tg_trigtuple, number, desc, &is_null); });
+    return pg::uuid_of(value);
+}
+
+const TriggerData *require_insert(FunctionCallInfo fcinfo, const Schema &schema, const char *table) {
+    const auto fits = [](const TriggerData &each) {
+        return TRIGGER_FIRED_FOR_ROW(each.tg_event) && TRIGGER_FIRED_AFTER(each.tg_event) &&
+               TRIGGER_FIRED_BY_INSERT(each.tg_event);
+    };
+    const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER INSERT for each row");
+    require_table(data, schema, table);
+    return data;
+}
+
+/// The journal that was found to be right, and when: the other entries of it need no second look, unless something was
+/// written in between.
+struct Checked {
+    Uuid journal;
+    FullTransactionId transaction;
+    CommandId command;
+};
+constinit Checked last_checked{};
+
+Checked check_of(const Uuid &journal) {
+    return {journal, pg::call([] { return GetTopFullTransactionId(); }),
+            pg::call([] { return GetCurrentCommandId(false); })};
+}
+bool is_same(const Checked &one, const Checked &other) {
+    return one.journal == other.journal && FullTransactionIdEquals(one.transaction, other.transaction) &&
+           one.command == other.command;
+}
 } // namespace
 
 } // namespace usher::payment
@@ -20,19 +59,17 @@ constinit Statement find_difference{R"(
 USHER_FUNCTION(usher_payment_check_journal) {
     using namespace usher;
     using namespace usher::payment;
-    const auto fits = [](const TriggerData &each) {
-        return TRIGGER_FIRED_FOR_ROW(each.tg_event) && TRIGGER_FIRED_AFTER(each.tg_event) &&
-               TRIGGER_FIRED_BY_INSERT(each.tg_event);
-    };
-    const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER INSERT for each row");
     const Schema schema(fcinfo);
-    require_table(data, schema, "ledger_entries");
+    const TriggerData *const data = require_insert(fcinfo, schema, "ledger_entries");
     if (kit::is_restoring()) return PointerGetDatum(nullptr);
-    const int number = column_number(data->tg_relation, "journal_id", UUIDOID);
-    bool is_null = false;
-    const TupleDesc desc = RelationGetDescr(data->tg_relation);
-    const Datum value = pg::call([&] { return heap_getattr(data->tg_trigtuple, number, desc, &is_null); });
-    const Uuid journal = pg::uuid_of(value);
+    const Uuid journal = uuid_column(data, "journal_id");
+    const Checked now = check_of(journal);
+    if (is_same(now, last_checked)) return PointerGetDatum(nullptr);
+    const pg::Rows writer = find_writer.run(schema, {pg::uuid(journal)});
+    const auto xid = static_cast<TransactionId>(std::stoul(writer.front().string(0)));
+    if (!pg::call([xid] { return TransactionIdIsCurrentTransactionId(xid); }))
+        throw Error(errc::append_only, "a journal has the entries that it was posted with",
+                    json::Object().add("journal_id", journal).text(), "Post another journal.");
     const pg::Rows wrong = find_difference.run(schema, {pg::uuid(journal)});
     if (!wrong.empty())
         throw Error(errc::ledger_unbalanced, "entries of a journal do not sum to zero in each currency",
@@ -41,6 +78,18 @@ USHER_FUNCTION(usher_payment_check_journal) {
                         .add("currency", wrong.front().text(0))
                         .add("difference_minor", wrong.front().text(1))
                         .text());
+    last_checked = now;
+    return PointerGetDatum(nullptr);
+}
+
+/// _note_journal(): AFTER INSERT on ledger_journals, for each row
+USHER_FUNCTION(usher_payment_note_journal) {
+    using namespace usher;
+    using namespace usher::payment;
+    const Schema schema(fcinfo);
+    const TriggerData *const data = require_insert(fcinfo, schema, "ledger_journals");
+    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    note.run(schema, {pg::uuid(uuid_column(data, "id"))});
     return PointerGetDatum(nullptr);
 }
 

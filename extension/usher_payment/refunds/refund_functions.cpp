@@ -11,8 +11,7 @@ constinit Statement find_payment{R"(
     SELECT t.location_id, t.reference_type, t.reference_id
     FROM @.payment_transactions AS t
     WHERE t.id = $1)"};
-// What is asked below sees what those before us have done.
-constinit Statement lock_payment{"SELECT t.id FROM @.payment_transactions AS t WHERE t.id = $1 FOR NO KEY UPDATE"};
+constinit Statement lock_payment{"SELECT FROM @.payment_transactions AS t WHERE t.id = $1 FOR NO KEY UPDATE"};
 constinit Statement find_by_key{R"(
     SELECT r.id, r.amount_minor, r.remaining_minor, r.provider_key, r.request_hash
     FROM @.payment_refunds AS r

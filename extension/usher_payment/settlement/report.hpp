@@ -48,5 +48,6 @@ Outcome outcome_argument(const pg::Args &args, int argument);
 /// are locked before their payments, whoever begins.
 void announce(const std::optional<std::string> &reference_type, const std::optional<Uuid> &reference,
               const Uuid &transaction);
+void announce(const Schema &schema, const Uuid &transaction);
 
 } // namespace usher::payment

@@ -15,6 +15,8 @@ constinit Statement lock_attempt{R"(
     SELECT a.outcome, a.processor, a.processor_transaction_id, a.provider_at, a.provider_key
     FROM @.payment_attempts AS a
     WHERE a.id = $1 FOR NO KEY UPDATE)"};
+constinit Statement find_reference{
+    "SELECT t.reference_type, t.reference_id FROM @.payment_transactions AS t WHERE t.id = $1"};
 constinit Statement lock_payment{R"(
     SELECT t.status, t.amount_minor, t.captured_minor, t.version
     FROM @.payment_transactions AS t
@@ -112,6 +114,11 @@ void announce(const std::optional<std::string> &reference_type, const std::optio
     json::Object object;
     object.add("reference_type", *reference_type).add("reference_id", *reference).add("transaction_id", transaction);
     kit::publish("payment.settling", object.text());
+}
+
+void announce(const Schema &schema, const Uuid &transaction) {
+    const pg::Rows found = find_reference.run(schema, {pg::uuid(transaction)});
+    if (!found.empty()) announce(found.front().optional_text(0), found.front().optional_uuid(1), transaction);
 }
 
 PaymentState report_attempt(const Schema &schema, const Uuid &attempt, const AttemptReport &report) {

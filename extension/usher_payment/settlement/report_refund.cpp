@@ -4,10 +4,7 @@
 namespace usher::payment {
 
 namespace {
-constinit Statement find_reference{R"(
-    SELECT t.reference_type, t.reference_id, t.id
-    FROM @.payment_refunds AS r JOIN @.payment_transactions AS t ON t.id = r.transaction_id
-    WHERE r.id = $1)"};
+constinit Statement find_transaction{"SELECT r.transaction_id FROM @.payment_refunds AS r WHERE r.id = $1"};
 // The refund, then its transaction, which the trigger locks.
 constinit Statement lock_refund{R"(
     SELECT r.transaction_id, r.status, r.provider_at, r.processor, r.amount_minor
@@ -35,12 +32,11 @@ void contradict(const Uuid &refund, const Uuid &transaction, const char *reporte
 } // namespace
 
 RefundState report_refund(const Schema &schema, const Uuid &refund, const RefundReport &report) {
-    const pg::Rows references = find_reference.run(schema, {pg::uuid(refund)});
-    if (!references.empty())
-        announce(references.front().optional_text(0), references.front().optional_uuid(1), references.front().uuid(2));
-    const pg::Rows found = lock_refund.run(schema, {pg::uuid(refund)});
-    if (found.empty())
+    const pg::Rows known = find_transaction.run(schema, {pg::uuid(refund)});
+    if (known.empty())
         throw Error(errc::unknown_reference, "refund does not exist", json::Object().add("refund_id", refund).text());
+    announce(schema, known.front().uuid(0));
+    const pg::Rows found = lock_refund.run(schema, {pg::uuid(refund)});
     const pg::Row row = found.front();
     const Uuid transaction = row.uuid(0);
     const RefundStatus before = parse_refund_status(row.text(1)).value();

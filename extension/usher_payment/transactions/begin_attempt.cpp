@@ -1,4 +1,5 @@
 #include "common/json_object.hpp"
+#include "usher_payment/settlement/report.hpp"
 #include "usher_payment/transactions/payment_permissions.hpp"
 
 namespace usher::payment {
@@ -9,8 +10,12 @@ constinit Statement lock_live{R"(
     SELECT a.id, a.outcome
     FROM @.payment_attempts AS a
     WHERE a.transaction_id = $1 AND a.outcome IN ('requested', 'unknown') FOR NO KEY UPDATE)"};
+constinit Statement find_payment{R"(
+    SELECT t.user_id, t.location_id, t.reference_type, t.reference_id
+    FROM @.payment_transactions AS t
+    WHERE t.id = $1)"};
 constinit Statement lock_payment{R"(
-    SELECT t.user_id, t.location_id, t.status, t.closed_at IS NOT NULL, t.attempt_count, t.processor, t.version
+    SELECT t.status, t.closed_at IS NOT NULL, t.attempt_count, t.processor, t.version
     FROM @.payment_transactions AS t
     WHERE t.id = $1 FOR NO KEY UPDATE)"};
 constinit Statement ask_again{"UPDATE @.payment_attempts AS a SET outcome = 'requested' WHERE a.id = $1"};
@@ -53,22 +58,24 @@ USHER_FUNCTION(usher_payment_begin_attempt) {
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
     const Uuid transaction = args.uuid(0);
-    const pg::Rows live = lock_live.run(schema, {pg::uuid(transaction)});
-    const pg::Rows rows = lock_payment.run(schema, {pg::uuid(transaction)});
-    if (rows.empty()) {
+    const pg::Rows found = find_payment.run(schema, {pg::uuid(transaction)});
+    if (found.empty()) {
         (void)may("payment:manage", std::nullopt); // nobody who may not ask learns that it does not exist
         refuse_transaction(transaction);
     }
-    const pg::Row payment = rows.front();
-    const std::optional<Uuid> actor = kit::current_user(), owner = payment.optional_uuid(0),
-                              location = payment.optional_uuid(1);
+    const std::optional<Uuid> actor = kit::current_user(), owner = found.front().optional_uuid(0),
+                              location = found.front().optional_uuid(1);
     const bool is_own = owner && acting_person(schema) == owner;
     if (!is_own && !may("payment:manage", location) && !may("payment:process", location))
         refuse_transaction(transaction);
-    check_version(payment.int4(6), args.is_null(3) ? std::nullopt : std::optional(args.int4(3)), transaction);
+    announce(found.front().optional_text(2), found.front().optional_uuid(3), transaction);
+    const pg::Rows live = lock_live.run(schema, {pg::uuid(transaction)});
+    const pg::Rows rows = lock_payment.run(schema, {pg::uuid(transaction)});
+    const pg::Row payment = rows.front();
+    check_version(payment.int4(4), args.is_null(3) ? std::nullopt : std::optional(args.int4(3)), transaction);
     const json::Object about = json::Object().add("transaction_id", transaction);
-    if (payment.boolean(3)) throw Error(errc::payment_closed, "payment was given up", about.text());
-    const std::string_view status = payment.text(2);
+    if (payment.boolean(1)) throw Error(errc::payment_closed, "payment was given up", about.text());
+    const std::string_view status = payment.text(0);
     if (status == "processing") {
         if (!live.empty() && live.front().text(1) == "unknown") ask_again.run(schema, {live.front().param(0)});
         return receipt(fcinfo, schema, transaction, true);
@@ -76,28 +83,28 @@ USHER_FUNCTION(usher_payment_begin_attempt) {
     if (status != "pending" && status != "failed")
         throw Error(errc::illegal_transition, "payment is " + std::string(status) + " already",
                     json::Object().add("transaction_id", transaction).add("status", status).text());
-    if (payment.int4(4) >= max_attempts())
+    if (payment.int4(2) >= max_attempts())
         throw Error(
             errc::attempts_exhausted, "payment was tried too often",
-            json::Object().add("transaction_id", transaction).add("attempts", std::int64_t{payment.int4(4)}).text());
+            json::Object().add("transaction_id", transaction).add("attempts", std::int64_t{payment.int4(2)}).text());
 
     std::string processor(args.optional_text(1).value_or(""));
     const std::optional<Uuid> saved = args.optional_uuid(2);
     if (saved) {
-        const pg::Rows found =
+        const pg::Rows methods =
             find_method.run(schema, {pg::uuid(*saved), pg::uuid_or_null(owner), pg::uuid(transaction)});
-        if (found.empty())
+        if (methods.empty())
             throw Error(errc::unknown_reference, "saved method does not exist",
                         json::Object().add("id", *saved).text());
-        if (processor.empty()) processor = found.front().string(0);
+        if (processor.empty()) processor = methods.front().string(0);
     }
-    if (processor.empty()) processor = payment.optional_text(5).value_or("");
+    if (processor.empty()) processor = payment.optional_text(3).value_or("");
     if (processor.empty() || processor == "manual")
         throw Error(errc::invalid_argument, "a processor is needed", R"({"argument":"processor"})",
                     "What people take themselves is recorded with record_manual_payment().");
     const Uuid attempt = pg::new_uuid();
     const std::string key = "usher-" + to_string(attempt);
-    insert.run(schema, {pg::uuid(attempt), pg::uuid(transaction), pg::int4(payment.int4(4) + 1), pg::text(processor),
+    insert.run(schema, {pg::uuid(attempt), pg::uuid(transaction), pg::int4(payment.int4(2) + 1), pg::text(processor),
                         pg::text(key), pg::uuid_or_null(saved), pg::uuid_or_null(actor ? &*actor : nullptr)});
     return receipt(fcinfo, schema, transaction, false);
 }

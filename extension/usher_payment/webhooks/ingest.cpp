@@ -29,7 +29,7 @@ constinit Statement find_attempt_by_id{R"(
     FROM @.payment_attempts AS a JOIN @.payment_transactions AS t ON t.id = a.transaction_id
     WHERE a.processor = $1 AND a.processor_transaction_id = $2 AND a.outcome <> 'superseded')"};
 constinit Statement find_payment{R"(
-    SELECT t.id, t.currency, t.captured_minor, t.reference_type, t.reference_id
+    SELECT t.id, t.currency, t.captured_minor
     FROM @.payment_transactions AS t
     WHERE t.processor = $1 AND t.processor_transaction_id = $2)"};
 constinit Statement find_refund{R"(
@@ -143,8 +143,9 @@ public:
     Effect dispute(const char *status) {
         if (event_.processor_dispute_id.empty()) return {"other", std::nullopt};
         const bool is_open = std::string_view(status) == "open";
-        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
         const pg::Rows payments = find_paid();
+        if (!payments.empty()) announce(schema_, payments.front().uuid(0));
+        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
         if (payments.empty()) return {"unmatched", std::nullopt};
         const Uuid transaction = payments.front().uuid(0);
         if (!known.empty()) {
@@ -183,7 +184,7 @@ private:
         const pg::Rows ours = adopt_refund.run(schema_, {pg::uuid(transaction), pg::int8(*event_.amount_minor)});
         if (!ours.empty()) return report(ours.front().uuid(0), outcome);
         if (outcome != Outcome::succeeded) return {"known", transaction};
-        announce(payments.front().optional_text(3), payments.front().optional_uuid(4), transaction);
+        announce(schema_, transaction);
         if (lock_left.run(schema_, {pg::uuid(transaction)}).front().int8(0) < *event_.amount_minor)
             return mismatch(event_, transaction, "over_refund");
         const Uuid made = pg::new_uuid();

@@ -34,10 +34,11 @@ std::optional<Scheme> signed_by(const Schema &schema, std::string_view processor
                                 std::string_view body) {
     std::optional<Scheme> found;
     const Instant now = pg::clock_time();
+    Signed request(headers, body);
     for (const KeptSecret &each : secrets_of(schema, processor)) {
         if (each.expires_at && *each.expires_at <= now) continue;
-        std::string secret = kit::open_secret(each.stored, context_of(each.id));
-        if (verify({each.scheme, secret, each.header, each.tolerance_seconds}, headers, body, now)) found = each.scheme;
+        std::string secret = kit::open_secret(each.stored, each.context);
+        if (request.by({each.scheme, secret, each.header, each.tolerance_seconds}, now)) found = each.scheme;
         wipe(secret);
     }
     return found;

@@ -3,12 +3,11 @@
 #include "common/encoding.hpp"
 #include "common/hmac.hpp"
 #include "common/text.hpp"
-#include <vector>
+#include <algorithm>
 
 namespace usher::payment {
 
 namespace {
-constexpr std::size_t most_signatures = 16; // of one header; more are not looked at
 constexpr std::string_view standard_prefix = "whsec_";
 
 std::optional<std::int64_t> parse_seconds(std::string_view text) {
@@ -21,74 +20,95 @@ std::optional<std::int64_t> parse_seconds(std::string_view text) {
     return seconds;
 }
 
-bool is_recent(std::int64_t seconds, Instant now, std::int64_t tolerance) {
-    const std::int64_t age = now / one_second - seconds;
-    return age <= tolerance && age >= -tolerance;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-    std::vector<std::string_view> parts;
-    while (parts.size() < most_signatures) {
+/// Calls with each part, at most so many.
+template <class F> void each_part(std::string_view text, char separator, std::size_t most, F &&f) {
+    for (std::size_t i = 0; i < most; ++i) {
         const std::size_t end = text.find(separator);
-        parts.push_back(trim(text.substr(0, end), header_space));
-        if (end == std::string_view::npos) break;
+        f(trim(text.substr(0, end), header_space));
+        if (end == std::string_view::npos) return;
         text.remove_prefix(end + 1);
     }
-    return parts;
 }
 
-/// All candidates are compared, so that the time does not tell which one was close.
-bool matches_any(std::string_view mac, const std::vector<std::string> &candidates) {
-    bool found = false;
-    for (const std::string &each : candidates) found = constant_time_equal(mac, each) || found;
-    return found;
-}
-
-bool verify_stripe(const Verifier &verifier, const Headers &headers, std::string_view body, Instant now) {
-    std::string_view signed_at;
-    std::vector<std::string> candidates;
-    const std::string header = headers("stripe-signature");
-    for (const std::string_view part : split(header, ',')) {
-        if (part.starts_with("t=")) signed_at = part.substr(2);
-        if (part.starts_with("v1="))
-            if (auto bytes = hex_decode(part.substr(3))) candidates.push_back(std::move(*bytes));
-    }
-    const auto seconds = parse_seconds(signed_at);
-    if (!seconds || candidates.empty()) return false;
-    const std::string message = std::string(signed_at) + '.' + std::string(body);
-    return matches_any(hmac_sha256(verifier.secret, message), candidates) &&
-           is_recent(*seconds, now, verifier.tolerance_seconds);
+std::string_view view_of(const Sha256 &mac) noexcept {
+    return {reinterpret_cast<const char *>(mac.data()), mac.size()};
 }
 
 std::optional<std::string> standard_key(std::string_view secret) {
     if (secret.starts_with(standard_prefix)) secret.remove_prefix(standard_prefix.size());
     return base64_decode(secret);
 }
+} // namespace
 
-bool verify_standard(const Verifier &verifier, const Headers &headers, std::string_view body, Instant now) {
-    const std::string id = headers("webhook-id"), signed_at = headers("webhook-timestamp"),
-                      header = headers("webhook-signature");
-    std::vector<std::string> candidates;
-    for (const std::string_view part : split(header, ' '))
-        if (part.starts_with("v1,"))
-            if (auto bytes = base64_decode(part.substr(3))) candidates.push_back(std::move(*bytes));
-    const auto seconds = parse_seconds(signed_at);
-    std::optional<std::string> key = standard_key(verifier.secret);
-    if (id.empty() || id.find('.') != std::string::npos || !seconds || candidates.empty() || !key) return false;
-    const std::string mac = hmac_sha256(*key, id + '.' + signed_at + '.' + std::string(body));
-    wipe(*key);
-    return matches_any(mac, candidates) && is_recent(*seconds, now, verifier.tolerance_seconds);
+// What has another length cannot be one, and its length is no secret.
+void Signed::Statement::add(const std::optional<std::string> &bytes) noexcept {
+    if (!bytes || bytes->size() != sizeof(Sha256) || count == candidates.size()) return;
+    std::copy(bytes->begin(), bytes->end(), candidates[count].begin());
+    ++count;
 }
 
-bool verify_hmac(const Verifier &verifier, const Headers &headers, std::string_view body) {
-    const std::string header = headers(verifier.header);
+/// All candidates are compared, so that the time does not tell which one was close.
+bool Signed::Statement::has(const Sha256 &mac) const noexcept {
+    bool found = false;
+    for (std::size_t i = 0; i < count; ++i) found = constant_time_equal(view_of(mac), view_of(candidates[i])) || found;
+    return found;
+}
+
+bool Signed::Statement::is_recent(Instant now, std::int64_t tolerance) const noexcept {
+    const std::int64_t age = now / one_second - *seconds;
+    return age <= tolerance && age >= -tolerance;
+}
+
+const Signed::Statement &Signed::stripe() {
+    if (stripe_) return *stripe_;
+    Statement &said = stripe_.emplace();
+    said.header = headers_("stripe-signature");
+    each_part(said.header, ',', most_signatures, [&](std::string_view part) {
+        if (part.starts_with("t=")) said.signed_at = part.substr(2);
+        if (part.starts_with("v1=")) said.add(hex_decode(part.substr(3)));
+    });
+    said.seconds = parse_seconds(said.signed_at);
+    return said;
+}
+
+const Signed::Statement &Signed::standard() {
+    if (standard_) return *standard_;
+    Statement &said = standard_.emplace();
+    said.header = headers_("webhook-signature");
+    said.id = headers_("webhook-id");
+    said.time = headers_("webhook-timestamp");
+    said.signed_at = said.time;
+    each_part(said.header, ' ', most_signatures, [&](std::string_view part) {
+        if (part.starts_with("v1,")) said.add(base64_decode(part.substr(3)));
+    });
+    if (!said.id.empty() && said.id.find('.') == std::string::npos) said.seconds = parse_seconds(said.signed_at);
+    return said;
+}
+
+bool Signed::by_stripe(const Verifier &verifier, Instant now) {
+    const Statement &said = stripe();
+    if (!said.seconds || said.count == 0 || !said.is_recent(now, verifier.tolerance_seconds)) return false;
+    return said.has(hmac_sha256(verifier.secret, {said.signed_at, ".", body_}));
+}
+
+bool Signed::by_standard(const Verifier &verifier, Instant now) {
+    const Statement &said = standard();
+    if (!said.seconds || said.count == 0 || !said.is_recent(now, verifier.tolerance_seconds)) return false;
+    std::optional<std::string> key = standard_key(verifier.secret);
+    if (!key) return false;
+    const bool is_good = said.has(hmac_sha256(*key, {said.id, ".", said.signed_at, ".", body_}));
+    wipe(*key);
+    return is_good;
+}
+
+bool Signed::by_hmac(const Verifier &verifier) {
+    const std::string header = headers_(verifier.header);
     std::string_view text = trim(header, header_space);
     if (text.starts_with("sha256=")) text.remove_prefix(7);
     std::optional<std::string> given = hex_decode(text);
     if (!given || given->size() != sizeof(Sha256)) given = base64_decode(text);
-    return given && constant_time_equal(hmac_sha256(verifier.secret, body), *given);
+    return given && constant_time_equal(view_of(hmac_sha256(verifier.secret, {body_})), *given);
 }
-} // namespace
 
 std::optional<Scheme> parse_scheme(std::string_view text) noexcept {
     if (text == "stripe") return Scheme::stripe;
@@ -107,11 +127,11 @@ std::string_view secret_problem(Scheme scheme, std::string_view secret) noexcept
     return secret.size() < 16 ? "secret must have at least 16 characters" : "";
 }
 
-bool verify(const Verifier &verifier, const Headers &headers, std::string_view body, Instant now) {
+bool Signed::by(const Verifier &verifier, Instant now) {
     switch (verifier.scheme) {
-    case Scheme::stripe: return verify_stripe(verifier, headers, body, now);
-    case Scheme::standard: return verify_standard(verifier, headers, body, now);
-    case Scheme::hmac: return verify_hmac(verifier, headers, body);
+    case Scheme::stripe: return by_stripe(verifier, now);
+    case Scheme::standard: return by_standard(verifier, now);
+    case Scheme::hmac: return by_hmac(verifier);
     }
     return false;
 }

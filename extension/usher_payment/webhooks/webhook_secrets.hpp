@@ -6,7 +6,7 @@
 namespace usher::payment {
 
 struct KeptSecret {
-    Uuid id;
+    std::string context; // that it is sealed for
     Scheme scheme;
     std::string header, stored;
     std::int32_t tolerance_seconds;

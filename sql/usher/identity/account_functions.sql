@@ -501,11 +501,14 @@ AS $$
 DECLARE
     query CONSTANT tsquery := usher.name_query(search);
     word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
+    address CONSTANT text := usher.name_key(search);
+    is_address CONSTANT boolean := position('@' IN address) > 0;
 BEGIN
+    -- Of most accounts neither the address is normalized nor the name taken apart.
     RETURN QUERY
     SELECT u.id FROM usher.users u
     WHERE u.id = ANY (ids)
-      AND (usher.name_key(u.email::text) = usher.name_key(search) -- most names need not be taken apart
+      AND (CASE WHEN is_address THEN usher.name_key(u.email::text) = address END
            OR CASE WHEN position(word IN lower(u.display_name)) > 0
                    THEN usher.name_words(u.display_name) @@ query END);
 END

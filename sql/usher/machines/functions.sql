@@ -179,10 +179,11 @@ CREATE FUNCTION usher.forget_notes(relation regclass, entity_ids uuid[]) RETURNS
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    members CONSTANT oid[] := ARRAY(SELECT t.member::oid FROM usher._table_tree(forget_notes.relation) AS t);
     changed bigint;
 BEGIN
     UPDATE usher.status_history AS h SET notes = NULL
-    WHERE h.relation IN (SELECT t.member FROM usher._table_tree(forget_notes.relation) AS t)
+    WHERE h.relation = ANY (members)
         AND h.entity_id = ANY (entity_ids) AND h.notes IS NOT NULL;
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed;

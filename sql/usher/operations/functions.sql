@@ -242,7 +242,107 @@ $$;
 REVOKE ALL ON FUNCTION usher.self_check() FROM PUBLIC;
 COMMENT ON FUNCTION usher.self_check() IS
     'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all '
-    'is well.';
+    'is well. Looks at everything, now; last_self_check() tells at once what was found last.';
+
+CREATE FUNCTION usher._begin_self_check(max_age_seconds integer, of_registrant name DEFAULT NULL) RETURNS name
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due name;
+BEGIN
+    INSERT INTO usher.self_checks (registrant, started_at)
+    SELECT x.name, x.registered_at FROM usher.extensions AS x
+    WHERE EXISTS (SELECT FROM usher.extension_hooks AS h WHERE h.registrant = x.name AND h.hook = 'self_check')
+        AND NOT EXISTS (SELECT FROM usher.self_checks AS c WHERE c.registrant = x.name)
+    ON CONFLICT DO NOTHING;
+    -- One at a time: what somebody else runs now is not run twice.
+    SELECT c.registrant INTO due FROM usher.self_checks AS c
+    WHERE c.started_at <= clock_timestamp() - make_interval(secs => max_age_seconds)
+        AND (of_registrant IS NULL OR c.registrant = of_registrant)
+        AND EXISTS (SELECT FROM usher.extension_hooks AS h WHERE h.registrant = c.registrant AND h.hook = 'self_check')
+    ORDER BY c.started_at, c.registrant LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+    UPDATE usher.self_checks AS c SET started_at = clock_timestamp() WHERE c.registrant = due;
+    RETURN due;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._begin_self_check(integer, name) FROM PUBLIC;
+COMMENT ON FUNCTION usher._begin_self_check(integer, name) IS
+    'Takes the extension whose self-check was begun the longest ago, and at least so long ago, or NULL.';
+
+CREATE FUNCTION usher._keep_self_check(of_registrant name) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    found jsonb;
+    problem text;
+BEGIN
+    BEGIN
+        found := usher._call_hook((SELECT h.function FROM usher._hook_functions('self_check') AS h
+                                   WHERE h.registrant = of_registrant));
+    EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+        problem := format('%s (%s)', SQLERRM, SQLSTATE);
+    END;
+    -- What it found before stays until there is something newer.
+    UPDATE usher.self_checks AS c
+    SET findings = coalesce(found, c.findings), failure = problem,
+        checked_at = CASE WHEN problem IS NULL THEN clock_timestamp() ELSE c.checked_at END,
+        took = CASE WHEN problem IS NULL THEN clock_timestamp() - began ELSE c.took END
+    WHERE c.registrant = of_registrant;
+    RETURN problem;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._keep_self_check(name) FROM PUBLIC;
+COMMENT ON FUNCTION usher._keep_self_check(name) IS
+    'Runs the self-check of an extension and keeps what it finds; returns why it failed, if it did.';
+
+CREATE FUNCTION usher.last_self_check()
+    RETURNS TABLE (extension name, rule text, violations bigint, checked_at timestamptz, took interval, failure text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, f.rule, f.violations, c.checked_at, c.took,
+           coalesce(c.failure, CASE WHEN c.started_at > c.checked_at AND c.started_at < now() - interval '1 hour'
+                                    THEN format('begun at %s, and not done', c.started_at) END)
+    FROM usher._hook_functions('self_check') AS h
+        LEFT JOIN usher.self_checks AS c ON c.registrant = h.registrant
+        LEFT JOIN LATERAL jsonb_to_recordset(c.findings) AS f (rule text, violations bigint) ON true;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.last_self_check() FROM PUBLIC;
+COMMENT ON FUNCTION usher.last_self_check() IS
+    'What the last self-check of each extension has found, and when, without looking at the data again: answered at '
+    'once, however much there is. The background worker checks each extension every usher.self_check_interval; '
+    'run_self_check() does so now. rule is NULL for what was never checked.';
+
+CREATE FUNCTION usher.run_self_check(of_extension name DEFAULT NULL)
+    RETURNS TABLE (extension name, rule text, violations bigint, checked_at timestamptz, took interval, failure text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    begun name;
+BEGIN
+    IF of_extension IS NOT NULL
+        AND NOT EXISTS (SELECT FROM usher._hook_functions('self_check') AS h WHERE h.registrant = of_extension) THEN
+        PERFORM usher.raise_error('unknown_reference', format('"%s" has registered no self-check', of_extension),
+                                  jsonb_build_object('extension', of_extension));
+    END IF;
+    begun := usher._begin_self_check(0, of_extension);
+    PERFORM usher._keep_self_check(begun) WHERE begun IS NOT NULL;
+    RETURN QUERY SELECT l.* FROM usher.last_self_check() AS l WHERE l.extension = begun;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.run_self_check(name) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_self_check(name) IS
+    'Runs the self-check of one extension, or of the one whose last check is the oldest, keeps what it finds for '
+    'last_self_check(), and returns it. For a scheduler where there is no background worker. No rows: somebody '
+    'else is at it.';
 
 CREATE FUNCTION usher._is_preloaded() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE
@@ -297,7 +397,7 @@ BEGIN
         FROM usher._worker_jobs() j
         WHERE j.failed_at > coalesce(j.succeeded_at, '-infinity')
            OR greatest(j.succeeded_at, j.known_since) < clock_timestamp() - interval '30 seconds'
-                - CASE WHEN j.job IN ('maintenance', 'sealing the audit log')
+                - CASE WHEN j.job IN ('maintenance', 'sealing the audit log', 'self-check')
                                  THEN 3 * current_setting('usher.maintenance_interval')::interval
                              ELSE 5 * current_setting('usher.flush_interval')::interval END
         ORDER BY j.failed_at DESC NULLS LAST, j.job LIMIT 1);

@@ -69,3 +69,19 @@ COMMENT ON TABLE usher.upkeep_failures IS
 COMMENT ON COLUMN usher.upkeep_failures.failures IS 'How often the step has failed.';
 COMMENT ON COLUMN usher.upkeep_failures.recovered_at IS 'When it succeeded again; NULL when it still fails.';
 REVOKE ALL ON usher.upkeep_failures FROM PUBLIC;
+
+CREATE TABLE usher.self_checks (
+    registrant name PRIMARY KEY REFERENCES usher.extensions (name) ON DELETE CASCADE,
+    started_at timestamptz NOT NULL,
+    checked_at timestamptz,
+    took interval,
+    findings jsonb NOT NULL DEFAULT '[]',
+    failure text
+);
+COMMENT ON TABLE usher.self_checks IS
+    'What the last self-check of each extension has found, for usher.last_self_check(). Not dumped: what is restored '
+    'is checked again.';
+COMMENT ON COLUMN usher.self_checks.started_at IS
+    'When it was last begun, or, before that, when the extension was registered; later than checked_at while it runs, '
+    'and when it was ended before it was done.';
+REVOKE ALL ON usher.self_checks FROM PUBLIC;

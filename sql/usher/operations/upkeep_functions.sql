@@ -211,7 +211,7 @@ BEGIN
     worker_problem := usher._worker_problem();
     last_flush_at := (SELECT CASE WHEN bool_and(j.succeeded_at IS NOT NULL) THEN min(j.succeeded_at) END
         FROM usher._worker_jobs() j
-        WHERE j.job NOT IN ('maintenance', 'sealing the audit log', 'running event handlers'));
+        WHERE j.job NOT IN ('maintenance', 'sealing the audit log', 'self-check', 'running event handlers'));
     last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
     extension_problems := (
         SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
@@ -323,6 +323,16 @@ BEGIN
             CROSS JOIN LATERAL (VALUES
                 ('usher_upkeep_failures_total', f.failures::double precision),
                 ('usher_upkeep_failing', (f.recovered_at IS NULL)::integer::double precision)) AS x (name, value);
+    RETURN QUERY SELECT x.name, jsonb_build_object('extension', c.registrant), x.value
+        FROM usher.self_checks AS c
+            CROSS JOIN LATERAL (VALUES
+                ('usher_self_check_violations',
+                 (SELECT sum(f.violations) FROM jsonb_to_recordset(c.findings) AS f (violations bigint))
+                     ::double precision),
+                ('usher_self_check_age_seconds',
+                 extract(epoch FROM clock_timestamp() - c.checked_at)::double precision),
+                ('usher_self_check_failing', (c.failure IS NOT NULL)::integer::double precision)) AS x (name, value)
+        WHERE x.value IS NOT NULL;
     RETURN QUERY SELECT 'usher_lost_survivors_total', '{}'::jsonb, usher._lost_survivors()::double precision;
 END
 $$;

@@ -75,6 +75,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "token_issuers": {"impersonal": ["*"]},
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
+        "self_checks": {"impersonal": ["*"]},
         "user_roles": {"impersonal": ["*"]},
         "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name",
             "metadata", "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
@@ -197,8 +198,9 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           claim_events complete_event fail_event run_event_handlers'),
         -- Upkeep.
         ('function', '{gateway,admin}', 'health metrics'),
-        ('function', '{auditor,admin}', 'check_configuration self_check schema_drift list_unanswered_columns'),
-        ('function', '{admin}', 'run_maintenance'),
+        ('function', '{auditor,admin}',
+         'check_configuration self_check last_self_check schema_drift list_unanswered_columns'),
+        ('function', '{admin}', 'run_maintenance run_self_check'),
         ('function', '{application,gateway,admin}', 'upkeep_step'),
         -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),

@@ -36,20 +36,15 @@ CREATE FUNCTION @extschema@._customers_of(location_id uuid, with_bookings boolea
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- From one customer to the next in the index, however many bookings each has.
     RETURN QUERY
-    WITH RECURSIVE step (id, number) AS (
-        SELECT _customers_of.after, 0
-        UNION ALL
-        SELECT least((SELECT b.customer_id FROM @extschema@.bookings AS b
-                      WHERE with_bookings AND b.location_id = _customers_of.location_id AND b.customer_id > s.id
-                      ORDER BY b.customer_id LIMIT 1),
-                     (SELECT a.customer_id FROM @extschema@.appointments AS a
-                      WHERE a.location_id = _customers_of.location_id AND a.customer_id > s.id
-                      ORDER BY a.customer_id LIMIT 1)), s.number + 1
-        FROM step AS s WHERE s.id IS NOT NULL AND s.number < max_rows
-    )
-    SELECT s.id FROM step AS s WHERE s.number > 0 AND s.id IS NOT NULL;
+    (SELECT DISTINCT b.customer_id FROM @extschema@.bookings AS b
+     WHERE with_bookings AND b.location_id = _customers_of.location_id AND b.customer_id > _customers_of.after
+     ORDER BY b.customer_id LIMIT max_rows)
+    UNION
+    (SELECT DISTINCT a.customer_id FROM @extschema@.appointments AS a
+     WHERE a.location_id = _customers_of.location_id AND a.customer_id > _customers_of.after
+     ORDER BY a.customer_id LIMIT max_rows)
+    ORDER BY 1 LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._customers_of(uuid, boolean, uuid, integer) IS
@@ -61,6 +56,28 @@ CREATE FUNCTION @extschema@._seen_among(customer_ids uuid[], own_id uuid, manage
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF cardinality(handled) <= 4 THEN
+        -- Whom the user works for is read from indexes once; each is asked for in those of few locations. Subqueries
+        -- of one value, since for EXISTS a plan may read a table whole.
+        RETURN QUERY
+        SELECT k.id FROM unnest(customer_ids) AS k (id)
+            JOIN (SELECT b.customer_id AS id FROM @extschema@.bookings AS b WHERE b.staff_id = own_id
+                  UNION
+                  SELECT a.customer_id FROM @extschema@.appointments AS a WHERE a.practitioner_id = own_id
+                  UNION
+                  SELECT m.id FROM @extschema@.customers AS m WHERE m.created_by = own_id
+                  UNION
+                  SELECT m.id FROM @extschema@.customers AS m WHERE m.user_id = own_id) AS own ON own.id = k.id
+        UNION
+        SELECT k.id FROM unnest(customer_ids) AS k (id) CROSS JOIN unnest(handled) AS l (id)
+        WHERE (SELECT true FROM @extschema@.appointments AS a
+               WHERE a.location_id = l.id AND a.customer_id = k.id LIMIT 1)
+            OR (l.id = ANY (managed)
+                AND (SELECT true FROM @extschema@.bookings AS b
+                     WHERE b.location_id = l.id AND b.customer_id = k.id LIMIT 1))
+        ORDER BY 1;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT c.id FROM @extschema@.customers AS c
     WHERE c.id = ANY (customer_ids)
@@ -127,50 +144,79 @@ CREATE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows 
 AS $$
 DECLARE
     -- Up to so many are all looked at. What more people meet is soon met by walking through those who may be seen.
-    few CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 1500 END;
+    most CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 15000 END;
+    few integer;
     query CONSTANT tsquery := usher.name_query(search);
     word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
-    accounts CONSTANT uuid[] := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
-    named CONSTANT uuid[] := ARRAY(SELECT c.id FROM @extschema@.customers AS c
-                                   WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+    accounts uuid[];
+    named uuid[];
+    others uuid[];
     batch uuid[];
     batch_size integer := 1000;
+    looked_at integer := 0;
     met uuid[] := '{}';
 BEGIN
-    IF greatest(cardinality(accounts), cardinality(named)) <= few THEN
-        met := ARRAY(SELECT c.id FROM @extschema@.customers AS c
-                     WHERE c.id = ANY (named) AND c.id > _search_customers.after
-                     UNION
-                     SELECT c.id FROM @extschema@.customers AS c
-                     WHERE c.user_id = ANY (accounts) AND c.id > _search_customers.after
-                     UNION
-                     SELECT c.id FROM @extschema@.customers AS c
-                     WHERE usher.name_key(c.email) = usher.name_key(search) AND c.id > _search_customers.after
-                     UNION
-                     SELECT c.id FROM @extschema@.customers AS c
-                     WHERE c.phone = search AND c.id > _search_customers.after
-                     ORDER BY 1);
-        IF NOT sees_all THEN
-            met := ARRAY(SELECT s FROM @extschema@._seen_among(met, own_id, managed, handled) AS s);
-        END IF;
-        RETURN met[1:max_rows];
-    END IF;
-    LOOP
-        batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
-                                              own_id, managed, handled);
-        met := met || ARRAY(
-            SELECT c.id FROM @extschema@.customers AS c
-            WHERE c.id = ANY (batch)
-                AND (usher.name_key(c.email) = usher.name_key(search) OR c.phone = search
-                     OR CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
-                     OR c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
+    -- Few, rather few, or many? What few people meet is found at once.
+    FOREACH few IN ARRAY ARRAY[500, most] LOOP
+        accounts := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
+        named := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                       WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+        EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
+        LOOP
+            batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
+                                                  own_id, managed, handled);
+            looked_at := looked_at + cardinality(batch);
+            -- The first profile of an account has its id: of most customers the account alone is read.
+            met := met || ARRAY(
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.id = c.user_id AND c.id = ANY (ARRAY(SELECT m FROM usher.matching_users(batch, search) AS m))
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.id <> c.user_id AND c.id = ANY (batch)
+                    AND c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
                             SELECT x.user_id FROM @extschema@.customers AS x
-                            WHERE x.id = ANY (batch) AND x.user_id IS NOT NULL), search) AS m))
-            ORDER BY c.id);
-        EXIT WHEN cardinality(batch) < batch_size OR cardinality(met) >= max_rows;
-        batch_size := least(batch_size * 4, 16000);
+                            WHERE x.id <> x.user_id AND x.id = ANY (batch)), search) AS m)
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE c.name IS NOT NULL AND c.id = ANY (batch)
+                    AND CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c
+                WHERE usher.name_key(c.email) = usher.name_key(search) AND c.id = ANY (batch)
+                UNION
+                SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search AND c.id = ANY (batch)
+                ORDER BY 1);
+            IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
+                RETURN met[1:max_rows];
+            END IF;
+            -- As many as the page needs, if they go on as they began. Of a location some thousand are looked at first;
+            -- whom somebody has served or made themselves are never that many.
+            batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
+                                                     / greatest(cardinality(met), 1)))::integer;
+            IF few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0) THEN
+                EXIT WHEN looked_at >= 5000;
+                batch_size := 4000;
+            END IF;
+        END LOOP;
     END LOOP;
-    RETURN met[1:max_rows];
+    others := ARRAY(SELECT n FROM unnest(named) AS n
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c
+                    WHERE c.user_id = ANY (accounts) AND c.id <> c.user_id
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c
+                    WHERE usher.name_key(c.email) = usher.name_key(search)
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search);
+    -- The first profile of an account has its id.
+    met := accounts || others;
+    IF NOT sees_all THEN
+        met := ARRAY(SELECT s FROM @extschema@._seen_among(met, own_id, managed, handled) AS s);
+    END IF;
+    RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                 WHERE c.id = ANY (met) AND c.id > _search_customers.after
+                     AND (c.id = c.user_id OR c.id = ANY (others))
+                 ORDER BY c.id LIMIT max_rows);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._search_customers(text, uuid, integer, boolean, uuid, uuid[], uuid[]) IS

@@ -120,6 +120,7 @@ CREATE FUNCTION @extschema@.report_advertisements(since date DEFAULT NULL, until
     RETURNS TABLE (advertisement_id uuid, title text, day date, views bigint, clicks bigint, click_through numeric)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan -- the conditions that are given are those of the query
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -31,6 +31,7 @@ CREATE TABLE @extschema@.loyalty_ad_counts (
     count bigint NOT NULL CHECK (count >= 0),
     PRIMARY KEY (ad_id, day, kind)
 );
+CREATE INDEX loyalty_ad_counts_day_idx ON @extschema@.loyalty_ad_counts (day);
 COMMENT ON TABLE @extschema@.loyalty_ad_counts IS
     'Views and clicks, by day (UTC). With the library preloaded they are counted in shared memory, and written here '
     'within a minute or so.';

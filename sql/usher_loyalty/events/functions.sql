@@ -24,10 +24,14 @@ DECLARE
 BEGIN
     -- Referrals and redemptions before accounts, each in one order.
     PERFORM FROM @extschema@.referrals AS r
-    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers))
+    WHERE r.status IN ('pending', 'qualified')
+        AND r.id IN (SELECT o.id FROM @extschema@.referrals AS o WHERE o.referrer_id = ANY (customers)
+                     UNION SELECT o.id FROM @extschema@.referrals AS o WHERE o.referee_id = ANY (customers))
     ORDER BY r.id FOR NO KEY UPDATE;
     UPDATE @extschema@.referrals AS r SET status = 'rejected', reason_code = 'user_deleted'
-    WHERE r.status IN ('pending', 'qualified') AND (r.referrer_id = ANY (customers) OR r.referee_id = ANY (customers));
+    WHERE r.status IN ('pending', 'qualified')
+        AND r.id IN (SELECT o.id FROM @extschema@.referrals AS o WHERE o.referrer_id = ANY (customers)
+                     UNION SELECT o.id FROM @extschema@.referrals AS o WHERE o.referee_id = ANY (customers));
     PERFORM FROM @extschema@.reward_redemptions AS r
     WHERE r.status = 'reserved' AND r.customer_id = ANY (customers) ORDER BY r.customer_id, r.id FOR NO KEY UPDATE;
     PERFORM FROM @extschema@.points_accounts AS a

@@ -132,11 +132,14 @@ CREATE FUNCTION @extschema@._loyalty_metrics() RETURNS TABLE (name text, labels 
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    percent CONSTANT real := usher.sample_percent('@extschema@.points_accounts');
 BEGIN
+    -- Of many accounts a sample is read.
     RETURN QUERY
-    SELECT 'usher_loyalty_points', jsonb_build_object('kind', p.kind), p.points::double precision
-    FROM (SELECT coalesce(sum(a.balance), 0), coalesce(sum(a.debt), 0) FROM @extschema@.points_accounts AS a)
-            AS s (balance, debt)
+    SELECT 'usher_loyalty_points', jsonb_build_object('kind', p.kind), round(p.points * 100 / percent)
+    FROM (SELECT coalesce(sum(a.balance), 0)::double precision, coalesce(sum(a.debt), 0)::double precision
+          FROM @extschema@.points_accounts AS a TABLESAMPLE SYSTEM (percent)) AS s (balance, debt)
         CROSS JOIN LATERAL (VALUES ('balance', s.balance), ('debt', s.debt)) AS p (kind, points);
 END
 $$;

@@ -257,6 +257,7 @@ CREATE FUNCTION @extschema@.list_referrals(customer_id uuid DEFAULT NULL, only_s
     RETURNS SETOF @extschema@.referral_details
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan -- the conditions that are given are those of the query
 AS $$
 #variable_conflict use_column
 DECLARE

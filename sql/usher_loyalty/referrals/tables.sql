@@ -52,6 +52,8 @@ CREATE TABLE @extschema@.referrals (
     CONSTRAINT referrals_self_check CHECK (referrer_id <> referee_id)
 );
 CREATE INDEX referrals_referrer_idx ON @extschema@.referrals (referrer_id);
+CREATE INDEX referrals_status_idx ON @extschema@.referrals (status, id);
+CREATE INDEX referrals_flagged_idx ON @extschema@.referrals (id) WHERE flags <> '{}';
 CREATE INDEX referrals_program_idx ON @extschema@.referrals (program);
 CREATE INDEX referrals_expires_idx ON @extschema@.referrals (expires_at) WHERE status = 'pending';
 COMMENT ON TABLE @extschema@.referrals IS

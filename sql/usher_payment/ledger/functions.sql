@@ -3,7 +3,15 @@ CREATE FUNCTION @extschema@._check_journal() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_payment_check_journal';
 COMMENT ON FUNCTION @extschema@._check_journal() IS
-    'Constraint trigger of ledger_entries: raises UP006 at commit for a journal that does not sum to zero.';
+    'Constraint trigger of ledger_entries: raises UP006 at commit for a journal that does not sum to zero, and UP007 '
+    'for one that another transaction has posted.';
+
+CREATE FUNCTION @extschema@._note_journal() RETURNS trigger
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_payment_note_journal';
+COMMENT ON FUNCTION @extschema@._note_journal() IS
+    'Row trigger of ledger_journals: notes that the totals do not contain the journal yet.';
 
 CREATE FUNCTION @extschema@._refuse_ledger_change() RETURNS trigger
     LANGUAGE c VOLATILE
@@ -120,6 +128,76 @@ $$;
 COMMENT ON FUNCTION @extschema@.reverse_journal(uuid, text) IS
     'Posts the opposite of a journal, once: a second call answers the same reversal. Needs ledger:post.';
 
+CREATE FUNCTION @extschema@._sum_ledger(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    journals uuid[];
+BEGIN
+    WITH taken AS (
+        DELETE FROM @extschema@.ledger_unsummed AS u WHERE u.journal_id IN (
+            SELECT o.journal_id FROM @extschema@.ledger_unsummed AS o
+            ORDER BY o.journal_id LIMIT max_rows FOR UPDATE SKIP LOCKED)
+        RETURNING u.journal_id
+    )
+    SELECT array_agg(t.journal_id) INTO journals FROM taken AS t;
+    INSERT INTO @extschema@.ledger_totals AS t (account, currency, day, debit_minor, credit_minor)
+    SELECT e.account, e.currency, (j.posted_at AT TIME ZONE 'UTC')::date,
+           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0),
+           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)
+    FROM @extschema@.ledger_journals AS j JOIN @extschema@.ledger_entries AS e ON e.journal_id = j.id
+    WHERE j.id = ANY (journals)
+    GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
+    ON CONFLICT (account, currency, day) DO UPDATE
+        SET debit_minor = t.debit_minor + excluded.debit_minor, credit_minor = t.credit_minor + excluded.credit_minor;
+    RETURN coalesce(cardinality(journals), 0);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._sum_ledger(integer) IS
+    'Adds journals, at most so many, to the totals of their days; returns how many.';
+
+CREATE FUNCTION @extschema@._ledger_sums(of_account text, of_currency text, until timestamptz)
+    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    first_day CONSTANT date := (until AT TIME ZONE 'UTC')::date; -- which the totals contain in part
+    -- Up to here totals and what they do not contain yet are added, from here on journals.
+    midnight CONSTANT timestamptz := coalesce(first_day::timestamp AT TIME ZONE 'UTC', 'infinity');
+    -- One query for each question: with conditions that may be NULL, one plan for all would read the tables whole.
+    condition CONSTANT text := CASE WHEN of_account IS NOT NULL
+                                    THEN 'AND e.account = $1 AND e.currency = $2' ELSE '' END;
+BEGIN
+    RETURN QUERY EXECUTE format($sql$
+        SELECT s.account, s.currency, sum(s.debit)::bigint, sum(s.credit)::bigint
+        FROM (
+            SELECT e.account, e.currency, e.debit_minor AS debit, e.credit_minor AS credit
+            FROM @extschema@.ledger_totals AS e
+            WHERE %2$s %1$s
+            UNION ALL
+            SELECT e.account, e.currency, CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE 0 END,
+                   CASE e.direction WHEN 'credit' THEN e.amount_minor ELSE 0 END
+            FROM (SELECT j.id
+                  FROM @extschema@.ledger_unsummed AS u JOIN @extschema@.ledger_journals AS j ON j.id = u.journal_id
+                  WHERE j.posted_at < $3
+                  UNION ALL
+                  SELECT j.id FROM @extschema@.ledger_journals AS j
+                  WHERE %3$s) AS j
+                JOIN @extschema@.ledger_entries AS e ON e.journal_id = j.id
+            WHERE true %1$s) AS s
+        GROUP BY s.account, s.currency ORDER BY s.account, s.currency$sql$,
+        condition, CASE WHEN until IS NULL THEN 'true' ELSE 'e.day < $4' END,
+        CASE WHEN until IS NULL THEN 'false' ELSE 'j.posted_at >= $3 AND j.posted_at < $5' END)
+    USING of_account, of_currency, midnight, first_day, until;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._ledger_sums(text, text, timestamptz) IS
+    'What was debited and credited, to one account in a currency or to each, now or before a time.';
+
 CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text)
     RETURNS TABLE (debit_minor bigint, credit_minor bigint, net_minor bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -128,12 +206,13 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('ledger:read');
     PERFORM @extschema@._require_currency(get_ledger_balance.currency);
+    IF get_ledger_balance.account IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'account is needed', jsonb_build_object('argument', 'account'));
+    END IF;
     RETURN QUERY
-    SELECT coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint,
-           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint,
-           coalesce(sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END), 0)::bigint
-    FROM @extschema@.ledger_entries AS e
-    WHERE e.account = get_ledger_balance.account AND e.currency = get_ledger_balance.currency;
+    SELECT coalesce(sum(s.debit_minor), 0)::bigint, coalesce(sum(s.credit_minor), 0)::bigint,
+           coalesce(sum(s.debit_minor - s.credit_minor), 0)::bigint
+    FROM @extschema@._ledger_sums(get_ledger_balance.account, get_ledger_balance.currency, NULL) AS s;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_ledger_balance(text, text) IS
@@ -147,14 +226,9 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('ledger:read');
     RETURN QUERY
-    SELECT e.account, e.currency, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0)::bigint,
-           coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)::bigint,
-           sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END)::bigint
-    FROM @extschema@.ledger_entries AS e
-    WHERE until IS NULL OR EXISTS (SELECT FROM @extschema@.ledger_journals AS j
-                                   WHERE j.id = e.journal_id AND j.posted_at < until)
-    GROUP BY e.account, e.currency
-    ORDER BY e.account, e.currency;
+    SELECT s.account, s.currency, s.debit_minor, s.credit_minor, s.debit_minor - s.credit_minor
+    FROM @extschema@._ledger_sums(NULL, NULL, until) AS s
+    ORDER BY s.account, s.currency;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_trial_balance(timestamptz) IS

@@ -35,6 +35,28 @@ CREATE INDEX ledger_entries_account_idx ON @extschema@.ledger_entries (account, 
     INCLUDE (direction, amount_minor);
 COMMENT ON TABLE @extschema@.ledger_entries IS
     'Debits and credits of accounts, in minor units. At commit each journal must sum to zero in each currency.';
+CREATE INDEX ledger_journals_posted_at_idx ON @extschema@.ledger_journals (posted_at);
 
+-- Balances are sums of totals that are kept for each day, and of the journals that these do not contain yet. Whoever
+-- posts adds a row and waits for nobody; upkeep adds what was posted to the totals.
+CREATE TABLE @extschema@.ledger_totals (
+    account text NOT NULL,
+    currency text NOT NULL,
+    day date NOT NULL,
+    debit_minor numeric(38, 0) NOT NULL,
+    credit_minor numeric(38, 0) NOT NULL,
+    PRIMARY KEY (account, currency, day)
+);
+COMMENT ON TABLE @extschema@.ledger_totals IS
+    'What was debited and credited to an account on a day (UTC), without the journals in ledger_unsummed. Kept by '
+    'usher.run_maintenance().';
+
+CREATE TABLE @extschema@.ledger_unsummed (
+    journal_id uuid PRIMARY KEY
+);
+COMMENT ON TABLE @extschema@.ledger_unsummed IS 'Journals that ledger_totals does not contain yet.';
+
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_totals', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_unsummed', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_journals', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_entries', '');

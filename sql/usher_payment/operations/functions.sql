@@ -17,6 +17,9 @@ BEGIN
         LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS affected = ROW_COUNT;
     RETURN NEXT;
+    task := 'ledger_journals_summed';
+    affected := @extschema@._sum_ledger(max_rows);
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._payment_upkeep(integer) IS 'The part of usher_payment in usher.run_maintenance().';
@@ -58,6 +61,16 @@ BEGIN
     RETURN QUERY SELECT 'journals_unbalanced', count(*) FROM (
         SELECT 1 FROM @extschema@.ledger_entries AS e GROUP BY e.journal_id, e.currency
         HAVING sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END) <> 0) AS wrong;
+    RETURN QUERY SELECT 'totals_differ_from_entries', count(*) FROM (
+        SELECT e.account, e.currency, (j.posted_at AT TIME ZONE 'UTC')::date AS day,
+               sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE 0 END) AS debit,
+               sum(CASE e.direction WHEN 'credit' THEN e.amount_minor ELSE 0 END) AS credit
+        FROM @extschema@.ledger_journals AS j JOIN @extschema@.ledger_entries AS e ON e.journal_id = j.id
+        WHERE NOT EXISTS (SELECT FROM @extschema@.ledger_unsummed AS u WHERE u.journal_id = j.id)
+        GROUP BY 1, 2, 3) AS s
+        FULL JOIN @extschema@.ledger_totals AS t
+            ON t.account = s.account AND t.currency = s.currency AND t.day = s.day
+        WHERE (s.debit, s.credit) IS DISTINCT FROM (t.debit_minor, t.credit_minor);
     -- What payments have posted by themselves, journal by journal, is what they stand at.
     RETURN QUERY SELECT 'ledger_differs_from_payments', count(*) FROM (
         SELECT t.id, t.captured_minor, t.refunded_minor, t.fee_minor, t.disputed_minor

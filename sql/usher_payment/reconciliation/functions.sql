@@ -96,6 +96,8 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'fee_minor must not be negative',
                                   jsonb_build_object('argument', 'fee_minor'));
     END IF;
+    PERFORM @extschema@._announce_payment(t.reference_type, t.reference_id)
+    FROM @extschema@.payment_transactions AS t WHERE t.id = record_payment_fee.transaction_id;
     UPDATE @extschema@.payment_attempts AS a SET fee_minor = record_payment_fee.fee_minor
     WHERE a.transaction_id = record_payment_fee.transaction_id AND a.outcome = 'succeeded';
     SELECT t.fee_minor INTO total FROM @extschema@.payment_transactions AS t

@@ -65,17 +65,18 @@ CREATE FUNCTION @extschema@.cancel_refund(refund_id uuid)
 AS $$
 #variable_conflict use_column
 DECLARE
-    location uuid;
+    payment record;
     current text;
     changed @extschema@.refund_change;
 BEGIN
-    SELECT t.location_id INTO location
+    SELECT t.location_id, t.reference_type, t.reference_id INTO payment
     FROM @extschema@.payment_refunds AS r JOIN @extschema@.payment_transactions AS t ON t.id = r.transaction_id
     WHERE r.id = cancel_refund.refund_id;
-    IF NOT @extschema@._payment_may('payment:refund', location) THEN
+    IF NOT @extschema@._payment_may('payment:refund', payment.location_id) THEN
         PERFORM usher.raise_error('not_permitted', 'permission "payment:refund" is needed',
                                   jsonb_build_object('permission', 'payment:refund'));
     END IF;
+    PERFORM @extschema@._announce_payment(payment.reference_type, payment.reference_id);
     SELECT r.status INTO current FROM @extschema@.payment_refunds AS r
     WHERE r.id = cancel_refund.refund_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN

@@ -177,13 +177,16 @@ DECLARE
     payment @extschema@.payment_transactions;
     closing @extschema@.payment_closing;
 BEGIN
-    SELECT * INTO payment FROM @extschema@.payment_transactions AS t
-    WHERE t.id = cancel_payment.transaction_id FOR NO KEY UPDATE;
+    SELECT * INTO payment FROM @extschema@.payment_transactions AS t WHERE t.id = cancel_payment.transaction_id;
     IF payment.id IS NULL OR NOT (coalesce(payment.user_id = @extschema@._acting_person(), false)
                                   OR @extschema@._payment_may('payment:manage', payment.location_id)) THEN
         PERFORM usher.raise_error('unknown_reference', 'payment does not exist',
                                   jsonb_build_object('transaction_id', cancel_payment.transaction_id));
-    ELSIF expected_version <> payment.version THEN
+    END IF;
+    PERFORM @extschema@._announce_payment(payment.reference_type, payment.reference_id);
+    SELECT * INTO payment FROM @extschema@.payment_transactions AS t
+    WHERE t.id = cancel_payment.transaction_id FOR NO KEY UPDATE;
+    IF expected_version <> payment.version THEN
         PERFORM usher.raise_error('stale_version', 'payment was changed by somebody else',
             jsonb_build_object('id', payment.id, 'expected_version', expected_version, 'version', payment.version));
     ELSIF payment.status = 'processing' THEN

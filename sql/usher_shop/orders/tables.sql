@@ -29,9 +29,11 @@ CREATE TABLE @extschema@.orders (
     version integer NOT NULL DEFAULT 1,
     CONSTRAINT orders_reference_check CHECK ((reference_type IS NULL) = (reference_id IS NULL))
 ) WITH (fillfactor = 80);
-CREATE INDEX orders_customer_idx ON @extschema@.orders (customer_id, created_at);
-CREATE INDEX orders_user_idx ON @extschema@.orders (user_id, created_at) WHERE user_id IS NOT NULL;
-CREATE INDEX orders_location_idx ON @extschema@.orders (location_id, created_at);
+-- Pages are put together from a walk for each status.
+CREATE INDEX orders_status_idx ON @extschema@.orders (status, created_at, id);
+CREATE INDEX orders_customer_idx ON @extschema@.orders (customer_id, status, created_at, id);
+CREATE INDEX orders_user_idx ON @extschema@.orders (user_id, status, created_at, id) WHERE user_id IS NOT NULL;
+CREATE INDEX orders_location_idx ON @extschema@.orders (location_id, status, created_at, id);
 CREATE INDEX orders_reference_idx ON @extschema@.orders (reference_id, reference_type) WHERE reference_id IS NOT NULL;
 CREATE INDEX orders_expires_idx ON @extschema@.orders (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.orders IS

@@ -23,6 +23,70 @@ COMMENT ON FUNCTION @extschema@.get_product(uuid, text, uuid) IS
     'One product with its price of now, in shop.currency unless another is named, at a location if one is named. What '
     'is not active is there for product:manage only: US005 for others.';
 
+-- Words and attributes: what is common is soon met by whoever walks in the order of the pages, what is rare is found
+-- by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many products
+-- have two things at once.
+CREATE FUNCTION @extschema@._rare_products(condition text, beyond text, sorted text, status text, category text,
+    attributes jsonb, variant_of uuid, words tsquery, last_name text, after uuid, max_rows integer) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+    SET enable_indexscan = off -- bitmaps of all conditions, and no walk
+    SET enable_seqscan = off
+AS $$
+DECLARE
+    page uuid[];
+BEGIN
+    EXECUTE format('SELECT ARRAY(SELECT p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s LIMIT $8)',
+                   condition, beyond, sorted)
+        INTO page USING status, category, attributes, variant_of, words, last_name, after, max_rows;
+    RETURN page;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._rare_products(text, text, text, text, text, jsonb, uuid, tsquery, text, uuid, integer)
+    IS 'The next products that meet a condition, by the indexes of what is asked for. The texts are those of '
+       '_find_products().';
+
+CREATE FUNCTION @extschema@._find_products(words tsquery, category text, attributes jsonb, variant_of uuid,
+                                           status text, last_name text, after uuid, max_rows integer) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    looked_at CONSTANT integer := 5000;
+    of_category CONSTANT text := CASE WHEN category IS NOT NULL THEN ' AND p.category = $2' ELSE '' END;
+    condition CONSTANT text := 'p.status = $1' || of_category
+        || CASE WHEN attributes IS NOT NULL THEN ' AND p.attributes @> $3' ELSE '' END
+        || CASE WHEN variant_of IS NOT NULL THEN ' AND p.variant_of = $4' ELSE '' END
+        || CASE WHEN words IS NOT NULL THEN ' AND p.search_words @@ $5' ELSE '' END;
+    -- By name; what has words in the order in which it was added.
+    sorted CONSTANT text := CASE WHEN words IS NULL THEN 'p.name, p.id' ELSE 'p.id' END;
+    beyond CONSTANT text := CASE WHEN words IS NULL THEN '(p.name, p.id) > ($6, $7)' ELSE 'p.id > $7' END;
+    walk CONSTANT text := CASE WHEN words IS NULL THEN 'p.status = $1' || of_category ELSE 'true' END;
+    next_name text := coalesce(last_name, '');
+    next_after uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
+    page uuid[];
+BEGIN
+    EXECUTE format('SELECT ARRAY(SELECT p.id FROM (SELECT * FROM @extschema@.products AS p WHERE %s AND %s '
+                   'ORDER BY %s LIMIT $9) AS p WHERE %s ORDER BY %s LIMIT $8)', walk, beyond, sorted, condition, sorted)
+        INTO page
+        USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, looked_at;
+    IF cardinality(page) = max_rows THEN
+        RETURN page;
+    END IF;
+    EXECUTE format('SELECT p.name, p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s '
+                   'OFFSET $9 - 1 LIMIT 1', walk, beyond, sorted)
+        INTO next_name, next_after
+        USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, looked_at;
+    IF next_after IS NULL THEN -- that were all
+        RETURN page;
+    END IF;
+    RETURN page || @extschema@._rare_products(condition, beyond, sorted, status, category, attributes, variant_of,
+                                              words, next_name, next_after, max_rows - cardinality(page));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._find_products(tsquery, text, jsonb, uuid, text, text, uuid, integer) IS
+    'The next products with these words or attributes.';
+
 CREATE FUNCTION @extschema@.search_products(query text DEFAULT NULL, category text DEFAULT NULL,
                                             attributes jsonb DEFAULT NULL, variant_of uuid DEFAULT NULL,
                                             status text DEFAULT 'active', currency text DEFAULT NULL,
@@ -56,8 +120,6 @@ BEGIN
                                       jsonb_build_object('argument', 'after'));
         END IF;
     END IF;
-    -- Words are parts of names: those who walk by name in search of a common one may pass all names before it. So what
-    -- has words comes in the order in which it was added.
     IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
        AND jsonb_typeof(search_products.attributes) = 'object' THEN
         chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
@@ -74,24 +136,17 @@ BEGIN
             WHERE f.facet = chosen
                 AND (search_products.after IS NULL OR (f.name, f.product_id) > (last_name, search_products.after))
             ORDER BY f.name, f.product_id LIMIT max_rows);
-    ELSIF words IS NULL THEN
+    ELSIF words IS NULL AND search_products.attributes IS NULL THEN
         page := ARRAY(
             SELECT p.id FROM @extschema@.products AS p
             WHERE p.status = search_products.status
                 AND (search_products.category IS NULL OR p.category = search_products.category)
-                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
                 AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
                 AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
             ORDER BY p.name, p.id LIMIT max_rows);
     ELSE
-        page := ARRAY(
-            SELECT p.id FROM @extschema@.products AS p
-            WHERE p.search_words @@ words AND p.status = search_products.status
-                AND (search_products.category IS NULL OR p.category = search_products.category)
-                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
-                AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
-                AND (search_products.after IS NULL OR p.id > search_products.after)
-            ORDER BY p.id LIMIT max_rows);
+        page := @extschema@._find_products(words, search_products.category, search_products.attributes,
+            search_products.variant_of, search_products.status, last_name, search_products.after, max_rows);
     END IF;
     RETURN QUERY SELECT d.* FROM @extschema@._describe_products(page,
         coalesce(search_products.currency, usher.setting('shop.currency')), search_products.location_id) AS d;

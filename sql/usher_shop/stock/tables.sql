@@ -46,6 +46,8 @@ CREATE INDEX stock_reservations_reference_idx ON @extschema@.stock_reservations 
     WHERE reference_id IS NOT NULL;
 CREATE INDEX stock_reservations_expires_idx ON @extschema@.stock_reservations (expires_at)
     WHERE status = 'held' AND expires_at IS NOT NULL;
+CREATE INDEX stock_reservations_created_by_idx ON @extschema@.stock_reservations (created_by)
+    WHERE created_by IS NOT NULL;
 COMMENT ON COLUMN @extschema@.stock_reservations.status IS 'held, committed, released or expired.';
 COMMENT ON TABLE @extschema@.stock_reservations IS
     'Claims on stock. What is open of one (quantity less committed and released) is reserved in its level; committed '
@@ -79,6 +81,8 @@ CREATE TABLE @extschema@.inventory_logs_default PARTITION OF @extschema@.invento
 -- Each partition has a key of its own, by which a level's log is read. One of the whole table would be made for the
 -- partitions in a dump before the dump makes theirs.
 ALTER TABLE @extschema@.inventory_logs_default ADD PRIMARY KEY (product_id, location_id, id);
+-- Upkeep looks for what is old enough to be rolled up; months are dropped whole.
+CREATE INDEX inventory_logs_default_created_idx ON @extschema@.inventory_logs_default (created_at);
 COMMENT ON TABLE @extschema@.inventory_logs_default IS
     'Rows of months without a partition of their own: the first one, and those in which nobody ran upkeep. '
     'Not dumped: _inventory_dump carries its rows.';
