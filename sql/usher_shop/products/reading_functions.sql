@@ -38,6 +38,7 @@ DECLARE
     words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
     last_name text;
     chosen bigint;
+    by_category boolean := false;
     page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
@@ -61,6 +62,8 @@ BEGIN
     IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
        AND jsonb_typeof(search_products.attributes) = 'object' THEN
         chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
+        by_category := chosen IS NULL AND search_products.category IS NOT NULL
+            AND @extschema@._facets(search_products.attributes) <> '{}';
     END IF;
     IF chosen IS NOT NULL THEN
         page := ARRAY(
@@ -79,7 +82,10 @@ BEGIN
             SELECT p.id FROM @extschema@.products AS p
             WHERE p.status = search_products.status
                 AND (search_products.category IS NULL OR p.category = search_products.category)
-                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
+                AND (search_products.attributes IS NULL
+                     OR NOT by_category AND p.attributes @> search_products.attributes
+                     -- The fewest are of the category: IS TRUE keeps the planner from the index of attributes.
+                     OR by_category AND (p.attributes @> search_products.attributes) IS TRUE)
                 AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
                 AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
             ORDER BY p.name, p.id LIMIT max_rows);
