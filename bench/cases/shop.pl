@@ -114,14 +114,14 @@ sub report {
         ['an attribute (1 in 3)', "attributes => '{\"colour\": \"red\"}', max_rows => 20"], ['an attribute (1 in 50)', "attributes => '{\"size\": 7}', max_rows => 20"], ['a rare attribute (1 in 10,000)', "attributes => '{\"batch\": 77}', max_rows => 20"],
         ['an attribute of the last names only', "attributes => '{\"late\": true}', max_rows => 20"], ['two attributes', "attributes => '{\"colour\": \"red\", \"size\": 7}', max_rows => 20"],
         ['a page in the middle, of an attribute', "attributes => '{\"colour\": \"red\"}', after => bench.product($stored / 2 / 3 * 3), max_rows => 20"], ['an attribute in a category', "category => 'category-7', attributes => '{\"size\": 7}', max_rows => 20"]);
-    push @lines, sprintf('| a page of 20 of %d products | time |', $stored), '| --- | --- |';
-    my @times;
-    for my $search (@searches) {
-        push @times, answer_time("SELECT sku, name, price_minor FROM bench_shop.search_products($search->[1]);");
-        push @lines, sprintf('| %s | %.1f ms |', $search->[0], $times[-1]);
-    }
+    push @lines, sprintf('| a page of 20 of %d products | until it is there | CPU time of the backend |', $stored), '| --- | --- | --- |';
+    my @statements = map { "SELECT sku, name, price_minor FROM bench_shop.search_products($_->[1])" } @searches;
+    my @cpu = map { $_ / 1000 } costs(3, 10, @statements);
+    my @times = map { answer_time("$_;") } @statements;
+    push @lines, sprintf('| %s | %.1f ms | %.1f ms |', $searches[$_][0], $times[$_], $cpu[$_]) for 0 .. $#searches;
     my ($slowest) = sort { $b <=> $a } @times;
-    push @lines, '', sprintf('Target: below 10 ms: %.1f, %s.', $slowest, $verdict->($slowest < 10));
+    my ($dearest) = sort { $b <=> $a } @cpu;
+    push @lines, '', sprintf('Target: below 10 ms: %.1f, %s; of CPU time, which others on the machine do not change: %.1f, %s.', $slowest, $verdict->($slowest < 10), $dearest, $verdict->($dearest < 10));
     sql('DROP SCHEMA bench CASCADE; DROP SCHEMA hand CASCADE; DROP EXTENSION usher_shop; DROP SCHEMA bench_shop CASCADE');
     return @lines;
 }

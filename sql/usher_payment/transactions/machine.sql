@@ -1,7 +1,7 @@
 -- P1 to P8: the statuses of the sources. Money facts live in amounts, not in more statuses. What may be true when a
 -- status is taken is decided by the row triggers; the machine says which status may follow which, and keeps the
--- history. payment.completed and payment.late_success are published by the trigger of attempts, and payment.refunded by
--- that of refunds, with the totals of the reference.
+-- history. payment.completed and payment.late_success are published by the trigger of attempts, and
+-- payment.refunded by that of refunds, with the totals of the reference.
 SELECT usher.define_machine('payment', '{
     "initial": ["pending"], "terminal": ["refunded"],
     "transitions": [
