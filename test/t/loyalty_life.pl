@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('loyalty_life');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'usher'\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'usher'\nusher.worker_databases = 'postgres'\n");
 $node->start;
 sub one { my ($sql, $database) = @_; return $node->safe_psql($database // 'postgres', "SET client_min_messages = warning; $sql") }
 

@@ -12,7 +12,7 @@ namespace {
 struct Job {
     const char *name;
     void (*run)();
-    bool is_flush;           // of what only shared memory knows: done once more when the server stops
+    bool is_flush;             // of what only shared memory knows: done once more when the server stops
     bool (*piece)() = nullptr; // in the place of run: again in the next transaction as long as it says so
     TimestampTz logged_at = 0;
     char logged[256] = "";    // what the server log was told last

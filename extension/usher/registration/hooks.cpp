@@ -13,8 +13,7 @@ void flush() {
     if (const std::optional<std::string> failed = rows.front().optional_text(0))
         operations::tell_failed(failed->c_str());
 }
-[[maybe_unused]] const bool enlisted =
-    (operations::flush_regularly("flushing what extensions count", flush), true);
+[[maybe_unused]] const bool enlisted = (operations::flush_regularly("flushing what extensions count", flush), true);
 } // namespace
 } // namespace usher
 

@@ -171,8 +171,8 @@ Given given_to(const Schema &schema, const Question &question) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (question.offer == rows[i].uuid(0)) continue; // which is in nobody's way but its own
         out.ids.push_back(rows[i].uuid(0));
-        out.offers.push_back({rows[i].int8(1), rows[i].boolean(2), rows[i].optional_text(3).value_or(""),
-                              read_shares(rows[i].text(4))});
+        out.offers.push_back(
+            {rows[i].int8(1), rows[i].boolean(2), rows[i].optional_text(3).value_or(""), read_shares(rows[i].text(4))});
     }
     return out;
 }
@@ -194,10 +194,10 @@ Judgement judge(const Schema &schema, const Question &question) {
     const Situation situation = read_situation(question.context, customer.tier);
     const Given given = given_to(schema, question);
     const pg::Rows rows = find_offers.run(
-        schema, {pg::uuid(question.customer), pg::timestamptz(question.at), pg::text_or_null(situation.zone),
-                 pg::text_or_null(customer.tier), pg::uuid_or_null(situation.location),
-                 pg::uuid_or_null(situation.service), pg::uuid_array(situation.products),
-                 pg::text_array(situation.keys), pg::uuid_or_null(question.offer)});
+        schema,
+        {pg::uuid(question.customer), pg::timestamptz(question.at), pg::text_or_null(situation.zone),
+         pg::text_or_null(customer.tier), pg::uuid_or_null(situation.location), pg::uuid_or_null(situation.service),
+         pg::uuid_array(situation.products), pg::text_array(situation.keys), pg::uuid_or_null(question.offer)});
     std::vector<OfferChoice> choices;
     Judgement out;
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -106,8 +106,7 @@ void give(OfferChoice &offer, Left &left, const Basket &basket) {
     offer.discount_minor = std::min(offer.discount_minor, left.all);
     std::vector<std::int64_t> shares;
     if (!basket.lines.empty()) {
-        for (std::size_t i = 0; i < left.lines.size(); ++i)
-            shares.push_back(std::min(offer.limits[i], left.lines[i]));
+        for (std::size_t i = 0; i < left.lines.size(); ++i) shares.push_back(std::min(offer.limits[i], left.lines[i]));
         offer.discount_minor = std::min(offer.discount_minor, sum_of(shares));
         shares = spread(offer.discount_minor, shares);
     }

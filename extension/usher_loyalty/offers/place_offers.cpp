@@ -41,8 +41,7 @@ bool give(const Schema &schema, const Order &order) {
         if (!each.choice.is_given) continue;
         use_offer.run(schema, {pg::uuid(each.id), pg::uuid(order.question.customer), pg::text("order"),
                                pg::uuid(order.id), pg::int8(judgement.basket.amount_minor),
-                               pg::int8(each.choice.discount_minor),
-                               pg::text_unless_empty(judgement.basket.currency),
+                               pg::int8(each.choice.discount_minor), pg::text_unless_empty(judgement.basket.currency),
                                pg::jsonb(lines_json(each.choice.lines, "offer"))});
     }
     return true;
@@ -93,7 +92,6 @@ USHER_FUNCTION(usher_loyalty_place_offers) {
     };
     const std::optional<Uuid> order = id_of("id"), customer = id_of("customer_id");
     if (!order || !customer) return pg::null_result(fcinfo);
-    place(Schema(fcinfo),
-          {*order, {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}}});
+    place(Schema(fcinfo), {*order, {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}}});
     return pg::null_result(fcinfo);
 }

@@ -54,8 +54,8 @@ USHER_FUNCTION(usher_loyalty_number_use) {
     if (kit::is_restoring() || trigger.is_update) return PointerGetDatum(trigger.after());
     const Relation relation = trigger.data->tg_relation;
     const TableRow row(trigger.after(), relation, columns.look_up(relation));
-    lock_use.run(trigger.schema, {pg::uuid(row.uuid(reference_id)), pg::text(row.text(reference_type)),
-                                  pg::uuid(row.uuid(offer_id))});
+    lock_use.run(trigger.schema,
+                 {pg::uuid(row.uuid(reference_id)), pg::text(row.text(reference_type)), pg::uuid(row.uuid(offer_id))});
     const pg::Rows offers = lock_offer.run(trigger.schema, {pg::uuid(row.uuid(offer_id))});
     if (offers.empty())
         throw Error(errc::unknown_reference, "offer does not exist",

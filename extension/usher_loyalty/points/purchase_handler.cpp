@@ -17,8 +17,8 @@ constinit Statement note_source{R"(
     VALUES ($1, $2)
     ON CONFLICT (source_type, source_id) DO UPDATE SET source_type = s.source_type
     RETURNING s.customer_id)"};
-// With the account: most purchases are new, of customers who have one, and need to know no more. A source that is new has
-// nothing deducted of it, for deductions refer to it.
+// With the account: most purchases are new, of customers who have one, and need to know no more. A source that is new
+// has nothing deducted of it, for deductions refer to it; somebody may have given points for it by hand, though.
 constinit Statement note_purchase{R"(
     INSERT INTO @.points_sources AS s (source_type, source_id, customer_id, amount_minor, currency, occurred_at)
     VALUES ($1, $2, $3, $4, $5, coalesce($6::timestamptz, pg_catalog.statement_timestamp()))
@@ -26,7 +26,10 @@ constinit Statement note_purchase{R"(
     SET customer_id = coalesce(s.customer_id, EXCLUDED.customer_id),
         amount_minor = coalesce(s.amount_minor, EXCLUDED.amount_minor),
         currency = coalesce(s.currency, EXCLUDED.currency), occurred_at = coalesce(s.occurred_at, EXCLUDED.occurred_at)
-    RETURNING s.occurred_at, s.xmax = 0, (SELECT a.tier FROM @.points_accounts AS a WHERE a.customer_id = $3),
+    RETURNING s.occurred_at,
+              s.xmax = 0 AND NOT EXISTS (SELECT FROM @.points_entries AS e
+                                         WHERE e.source_id = $2 AND e.source_type = $1 AND e.kind = 'earn'),
+              (SELECT a.tier FROM @.points_accounts AS a WHERE a.customer_id = $3),
               (SELECT a.closed_at IS NOT NULL FROM @.points_accounts AS a WHERE a.customer_id = $3))"};
 constinit Statement note_deduction{R"(
     INSERT INTO @.points_deductions AS d (source_type, source_id, cause_id, kind, amount_minor)
@@ -39,8 +42,8 @@ constinit Statement make_account{R"(
     INSERT INTO @.points_accounts (customer_id, user_id)
     VALUES ($1, $2)
     ON CONFLICT (customer_id) DO NOTHING)"};
-// With what does not count of a source: whoever has noted that held the source, so it is seen here. What is disputed may
-// count again.
+// With what does not count of a source: whoever has noted that held the source, so it is seen here. What is disputed
+// may count again.
 constinit Statement read_account{R"(
     SELECT a.tier, a.closed_at IS NOT NULL, d.amount_minor, d.lasts
     FROM @.points_accounts AS a
@@ -133,7 +136,7 @@ public:
             if (state == kit::UserState::inactive) news_.purchase = std::nullopt; // whoever is gone earns nothing
         }
         note_facts();
-        if (customers_.size() > 1) { // else whatever changes it locks it
+        if (customers_.size() > 1) {              // else whatever changes it locks it
             for (const Uuid &each : customers_) { // in their order
                 if (news_.purchase && each == news_.purchase->customer) make_account_of(*news_.purchase);
                 lock_account.run(schema_, {pg::uuid(each)});
@@ -153,9 +156,8 @@ private:
         for (const Deduction &each : news_.deductions) {
             const pg::Rows source = note_source.run(schema_, {pg::text(each.source.type), pg::uuid(each.source.id)});
             if (const auto customer = source.front().optional_uuid(0)) customers_.insert(*customer);
-            note_deduction.run(schema_,
-                               {pg::text(each.source.type), pg::uuid(each.source.id), pg::uuid(each.cause),
-                                pg::text(each.kind), pg::int8(each.amount_minor)});
+            note_deduction.run(schema_, {pg::text(each.source.type), pg::uuid(each.source.id), pg::uuid(each.cause),
+                                         pg::text(each.kind), pg::int8(each.amount_minor)});
         }
         if (!news_.purchase) return;
         Purchase &purchase = *news_.purchase;
@@ -227,10 +229,38 @@ private:
         std::int64_t points = judge(purchase, kept);
         if (points > 0 && kept.max_in_period)
             points = std::min(points, *kept.max_in_period - earned_in_period(kept, clock.front()));
-        if (points <= 0) return;
+        if (points <= 0 || (is_known_ && add_earned(kept, points))) return;
         insert_earned.run(schema_, {pg::uuid(purchase.customer), pg::int8(points), pg::text(purchase.source.type),
                                     pg::uuid(purchase.source.id), pg::text(kept.code), pg::int4(kept.version),
                                     pg::text_or_null(kept.expires_after), pg::timestamptz(occurred_at_)});
+    }
+
+    /// Of what nobody has earned by: without planning. Who gives points for it by hand at this moment makes this fail,
+    /// and be tried again.
+    [[nodiscard]] bool add_earned(const KeptRule &kept, std::int64_t points) const {
+        static constexpr std::array columns{"customer_id", "kind",         "points",     "source_type", "source_id",
+                                            "rule_code",   "rule_version", "expires_at", "occurred_at"};
+        const Purchase &purchase = *news_.purchase;
+        const pg::Param at = pg::timestamptz(occurred_at_);
+        pg::Param ends = pg::null(TIMESTAMPTZOID);
+        if (kept.expires_after) {
+            const pg::Param after = pg::input(INTERVALOID, *kept.expires_after);
+            ends = pg::datum(TIMESTAMPTZOID, pg::call([&] {
+                                 return DirectFunctionCall2(timestamptz_pl_interval, pg::to_datum(at),
+                                                            pg::to_datum(after));
+                             }));
+        }
+        const std::array<pg::Param, columns.size()> row{pg::uuid(purchase.customer),
+                                                        pg::text("earn"),
+                                                        pg::int8(points),
+                                                        pg::text(purchase.source.type),
+                                                        pg::uuid(purchase.source.id),
+                                                        pg::text(kept.code),
+                                                        pg::int4(kept.version),
+                                                        ends,
+                                                        at};
+        const Oid table = pg::call([&] { return get_relname_relid("points_entries", schema_.oid()); });
+        return pg::insert_with_triggers(table, columns, row);
     }
 
     [[nodiscard]] std::int64_t earned_in_period(const KeptRule &kept, const pg::Row &clock) const {
