@@ -228,9 +228,9 @@ INSERT INTO shop.order_events (order_id, seq, event, to_status, created_at)
     FROM generate_series(1::bigint, :users / 2) AS o CROSS JOIN (VALUES (1, 'cart'), (2, 'placed')) AS e (seq, event);
 INSERT INTO shop.service_materials (service_id, product_id, quantity) SELECT size.service(s), size.product(s), 1 FROM generate_series(1::bigint, :services) AS s;
 
--- Points of most customers; customer 101 has a thousandth of all of them. Offers, most of them for one of the products.
+-- Points of most customers; customer 101 has more of them than anybody. Offers, most of them for one of the products.
 CREATE TABLE size.entries AS
-    SELECT e, CASE WHEN e % 1000 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
+    SELECT e, CASE WHEN e % 2000 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
 INSERT INTO club.points_accounts (customer_id, user_id, balance, created_at)
     SELECT size.user(customer), size.user(customer), 10 * count(*), now() - interval '2 years' FROM size.entries GROUP BY customer;
 INSERT INTO club.points_entries (id, customer_id, kind, points, rule_code, expires_at, occurred_at, created_at)

@@ -146,6 +146,7 @@ my %looked_at = (
     'wash.list_bookings' => 'a condition for each argument, on bookings',
     'wash.list_appointments' => 'a condition for each argument, on appointments',
     'wash.list_payments' => 'a condition for each argument, on payments',
+    'wash.list_orders' => 'a condition for each argument, on orders',
     'usher._retire_audit_partitions' => 'DDL on partitions of the audit log; the archive function runs as its owner',
     'usher._keep_truncation' => 'a trigger, on the tables of extensions only',
     'usher._personal_columns' => 'compares with a table of usher',
