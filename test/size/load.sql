@@ -190,7 +190,7 @@ INSERT INTO pay.ledger_totals (account, currency, day, debit_minor, credit_minor
     SELECT e.account, e.currency, (j.posted_at AT TIME ZONE 'UTC')::date, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0),
         coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)
     FROM pay.ledger_journals AS j JOIN pay.ledger_entries AS e ON e.journal_id = j.id WHERE j.posted_at < (SELECT o.now FROM size.of AS o) - interval '5 minutes' GROUP BY 1, 2, 3;
-INSERT INTO pay.ledger_unsummed SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= (SELECT o.now FROM size.of AS o) - interval '5 minutes';
+INSERT INTO pay.ledger_unsummed_journals SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= (SELECT o.now FROM size.of AS o) - interval '5 minutes';
 
 -- The shop: a product for each account, half as many orders. A twentieth of all stock lies at location 1, which has most orders as well.
 INSERT INTO shop.products (id, sku, name, category, description, attributes, status, variant_of, created_at)
