@@ -34,7 +34,7 @@ SELECT usher.register_extension('Payment transactions, attempts, refunds, webhoo
             "idempotency_scope", "kind", "reference_id", "reference_type", "request_hash"]},
         "ledger_entries": {"impersonal": ["*"]},
         "ledger_totals": {"impersonal": ["*"]},
-        "ledger_unsummed": {"impersonal": ["*"]}
+        "ledger_unsummed_journals": {"impersonal": ["*"]}
     }$json$,
     settings => '[
         {"name": "payment.max_attempts", "type": "integer", "default_value": "5",
@@ -106,5 +106,5 @@ SELECT usher.register_extension('Payment transactions, attempts, refunds, webhoo
         ('function', '{application,gateway,admin}', '_payment_reads_all'),
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'payment_transactions'),
-        ('table', '{auditor,admin}', 'ledger_journals ledger_entries ledger_totals ledger_unsummed payment_disputes
-          payment_refunds payment_webhook_events')) AS v (kind, levels, names)) AS a));
+        ('table', '{auditor,admin}', 'ledger_journals ledger_entries ledger_totals ledger_unsummed_journals
+          payment_disputes payment_refunds payment_webhook_events')) AS v (kind, levels, names)) AS a));

@@ -74,6 +74,7 @@ SELECT relation::text, payment_test.refusal(statement) FROM (VALUES
     ('ledger_entries', 'INSERT INTO wash.ledger_entries VALUES (usher.uuid_v7(), 1, ''a:4242424242424242'', ''debit'', 1, ''EUR'')')) AS v (relation, statement);
 SELECT string_agg(c.relname, ' ' ORDER BY c.relname) AS tables_without_the_check FROM pg_class AS c
 WHERE c.relnamespace = 'wash'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(payment|ledger)_'
+    AND c.relname NOT IN ('ledger_totals', 'ledger_unsummed_journals') -- which follow from entries and journals that were checked
     AND NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid
         AND t.tgfoid IN ('wash._refuse_card_numbers'::regproc, 'wash._check_payment'::regproc, 'wash._check_attempt'::regproc, 'wash._check_refund'::regproc));
 

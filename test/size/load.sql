@@ -189,8 +189,8 @@ INSERT INTO pay.ledger_entries (journal_id, entry_no, account, direction, amount
 INSERT INTO pay.ledger_totals (account, currency, day, debit_minor, credit_minor)
     SELECT e.account, e.currency, (j.posted_at AT TIME ZONE 'UTC')::date, coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'debit'), 0),
         coalesce(sum(e.amount_minor) FILTER (WHERE e.direction = 'credit'), 0)
-    FROM pay.ledger_journals AS j JOIN pay.ledger_entries AS e ON e.journal_id = j.id WHERE j.posted_at < now() - interval '5 minutes' GROUP BY 1, 2, 3;
-INSERT INTO pay.ledger_unsummed SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= now() - interval '5 minutes';
+    FROM pay.ledger_journals AS j JOIN pay.ledger_entries AS e ON e.journal_id = j.id WHERE j.posted_at < (SELECT o.now FROM size.of AS o) - interval '5 minutes' GROUP BY 1, 2, 3;
+INSERT INTO pay.ledger_unsummed_journals SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= (SELECT o.now FROM size.of AS o) - interval '5 minutes';
 
 -- The shop: a product for each account, half as many orders. A twentieth of all stock lies at location 1, which has most orders as well.
 INSERT INTO shop.products (id, sku, name, category, description, attributes, status, variant_of, created_at)
@@ -228,9 +228,9 @@ INSERT INTO shop.order_events (order_id, seq, event, to_status, created_at)
     FROM generate_series(1::bigint, :users / 2) AS o CROSS JOIN (VALUES (1, 'cart'), (2, 'placed')) AS e (seq, event);
 INSERT INTO shop.service_materials (service_id, product_id, quantity) SELECT size.service(s), size.product(s), 1 FROM generate_series(1::bigint, :services) AS s;
 
--- Points of most customers; customer 101 has a thousandth of all of them. Offers, most of them for one of the products.
+-- Points of most customers; customer 101 has more of them than anybody. Offers, most of them for one of the products.
 CREATE TABLE size.entries AS
-    SELECT e, CASE WHEN e % 1000 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
+    SELECT e, CASE WHEN e % 2000 = 11 THEN 101 ELSE 1 + (e * 7919) % :users END AS customer FROM generate_series(1::bigint, :users) AS e;
 INSERT INTO club.points_accounts (customer_id, user_id, balance, created_at)
     SELECT size.user(customer), size.user(customer), 10 * count(*), now() - interval '2 years' FROM size.entries GROUP BY customer;
 INSERT INTO club.points_entries (id, customer_id, kind, points, rule_code, expires_at, occurred_at, created_at)

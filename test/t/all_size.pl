@@ -1,7 +1,7 @@
 # Size: whatever answers a person is found by index, page by page, however many rows there are. Every public function is called
 # (test/size/calls.txt; the catalog says which there are) on a database that test/size/load.sql fills:
 #
-# - usually 20,000 accounts, where no call may read more than a quarter of the rows of a table, by whatever scan. The planner is told to
+# - usually 25,000 accounts, where no call may read more than a quarter of the rows of a table, by whatever scan. The planner is told to
 #   go by index wherever it can: on a small table it would often not. Each call is made seven times, since the plans of functions change.
 # - with USHER_LONG=1 a million accounts, two million bookings, five million audit rows; no call may take longer than 50 ms, by the
 #   median of seven: of the time that the processor works on it, so that others on the machine do not count. USHER_SIZE=200000 makes
@@ -14,7 +14,7 @@ use Test::More;
 
 my $source = $ENV{USHER_SOURCE};
 my $is_long = $ENV{USHER_LONG};
-my $users = $ENV{USHER_SIZE} // ($is_long ? 1_000_000 : 20_000);
+my $users = $ENV{USHER_SIZE} // ($is_long ? 1_000_000 : 25_000);
 my $bar = 50; # milliseconds
 
 my (@calls, %known);

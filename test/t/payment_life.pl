@@ -24,14 +24,14 @@ one("SELECT $pay.record_refund_result('$refund', 'succeeded', 're_1'); SELECT $p
 	SELECT $pay.add_webhook_secret('fake', 'stripe', 'whsec_before_any_master_key'); SELECT $pay.save_payment_method('fake', 'tok', customer_id => usher.uuid_v7());
 	SELECT $pay.begin_payment_attempt((SELECT transaction_id FROM $pay.create_payment(usher.uuid_v7(), 70, 'JPY')), 'fake')");
 # one journal is in the totals of the ledger, the others are not yet
-is(one("SELECT $pay._sum_ledger(1) || ' ' || (SELECT count(*) > 0 FROM $pay.ledger_unsummed)"), '1 true', 'a part of the ledger is summed');
+is(one("SELECT $pay._sum_ledger(1) || ' ' || (SELECT count(*) > 0 FROM $pay.ledger_unsummed_journals)"), '1 true', 'a part of the ledger is summed');
 is(one('SELECT count(*) FROM usher.schema_drift()'), '0', 'schema_drift() finds nothing');
 is(one('SELECT count(*) FROM usher.list_unanswered_columns()'), '0', 'each column says what it tells about people');
 
 # Dumped and restored: the same rows, nothing written again
 my $state = "SELECT md5(string_agg(t::text, '|' ORDER BY t.id)) FROM $pay.payment_transactions AS t; SELECT md5(string_agg(t::text, '|' ORDER BY t.id)) FROM $pay.payment_attempts AS t;
 	SELECT md5(string_agg(t::text, '|' ORDER BY t.id)) FROM $pay.payment_refunds AS t; SELECT md5(string_agg(t::text, '|' ORDER BY t.journal_id, t.entry_no)) FROM $pay.ledger_entries AS t; SELECT string_agg(t::text, '|' ORDER BY t) FROM $pay.ledger_totals AS t;
-	SELECT string_agg(t::text, '|' ORDER BY t) FROM $pay.ledger_unsummed AS t; SELECT string_agg(t::text, '|' ORDER BY t) FROM $pay.get_trial_balance() AS t;
+	SELECT string_agg(t::text, '|' ORDER BY t) FROM $pay.ledger_unsummed_journals AS t; SELECT string_agg(t::text, '|' ORDER BY t) FROM $pay.get_trial_balance() AS t;
 	SELECT md5(string_agg(t::text, '|' ORDER BY t.id)) FROM $pay.payment_webhook_secrets AS t; SELECT count(*) FROM $pay.payment_webhook_events; SELECT count(*) FROM $pay.payment_disputes; SELECT count(*) FROM $pay.payment_methods;
 	SELECT count(*) FROM usher.events; SELECT count(*) FROM usher.status_history; SELECT count(*) FROM usher.machines WHERE name IN ('payment', 'refund')";
 my $dump = $node->basedir . '/dump.sql';

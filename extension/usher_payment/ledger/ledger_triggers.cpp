@@ -14,7 +14,7 @@ constinit Statement find_difference{R"(
     HAVING sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE -e.amount_minor END) <> 0
     LIMIT 1)"};
 constinit Statement find_writer{"SELECT j.xmin::text FROM @.ledger_journals AS j WHERE j.id = $1"};
-constinit Statement note{"INSERT INTO @.ledger_unsummed (journal_id) VALUES ($1)"};
+constinit Statement note{"INSERT INTO @.ledger_unsummed_journals (journal_id) VALUES ($1)"};
 
 Uuid uuid_column(const TriggerData *data, const char *name) {
     const int number = column_number(data->tg_relation, name, UUIDOID);

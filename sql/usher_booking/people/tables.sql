@@ -11,7 +11,7 @@ CREATE TABLE @extschema@.location_staff (
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (location_id, staff_id)
 );
-CREATE INDEX location_staff_staff_id_idx ON @extschema@.location_staff (staff_id) WHERE is_active;
+CREATE INDEX location_staff_staff_id_idx ON @extschema@.location_staff (staff_id);
 COMMENT ON TABLE @extschema@.location_staff IS
     'Who works at a location: those who give services, and the managers who act for it.';
 COMMENT ON COLUMN @extschema@.location_staff.bookable IS 'Whether bookings may be given to this person.';

@@ -71,24 +71,37 @@ BEGIN
                 'restore')
                 AND e.customer_id = gone.customer_id
             HAVING sum(e.points) > 0);
-    RETURN QUERY SELECT 'offers_used_too_often', count(*) FROM @extschema@.loyalty_offers AS o
-        WHERE o.uses > o.max_uses OR EXISTS (SELECT FROM @extschema@.offer_uses AS u
-            WHERE u.offer_id = o.id AND NOT u.is_released GROUP BY u.customer_id HAVING count(*) > o.max_per_customer);
-    RETURN QUERY SELECT 'offer_counters_differ_from_uses', count(*) FROM @extschema@.loyalty_offers AS o
-        WHERE o.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u WHERE u.offer_id = o.id
-            AND NOT u.is_released);
+    -- Each table is read once and counted, not asked for each row of another one.
+    RETURN QUERY WITH taken AS MATERIALIZED (
+        SELECT c.offer_id, sum(c.uses) AS uses, max(c.uses) AS most
+        FROM (SELECT u.offer_id, u.customer_id, count(*) AS uses FROM @extschema@.offer_uses AS u
+              WHERE NOT u.is_released GROUP BY u.offer_id, u.customer_id) AS c
+        GROUP BY c.offer_id
+    ), found AS (
+        SELECT coalesce(o.uses > o.max_uses, false) OR coalesce(t.most > o.max_per_customer, false) AS is_too_often,
+               o.uses <> coalesce(t.uses, 0) AS differs
+        FROM @extschema@.loyalty_offers AS o LEFT JOIN taken AS t ON t.offer_id = o.id
+    )
+    SELECT r.rule, r.violations
+    FROM (SELECT count(*) FILTER (WHERE f.is_too_often) AS too_often, count(*) FILTER (WHERE f.differs) AS differing
+          FROM found AS f) AS n
+        CROSS JOIN LATERAL (VALUES ('offers_used_too_often', n.too_often),
+                                   ('offer_counters_differ_from_uses', n.differing)) AS r (rule, violations);
     RETURN QUERY SELECT 'offer_lines_differ_from_discount', count(*) FROM @extschema@.offer_uses AS u
         WHERE u.lines <> '[]' AND u.discount_minor
             <> (SELECT sum((l ->> 'discount_minor')::bigint) FROM jsonb_array_elements(u.lines) AS l);
     RETURN QUERY SELECT 'voucher_counters_differ_from_uses', count(*) FROM @extschema@.offer_vouchers AS v
-        WHERE v.uses <> (SELECT count(*) FROM @extschema@.offer_uses AS u
-                         WHERE u.voucher_id = v.id AND NOT u.is_released);
+        LEFT JOIN (SELECT u.voucher_id, count(*) AS uses FROM @extschema@.offer_uses AS u
+                   WHERE u.voucher_id IS NOT NULL AND NOT u.is_released GROUP BY u.voucher_id) AS u
+            ON u.voucher_id = v.id
+        WHERE v.uses <> coalesce(u.uses, 0);
     RETURN QUERY SELECT 'offer_keys_differ_from_offers', count(*) FROM @extschema@.loyalty_offers AS o
         WHERE (o.status IN ('scheduled', 'active'))
             <> EXISTS (SELECT FROM @extschema@.loyalty_offer_keys AS k WHERE k.offer_id = o.id);
     RETURN QUERY SELECT 'reward_counters_differ_from_redemptions', count(*) FROM @extschema@.loyalty_rewards AS w
-        WHERE w.taken <> (SELECT count(*) FROM @extschema@.reward_redemptions AS r
-                          WHERE r.reward_id = w.id AND r.status IN ('reserved', 'redeemed'));
+        LEFT JOIN (SELECT r.reward_id, count(*) AS taken FROM @extschema@.reward_redemptions AS r
+                   WHERE r.status IN ('reserved', 'redeemed') GROUP BY r.reward_id) AS r ON r.reward_id = w.id
+        WHERE w.taken <> coalesce(r.taken, 0);
     -- A reward that is taken has been paid, one that was given back has not, and nothing else was paid as one.
     RETURN QUERY SELECT 'redemptions_differ_from_spendings', count(*) FROM @extschema@.points_entries AS e
         FULL JOIN @extschema@.reward_redemptions AS r ON r.entry_id = e.id
@@ -103,9 +116,10 @@ BEGIN
                 JOIN @extschema@.referrals AS r ON r.referee_id = a.customer_id)
         SELECT FROM above AS a WHERE a.start_id = a.customer_id) AS circle;
     RETURN QUERY SELECT 'referral_points_differ', count(*) FROM @extschema@.referrals AS r
-        CROSS JOIN LATERAL (SELECT coalesce(sum(e.points), 0) AS points FROM @extschema@.points_entries AS e
-            WHERE e.source_id = r.id AND e.source_type = 'referral' AND e.kind = 'earn') AS e
-        WHERE e.points <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
+        LEFT JOIN (SELECT e.source_id, sum(e.points) AS points FROM @extschema@.points_entries AS e
+                   WHERE e.source_type = 'referral' AND e.kind = 'earn' GROUP BY e.source_id) AS e
+            ON e.source_id = r.id
+        WHERE coalesce(e.points, 0) <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_self_check() IS

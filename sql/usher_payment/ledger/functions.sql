@@ -136,8 +136,8 @@ DECLARE
     journals uuid[];
 BEGIN
     WITH taken AS (
-        DELETE FROM @extschema@.ledger_unsummed AS u WHERE u.journal_id IN (
-            SELECT o.journal_id FROM @extschema@.ledger_unsummed AS o
+        DELETE FROM @extschema@.ledger_unsummed_journals AS u WHERE u.journal_id IN (
+            SELECT o.journal_id FROM @extschema@.ledger_unsummed_journals AS o
             ORDER BY o.journal_id LIMIT max_rows FOR UPDATE SKIP LOCKED)
         RETURNING u.journal_id
     )
@@ -182,7 +182,8 @@ BEGIN
             SELECT e.account, e.currency, CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE 0 END,
                    CASE e.direction WHEN 'credit' THEN e.amount_minor ELSE 0 END
             FROM (SELECT j.id
-                  FROM @extschema@.ledger_unsummed AS u JOIN @extschema@.ledger_journals AS j ON j.id = u.journal_id
+                  FROM @extschema@.ledger_unsummed_journals AS u
+                      JOIN @extschema@.ledger_journals AS j ON j.id = u.journal_id
                   WHERE j.posted_at < $3
                   UNION ALL
                   SELECT j.id FROM @extschema@.ledger_journals AS j

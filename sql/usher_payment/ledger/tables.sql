@@ -48,15 +48,15 @@ CREATE TABLE @extschema@.ledger_totals (
     PRIMARY KEY (account, currency, day)
 );
 COMMENT ON TABLE @extschema@.ledger_totals IS
-    'What was debited and credited to an account on a day (UTC), without the journals in ledger_unsummed. Kept by '
+    'What was debited and credited to an account on a day (UTC), without those in ledger_unsummed_journals. Kept by '
     'usher.run_maintenance().';
 
-CREATE TABLE @extschema@.ledger_unsummed (
+CREATE TABLE @extschema@.ledger_unsummed_journals (
     journal_id uuid PRIMARY KEY
 );
-COMMENT ON TABLE @extschema@.ledger_unsummed IS 'Journals that ledger_totals does not contain yet.';
+COMMENT ON TABLE @extschema@.ledger_unsummed_journals IS 'Journals that ledger_totals does not contain yet.';
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_totals', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_unsummed', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_unsummed_journals', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_journals', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ledger_entries', '');

@@ -66,7 +66,7 @@ BEGIN
                sum(CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE 0 END) AS debit,
                sum(CASE e.direction WHEN 'credit' THEN e.amount_minor ELSE 0 END) AS credit
         FROM @extschema@.ledger_journals AS j JOIN @extschema@.ledger_entries AS e ON e.journal_id = j.id
-        WHERE NOT EXISTS (SELECT FROM @extschema@.ledger_unsummed AS u WHERE u.journal_id = j.id)
+        WHERE NOT EXISTS (SELECT FROM @extschema@.ledger_unsummed_journals AS u WHERE u.journal_id = j.id)
         GROUP BY 1, 2, 3) AS s
         FULL JOIN @extschema@.ledger_totals AS t
             ON t.account = s.account AND t.currency = s.currency AND t.day = s.day

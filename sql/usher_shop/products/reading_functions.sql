@@ -52,7 +52,8 @@ CREATE FUNCTION @extschema@._find_products(words tsquery, category text, attribu
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    looked_at CONSTANT integer := 5000;
+    step integer := 1000;
+    looked_at bigint := 0;
     of_category CONSTANT text := CASE WHEN category IS NOT NULL THEN ' AND p.category = $2' ELSE '' END;
     condition CONSTANT text := 'p.status = $1' || of_category
         || CASE WHEN attributes IS NOT NULL THEN ' AND p.attributes @> $3' ELSE '' END
@@ -64,24 +65,34 @@ DECLARE
     walk CONSTANT text := CASE WHEN words IS NULL THEN 'p.status = $1' || of_category ELSE 'true' END;
     next_name text := coalesce(last_name, '');
     next_after uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
-    page uuid[];
+    found uuid[];
+    page uuid[] := '{}';
 BEGIN
-    EXECUTE format('SELECT ARRAY(SELECT p.id FROM (SELECT * FROM @extschema@.products AS p WHERE %s AND %s '
-                   'ORDER BY %s LIMIT $9) AS p WHERE %s ORDER BY %s LIMIT $8)', walk, beyond, sorted, condition, sorted)
-        INTO page
-        USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, looked_at;
-    IF cardinality(page) = max_rows THEN
-        RETURN page;
-    END IF;
-    EXECUTE format('SELECT p.name, p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s '
-                   'OFFSET $9 - 1 LIMIT 1', walk, beyond, sorted)
-        INTO next_name, next_after
-        USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, looked_at;
-    IF next_after IS NULL THEN -- that were all
-        RETURN page;
-    END IF;
-    RETURN page || @extschema@._rare_products(condition, beyond, sorted, status, category, attributes, variant_of,
-                                              words, next_name, next_after, max_rows - cardinality(page));
+    LOOP
+        EXECUTE format('SELECT ARRAY(SELECT p.id FROM (SELECT * FROM @extschema@.products AS p WHERE %s AND %s '
+                       'ORDER BY %s LIMIT $9) AS p WHERE %s ORDER BY %s LIMIT $8)',
+                       walk, beyond, sorted, condition, sorted)
+            INTO found
+            USING status, category, attributes, variant_of, words, next_name, next_after,
+            max_rows - cardinality(page), step;
+        page := page || found;
+        IF cardinality(page) = max_rows THEN
+            RETURN page;
+        END IF;
+        EXECUTE format('SELECT p.name, p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s '
+                       'OFFSET $9 - 1 LIMIT 1', walk, beyond, sorted)
+            INTO next_name, next_after
+            USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, step;
+        IF next_after IS NULL THEN -- that were all
+            RETURN page;
+        END IF;
+        looked_at := looked_at + step;
+        EXIT WHEN cardinality(page) * 100 < looked_at;
+        -- As many as the page needs, if they go on as they began.
+        step := least(10000, greatest(500, (max_rows - cardinality(page)) * looked_at * 5 / 4 / cardinality(page)));
+    END LOOP;
+    RETURN page || @extschema@._rare_products(condition, '(' || beyond || ') IS TRUE', sorted, status, category,
+        attributes, variant_of, words, next_name, next_after, max_rows - cardinality(page));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._find_products(tsquery, text, jsonb, uuid, text, text, uuid, integer) IS
