@@ -230,6 +230,8 @@ SELECT pg_temp.expect('cash', status, 'completed')
 FROM wash.record_manual_payment(:'cash', 'cash', receipt => :'cash');
 SELECT pg_temp.expect('what is kept of the answer of the processor', response::text, '{"status": "succeeded"}')
 FROM wash.list_payment_attempts(:'payment');
+SELECT pg_temp.expect('a manager''s report of today', (sum(captured_minor) >= 14500)::text, 'true')
+FROM wash.report_payments(current_date - 1, current_date + 2);
 SELECT pg_temp.expect('a manager at the books', pg_temp.refusal(
     'SELECT * FROM wash.get_ledger_balance(''till:cash'', ''USD'')'), '42501');
 COMMIT;
@@ -243,6 +245,8 @@ COMMIT;
 \echo '--- 8. second thoughts: another time, cancelling, and the cut-off'
 BEGIN;
 SELECT usher.authenticate(:'pat_token') AS me \gset
+SELECT pg_temp.expect('a customer who asks for the report', pg_temp.refusal(
+    'SELECT * FROM wash.report_payments(current_date - 1, current_date + 2)'), '42501');
 SELECT pg_temp.expect('paid and confirmed', status, 'confirmed') FROM wash.get_booking(:'plain');
 SELECT start_at AS later FROM wash.find_slots(:'location', :'service', :'soon'::timestamptz + interval '2 hours',
     now() + interval '30 days') LIMIT 1 \gset
