@@ -119,7 +119,8 @@ BEGIN
         LEFT JOIN (SELECT e.source_id, sum(e.points) AS points FROM @extschema@.points_entries AS e
                    WHERE e.source_type = 'referral' AND e.kind = 'earn' GROUP BY e.source_id) AS e
             ON e.source_id = r.id
-        WHERE coalesce(e.points, 0) <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
+        WHERE coalesce(e.points, 0)
+            <> CASE r.status WHEN 'rewarded' THEN r.referrer_points + r.referee_points ELSE 0 END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_self_check() IS
