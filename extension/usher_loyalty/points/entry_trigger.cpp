@@ -208,11 +208,11 @@ Posting decide(const Entry &entry, std::int64_t balance, std::int64_t debt) {
 
 /// Without planning: each entry that is earned makes one.
 void add_lot(const Entry &entry, std::int64_t size) {
-    static constexpr std::array columns{"id", "customer_id", "points", "points_left", "expires_at"};
+    static constexpr std::array lot_columns{"id", "customer_id", "points", "points_left", "expires_at"};
     const std::array<pg::Param, 5> row{pg::uuid(entry.row.uuid(id)), pg::uuid(entry.customer()), pg::int8(size),
                                        pg::int8(size), pg::timestamptz_or_null(entry.row.optional_time(expires_at))};
     const Oid table = pg::call([&] { return get_relname_relid("points_lots", entry.schema.oid()); });
-    if (!pg::insert_with_triggers(table, columns, row)) insert_lot.run(entry.schema, row);
+    if (!pg::insert_with_triggers(table, lot_columns, row)) insert_lot.run(entry.schema, row);
 }
 
 [[noreturn]] void refuse_closed(const Entry &entry) {

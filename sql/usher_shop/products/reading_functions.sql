@@ -23,8 +23,8 @@ COMMENT ON FUNCTION @extschema@.get_product(uuid, text, uuid) IS
     'One product with its price of now, in shop.currency unless another is named, at a location if one is named. What '
     'is not active is there for product:manage only: US005 for others.';
 
--- Words, and whatever else: what is common is soon met by whoever walks in the order of the pages, what is rare is found
--- by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many products
+-- Words, and whatever else: what is common is soon met by whoever walks in the order of the pages, what is rare is
+-- found by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many products
 -- have two things at once.
 CREATE FUNCTION @extschema@._rare_products(condition text, beyond text, sorted text, status text, category text,
     attributes jsonb, variant_of uuid, words tsquery, last_name text, after uuid, max_rows integer) RETURNS uuid[]
