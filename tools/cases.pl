@@ -38,7 +38,7 @@ if ($kind eq 'examples')
     {
         if ($good{"$system: … and prints queries.out"})
         {
-            passed("examples/$system/queries.sql", $_) for map { /^--\s*(.+)/ ? $1 : () } lines_of("$log/$system/queries.sql");
+            passed("examples/$system/queries.sql", $_) for map { /^(?:--|\\echo '(?:-- )?)\s*(.+?)'?$/ ? $1 : () } lines_of("$log/$system/queries.sql");
             passed("examples/$system/queries.out", $_) for lines_of("$log/$system/queries.out");
         }
         for my $file (grep { $good{"$system: $_ runs without a surprise"} } 'story.sql', 'story.sh')
