@@ -60,8 +60,7 @@ BEGIN
                    WHERE l.granted_minor > 0 GROUP BY l.order_id) AS l ON l.order_id = d.order_id
         WHERE coalesce(l.given, 0) > coalesce(d.granted, 0);
     RETURN QUERY SELECT 'product_facets_differ', count(*) FROM @extschema@.products AS p
-        WHERE CASE WHEN p.status = 'active' THEN @extschema@._facets(p.attributes) ELSE '{}' END
-            <> ARRAY(SELECT f.facet FROM @extschema@.product_facets AS f
+        WHERE @extschema@._product_facets(p) <> ARRAY(SELECT f.facet FROM @extschema@.product_facets AS f
                      WHERE f.product_id = p.id AND f.name = p.name ORDER BY f.facet);
     RETURN QUERY SELECT 'order_events_have_gaps', count(*) FROM @extschema@.orders AS o
         LEFT JOIN (SELECT e.order_id, count(*) AS count, max(e.seq) AS last

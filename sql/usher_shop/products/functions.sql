@@ -13,17 +13,29 @@ CREATE FUNCTION @extschema@._guard_validity() RETURNS trigger
 COMMENT ON FUNCTION @extschema@._guard_validity() IS
     'Trigger of product_prices and tax_rates: raises UC004 when a row that has been in force is changed or removed.';
 
-CREATE FUNCTION @extschema@._facets(attributes jsonb) RETURNS bigint[]
+CREATE FUNCTION @extschema@._facets(attributes jsonb, category text DEFAULT NULL) RETURNS bigint[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT coalesce(array_agg(DISTINCT hashtextextended(a.key || E'\x1f' || CASE jsonb_typeof(a.value)
-        WHEN 'number' THEN trim_scale((a.value #>> '{}')::numeric)::text ELSE a.value::text END, 0)), '{}')
+    SELECT coalesce(array_agg(DISTINCT hashtextextended(coalesce(category || E'\x1e', '') || a.key || E'\x1f' ||
+        CASE jsonb_typeof(a.value) WHEN 'number' THEN trim_scale((a.value #>> '{}')::numeric)::text
+            ELSE a.value::text END, 0)), '{}')
     FROM jsonb_each(attributes) AS a
     WHERE jsonb_typeof(a.value) NOT IN ('object', 'array');
 END;
-COMMENT ON FUNCTION @extschema@._facets(jsonb) IS
-    'A number for each attribute with its value, 1 being 1.0: what products are found by. Lists and objects have '
-    'none.';
+COMMENT ON FUNCTION @extschema@._facets(jsonb, text) IS
+    'A number for each attribute with its value, 1 being 1.0, in all categories or in one: what products are found by. '
+    'Lists and objects have none.';
+
+CREATE FUNCTION @extschema@._product_facets(product @extschema@.products) RETURNS bigint[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(DISTINCT f ORDER BY f), '{}')
+    FROM unnest(@extschema@._facets((product).attributes) || CASE WHEN (product).category IS NOT NULL
+            THEN @extschema@._facets((product).attributes, (product).category) END) AS f
+    WHERE (product).status = 'active';
+END;
+COMMENT ON FUNCTION @extschema@._product_facets(@extschema@.products) IS
+    'What a product is found by: its attributes, and its attributes in its category. Nothing unless it is active.';
 
 CREATE FUNCTION @extschema@._derive_facets() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -37,10 +49,8 @@ BEGIN
     ELSIF TG_OP = 'UPDATE' THEN
         DELETE FROM @extschema@.product_facets AS f WHERE f.product_id = NEW.id;
     END IF;
-    IF NEW.status = 'active' AND NEW.attributes <> '{}' THEN
-        INSERT INTO @extschema@.product_facets (facet, name, product_id)
-        SELECT f, NEW.name, NEW.id FROM unnest(@extschema@._facets(NEW.attributes)) AS f;
-    END IF;
+    INSERT INTO @extschema@.product_facets (facet, name, product_id)
+    SELECT f, NEW.name, NEW.id FROM unnest(@extschema@._product_facets(NEW)) AS f;
     RETURN NULL;
 END
 $$;
@@ -53,13 +63,13 @@ CREATE FUNCTION @extschema@._rarest_facet(attributes jsonb, category text) RETUR
 AS $$
 #variable_conflict use_variable
 DECLARE
-    candidates CONSTANT bigint[] := @extschema@._facets(attributes);
+    candidates CONSTANT bigint[] := @extschema@._facets(attributes, category);
     candidate bigint;
     found_few bigint := 5001;
     few bigint;
     rarest bigint;
 BEGIN
-    IF cardinality(candidates) = 1 AND category IS NULL THEN
+    IF cardinality(candidates) = 1 THEN
         RETURN candidates[1];
     END IF;
     FOREACH candidate IN ARRAY candidates LOOP
@@ -70,19 +80,11 @@ BEGIN
             found_few := few;
         END IF;
     END LOOP;
-    IF category IS NOT NULL THEN
-        SELECT count(*) INTO few
-        FROM (SELECT FROM @extschema@.products AS p WHERE p.category = category AND p.status = 'active'
-              LIMIT found_few) AS l;
-        IF few < found_few THEN
-            RETURN NULL;
-        END IF;
-    END IF;
     RETURN rarest;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._rarest_facet(jsonb, text) IS
-    'The attribute that the fewest products have, counted to 5000. NULL when fewer are of the category, or only lists '
+    'The attribute that the fewest products have, in a category if one is named, counted to 5000. NULL when only lists '
     'and objects are asked for.';
 
 CREATE FUNCTION @extschema@._describe_products(product_ids uuid[], currency text, location_id uuid DEFAULT NULL)

@@ -24,8 +24,8 @@ COMMENT ON FUNCTION @extschema@.get_product(uuid, text, uuid) IS
     'is not active is there for product:manage only: US005 for others.';
 
 -- Words, and whatever else: what is common is soon met by whoever walks in the order of the pages, what is rare is
--- found by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many products
--- have two things at once.
+-- found by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many
+-- products have two things at once.
 CREATE FUNCTION @extschema@._rare_products(condition text, beyond text, sorted text, status text, category text,
     attributes jsonb, variant_of uuid, words tsquery, last_name text, after uuid, max_rows integer) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -113,7 +113,6 @@ DECLARE
     words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
     last_name text;
     chosen bigint;
-    by_category boolean := false;
     page uuid[];
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
@@ -135,8 +134,6 @@ BEGIN
     IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
        AND jsonb_typeof(search_products.attributes) = 'object' THEN
         chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
-        by_category := chosen IS NULL AND search_products.category IS NOT NULL
-            AND @extschema@._facets(search_products.attributes) <> '{}';
     END IF;
     IF chosen IS NOT NULL THEN
         page := ARRAY(
@@ -155,10 +152,7 @@ BEGIN
             SELECT p.id FROM @extschema@.products AS p
             WHERE p.status = search_products.status
                 AND (search_products.category IS NULL OR p.category = search_products.category)
-                AND (search_products.attributes IS NULL
-                     OR NOT by_category AND p.attributes @> search_products.attributes
-                     -- The fewest are of the category: IS TRUE keeps the planner from the index of attributes.
-                     OR by_category AND (p.attributes @> search_products.attributes) IS TRUE)
+                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
                 AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
                 AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
             ORDER BY p.name, p.id LIMIT max_rows);

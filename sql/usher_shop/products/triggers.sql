@@ -1,7 +1,8 @@
 CREATE TRIGGER derive_facets AFTER INSERT ON @extschema@.products
     FOR EACH ROW EXECUTE FUNCTION @extschema@._derive_facets();
 CREATE TRIGGER derive_changed_facets AFTER UPDATE ON @extschema@.products
-    FOR EACH ROW WHEN (OLD.name <> NEW.name OR OLD.status <> NEW.status OR OLD.attributes <> NEW.attributes)
+    FOR EACH ROW WHEN (OLD.name <> NEW.name OR OLD.status <> NEW.status OR OLD.attributes <> NEW.attributes
+                       OR OLD.category IS DISTINCT FROM NEW.category)
     EXECUTE FUNCTION @extschema@._derive_facets();
 ALTER TABLE @extschema@.products ENABLE ALWAYS TRIGGER derive_facets;
 ALTER TABLE @extschema@.products ENABLE ALWAYS TRIGGER derive_changed_facets;
