@@ -127,6 +127,7 @@ SELECT loyalty_test.refusal(format('SELECT wash.redeem_reward(%L, ''00000000-000
 SELECT status FROM wash.set_reward_status(:'mug', 'active');
 SELECT title, stock_left FROM wash.list_rewards();
 SELECT loyalty_test.refusal(format('SELECT wash.redeem_reward(%L, ''00000000-0000-7000-8000-0000000001b1'')', :'mug')) AS too_few_points, loyalty_test.refusal(format('SELECT wash.redeem_reward(%L, ''00000000-0000-7000-8000-0000000001a1'')', :'mug')) AS not_gold;
+SELECT code, threshold FROM wash.define_tier('GOLD', 2, 200); -- what is earned makes a tier, too
 SELECT balance FROM wash.earn_points(:ben, 250);
 SELECT redemption_id AS taken, code, status, balance, expires_at - now() > interval '6 days' AS keeps FROM wash.redeem_reward(:'mug', :ben, 'mug-1') \gset r_
 SELECT :'r_status' AS status, :'r_balance' AS balance, :'r_keeps' AS keeps;
