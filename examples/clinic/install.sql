@@ -50,42 +50,9 @@ $$;
 SELECT usher.define_rate_limit('clinic.contact_form', 'fixed_window', 3, '1 hour', block_for => '1 hour')
 WHERE NOT EXISTS (SELECT FROM usher.rate_limit_policies WHERE policy = 'clinic.contact_form') \g /dev/null
 
--- Offers are given while something is being ordered, by a function of the application that knows both features, with
--- the rights of its owner; they do not know each other. What comes off is taken off the lines in turn.
-CREATE SCHEMA IF NOT EXISTS house;
-CREATE OR REPLACE FUNCTION house.give_offers(event text, payload jsonb) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    bought CONSTANT uuid := payload ->> 'id';
-    situation jsonb;
-    customer uuid;
-    given record;
-BEGIN
-    SELECT o.customer_id, jsonb_build_object('amount_minor', sum(l.unit_price_minor * l.quantity - l.discount_minor),
-               'currency', o.currency, 'location_id', o.location_id)
-    INTO customer, situation
-    FROM shop.orders AS o JOIN shop.order_lines AS l ON l.order_id = o.id WHERE o.id = bought GROUP BY o.id;
-    FOR given IN SELECT j.offer_id, j.discount_minor FROM club.list_offers_for(customer, context => situation)
-        AS j WHERE j.applies AND j.discount_minor > 0 LOOP
-        PERFORM club.redeem_offer('order', bought, given.offer_id, customer, context => situation);
-        UPDATE shop.order_lines AS l SET discount_minor = l.discount_minor + t.off, discount_reason = 'offer'
-        FROM (SELECT m.id, least(m.open, given.discount_minor - m.before) AS off FROM (
-                  SELECT x.id, x.open, coalesce(sum(x.open) OVER (ORDER BY x.line_no ROWS BETWEEN UNBOUNDED PRECEDING
-                      AND 1 PRECEDING), 0) AS before
-                  FROM (SELECT y.id, y.line_no, y.unit_price_minor * y.quantity - y.discount_minor AS open
-                        FROM shop.order_lines AS y WHERE y.order_id = bought) AS x) AS m) AS t
-        WHERE l.id = t.id AND t.off > 0;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION house.give_offers(text, jsonb) IS 'Takes off an order what the offers for its customer give.';
-REVOKE ALL ON FUNCTION house.give_offers(text, jsonb) FROM PUBLIC;
 -- After the commit two programs want to know: whoever packs, and whoever buys.
 SELECT usher.subscribe(v.event, v.consumer, v.handler::regprocedure, v.mode)
-FROM (VALUES ('order.placing', 'offers', 'house.give_offers(text,jsonb)', 'sync'),
-          ('order.paid', 'warehouse', NULL, 'async'), ('stock.low', 'purchasing', NULL, 'async'))
+FROM (VALUES ('order.paid', 'warehouse', NULL, 'async'), ('stock.low', 'purchasing', NULL, 'async'))
     AS v (event, consumer, handler, mode)
 WHERE NOT EXISTS (SELECT FROM usher.list_subscriptions() AS s WHERE (s.event, s.consumer) = (v.event, v.consumer))
 \g /dev/null

@@ -295,7 +295,7 @@ FROM clinic.payment_transactions WHERE id = :'payment';
 COMMIT;
 RESET ROLE;
 SELECT pg_temp.expect('the way of the soap', string_agg(movement_type, ', ' ORDER BY created_at, id),
-    'purchase, adjustment, reserve, sale, sale, return')
+    'purchase, adjustment, reserve, sale, return')
 FROM clinic.inventory_logs WHERE product_id = :'soap' AND location_id = :'branch';
 SELECT pg_temp.expect('what made the order paid', c.event, 'payment.completed')
 FROM usher.events AS e JOIN usher.events AS c ON c.id = e.causation_id
