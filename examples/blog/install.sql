@@ -17,12 +17,10 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS usher CASCADE;
 
--- The document: UTC, passwords by bcrypt. A new account reads.
+-- The document: UTC, passwords by bcrypt.
 SELECT format('ALTER DATABASE %I SET %s', current_database(), setting)
-FROM unnest(ARRAY['timezone = ''UTC''', 'usher.password_algorithm = bcrypt',
-    'usher.default_role = ''reader''']) AS setting \gexec
+FROM unnest(ARRAY['timezone = ''UTC''', 'usher.password_algorithm = bcrypt']) AS setting \gexec
 SET usher.password_algorithm = bcrypt;
-SET usher.default_role = 'reader';
 
 -- Give them passwords, or certificates, to use them.
 DO $$

@@ -23,12 +23,8 @@ CREATE EXTENSION IF NOT EXISTS usher_payment SCHEMA till CASCADE;
 CREATE EXTENSION IF NOT EXISTS usher_shop SCHEMA shop CASCADE;
 CREATE EXTENSION IF NOT EXISTS usher_loyalty SCHEMA club CASCADE;
 
--- Whoever registers is a customer, whoever connects.
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET usher.default_role = ''customer''', current_database()); END $$;
-SET usher.default_role = 'customer';
-
 BEGIN;
--- admin, manager, staff and customer, with what each extension gives them
+-- admin, manager, staff and customer, with what each extension gives them; whoever registers is a customer
 SELECT usher.apply_role_preset('clinic') \g /dev/null
 
 -- Database roles: the application, reports, and whoever reads the audit log. Give them passwords to use them.
