@@ -48,7 +48,7 @@ sub store {
         INSERT INTO bench_shop.products (id, sku, name, category, description, attributes, status)
             SELECT bench.product(n), 'sku-' || n, (ARRAY['Cream', 'Soap', 'Lotion', 'Oil', 'Mask'])[1 + n % 5] || ' ' || md5(n::text), 'category-' || n % 200, 'with ' || (ARRAY['lemon', 'rose', 'mint'])[1 + n % 3] || ' and word' || n % 1000,
                 jsonb_build_object('size', n / 7 % 50, 'colour', (ARRAY['red', 'blue', 'green'])[1 + n % 3], 'batch', n % 10000) || CASE WHEN n % 5 = 1 AND md5(n::text) > 'f' THEN '{"late": true}' ELSE '{}' END::jsonb, 'active' FROM generate_series($from, $to) AS n;
-        INSERT INTO bench_shop.product_facets (facet, name, product_id) SELECT f, p.name, p.id FROM bench_shop.products AS p, unnest(bench_shop._facets(p.attributes)) AS f WHERE p.id BETWEEN bench.product($from) AND bench.product($to);
+        INSERT INTO bench_shop.product_facets (facet, name, product_id) SELECT f, p.name, p.id FROM bench_shop.products AS p, unnest(bench_shop._product_facets(p)) AS f WHERE p.id BETWEEN bench.product($from) AND bench.product($to);
         ALTER TABLE bench_shop.products ENABLE ALWAYS TRIGGER derive_facets;
         INSERT INTO bench_shop.product_prices (product_id, currency, amount_minor, valid_from) SELECT bench.product(n), 'EUR', 100 + n % 1000, now() FROM generate_series($from, $to) AS n;
         INSERT INTO bench_shop.stock_levels (product_id, location_id, on_hand) SELECT bench.product(n), bench.product(0), 1000000 FROM generate_series($from, $to) AS n;
