@@ -23,8 +23,8 @@ BEGIN ATOMIC
     WHERE jsonb_typeof(a.value) NOT IN ('object', 'array');
 END;
 COMMENT ON FUNCTION @extschema@._facets(jsonb, text) IS
-    'A number for each attribute with its value, 1 being 1.0, in all categories or in one: what products are found by. '
-    'Lists and objects have none.';
+    'A number for each attribute with its value, 1 being 1.0, in all categories or in one: what products are found '
+    'by. Lists and objects have none.';
 
 CREATE FUNCTION @extschema@._product_facets(product @extschema@.products) RETURNS bigint[]
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -84,8 +84,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._rarest_facet(jsonb, text) IS
-    'The attribute that the fewest products have, in a category if one is named, counted to 5000. NULL when only lists '
-    'and objects are asked for.';
+    'The attribute that the fewest products have, in a category if one is named, counted to 5000. NULL when only '
+    'lists and objects are asked for.';
 
 CREATE FUNCTION @extschema@._describe_products(product_ids uuid[], currency text, location_id uuid DEFAULT NULL)
     RETURNS SETOF @extschema@.product_details
