@@ -26,6 +26,7 @@ END $$;
 -- With the shipped indexes nothing goes through the executor
 SELECT count(*) > 1 AS partitions, bool_and(usher._writes_directly(p.inhrelid)) AS directly
 FROM pg_inherits AS p WHERE p.inhparent = 'usher.audit_logs'::regclass;
+SELECT usher._writes_directly(999999999::regclass);
 SELECT pg_temp.load(10000) AS written, pg_temp.check_indexes(:'part') AS sound;
 
 -- Rows in the order of the statement, whatever the batches

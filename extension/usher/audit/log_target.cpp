@@ -224,7 +224,8 @@ USHER_FUNCTION(usher_audit_writes_directly) {
     const Oid wanted = args.oid(0);
     const bool is_plain = pg::call([&] {
         Relation const log = table_open(audit::find_log(), AccessShareLock);
-        Relation const partition = table_open(wanted, AccessShareLock);
+        Relation const partition = try_table_open(wanted, AccessShareLock);
+        if (partition == nullptr) ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation does not exist"));
         audit::LogTarget *const target = audit::open_target(log, partition);
         const bool found = target->is_plain;
         audit::close_target(target);
