@@ -103,6 +103,8 @@ SELECT usher.require_permission(NULL);
 ROLLBACK TO s;
 -- Nobody hands out what is beyond them.
 SELECT usher.grant_role(regress_access.id('cleo'), 'washer');
+SELECT a.assigned_by = regress_access.id('mona') AS assigned_by_mona, a.assigned_at <= clock_timestamp() AS assigned
+FROM usher.list_user_roles(regress_access.id('cleo')) AS a WHERE a.role = 'washer';
 SELECT usher.grant_role(regress_access.id('cleo'), 'admin');
 ROLLBACK TO s;
 SELECT usher.grant_role(regress_access.id('mona'), 'admin');
