@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <iostream>
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
@@ -116,8 +117,17 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// The memory of a large answer goes back to the system when it is freed. Left to itself, glibc takes the first such
+// buffer as a reason to keep the next ones in its heap.
+void return_large_buffers() {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 int run(const Config &config) {
     raise_descriptor_limit();
+    return_large_buffers();
     // Before any thread starts, so that all of them leave these signals to this one.
     const sigset_t signals = handled_signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
