@@ -88,7 +88,7 @@ bool drain_requests(const Config &config, const sigset_t &signals, Drain &drain,
     wait_unless_stopped(signals, milliseconds(config.drain_timeout_ms), is_done);
     if (is_done()) return true;
     pool.cancel_all(); // their clients hear 504, and the server is not left with work nobody waits for
-    wait_unless_stopped(signals, milliseconds(1000), is_done);
+    wait_unless_stopped(signals, milliseconds(3000), is_done);
     return false;
 }
 

@@ -34,7 +34,7 @@ check_system() { # NAME
 }
 # The system that was asked for, or USHER_DATABASE, or the first one that has a database.
 chosen_system() { # [NAME]
-    name_=${1:-${USHER_DATABASE:-$(made_systems | head -n 1)}}
+    name_=${1:-${USHER_DATABASE:-$(made_systems | sed -n 1p)}}
     [ -n "$name_" ] || die "not running; ./dev run starts it"
     check_system "$name_"
     [ -f "$dir/systems/$name_" ] || die "the system $name_ has no database here; ./dev run $name_ makes it"
