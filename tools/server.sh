@@ -93,12 +93,16 @@ serve() { # SYSTEM [PORT]
     before=$(public_url "$1")
     port_=${2:-${before##*:}} # the one of last time, unless another is asked for
     gateway_start "$1" "${port_:-8080}" 8>&-
-    now=$(address "$1" gateway)
-    [ "$now" != "$before" ] || return 0
-    cluster_psql "$dir" postgres -c "ALTER DATABASE $1 SET usher.public_url = '$now'"
-    gateway_stop "$1"
-    gateway_start "$1" "${now##*:}" 8>&-
-    [ "$(address "$1" gateway)" = "$now" ] || die "another program has taken the port of $now; try again"
+    tries=0
+    # somebody else who starts may take the port while ours is free
+    while now=$(address "$1" gateway) && [ "$now" != "$before" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 10 ] || die "other programs take one port after the other, the last of $now; try again"
+        cluster_psql "$dir" postgres -c "ALTER DATABASE $1 SET usher.public_url = '$now'"
+        gateway_stop "$1"
+        gateway_start "$1" "${now##*:}" 8>&-
+        before=$now
+    done
 }
 
 # --- run -------------------------------------------------------------------------------------------------------------
