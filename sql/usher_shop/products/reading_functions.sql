@@ -26,8 +26,8 @@ COMMENT ON FUNCTION @extschema@.get_product(uuid, text, uuid) IS
 -- Words, and whatever else: what is common is soon met by whoever walks in the order of the pages, what is rare is
 -- found by index and sorted. Which of the two it is shows after some thousand rows; no statistics know how many
 -- products have two things at once.
-CREATE FUNCTION @extschema@._rare_products(condition text, beyond text, sorted text, status text, category text,
-    attributes jsonb, variant_of uuid, words tsquery, last_name text, after uuid, max_rows integer) RETURNS uuid[]
+CREATE FUNCTION @extschema@._rare_products(condition text, status text, category text, attributes jsonb,
+    variant_of uuid, words tsquery, after uuid, max_rows integer) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
     SET enable_indexscan = off -- bitmaps of all conditions, and no walk
@@ -36,53 +36,43 @@ AS $$
 DECLARE
     page uuid[];
 BEGIN
-    EXECUTE format('SELECT ARRAY(SELECT p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s LIMIT $8)',
-                   condition, beyond, sorted)
-        INTO page USING status, category, attributes, variant_of, words, last_name, after, max_rows;
+    -- IS TRUE keeps the planner from the index of ids, which would be a walk
+    EXECUTE format('SELECT ARRAY(SELECT p.id FROM @extschema@.products AS p WHERE %s AND (p.id > $6) IS TRUE '
+                   'ORDER BY p.id LIMIT $7)', condition)
+        INTO page USING status, category, attributes, variant_of, words, after, max_rows;
     RETURN page;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._rare_products(text, text, text, text, text, jsonb, uuid, tsquery, text, uuid, integer)
-    IS 'The next products that meet a condition, by the indexes of what is asked for. The texts are those of '
-       '_find_products().';
+COMMENT ON FUNCTION @extschema@._rare_products(text, text, text, jsonb, uuid, tsquery, uuid, integer) IS
+    'The next products that meet a condition of _find_products(), by the indexes of what is asked for.';
 
 CREATE FUNCTION @extschema@._find_products(words tsquery, category text, attributes jsonb, variant_of uuid,
-                                           status text, last_name text, after uuid, max_rows integer) RETURNS uuid[]
+                                           status text, after uuid, max_rows integer) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     step integer := 1000;
     looked_at bigint := 0;
-    of_category CONSTANT text := CASE WHEN category IS NOT NULL THEN ' AND p.category = $2' ELSE '' END;
-    condition CONSTANT text := 'p.status = $1' || of_category
+    condition CONSTANT text := 'p.status = $1 AND p.search_words @@ $5'
+        || CASE WHEN category IS NOT NULL THEN ' AND p.category = $2' ELSE '' END
         || CASE WHEN attributes IS NOT NULL THEN ' AND p.attributes @> $3' ELSE '' END
-        || CASE WHEN variant_of IS NOT NULL THEN ' AND p.variant_of = $4' ELSE '' END
-        || CASE WHEN words IS NOT NULL THEN ' AND p.search_words @@ $5' ELSE '' END;
-    -- By name; what has words in the order in which it was added.
-    sorted CONSTANT text := CASE WHEN words IS NULL THEN 'p.name, p.id' ELSE 'p.id' END;
-    beyond CONSTANT text := CASE WHEN words IS NULL THEN '(p.name, p.id) > ($6, $7)' ELSE 'p.id > $7' END;
-    walk CONSTANT text := CASE WHEN words IS NULL THEN 'p.status = $1' || of_category ELSE 'true' END;
-    next_name text := coalesce(last_name, '');
+        || CASE WHEN variant_of IS NOT NULL THEN ' AND p.variant_of = $4' ELSE '' END;
     next_after uuid := coalesce(after, '00000000-0000-0000-0000-000000000000');
     found uuid[];
     page uuid[] := '{}';
 BEGIN
     LOOP
-        EXECUTE format('SELECT ARRAY(SELECT p.id FROM (SELECT * FROM @extschema@.products AS p WHERE %s AND %s '
-                       'ORDER BY %s LIMIT $9) AS p WHERE %s ORDER BY %s LIMIT $8)',
-                       walk, beyond, sorted, condition, sorted)
+        EXECUTE format('SELECT ARRAY(SELECT p.id FROM (SELECT * FROM @extschema@.products AS p WHERE p.id > $6 '
+                       'ORDER BY p.id LIMIT $8) AS p WHERE %s ORDER BY p.id LIMIT $7)', condition)
             INTO found
-            USING status, category, attributes, variant_of, words, next_name, next_after,
-            max_rows - cardinality(page), step;
+            USING status, category, attributes, variant_of, words, next_after, max_rows - cardinality(page), step;
         page := page || found;
         IF cardinality(page) = max_rows THEN
             RETURN page;
         END IF;
-        EXECUTE format('SELECT p.name, p.id FROM @extschema@.products AS p WHERE %s AND %s ORDER BY %s '
-                       'OFFSET $9 - 1 LIMIT 1', walk, beyond, sorted)
-            INTO next_name, next_after
-            USING status, category, attributes, variant_of, words, next_name, next_after, max_rows, step;
+        next_after := (SELECT p.id FROM @extschema@.products AS p WHERE p.id > next_after
+                       ORDER BY p.id OFFSET step - 1 LIMIT 1);
         IF next_after IS NULL THEN -- that were all
             RETURN page;
         END IF;
@@ -91,12 +81,12 @@ BEGIN
         -- As many as the page needs, if they go on as they began.
         step := least(10000, greatest(500, (max_rows - cardinality(page)) * looked_at * 5 / 4 / cardinality(page)));
     END LOOP;
-    RETURN page || @extschema@._rare_products(condition, '(' || beyond || ') IS TRUE', sorted, status, category,
-        attributes, variant_of, words, next_name, next_after, max_rows - cardinality(page));
+    RETURN page || @extschema@._rare_products(condition, status, category, attributes, variant_of, words, next_after,
+                                              max_rows - cardinality(page));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._find_products(tsquery, text, jsonb, uuid, text, text, uuid, integer) IS
-    'The next products with these words or attributes.';
+COMMENT ON FUNCTION @extschema@._find_products(tsquery, text, jsonb, uuid, text, uuid, integer) IS
+    'The next products with these words, in the order in which they were added.';
 
 CREATE FUNCTION @extschema@.search_products(query text DEFAULT NULL, category text DEFAULT NULL,
                                             attributes jsonb DEFAULT NULL, variant_of uuid DEFAULT NULL,
@@ -158,7 +148,7 @@ BEGIN
             ORDER BY p.name, p.id LIMIT max_rows);
     ELSE
         page := @extschema@._find_products(words, search_products.category, search_products.attributes,
-            search_products.variant_of, search_products.status, last_name, search_products.after, max_rows);
+            search_products.variant_of, search_products.status, search_products.after, max_rows);
     END IF;
     RETURN QUERY SELECT d.* FROM @extschema@._describe_products(page,
         coalesce(search_products.currency, usher.setting('shop.currency')), search_products.location_id) AS d;
