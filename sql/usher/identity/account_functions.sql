@@ -502,15 +502,18 @@ DECLARE
     query CONSTANT tsquery := usher.name_query(search);
     word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
     address CONSTANT text := usher.name_key(search);
-    is_address CONSTANT boolean := position('@' IN address) > 0;
 BEGIN
-    -- Of most accounts neither the address is normalized nor the name taken apart.
+    -- Of most accounts the name is not taken apart, and nothing is read but an index.
     RETURN QUERY
     SELECT u.id FROM usher.users u
     WHERE u.id = ANY (ids)
-      AND (CASE WHEN is_address THEN usher.name_key(u.email::text) = address END
-           OR CASE WHEN position(word IN lower(u.display_name)) > 0
-                   THEN usher.name_words(u.display_name) @@ query END);
+      AND CASE WHEN position(word IN lower(u.display_name)) > 0 THEN usher.name_words(u.display_name) @@ query END;
+    IF position('@' IN address) > 0 THEN
+        RETURN QUERY
+        SELECT u.id FROM usher.users u
+        WHERE usher.name_key(u.email::text) = address AND u.id = ANY (ids)
+          AND NOT coalesce(usher.name_words(u.display_name) @@ query, false);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.matching_users(uuid[], text) FROM PUBLIC;
@@ -534,6 +537,32 @@ $$;
 REVOKE ALL ON FUNCTION usher.search_users(text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.search_users(text, integer) IS
     'Users as matching_users() finds them, of all: whose address it is, and at most so many by name, in no order.';
+
+CREATE FUNCTION usher.expected_users(search text) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    accounts CONSTANT real := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'usher.users'::regclass);
+    fraction real;
+BEGIN
+    -- The planner itself does not look for the beginnings of words in these.
+    SELECT min(least(1, (SELECT sum(e.frequency)
+                         FROM unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs)
+                             AS e (word, frequency)
+                         WHERE starts_with(e.word, w.word))))
+    INTO fraction
+    FROM pg_stats s CROSS JOIN unnest(tsvector_to_array(usher.name_words(search))) AS w (word)
+    WHERE s.schemaname = 'usher' AND s.tablename = 'users_name_idx'
+    HAVING bool_and(EXISTS (SELECT FROM unnest(s.most_common_elems::text::text[]) AS e (word)
+                            WHERE starts_with(e.word, w.word)));
+    RETURN greatest(0, coalesce(fraction, 0) * accounts)::bigint;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.expected_users(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.expected_users(text) IS
+    'About how many users search_users() would find, as of the last ANALYZE; 0 when at least one of the words is not '
+    'common, or nothing is known. search_users() reads as many index entries, however few it is to return.';
 
 CREATE FUNCTION usher.user_reference(id uuid) RETURNS usher.user_reference
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER

@@ -43,6 +43,8 @@ CREATE UNIQUE INDEX users_external_id_key ON usher.users (external_id);
 CREATE INDEX users_status_idx ON usher.users (status);
 CREATE INDEX users_tier_idx ON usher.users (tier);
 CREATE INDEX users_created_at_idx ON usher.users (created_at DESC, id DESC);
+-- Which of many users have a name is read from this alone.
+CREATE INDEX users_id_name_idx ON usher.users (id) INCLUDE (display_name);
 -- without a list of what is pending, which every search would have to read
 CREATE INDEX users_name_idx ON usher.users USING gin (usher.name_words(display_name)) WITH (fastupdate = off);
 COMMENT ON TABLE usher.users IS

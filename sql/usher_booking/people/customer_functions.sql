@@ -57,8 +57,8 @@ CREATE FUNCTION @extschema@._seen_among(customer_ids uuid[], own_id uuid, manage
 AS $$
 BEGIN
     IF cardinality(handled) <= 4 THEN
-        -- Whom the user works for is read from indexes once; each is asked for in those of few locations. Subqueries
-        -- of one value, since for EXISTS a plan may read a table whole.
+        -- Whom the user works for is read from indexes once; each is asked for in those of few locations, in the order
+        -- of the index. Subqueries of one value, since for EXISTS a plan may read a table whole.
         RETURN QUERY
         SELECT k.id FROM unnest(customer_ids) AS k (id)
             JOIN (SELECT b.customer_id AS id FROM @extschema@.bookings AS b WHERE b.staff_id = own_id
@@ -69,7 +69,8 @@ BEGIN
                   UNION
                   SELECT m.id FROM @extschema@.customers AS m WHERE m.user_id = own_id) AS own ON own.id = k.id
         UNION
-        SELECT k.id FROM unnest(customer_ids) AS k (id) CROSS JOIN unnest(handled) AS l (id)
+        SELECT k.id FROM (SELECT u.id FROM unnest(customer_ids) AS u (id) ORDER BY u.id) AS k
+            CROSS JOIN unnest(handled) AS l (id)
         WHERE (SELECT true FROM @extschema@.appointments AS a
                WHERE a.location_id = l.id AND a.customer_id = k.id LIMIT 1)
             OR (l.id = ANY (managed)
@@ -136,6 +137,37 @@ $$;
 COMMENT ON FUNCTION @extschema@._customers_after(uuid, integer, boolean, uuid, uuid[], uuid[]) IS
     'The next customers that somebody sees, in the order of their ids.';
 
+CREATE FUNCTION @extschema@._matching_among(customer_ids uuid[], search text, query tsquery, word text) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    users uuid[];
+BEGIN
+    -- The first profile of an account has its id: of most customers the account alone is read, and of that an index.
+    users := ARRAY(SELECT m FROM usher.matching_users(customer_ids, search) AS m);
+    RETURN ARRAY(
+        SELECT c.id FROM @extschema@.customers AS c WHERE c.id = ANY (users) AND c.id = c.user_id
+        UNION
+        (WITH others AS MATERIALIZED (
+            SELECT c.id, c.user_id, c.name, c.email, c.phone FROM @extschema@.customers AS c
+            WHERE c.id = ANY (customer_ids)
+                -- as in customers_own_words_idx
+                AND (c.user_id IS DISTINCT FROM c.id OR c.name IS NOT NULL OR c.email IS NOT NULL
+                     OR c.phone IS NOT NULL)
+        )
+        SELECT o.id FROM others AS o
+        WHERE o.phone = search OR usher.name_key(o.email) = usher.name_key(search)
+            OR CASE WHEN position(word IN lower(o.name)) > 0 THEN usher.name_words(o.name) @@ query END
+            OR o.user_id IN (SELECT m FROM usher.matching_users(ARRAY(SELECT x.user_id FROM others AS x
+                                                                       WHERE x.user_id <> x.id), search) AS m))
+        ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._matching_among(uuid[], text, tsquery, text) IS
+    'Those of the customers who meet a search: by the name or address of the account, or of their profile, or by '
+    'phone.';
+
 CREATE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows integer, sees_all boolean,
                                               own_id uuid, managed uuid[], handled uuid[])
     RETURNS uuid[]
@@ -148,6 +180,7 @@ DECLARE
     few integer;
     query CONSTANT tsquery := usher.name_query(search);
     word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
+    is_common CONSTANT boolean := usher.expected_users(search) > 4 * most;
     accounts uuid[];
     named uuid[];
     others uuid[];
@@ -158,45 +191,25 @@ DECLARE
 BEGIN
     -- Few, rather few, or many? What few people meet is found at once.
     FOREACH few IN ARRAY ARRAY[500, most] LOOP
-        accounts := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
-        named := ARRAY(SELECT c.id FROM @extschema@.customers AS c
-                       WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
-        EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
+        IF few = most OR NOT is_common THEN
+            accounts := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
+            named := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                           WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+            EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
+        END IF;
         LOOP
             batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
                                                   own_id, managed, handled);
             looked_at := looked_at + cardinality(batch);
-            -- The first profile of an account has its id: of most customers the account alone is read.
-            met := met || ARRAY(
-                SELECT c.id FROM @extschema@.customers AS c
-                WHERE c.id = c.user_id AND c.id = ANY (ARRAY(SELECT m FROM usher.matching_users(batch, search) AS m))
-                UNION
-                SELECT c.id FROM @extschema@.customers AS c
-                WHERE c.id <> c.user_id AND c.id = ANY (batch)
-                    AND c.user_id IN (SELECT m FROM usher.matching_users(ARRAY(
-                            SELECT x.user_id FROM @extschema@.customers AS x
-                            WHERE x.id <> x.user_id AND x.id = ANY (batch)), search) AS m)
-                UNION
-                SELECT c.id FROM @extschema@.customers AS c
-                WHERE c.name IS NOT NULL AND c.id = ANY (batch)
-                    AND CASE WHEN position(word IN lower(c.name)) > 0 THEN usher.name_words(c.name) @@ query END
-                UNION
-                SELECT c.id FROM @extschema@.customers AS c
-                WHERE usher.name_key(c.email) = usher.name_key(search) AND c.id = ANY (batch)
-                UNION
-                SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search AND c.id = ANY (batch)
-                ORDER BY 1);
+            met := met || @extschema@._matching_among(batch, search, query, word);
             IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
                 RETURN met[1:max_rows];
             END IF;
-            -- As many as the page needs, if they go on as they began. Of a location some thousand are looked at first;
-            -- whom somebody has served or made themselves are never that many.
+            -- As many as the page needs, if they go on as they began. Where these would be many, it may be soon known
+            -- who has the name; but whom somebody has served or made themselves are never that many.
             batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
                                                      / greatest(cardinality(met), 1)))::integer;
-            IF few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0) THEN
-                EXIT WHEN looked_at >= 5000;
-                batch_size := 4000;
-            END IF;
+            EXIT WHEN few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0);
         END LOOP;
     END LOOP;
     others := ARRAY(SELECT n FROM unnest(named) AS n

@@ -78,7 +78,9 @@ COMMENT ON COLUMN @extschema@.customers.created_by IS
     'a foreign key.';
 CREATE INDEX customers_created_by_idx ON @extschema@.customers (created_by, id) WHERE created_by IS NOT NULL;
 CREATE INDEX customers_user_id_idx ON @extschema@.customers (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX customers_named_idx ON @extschema@.customers (id) WHERE name IS NOT NULL;
+-- Profiles that say more than their account does: a search reads of the others nothing but the account.
+CREATE INDEX customers_own_words_idx ON @extschema@.customers (id) INCLUDE (user_id, name, email, phone)
+    WHERE user_id IS DISTINCT FROM id OR name IS NOT NULL OR email IS NOT NULL OR phone IS NOT NULL;
 CREATE INDEX customers_other_profiles_idx ON @extschema@.customers (user_id) WHERE id <> user_id;
 CREATE INDEX customers_email_idx ON @extschema@.customers (usher.name_key(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_phone_idx ON @extschema@.customers (phone) WHERE phone IS NOT NULL;
