@@ -1,18 +1,11 @@
 #include "usher/audit/read_kinds.hpp"
+#include "common/text.hpp"
 #include <algorithm>
 #include <array>
 
 namespace usher::audit {
 
 namespace {
-constexpr std::string_view spaces = " \t\r\n";
-
-std::string_view trim(std::string_view text) noexcept {
-    const auto begin = text.find_first_not_of(spaces);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(spaces) - begin + 1);
-}
-
 template <std::size_t size>
 bool is_word(std::string_view text, const std::array<std::string_view, size> &words) noexcept {
     return std::find(words.begin(), words.end(), text) != words.end();
@@ -40,7 +33,7 @@ bool are_read_kinds(std::string_view setting) noexcept {
     if (is_off(setting) || is_on(setting)) return true;
     // a word for all or none among kinds is a mistake
     return !any_kind(setting, [](std::string_view kind) {
-        return kind.empty() || kind.find_first_of(spaces) != std::string_view::npos || is_off(kind) || is_on(kind);
+        return kind.empty() || kind.find_first_of(white_space) != std::string_view::npos || is_off(kind) || is_on(kind);
     });
 }
 
