@@ -43,27 +43,8 @@ END
 $$;
 COMMENT ON FUNCTION clinic.refuse(text, text) IS 'Says that something is not written by hand, and who writes it.';
 
-CREATE OR REPLACE FUNCTION clinic.accept(error text) RETURNS void
-    LANGUAGE plpgsql
-AS $$
-BEGIN
-    IF error IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = CASE WHEN error LIKE '%_taken' THEN '23505' ELSE '22023' END,
-            MESSAGE = error;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION clinic.accept(text) IS 'Raises what a function of usher answers in its column error.';
-
-CREATE OR REPLACE FUNCTION clinic.refuse_write() RETURNS trigger
-    LANGUAGE plpgsql
-AS $$
-BEGIN
-    PERFORM clinic.refuse(format('%s on %s is not possible', TG_OP, TG_TABLE_NAME), TG_ARGV[0]);
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION clinic.refuse_write() IS 'Refuses what nobody writes by hand; its argument says who writes it.';
+\set names clinic
+\ir ../writable_views.sql
 
 -- ---- Core authentication -------------------------------------------------------------------------------------------
 
@@ -89,10 +70,10 @@ BEGIN
         IF NEW.hashed_password LIKE '$%' THEN
             SELECT r.user_id INTO NEW.id FROM usher.import_user(NEW.email, NEW.hashed_password,
                 first_name => NEW.first_name, last_name => NEW.last_name, username => NEW.username,
-                phone => NEW.phone, id => NEW.id) AS r, clinic.accept(r.error);
+                phone => NEW.phone, id => NEW.id) AS r, clinic.check_answer(r.error);
         ELSE
             SELECT r.user_id INTO NEW.id FROM usher.register_user(NEW.email, NEW.hashed_password, NEW.first_name,
-                NEW.last_name, NEW.username, NEW.phone) AS r, clinic.accept(r.error);
+                NEW.last_name, NEW.username, NEW.phone) AS r, clinic.check_answer(r.error);
         END IF;
         IF NEW.is_customer THEN
             PERFORM care.upsert_customer(NEW.id);
@@ -106,13 +87,13 @@ BEGIN
     END IF;
     IF (NEW.first_name, NEW.last_name, NEW.username, NEW.phone)
         IS DISTINCT FROM (OLD.first_name, OLD.last_name, OLD.username, OLD.phone) THEN
-        PERFORM clinic.accept(r.error) FROM usher.update_profile(NEW.first_name, NEW.last_name, NEW.username,
+        PERFORM clinic.check_answer(r.error) FROM usher.update_profile(NEW.first_name, NEW.last_name, NEW.username,
             NEW.phone, user_id => NEW.id) AS r;
     END IF;
     IF NEW.hashed_password LIKE '$%' THEN
         PERFORM usher.import_password_hash(NEW.id, NEW.hashed_password);
     ELSIF NEW.hashed_password <> '***' THEN
-        PERFORM clinic.accept(usher.set_password(NEW.id, NEW.hashed_password));
+        PERFORM clinic.check_answer(usher.set_password(NEW.id, NEW.hashed_password));
     END IF;
     IF NEW.is_active AND NOT OLD.is_active THEN
         PERFORM usher.reactivate_user(NEW.id);
