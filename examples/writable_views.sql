@@ -1,4 +1,4 @@
--- What triggers of views in names.sql ask, in the schema :names of each system; they include it (\ir ../writable_views.sql).
+-- What triggers of views in names.sql ask, in the schema :names of each system, which include it.
 
 CREATE OR REPLACE FUNCTION :names.refuse_write() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

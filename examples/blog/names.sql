@@ -159,7 +159,7 @@ SELECT p.id, p.role_id, p.permission AS name, p.granted_at AS created_at FROM us
 WHERE p.effect = 'allow' AND p.scope IS NULL AND (p.expires_at IS NULL OR p.expires_at > now());
 COMMENT ON VIEW blog.permissions IS 'What a role may do everywhere. The document has the entity, and no columns.';
 CREATE OR REPLACE TRIGGER refuse_permissions INSTEAD OF INSERT OR UPDATE OR DELETE ON blog.permissions
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('usher.grant_permission() and usher.revoke_permission() do that.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('Call usher.grant_permission(), usher.revoke_permission().');
 
 -- ---- sessions, audit_logs ------------------------------------------------------------------------------------------
 

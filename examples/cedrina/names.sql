@@ -62,8 +62,8 @@ BEGIN
         PERFORM cedrina.check_answer(made.error);
         NEW.id := made.user_id;
     ELSE
-        PERFORM cedrina.refuse_changes(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,updated_at,
-            failed_login_attempts,locked_until,profile_data,preferences,metadata}',
+        PERFORM cedrina.refuse_changes(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,
+            updated_at,failed_login_attempts,locked_until,profile_data,preferences,metadata}',
             'An address is changed by usher.request_email_change(), and proved by usher.verify_email().');
         IF NEW.hashed_password IS DISTINCT FROM OLD.hashed_password THEN
             PERFORM usher.import_password_hash(NEW.id, NEW.hashed_password);
