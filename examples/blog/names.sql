@@ -183,7 +183,7 @@ COMMENT ON FUNCTION blog.end_session() IS 'Trigger: sessions are ended by usher.
 CREATE OR REPLACE TRIGGER end_session INSTEAD OF DELETE ON blog.sessions FOR EACH ROW EXECUTE FUNCTION
     blog.end_session();
 CREATE OR REPLACE TRIGGER refuse_sessions INSTEAD OF INSERT OR UPDATE ON blog.sessions
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('usher.login() begins a session, usher.refresh_session() keeps it.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('usher.grant_permission(), usher.revoke_permission()');
 
 CREATE OR REPLACE VIEW blog.audit_logs WITH (security_barrier) AS
 SELECT a.id, a.actor_id AS user_id,
