@@ -502,7 +502,7 @@ CREATE FUNCTION usher.user_references(ids uuid[]) RETURNS SETOF usher.user_refer
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM usher.log_reads('reference', array_remove(ids, NULL));
+    PERFORM usher.log_reads('reference', coalesce(array_remove(ids, NULL), '{}'));
     RETURN QUERY SELECT r.* FROM usher.references_of(ids) AS r;
 END
 $$;
