@@ -22,42 +22,8 @@ END
 $$;
 COMMENT ON FUNCTION blog.sees(uuid, text) IS 'One''s own rows, and with the permission all.';
 
--- Refuses a write, and says what does it. Arguments: the hint.
-CREATE OR REPLACE FUNCTION blog.refuse() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE '% of % is usher''s', lower(TG_OP), TG_TABLE_NAME USING ERRCODE = '0A000', HINT = TG_ARGV[0];
-END
-$$;
-COMMENT ON FUNCTION blog.refuse() IS 'Trigger: refuses what is not written directly, with a hint what does it.';
-
-CREATE OR REPLACE FUNCTION blog.check_changed(before jsonb, after jsonb, writable text[], hint text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    refused text := (SELECT string_agg(a.key, ', ' ORDER BY a.key) FROM jsonb_each(after) AS a
-                     WHERE a.value IS DISTINCT FROM before -> a.key AND a.key <> ALL (writable));
-BEGIN
-    IF refused IS NOT NULL THEN
-        RAISE 'usher keeps %', refused USING ERRCODE = '0A000', HINT = hint;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION blog.check_changed(jsonb, jsonb, text[],
-    text) IS
-    'Raises 0A000 when other columns than these have changed.';
-
-CREATE OR REPLACE FUNCTION blog.check_answer(error text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF error IS NOT NULL THEN
-        RAISE '%', error USING ERRCODE = CASE WHEN error LIKE '%\_taken' THEN '23505' ELSE '22023' END;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION blog.check_answer(text) IS 'Raises the refusal that a function answered, if any.';
+\set names blog
+\ir ../writable_views.sql
 
 -- ---- users ---------------------------------------------------------------------------------------------------------
 
@@ -97,7 +63,7 @@ BEGIN
         PERFORM blog.check_answer(made.error);
         NEW.id := made.user_id;
     ELSE
-        PERFORM blog.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{password_hash,name,phone,is_active,updated_at}',
+        PERFORM blog.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{password_hash,name,phone,is_active,updated_at}',
             'An address is changed by usher.request_email_change(), and proved by usher.verify_email().');
         IF NEW.password_hash IS DISTINCT FROM OLD.password_hash THEN
             PERFORM usher.import_password_hash(NEW.id, NEW.password_hash);
@@ -143,7 +109,7 @@ BEGIN
         END IF;
         PERFORM usher.create_role(NEW.name, NEW.description, coalesce(NEW.is_system, false));
     ELSE
-        PERFORM blog.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{name,description}', 'Make another role.');
+        PERFORM blog.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{name,description}', 'Make another role.');
         PERFORM usher.update_role(OLD.name, new_name => nullif(NEW.name, OLD.name), description => NEW.description);
     END IF;
     SELECT * INTO NEW FROM blog.roles r WHERE r.name = NEW.name;
@@ -186,14 +152,14 @@ COMMENT ON FUNCTION blog.write_user_roles() IS 'Trigger: roles are given and tak
 CREATE OR REPLACE TRIGGER write_user_roles INSTEAD OF INSERT OR DELETE ON blog.user_roles
     FOR EACH ROW EXECUTE FUNCTION blog.write_user_roles();
 CREATE OR REPLACE TRIGGER refuse_user_roles INSTEAD OF UPDATE ON blog.user_roles
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse('Delete the row, and insert another.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('Delete the row, and insert another.');
 
 CREATE OR REPLACE VIEW blog.permissions AS
 SELECT p.id, p.role_id, p.permission AS name, p.granted_at AS created_at FROM usher.role_permissions p
 WHERE p.effect = 'allow' AND p.scope IS NULL AND (p.expires_at IS NULL OR p.expires_at > now());
 COMMENT ON VIEW blog.permissions IS 'What a role may do everywhere. The document has the entity, and no columns.';
 CREATE OR REPLACE TRIGGER refuse_permissions INSTEAD OF INSERT OR UPDATE OR DELETE ON blog.permissions
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse('usher.grant_permission() and usher.revoke_permission() do that.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('Call usher.grant_permission(), usher.revoke_permission().');
 
 -- ---- sessions, audit_logs ------------------------------------------------------------------------------------------
 
@@ -217,7 +183,7 @@ COMMENT ON FUNCTION blog.end_session() IS 'Trigger: sessions are ended by usher.
 CREATE OR REPLACE TRIGGER end_session INSTEAD OF DELETE ON blog.sessions FOR EACH ROW EXECUTE FUNCTION
     blog.end_session();
 CREATE OR REPLACE TRIGGER refuse_sessions INSTEAD OF INSERT OR UPDATE ON blog.sessions
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse('usher.login() begins a session, usher.refresh_session() keeps it.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('usher.grant_permission(), usher.revoke_permission()');
 
 CREATE OR REPLACE VIEW blog.audit_logs WITH (security_barrier) AS
 SELECT a.id, a.actor_id AS user_id,
@@ -250,7 +216,7 @@ COMMENT ON FUNCTION blog.write_audit_logs() IS 'Trigger: events of the applicati
 CREATE OR REPLACE TRIGGER write_audit_logs INSTEAD OF INSERT ON blog.audit_logs
     FOR EACH ROW EXECUTE FUNCTION blog.write_audit_logs();
 CREATE OR REPLACE TRIGGER refuse_audit_logs INSTEAD OF UPDATE OR DELETE ON blog.audit_logs
-    FOR EACH ROW EXECUTE FUNCTION blog.refuse('The log is only added to; upkeep archives and drops old months.');
+    FOR EACH ROW EXECUTE FUNCTION blog.refuse_write('The log is only added to; upkeep archives and drops old months.');
 
 -- ---- resources -----------------------------------------------------------------------------------------------------
 
@@ -265,7 +231,7 @@ COMMENT ON VIEW blog.resources IS
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA blog FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION blog.sees(uuid, text) TO blog_app, blog_migrations, blog_analytics;
-GRANT EXECUTE ON FUNCTION blog.check_changed(jsonb, jsonb, text[], text), blog.check_answer(text) TO blog_app,
+GRANT EXECUTE ON FUNCTION blog.refuse_changes(jsonb, jsonb, text[], text), blog.check_answer(text) TO blog_app,
     blog_migrations;
 GRANT SELECT, INSERT, UPDATE, DELETE ON blog.users, blog.roles, blog.user_roles, blog.permissions, blog.sessions,
     blog.audit_logs

@@ -25,28 +25,8 @@ $$;
 CREATE OR REPLACE FUNCTION carwash.sees_booking(booking_id uuid) RETURNS boolean LANGUAGE sql STABLE
     RETURN EXISTS (SELECT FROM wash.bookings AS b WHERE b.id = booking_id);
 
--- Says which columns a trigger cannot write, by their names, with what does it.
-CREATE OR REPLACE FUNCTION carwash.refuse_changes(old jsonb, new jsonb, may text[], hint text) RETURNS void
-    LANGUAGE plpgsql AS $$
-DECLARE
-    others text := string_agg(n.key, ', ' ORDER BY n.key)
-        FROM jsonb_each(new) AS n WHERE n.key <> ALL (may) AND n.value IS DISTINCT FROM old -> n.key;
-BEGIN
-    IF others IS NOT NULL THEN
-        RAISE 'nobody writes this by hand: %', others USING ERRCODE = 'feature_not_supported', HINT = hint;
-    END IF;
-END
-$$;
--- What usher answers as a result, an application of tables gets as an error.
-CREATE OR REPLACE FUNCTION carwash.raise_if(error text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF error LIKE '%taken' THEN
-        RAISE '%', error USING ERRCODE = 'unique_violation';
-    ELSIF error IS NOT NULL THEN
-        RAISE '%', error USING ERRCODE = 'check_violation';
-    END IF;
-END
-$$;
+\set names carwash
+\ir ../writable_views.sql
 
 -- ---- auth_users ----------------------------------------------------------------------------------------------------
 
@@ -101,7 +81,7 @@ BEGIN
         SELECT * INTO made FROM usher.import_user(NEW.email, hash, first_name => NEW.first_name,
             last_name => NEW.last_name, phone => NEW.phone, email_verified => coalesce(NEW.email_verified, false),
             created_at => coalesce(NEW.created_at, now()), id => NEW.id);
-        PERFORM carwash.raise_if(made.error);
+        PERFORM carwash.check_answer(made.error);
         NEW.id := made.user_id;
         PERFORM carwash.set_role(NEW.id, (usher.user_reference(NEW.id)).role, coalesce(NEW.role, 'client'));
     ELSE
@@ -111,7 +91,7 @@ BEGIN
         IF (NEW.first_name, NEW.last_name, NEW.phone) IS DISTINCT FROM (OLD.first_name, OLD.last_name, OLD.phone) THEN
             SELECT * INTO changed FROM usher.update_profile(NEW.first_name, NEW.last_name,
                 phone => coalesce(NEW.phone, ''), user_id => OLD.id);
-            PERFORM carwash.raise_if(changed.error);
+            PERFORM carwash.check_answer(changed.error);
         END IF;
         IF NEW.password_hash IS DISTINCT FROM OLD.password_hash THEN
             PERFORM usher.import_password_hash(OLD.id, NEW.password_hash);
@@ -202,7 +182,7 @@ BEGIN
     END IF;
     SELECT * INTO linked
     FROM usher.link_identity(NEW.user_id, NEW.provider, NEW.provider_user_id, NEW.provider_email);
-    PERFORM carwash.raise_if(linked.error);
+    PERFORM carwash.check_answer(linked.error);
     IF nullif(NEW.access_token, '***') IS NOT NULL THEN
         PERFORM usher.set_provider_tokens(NEW.user_id, NEW.provider, NEW.access_token,
             nullif(NEW.refresh_token, '***'), NEW.token_expires);

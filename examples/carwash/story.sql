@@ -87,6 +87,9 @@ SELECT pg_temp.expect('an UPDATE by the application',
 SELECT access_token AS washer_token FROM usher.login(:'washer_email', 'sparkling-washer-demo') \gset
 BEGIN;
 SELECT usher.authenticate(:'washer_token') IS NOT NULL AS somebody \gset
+SELECT pg_temp.expect('the work that waits for the washer',
+    (SELECT count(*) FROM wash.list_bookings(staff_id => :'washer', statuses => '{confirmed}')
+     WHERE booking_id = :'booking')::text, '1');
 SELECT pg_temp.expect('start', (SELECT status FROM wash.start_booking(:'booking')), 'in_progress');
 COMMIT;
 BEGIN;

@@ -11,43 +11,8 @@
 \o /dev/null
 SET client_min_messages = warning;
 
--- Refuses a write, and says what does it. Arguments: the hint.
-CREATE OR REPLACE FUNCTION cedrina.refuse() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE '% of % is usher''s', lower(TG_OP), TG_TABLE_NAME USING ERRCODE = '0A000', HINT = TG_ARGV[0];
-END
-$$;
-COMMENT ON FUNCTION cedrina.refuse() IS 'Trigger: refuses what is not written directly, with a hint what does it.';
-
--- Refuses a change of columns that are not in the list.
-CREATE OR REPLACE FUNCTION cedrina.check_changed(before jsonb, after jsonb, writable text[], hint text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    refused text := (SELECT string_agg(a.key, ', ' ORDER BY a.key) FROM jsonb_each(after) AS a
-                     WHERE a.value IS DISTINCT FROM before -> a.key AND a.key <> ALL (writable));
-BEGIN
-    IF refused IS NOT NULL THEN
-        RAISE 'usher keeps %', refused USING ERRCODE = '0A000', HINT = hint;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION cedrina.check_changed(jsonb, jsonb, text[], text) IS
-    'Raises 0A000 when other columns than these have changed.';
-
--- Raises what a function of usher answered as its result.
-CREATE OR REPLACE FUNCTION cedrina.check_answer(error text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF error IS NOT NULL THEN
-        RAISE '%', error USING ERRCODE = CASE WHEN error LIKE '%\_taken' THEN '23505' ELSE '22023' END;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION cedrina.check_answer(text) IS 'Raises the refusal that a function answered, if any.';
+\set names cedrina
+\ir ../writable_views.sql
 
 -- ---- users ---------------------------------------------------------------------------------------------------------
 
@@ -97,8 +62,8 @@ BEGIN
         PERFORM cedrina.check_answer(made.error);
         NEW.id := made.user_id;
     ELSE
-        PERFORM cedrina.check_changed(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,updated_at,
-            failed_login_attempts,locked_until,profile_data,preferences,metadata}',
+        PERFORM cedrina.refuse_changes(before, to_jsonb(NEW), '{username,hashed_password,is_active,role,tier,
+            updated_at,failed_login_attempts,locked_until,profile_data,preferences,metadata}',
             'An address is changed by usher.request_email_change(), and proved by usher.verify_email().');
         IF NEW.hashed_password IS DISTINCT FROM OLD.hashed_password THEN
             PERFORM usher.import_password_hash(NEW.id, NEW.hashed_password);
@@ -174,7 +139,7 @@ BEGIN
                                                     user_info => coalesce(NEW.user_info, '{}'));
         PERFORM cedrina.check_answer(made.error);
     ELSE
-        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW),
+        PERFORM cedrina.refuse_changes(to_jsonb(OLD), to_jsonb(NEW),
             '{access_token,refresh_token,token_expires_at,updated_at}',
             'Another account at the provider: delete this row, and insert one.');
     END IF;
@@ -212,7 +177,7 @@ CREATE OR REPLACE FUNCTION cedrina.write_sessions() RETURNS trigger
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW), '{is_active}',
+        PERFORM cedrina.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{is_active}',
             'usher.refresh_session() keeps the times of a session.');
         IF NEW.is_active AND NOT OLD.is_active THEN
             RAISE 'an ended session does not come back' USING ERRCODE = '0A000',
@@ -233,7 +198,7 @@ COMMENT ON FUNCTION cedrina.write_sessions() IS 'Trigger: sessions are ended by 
 CREATE OR REPLACE TRIGGER write_sessions INSTEAD OF UPDATE OR DELETE ON cedrina.sessions
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_sessions();
 CREATE OR REPLACE TRIGGER refuse_sessions INSTEAD OF INSERT ON cedrina.sessions
-    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse('usher.login() begins a session.');
+    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse_write('usher.login() begins a session.');
 
 -- ---- password_reset_tokens -----------------------------------------------------------------------------------------
 
@@ -262,7 +227,7 @@ COMMENT ON FUNCTION cedrina.write_reset_tokens() IS
 CREATE OR REPLACE TRIGGER write_reset_tokens INSTEAD OF INSERT ON cedrina.password_reset_tokens
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_reset_tokens();
 CREATE OR REPLACE TRIGGER refuse_reset_tokens INSTEAD OF UPDATE OR DELETE ON cedrina.password_reset_tokens
-    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse(
+    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse_write(
         'usher.reset_password() uses a token; usher.run_maintenance() removes what is used or over.');
 
 -- ---- casbin_rules --------------------------------------------------------------------------------------------------
@@ -282,7 +247,7 @@ CREATE OR REPLACE FUNCTION cedrina.write_casbin_rules() RETURNS trigger
 AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        PERFORM cedrina.check_changed(to_jsonb(OLD), to_jsonb(NEW),
+        PERFORM cedrina.refuse_changes(to_jsonb(OLD), to_jsonb(NEW),
             '{ptype,v0,v1,v2,v3,v4,v5,is_active,updated_at,updated_by}',
             'usher says who wrote a rule, and when.');
         IF (NEW.ptype, NEW.v0, NEW.v1, NEW.v2, NEW.v3, NEW.v4, NEW.v5)
@@ -352,7 +317,7 @@ COMMENT ON FUNCTION cedrina.write_audit_logs() IS
 CREATE OR REPLACE TRIGGER write_audit_logs INSTEAD OF INSERT ON cedrina.audit_logs
     FOR EACH ROW EXECUTE FUNCTION cedrina.write_audit_logs();
 CREATE OR REPLACE TRIGGER refuse_audit_logs INSTEAD OF UPDATE OR DELETE ON cedrina.audit_logs
-    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse(
+    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse_write(
         'The log is only added to; usher.run_maintenance() archives and drops old months.');
 
 -- ---- rate_limit_records --------------------------------------------------------------------------------------------
@@ -369,14 +334,14 @@ COMMENT ON VIEW cedrina.rate_limit_records IS
     'Counts of keys that were hit lately, for those with limit:manage. Nobody writes them: usher.hit_rate_limit() '
     'counts. With the library preloaded they arrive here within usher.flush_interval.';
 CREATE OR REPLACE TRIGGER refuse_rate_limit_records INSTEAD OF INSERT OR UPDATE OR DELETE ON cedrina.rate_limit_records
-    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse(
+    FOR EACH ROW EXECUTE FUNCTION cedrina.refuse_write(
         'usher.hit_rate_limit() counts, usher.reset_rate_limit() forgets a key, usher.run_maintenance() removes what '
             'is over.');
 
 -- ---- who may -------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cedrina FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION cedrina.check_changed(jsonb, jsonb, text[], text), cedrina.check_answer(text)
+GRANT EXECUTE ON FUNCTION cedrina.refuse_changes(jsonb, jsonb, text[], text), cedrina.check_answer(text)
     TO cedrina_app, cedrina_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cedrina.users, cedrina.oauth_profiles, cedrina.sessions,
     cedrina.password_reset_tokens,

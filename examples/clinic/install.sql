@@ -99,10 +99,12 @@ BEGIN
     IF EXISTS (SELECT FROM care.locations WHERE id = practice) THEN
         RETURN;
     END IF;
-    -- Given in appointments and paid in advance; what is cancelled a day before is refunded.
+    -- Given in appointments and paid in advance; what is cancelled a day before is refunded. Who has it is nobody
+    -- else's business: whoever reads about its patients is on record.
     PERFORM care.create_service('Physiotherapy', '45 minutes', 9000, 'EUR', 'Two hands, and what they know',
         buffer_after => '15 minutes', by_appointment => true, cancel_cutoff => '24 hours', hold_ttl => '2 days',
-        prepayment => 'full', refund_policy => 'by_notice', refund_notice => '24 hours', id => therapy);
+        prepayment => 'full', refund_policy => 'by_notice', refund_notice => '24 hours', is_sensitive => true,
+        id => therapy);
     PERFORM care.create_service('Check-up', '30 minutes', 4000, 'EUR', 'How are you?', by_appointment => true,
         auto_confirm => true, id => check_up);
     PERFORM care.create_location('Practice', 'Rua do Alecrim 1', 'Lisboa', 'Lisboa', '1200-014', 'PT',

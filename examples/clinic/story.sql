@@ -517,6 +517,9 @@ SELECT pg_temp.expect('logins of Vera', string_agg(action || ' ' || success, ', 
 FROM clinic.audit_logs WHERE user_id = :'vera' AND action LIKE 'login.%';
 SELECT pg_temp.expect('her session, for the auditor', string_agg(event, ', ' ORDER BY created_at, id), 'login')
 FROM clinic.session_logs WHERE session_id = :'vera_session';
+SELECT pg_temp.expect('who has read about her treatment', string_agg(DISTINCT actor_name, ', '),
+    'Rita Reception, Vera Visitor')
+FROM usher.audit_logs WHERE event_type = 'data.read' AND resource_id IN (:'visit', :'first');
 SELECT pg_temp.expect('bookings, for the auditor', pg_temp.refusal('SELECT * FROM clinic.bookings'), '42501');
 RESET ROLE;
 SELECT pg_temp.expect('who did what to her visit', string_agg(DISTINCT coalesce(r.name, 'nobody'), ', '),

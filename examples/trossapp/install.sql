@@ -115,6 +115,41 @@ CREATE TABLE IF NOT EXISTS field.work_orders (
 );
 CREATE INDEX IF NOT EXISTS work_orders_client_id_idx ON field.work_orders (client_id);
 CREATE INDEX IF NOT EXISTS work_orders_technician_id_idx ON field.work_orders (technician_id);
+-- What is kept about people here: a client's orders, with what they say, and a technician's work.
+CREATE OR REPLACE FUNCTION field.export_orders(user_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT jsonb_build_object(
+        'orders', coalesce((SELECT jsonb_agg(to_jsonb(w) - '{client_id,technician_id}'::text[] ORDER BY w.id)
+                            FROM field.work_orders AS w WHERE w.client_id = export_orders.user_id), '[]'),
+        'work', coalesce((SELECT jsonb_agg(jsonb_build_object('number', w.number, 'status', w.status,
+                              'during', w.during) ORDER BY w.id)
+                          FROM field.work_orders AS w WHERE w.technician_id = export_orders.user_id), '[]'));
+END;
+CREATE OR REPLACE FUNCTION field.forget_orders(user_id uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    theirs CONSTANT uuid[] := ARRAY(SELECT w.id FROM field.work_orders AS w
+                                    WHERE w.client_id = forget_orders.user_id);
+BEGIN
+    UPDATE field.work_orders AS w
+    SET title = 'A work order', description = '', site = '{}', notes = NULL, reason = NULL WHERE w.id = ANY (theirs);
+    RETURN cardinality(theirs) + usher.forget_notes('field.work_orders', theirs);
+END
+$$;
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM usher.list_extensions() WHERE name = 'field') THEN
+        PERFORM usher.register_extension('Work orders', name => 'field', schema_name => 'field',
+            hooks => '{"export": "export_orders", "erase": "forget_orders"}',
+            declined_hooks => '{upkeep,self_check,configuration,metrics,health}',
+            personal_data => '{"work_orders": {"subject": ["client_id"], "user": ["technician_id"],
+                "personal": ["title", "description", "site", "notes", "reason"], "impersonal": ["parts", "status"]},
+                "user_numbers": {"user": ["user_id"]}}');
+    END IF;
+END
+$$;
 -- created_at, updated_at, is_active, deleted_at, audit, and the view field.active_work_orders
 SELECT usher.enable_entity('field.work_orders');
 
@@ -141,18 +176,53 @@ BEGIN
         THEN 'only the client or a manager accepts the work' END;
 END
 $$;
+-- Whose account is deleted has nobody who comes, and nobody to come to.
+CREATE OR REPLACE FUNCTION field.has_left(person uuid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM usher.users AS u WHERE u.id = person AND u.status IN ('deleted', 'erased'));
+END;
+REVOKE ALL ON FUNCTION field.has_left(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION field.has_left(uuid) TO trossapp_app;
+CREATE OR REPLACE FUNCTION field.may_abandon(old jsonb, new jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE WHEN NOT field.has_left((old ->> 'client_id')::uuid) THEN 'the client is still there' END;
+END
+$$;
+CREATE OR REPLACE FUNCTION field.may_free(old jsonb, new jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE WHEN NOT field.has_left((old ->> 'technician_id')::uuid) THEN 'the technician is still there' END;
+END
+$$;
 SELECT usher.define_machine('work_order', jsonb_set(preset, '{transitions}', (
     SELECT jsonb_agg(CASE t ->> 'action'
         WHEN 'schedule' THEN t || '{"guard": "field.may_schedule(jsonb,jsonb)"}'
         WHEN 'complete' THEN t || '{"guard": "field.may_complete(jsonb,jsonb)"}'
         WHEN 'accept' THEN t || '{"guard": "field.may_accept(jsonb,jsonb)"}'
         ELSE t END ORDER BY place)
-    FROM jsonb_array_elements(preset -> 'transitions') WITH ORDINALITY AS x (t, place)))) AS version
+    FROM jsonb_array_elements(preset -> 'transitions' || '[
+        {"from": ["scheduled", "on_hold"], "to": "cancelled", "action": "abandon", "requires_reason": true,
+         "guard": "field.may_abandon(jsonb,jsonb)", "event": "cancelled"},
+        {"from": "scheduled", "to": "submitted", "action": "free", "guard": "field.may_free(jsonb,jsonb)",
+         "event": "freed"}]') WITH ORDINALITY AS x (t, place)))) AS version
 FROM usher.machine_preset('work_order') AS preset;
 SELECT usher.attach_machine('work_order', 'field.work_orders', 'status', '{"reason_column": "reason",
     "notes_column": "notes", "version_column": "version", "event_prefix": "work_order",
     "payload_columns": ["title", "client_id", "technician_id"]}');
 SELECT usher.subscribe('work_order.*', 'messenger', mode => 'async');
+
+-- Clients who leave take back what is not begun; what a technician was to do waits for another. What is begun goes on.
+CREATE OR REPLACE FUNCTION field.follow_leaver(event text, payload jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    gone CONSTANT uuid := payload ->> 'user_id';
+BEGIN
+    UPDATE field.work_orders AS w SET status = 'cancelled', reason = 'the client has left'
+    WHERE w.client_id = gone AND w.status IN ('submitted', 'scheduled', 'on_hold') AND w.is_active;
+    UPDATE field.work_orders AS w SET status = 'submitted', technician_id = NULL, during = NULL
+    WHERE w.technician_id = gone AND w.status IN ('submitted', 'scheduled') AND w.is_active;
+END
+$$;
+SELECT usher.subscribe('user.deleted', 'field_leavers', 'field.follow_leaver(text,jsonb)');
 
 -- A technician changes status, notes and parts; the rest is the dispatcher's. Only technicians are assigned, and
 -- started_at is kept here, for everybody.
@@ -164,11 +234,13 @@ BEGIN
         ELSIF NEW.started_at IS DISTINCT FROM OLD.started_at THEN
             NEW.started_at := OLD.started_at;
         END IF;
-        IF usher.current_user_id() IS NOT NULL AND NOT (
-               usher.has_permission('work_order:assign') OR NEW.technician_id IS NOT DISTINCT FROM OLD.technician_id)
-           OR usher.current_user_id() IS NOT NULL AND NOT usher.has_permission('work_order:schedule')
-           AND (NEW.title, NEW.description, NEW.site, NEW.client_id, NEW.during)
-               IS DISTINCT FROM (OLD.title, OLD.description, OLD.site, OLD.client_id, OLD.during) THEN
+        IF usher.current_user_id() IS NOT NULL
+           AND NOT (NEW.technician_id IS NULL AND field.has_left(OLD.technician_id))
+           AND (NOT usher.has_permission('work_order:assign')
+                AND NEW.technician_id IS DISTINCT FROM OLD.technician_id
+                OR NOT usher.has_permission('work_order:schedule')
+                AND (NEW.title, NEW.description, NEW.site, NEW.client_id, NEW.during)
+                    IS DISTINCT FROM (OLD.title, OLD.description, OLD.site, OLD.client_id, OLD.during)) THEN
             PERFORM usher.raise_error('not_permitted', 'only status, notes, reason and parts may be changed');
         END IF;
         -- which is how rows are deleted, whoever writes

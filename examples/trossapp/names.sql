@@ -31,28 +31,8 @@ CREATE OR REPLACE FUNCTION trossapp.role_of(number integer) RETURNS text LANGUAG
     RETURN (SELECT r.name FROM field.role_numbers AS n JOIN usher.roles AS r ON r.id = n.role_id
             WHERE n.number = role_of.number);
 
--- Says which columns a trigger cannot write, by their names.
-CREATE OR REPLACE FUNCTION trossapp.refuse_changes(old jsonb, new jsonb, may text[]) RETURNS void
-    LANGUAGE plpgsql AS $$
-DECLARE
-    others text := string_agg(n.key, ', ' ORDER BY n.key)
-        FROM jsonb_each(new) AS n WHERE n.key <> ALL (may) AND n.value IS DISTINCT FROM old -> n.key;
-BEGIN
-    IF others IS NOT NULL THEN
-        RAISE 'nobody writes this by hand: %', others USING ERRCODE = 'feature_not_supported';
-    END IF;
-END
-$$;
--- What usher answers as a result, an application of tables gets as an error.
-CREATE OR REPLACE FUNCTION trossapp.raise_if(error text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF error LIKE '%taken' THEN
-        RAISE '%', error USING ERRCODE = 'unique_violation';
-    ELSIF error IS NOT NULL THEN
-        RAISE '%', error USING ERRCODE = 'check_violation';
-    END IF;
-END
-$$;
+\set names trossapp
+\ir ../writable_views.sql
 
 -- ---- roles ---------------------------------------------------------------------------------------------------------
 
@@ -78,7 +58,8 @@ BEGIN
         NEW.id := trossapp.number_role(NEW.name);
         PERFORM usher.update_role(NEW.name, is_active => false) WHERE NOT NEW.is_active;
     ELSE
-        PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{name,description,is_active,updated_at}');
+        PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{name,description,is_active,updated_at}',
+            'A role keeps its number.');
         PERFORM usher.update_role(OLD.name, nullif(NEW.name, OLD.name), NEW.description,
             nullif(NEW.is_active, OLD.is_active));
     END IF;
@@ -116,21 +97,22 @@ BEGIN
         RETURN OLD;
     ELSIF TG_OP = 'INSERT' THEN
         SELECT * INTO made FROM usher.import_user(NEW.email, first_name => NEW.first_name, last_name => NEW.last_name);
-        PERFORM trossapp.raise_if(made.error);
+        PERFORM trossapp.check_answer(made.error);
         key := made.user_id;
         before.role_id := (SELECT m.id FROM trossapp.roles AS m WHERE m.name = (usher.user_reference(key)).role);
         before.is_active := true;
     ELSE
         PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW),
-            '{auth0_id,first_name,last_name,role_id,is_active,updated_at}');
+            '{auth0_id,first_name,last_name,role_id,is_active,updated_at}',
+            'usher.request_email_change() proves who reads the new address.');
         IF (NEW.first_name, NEW.last_name) IS DISTINCT FROM (OLD.first_name, OLD.last_name) THEN
             SELECT * INTO changed FROM usher.update_profile(NEW.first_name, NEW.last_name, user_id => key);
-            PERFORM trossapp.raise_if(changed.error);
+            PERFORM trossapp.check_answer(changed.error);
         END IF;
     END IF;
     IF NEW.auth0_id IS DISTINCT FROM before.auth0_id THEN
         PERFORM usher.unlink_identity(key, 'auth0') WHERE before.auth0_id IS NOT NULL;
-        PERFORM trossapp.raise_if((usher.link_identity(key, 'auth0', NEW.auth0_id)).error)
+        PERFORM trossapp.check_answer((usher.link_identity(key, 'auth0', NEW.auth0_id)).error)
         WHERE NEW.auth0_id IS NOT NULL;
     END IF;
     IF NEW.role_id IS DISTINCT FROM before.role_id THEN
@@ -193,7 +175,8 @@ COMMENT ON VIEW trossapp.refresh_tokens IS
 CREATE OR REPLACE FUNCTION trossapp.write_refresh_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{is_active,revoked_at}');
+        PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{is_active,revoked_at}',
+            'usher.login() begins a session, usher.refresh_session() keeps it.');
         IF NEW.is_active AND NOT OLD.is_active THEN
             RAISE 'a session that has ended does not begin again' USING ERRCODE = 'feature_not_supported';
         END IF;
@@ -230,7 +213,7 @@ BEGIN
         RETURNING w.number INTO NEW.id;
     ELSE
         PERFORM trossapp.refuse_changes(to_jsonb(OLD), to_jsonb(NEW), '{title,is_active,updated_at,description,status,'
-            'reason,notes,technician_id,starts_at,ends_at}');
+            'reason,notes,technician_id,starts_at,ends_at}', 'Submit another order.');
         IF NEW.is_active AND NOT OLD.is_active THEN
             PERFORM usher.restore_row('field.work_orders', to_jsonb(key));
         ELSIF OLD.is_active AND NOT NEW.is_active THEN

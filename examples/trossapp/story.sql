@@ -26,11 +26,13 @@ END
 $$;
 SELECT pg_temp.member('Cleo') AS cleo, pg_temp.member('Olaf') AS olaf, pg_temp.member('Dora', 'dispatcher') AS dora,
        pg_temp.member('Tom', 'technician') AS tom, pg_temp.member('Tess', 'technician') AS tess,
-       pg_temp.member('Mia', 'manager') AS mia \gset
+       pg_temp.member('Mia', 'manager') AS mia, pg_temp.member('Lea') AS lea,
+       pg_temp.member('Tim', 'technician') AS tim \gset
 SELECT field.demo_token('auth0|cleo-' || :'run') AS cleo_token,
        field.demo_token('auth0|olaf-' || :'run') AS olaf_token,
        field.demo_token('auth0|dora-' || :'run') AS dora_token, field.demo_token('auth0|tom-' || :'run') AS tom_token,
        field.demo_token('auth0|tess-' || :'run') AS tess_token, field.demo_token('auth0|mia-' || :'run') AS mia_token,
+       field.demo_token('auth0|lea-' || :'run') AS lea_token, field.demo_token('auth0|tim-' || :'run') AS tim_token,
        field.demo_token('auth0|ada') AS ada_token \gset
 SELECT field.demo_token('auth0|stranger-' || :'run') AS stranger,
        field.demo_token('auth0|cleo-' || :'run', '{"aud": "https://other.example"}') AS for_others,
@@ -232,7 +234,56 @@ SELECT pg_temp.expect('hashes of tokens by the application',
                       pg_temp.refusal('SELECT refresh_token_hash FROM usher.sessions'), '42501');
 RESET ROLE;
 
-\echo '--- 10. everything is on record'
+\echo '--- 10. a client leaves, and a technician: what is not begun is taken back, or waits for somebody else'
+SET ROLE trossapp_app;
+BEGIN;
+SELECT usher.authenticate(:'lea_token') AS me \gset
+SELECT id AS leak FROM field.submit_work_order('A leak at Lea''s', site => '{"street": "7 Lea Lane"}') \gset
+SELECT id AS lamp FROM field.submit_work_order('No light at Lea''s') \gset
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'cleo_token') AS me \gset
+SELECT id AS pipe FROM field.submit_work_order('A pipe knocks') \gset
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'dora_token') AS me \gset
+SELECT status FROM field.schedule_work_order(:'leak', '[2030-02-07 09:00,2030-02-07 11:00)', :'tim') \gset
+SELECT status FROM field.schedule_work_order(:'pipe', '[2030-02-07 13:00,2030-02-07 15:00)', :'tim') \gset
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'lea_token') AS me \gset
+SELECT pg_temp.expect('what she can take with her', string_agg(o ->> 'title', ', ' ORDER BY o ->> 'title'),
+                      'A leak at Lea''s, No light at Lea''s')
+FROM jsonb_array_elements(usher.export_user() -> 'field' -> 'orders') AS o;
+SELECT usher.delete_user(:'lea');
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'tim_token') AS me \gset
+SELECT usher.delete_user(:'tim');
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'dora_token') AS me \gset
+SELECT pg_temp.expect('user.deleted: the orders of a client', string_agg(DISTINCT status || ', ' || reason, '; '),
+                      'cancelled, the client has left')
+FROM field.work_orders WHERE id IN (:'leak', :'lamp');
+SELECT pg_temp.expect('user.deleted: the work of a technician',
+                      format('%s, by %s', status, coalesce(technician_id::text, 'nobody')), 'submitted, by nobody')
+FROM field.work_orders WHERE id = :'pipe';
+SELECT pg_temp.expect('which somebody else does', status, 'scheduled')
+FROM field.schedule_work_order(:'pipe', '[2030-02-07 13:00,2030-02-07 15:00)', :'tom');
+COMMIT;
+BEGIN;
+SELECT usher.authenticate(:'ada_token') AS me \gset
+SELECT usher.erase_user(:'lea');
+COMMIT;
+RESET ROLE;
+SELECT pg_temp.expect('erased: what she wrote', string_agg(DISTINCT concat_ws(' ', title, site, reason), '; '),
+                      'A work order {}')
+FROM field.work_orders WHERE client_id = :'lea';
+SELECT pg_temp.expect('erased: the log', count(*)::text, '0') FROM usher.audit_logs
+WHERE concat(old_values, new_values) LIKE '%Lea Lane%' AND resource_id = :'leak';
+
+\echo '--- 11. everything is on record'
 SELECT pg_temp.expect('the way of the order', string_agg(action, ', ' ORDER BY seq),
     'submit, schedule, start, hold, resume, complete, rework, complete, accept')
 FROM usher.history('field.work_orders', :'boiler');

@@ -35,6 +35,7 @@ struct ErrorCode {
     X(no_signing_key,           "US104", 503, "There is no signing key yet: the first token makes one.") \
     X(role_cycle,               "US201", 409, "A role cannot inherit from itself, directly or through others.") \
     X(protected_role,           "US202", 409, "A system role cannot be dropped or renamed.") \
+    X(read_must_be_logged,      "US301", 503, "This reading leaves a row in the audit log, which this server cannot write: ask the primary.") \
     X(event_loop,               "US501", 500, "Event handlers publish events that lead back to them.") \
     X(refused_by_application,   "P0001", 400, "The application refused the request; detail says why.") \
     X(account_locked,           "",      423, "Too many wrong passwords: the account or the network is locked for retry_after seconds (only with usher.reveal_lockout).") \

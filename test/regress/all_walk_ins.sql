@@ -71,6 +71,11 @@ SELECT count(*) AS signals FROM wash.referral_signals WHERE customer_id = :'will
 SELECT walk_ins.refusal(format('SELECT wash.create_booking(%L, %L, %L, %L, %L)', :'will', :'wax', :'place', (:'ten'::timestamp + interval '1 day') AT TIME ZONE 'Europe/Berlin', :'sue')) AS another_one;
 SELECT extension, rule FROM usher.self_check() WHERE violations > 0;
 
+-- The export of the account has what each feature holds under the id of the second profile, and none of it twice
+SELECT e.key, (SELECT string_agg(format('%s %s', p.key, jsonb_array_length(p.value)), ', ' ORDER BY p.key) FROM jsonb_each(e.value) AS p
+    WHERE jsonb_array_length(p.value) > 0) AS rows
+FROM jsonb_each(usher.export_user(:'ann')) AS e WHERE e.key LIKE 'usher\_%' ORDER BY e.key;
+
 -- The account is deleted, then erased: the second profile, which shop and loyalty know by its own id, goes with it
 SELECT usher.delete_user(:'ann') \g /dev/null
 SELECT b.status, o.status AS order_status, o.notes, a.closed_at IS NULL AS open, e.note FROM wash.bookings AS b, wash.orders AS o, wash.points_accounts AS a, wash.points_entries AS e

@@ -459,10 +459,10 @@ FROM generate_series(1, 30) AS n;
 SET LOCAL track_functions = 'all';
 SELECT count(*), count((d.customer).name) AS customers, count((d.washer).name) AS washers
     FROM wash.get_bookings(ARRAY(SELECT id FROM wash.bookings WHERE location_id = :'location')) AS d;
-SELECT pg_stat_get_xact_function_calls('usher.user_references(uuid[])'::regprocedure) AS look_ups_of_users,
+SELECT pg_stat_get_xact_function_calls('usher.references_of(uuid[])'::regprocedure) AS look_ups_of_users,
        pg_stat_get_xact_function_calls('usher.user_reference(uuid)'::regprocedure) AS one_by_one;
 SELECT count(*) FROM wash.list_bookings(:'location');
-SELECT pg_stat_get_xact_function_calls('usher.user_references(uuid[])'::regprocedure) AS look_ups_of_users;
+SELECT pg_stat_get_xact_function_calls('usher.references_of(uuid[])'::regprocedure) AS look_ups_of_users;
 ROLLBACK;
 
 -- A month of slots at a place with 20 staff: one statement

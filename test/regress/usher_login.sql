@@ -98,6 +98,19 @@ SELECT error FROM usher.login('bob@login.example', 'correct horse battery');
 SELECT failed_login_attempts, spent_permits, locked_until, reset_required, lockout_count > 0 AS remembered
 FROM usher.credentials WHERE user_id = :'bob';
 
+-- A login that is rolled back has left nothing: session, refresh token and event are written in one transaction (R2-46)
+SELECT count(*) AS sessions, (SELECT count(*) FROM usher.audit_logs WHERE event_type = 'login.succeeded') AS events,
+       (SELECT count(*) FROM usher.login_attempts WHERE success) AS attempts FROM usher.sessions \gset before_
+BEGIN;
+SELECT error, refresh_token IS NOT NULL AS refresh_token FROM usher.login('bob@login.example', 'correct horse battery');
+SELECT count(*) - :before_sessions AS sessions,
+       (SELECT count(*) FROM usher.audit_logs WHERE event_type = 'login.succeeded') - :before_events AS events,
+       (SELECT count(*) FROM usher.login_attempts WHERE success) - :before_attempts AS attempts FROM usher.sessions;
+ROLLBACK;
+SELECT count(*) - :before_sessions AS sessions,
+       (SELECT count(*) FROM usher.audit_logs WHERE event_type = 'login.succeeded') - :before_events AS events,
+       (SELECT count(*) FROM usher.login_attempts WHERE success) - :before_attempts AS attempts FROM usher.sessions;
+
 -- The number of locks goes down by one a day, with the next success.
 UPDATE usher.credentials
 SET lockout_count = 5, last_lockout_at = now() - interval '49 hours', failed_login_attempts = 4 WHERE user_id = :'bob';

@@ -58,6 +58,17 @@ sub installed
     }
 }
 
+# What a hook before each commit would look for.
+{
+    $node->safe_psql('postgres', 'CREATE DATABASE unreadable');
+    my $schema = slurp_file("$examples/$systems[0]/install.sql");
+    append_to_file("$ENV{TESTDIR}/unreadable.sql", $schema . "CREATE TABEL of_a_slip ();\n");
+    my ($out, $errors) = ('', '');
+    my $good = IPC::Run::run([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('unreadable'), '-f', "$ENV{TESTDIR}/unreadable.sql" ], '<', \undef, '>', \$out, '2>', \$errors);
+    ok(!$good && $errors =~ /unreadable\.sql:\d+: ERROR:  syntax error at or near "TABEL"/, 'a file that cannot be read fails, and names its line') or diag($errors);
+    $node->safe_psql('postgres', 'DROP DATABASE unreadable');
+}
+
 for my $system (@systems)
 {
     $node->safe_psql('postgres', "CREATE DATABASE $system");

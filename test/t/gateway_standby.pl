@@ -14,9 +14,12 @@ CREATE FUNCTION app.where_am_i(OUT in_recovery boolean, OUT notes bigint) LANGUA
 AS $$ BEGIN in_recovery := pg_is_in_recovery(); notes := (SELECT count(*) FROM app.notes); END $$;
 CREATE FUNCTION app.add_note(id int, OUT in_recovery boolean) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ BEGIN INSERT INTO app.notes VALUES (id); in_recovery := pg_is_in_recovery(); END $$;
+CREATE FUNCTION app.read_what_is_sensitive(OUT in_recovery boolean) LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN PERFORM usher.log_reads('note', '{}', '{01900000-0000-7000-8000-000000000001}'); in_recovery := pg_is_in_recovery(); END $$;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO gateway_test;
 SELECT usher.add_route('GET', '/read', 'app.where_am_i()', access => 'public', read_only => true);
 SELECT usher.add_route('GET', '/me-read', 'app.where_am_i()', read_only => true);
+SELECT usher.add_route('GET', '/sensitive', 'app.read_what_is_sensitive()', access => 'public', read_only => true);
 SELECT usher.add_route('GET', '/other', 'app.where_am_i()', access => 'public');
 SELECT usher.add_route('POST', '/notes', 'app.add_note(int)', access => 'public', success_status => 201);
 SQL
@@ -38,6 +41,8 @@ sub where { my ($path, %headers) = @_; my $answer = http($gateway, 'GET', $path,
 wait_for(sub { where('/read') eq 'standby' }, 'a read-only route is answered by the standby');
 is(where('/read'), 'standby', '… from then on');
 is(where('/other'), 'primary', 'another one by the primary');
+is(where('/sensitive'), 'primary', 'what is sensitive is read from the primary, which logs it');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM usher.audit_logs WHERE event_type = 'data.read' AND resource_type = 'note'}), 1, '… once');
 is(post_json($gateway, '/notes', { id => 1 })->{status}, 201, 'writes go to the primary');
 my %user = log_in($gateway, 'u@example.com');
 like(where('/me-read', %user), qr/^(primary|standby)$/, 'a fresh session is good at once, even when the standby has not heard of it');

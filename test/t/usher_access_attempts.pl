@@ -61,6 +61,12 @@ one("BEGIN; $login DO \$\$ BEGIN PERFORM usher.check_access('booking:cancel', '{
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM usher.audit_logs WHERE resource_id = 'swallowed'") or die 'the attempt did not survive the block';
 is(attempts('swallowed'), 'denied booking:cancel 1', 'swallowed by an exception block: it is there');
 
+# what was read stays read (R1-66), a page of ids too
+one("BEGIN; $login SELECT usher.log_reads('read', '{}', ARRAY(SELECT usher.uuid_v7() FROM generate_series(1, 200))); ROLLBACK");
+$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM usher.audit_logs WHERE event_type = 'data.read' AND resource_type = 'read'") or die 'the reads did not survive the rollback';
+is(one(q{SELECT string_agg(concat_ws(' ', jsonb_array_length(event_data -> 'ids'), event_data -> 'sensitive', actor_id IS NOT NULL), ', ' ORDER BY id) FROM usher.audit_logs WHERE resource_type = 'read'}),
+    '128 true t, 72 true t', 'who reads what is sensitive, and rolls back, is in the log');
+
 # a clean stop forgets nothing
 one("ALTER SYSTEM SET usher.flush_interval = '60s'; SELECT pg_reload_conf()");
 one("BEGIN; $login" . $check->('stopped') . 'ROLLBACK');

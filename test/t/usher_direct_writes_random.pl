@@ -177,6 +177,12 @@ for my $write (q{SELECT usher.publish('r.made')}, q{SELECT usher.log_event('r.ma
 	(undef, undef, $err) = $standby->psql('postgres', "\\set VERBOSITY verbose\n$write");
 	like($err, qr/25006: cannot execute INSERT in a read-only transaction/, "$write on a standby");
 }
-is($standby->safe_psql('postgres', q{SET usher.audit_reads = on; SELECT usher.log_read('r.thing', '1') IS NULL}), 't', 'log_read() does nothing there');
+# a log with holes where somebody asks a standby would be none
+for my $read (q{SET usher.audit_reads = on; SELECT usher.log_read('r.thing', '1')}, q{SELECT usher.log_reads('r.thing', '{}', ARRAY[usher.uuid_v7()])})
+{
+	(undef, undef, $err) = $standby->psql('postgres', "\\set VERBOSITY verbose\n$read");
+	like($err, qr/US301: this reading is logged, which a standby cannot do/, "$read there");
+}
+is($standby->safe_psql('postgres', q{SELECT usher.log_read('r.thing', '1') IS NULL, usher.log_reads('r.thing', ARRAY[usher.uuid_v7()]) IS NULL}), 't|t', 'what is not logged may be read on a standby');
 
 done_testing();

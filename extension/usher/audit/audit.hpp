@@ -38,4 +38,7 @@ struct Event {
 /// Throws 22023 for text that the table does not take.
 Uuid log_event(const Event &event);
 
+/// What usher.log_read() does: a row if reads of this kind are logged. Throws US301 on a standby then.
+void log_read(std::string_view kind, std::string_view id, std::string_view data = "{}");
+
 } // namespace usher::audit

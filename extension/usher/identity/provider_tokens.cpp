@@ -6,6 +6,7 @@
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
 #include "usher/access/access.hpp"
+#include "usher/audit/audit.hpp"
 #include "usher/identity/accounts.hpp"
 #include "usher/identity/master_key.hpp"
 
@@ -83,6 +84,7 @@ USHER_FUNCTION(usher_identity_get_provider_tokens) {
     access::require_power_over(user_id);
     const pg::Rows rows = identity::read_identity.run({pg::uuid(user_id), pg::text(provider)});
     if (rows.empty()) identity::refuse_unknown(user_id, provider);
+    audit::log_read("user", to_string(user_id), R"({"part":"provider_tokens"})");
     const pg::Row found = rows.front();
     const Uuid id = found.uuid(0);
     pg::RowBuilder row(fcinfo);

@@ -291,7 +291,7 @@ USHER_FUNCTION(usher_machines_history) {
         SELECT p.seq, p.from_status, p.to_status, p.action,
                ROW(p.changed_by, u.email, u.role, p.changed_by_name)::usher.user_reference, p.reason_code, p.notes,
                p.changed_at, p.version
-        FROM page p LEFT JOIN usher.user_references(ARRAY(SELECT DISTINCT changed_by FROM page)) u
+        FROM page p LEFT JOIN usher.references_of(ARRAY(SELECT DISTINCT changed_by FROM page)) u
             ON u.id OPERATOR(pg_catalog.=) p.changed_by ORDER BY p.seq)"};
     pg::RowSet rows(fcinfo);
     const pg::AsOwner owner;

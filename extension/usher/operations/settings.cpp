@@ -1,4 +1,5 @@
 #include "usher/operations/settings.hpp"
+#include "usher/audit/read_kinds.hpp"
 
 namespace usher::guc {
 
@@ -31,6 +32,16 @@ constexpr config_enum_entry CutOffApiKeys_options[] = {{"never", value(CutOffApi
                                                        {nullptr, 0, false}};
 constexpr config_enum_entry CookieSameSite_options[] = {
     {"lax", value(CookieSameSite::lax), false}, {"strict", value(CookieSameSite::strict), false}, {nullptr, 0, false}};
+
+bool check_read_kinds(char **value, void **, GucSource) {
+    if (*value == nullptr || audit::are_read_kinds(*value)) return true;
+    GUC_check_errdetail("It must be off, on, or kinds of what is read, separated by commas.");
+    return false;
+}
+
+constexpr GucStringCheckHook check_of(std::string_view name) {
+    return name == "audit_reads" ? check_read_kinds : nullptr;
+}
 } // namespace
 
 void define_settings() {
@@ -46,7 +57,7 @@ void define_settings() {
                              nullptr, nullptr);
 #define STRING(variable, name, initial, context, description)                                                          \
     DefineCustomStringVariable("usher." name, description, nullptr, &(variable), initial, at_start(context), 0,        \
-                               nullptr, nullptr, nullptr);
+                               check_of(name), nullptr, nullptr);
 #define ENUM(variable, name, initial, type, description)                                                               \
     DefineCustomEnumVariable("usher." name, description, nullptr, &variable##_value, value(type::initial),             \
                              type##_options, PGC_SUSET, 0, nullptr, nullptr, nullptr);

@@ -57,7 +57,6 @@ namespace usher::guc {
     BOOL(reveal_lockout,         "reveal_lockout",          false, "Tell the caller of login that the account is locked, and for how long.") \
     BOOL(notify_events,          "notify_events",           false, "Publishing also sends NOTIFY usher_events with the consumer's name; commits then wait for each other.") \
     BOOL(audit_chain,            "audit_chain",             true,  "Seal the audit log: blocks of its rows get digests that usher.verify_audit_chain() checks.") \
-    BOOL(audit_reads,            "audit_reads",             false, "Write an audit row for each read of personal data through the functions of usher.") \
     BOOL(legacy_rate_limit_headers,"legacy_rate_limit_headers",false,"Send RateLimit-Limit, -Remaining and -Reset (drafts up to 06) as well.") \
     BOOL(restoring,              "restoring",               false, "A dump is being loaded: triggers write no history, audit rows or events.")
 
@@ -70,6 +69,7 @@ namespace usher::guc {
     STRING(former_master_key_file,"former_master_key_file", "", PGC_SIGHUP,                    "File of the master key before, until usher.wrap_secrets() has run.") \
     STRING(totp_issuer,          "totp_issuer",             "usher", PGC_SUSET,                "The name of this service in authenticator applications.") \
     STRING(default_role,         "default_role",            "",       PGC_SUSET,               "Role of a newly registered user, when a role of that name exists; empty: the default one of the preset that was applied.") \
+    STRING(audit_reads,          "audit_reads",             "off",    PGC_SUSET,               "Which reads of personal data through the functions of usher leave an audit row, beside those of what a service marks as sensitive: off, on, or kinds such as user, customer, booking, separated by commas.") \
     STRING(audit_archive_function,"audit_archive_function",  "", PGC_SUSET,                     "Function (partition regclass, since timestamptz, until timestamptz), as schema.name, that is called before a month of the audit log is dropped; an error keeps the month.") \
     STRING(archive_function,     "archive_function",        "",       PGC_SUSET,               "Function (source regclass, rows jsonb), as schema.name, that is called with old rows of events, sessions and login attempts before upkeep removes them; an error keeps them.") \
     STRING(worker_databases,     "worker_databases",        "", PGC_POSTMASTER,                "Databases, separated by commas, that the background worker keeps up; needs shared_preload_libraries.")

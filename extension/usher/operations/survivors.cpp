@@ -7,8 +7,8 @@
 using namespace usher;
 
 namespace {
-constexpr long capacity = 4096; // 16 MB; more rolled back refusals than this within usher.flush_interval are an attack
-constexpr std::size_t max_row = 4000;
+constexpr long capacity = 2048; // 16 MB; more rolled back refusals than this within usher.flush_interval are an attack
+constexpr std::size_t max_row = 8000;
 
 struct Key {
     std::uint64_t random; // no order is kept: rows carry their own time

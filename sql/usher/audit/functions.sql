@@ -103,9 +103,19 @@ CREATE FUNCTION usher.log_read(resource_type text, resource_id text DEFAULT NULL
     AS 'MODULE_PATHNAME', 'usher_audit_log_read';
 REVOKE ALL ON FUNCTION usher.log_read(text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher.log_read(text, text, jsonb) IS
-    'Writes data.read into the audit log, also in a transaction that is read only; does nothing unless '
-    'usher.audit_reads is on, nor on a standby. get_user(), find_user(), list_users(), export_user() and the '
-    'questions to the audit log call it; an application calls it in its own functions that hand out personal data.';
+    'Writes data.read into the audit log if usher.audit_reads names the kind resource_type, or is on; also in a '
+    'transaction that is read only, and the row stays when that is rolled back. Raises US301 on a standby, which '
+    'cannot write it. For functions that hand out personal data.';
+
+CREATE FUNCTION usher.log_reads(resource_type text, ids uuid[], sensitive_ids uuid[] DEFAULT '{}') RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_audit_log_reads';
+REVOKE ALL ON FUNCTION usher.log_reads(text, uuid[], uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher.log_reads(text, uuid[], uuid[]) IS
+    'The same for a page of rows by their ids, as one audit row for up to 128 of them; those that are sensitive are '
+    'logged whatever usher.audit_reads says. Nothing is logged of a page without rows.';
+
 -- Auditing the rows of a table: triggers that write usher.audit_logs.
 
 CREATE FUNCTION usher.audit_change() RETURNS trigger

@@ -362,12 +362,13 @@ COMMENT ON FUNCTION usher.unlink_identity(uuid, text) IS
 CREATE FUNCTION usher.list_identities(user_id uuid DEFAULT NULL)
     RETURNS TABLE (identity_id uuid, provider text, provider_user_id text, provider_email text, user_info jsonb,
                    created_at timestamptz, last_used_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_identities.user_id);
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"part": "identities"}');
     RETURN QUERY SELECT i.id, i.provider::text, i.provider_user_id::text, i.provider_email::text, i.user_info,
             i.created_at, i.last_used_at
                  FROM usher.identities i WHERE i.user_id = target ORDER BY i.provider;

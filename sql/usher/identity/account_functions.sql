@@ -259,12 +259,13 @@ CREATE FUNCTION usher.list_sessions(user_id uuid DEFAULT NULL)
     RETURNS TABLE (session_id uuid, status text, is_current boolean, device jsonb, client_ip inet,
                    user_agent text, assurance_level smallint, created_at timestamptz, last_activity_at timestamptz,
                    expires_at timestamptz, revoked_at timestamptz, revoked_reason text)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_sessions.user_id);
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"part": "sessions"}');
     RETURN QUERY
     SELECT s.id, CASE WHEN s.status = 'active' AND s.expires_at <= now() THEN 'expired' ELSE s.status END,
            coalesce(s.id = usher.current_session_id(), false), s.device, s.client_ip, s.user_agent, s.assurance_level,
@@ -460,13 +461,14 @@ COMMENT ON FUNCTION usher.list_users(text, text, uuid, integer) IS
 CREATE FUNCTION usher.list_login_attempts(user_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
     RETURNS TABLE (attempted_at timestamptz, email text, success boolean, failure_reason text, client_ip inet,
                    user_agent text, retry_after integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_login_attempts.user_id);
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    PERFORM usher.log_read('user', target::text, '{"part": "login_attempts"}');
     RETURN QUERY
     SELECT a.attempted_at, a.email::text, a.success, a.failure_reason::text, a.client_ip, a.user_agent,
            CASE WHEN usher.actor_id() IS DISTINCT FROM target THEN a.retry_after END
@@ -479,7 +481,7 @@ COMMENT ON FUNCTION usher.list_login_attempts(uuid, integer) IS
 
 -- References for other features (R0-63) ------------------------------------------------------------------------------
 
-CREATE FUNCTION usher.user_references(ids uuid[]) RETURNS SETOF usher.user_reference
+CREATE FUNCTION usher.references_of(ids uuid[]) RETURNS SETOF usher.user_reference
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -488,6 +490,20 @@ BEGIN
     SELECT u.id, u.email::text, r.role, u.display_name
     FROM usher.users u LEFT JOIN usher._primary_roles(ids) AS r ON r.user_id = u.id
     WHERE u.id = ANY (ids) ORDER BY u.id;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.references_of(uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher.references_of(uuid[]) IS
+    'References to many users in one query; unknown ids are left out. For features, which log what they read with '
+    'them: the rows that refer to these users.';
+
+CREATE FUNCTION usher.user_references(ids uuid[]) RETURNS SETOF usher.user_reference
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.log_reads('reference', coalesce(array_remove(ids, NULL), '{}'));
+    RETURN QUERY SELECT r.* FROM usher.references_of(ids) AS r;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.user_references(uuid[]) FROM PUBLIC;
@@ -564,16 +580,32 @@ COMMENT ON FUNCTION usher.expected_users(text) IS
     'About how many users search_users() would find, as of the last ANALYZE; 0 when at least one of the words is not '
     'common, or nothing is known. search_users() reads as many index entries, however few it is to return.';
 
-CREATE FUNCTION usher.user_reference(id uuid) RETURNS usher.user_reference
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+CREATE FUNCTION usher._reference_of(id uuid) RETURNS usher.user_reference
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     reference usher.user_reference;
 BEGIN
     SELECT u.id, u.email, usher._primary_role(u.id), u.display_name INTO reference
-    FROM usher.users u WHERE u.id = user_reference.id;
+    FROM usher.users u WHERE u.id = _reference_of.id;
     RETURN CASE WHEN reference.id IS NOT NULL THEN reference END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._reference_of(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._reference_of(uuid) IS 'What other features show of a user; NULL when there is none.';
+
+CREATE FUNCTION usher.user_reference(id uuid) RETURNS usher.user_reference
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reference CONSTANT usher.user_reference := usher._reference_of(user_reference.id);
+BEGIN
+    IF reference.id IS NOT NULL THEN
+        PERFORM usher.log_read('reference', reference.id::text);
+    END IF;
+    RETURN reference;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.user_reference(uuid) FROM PUBLIC;
@@ -595,7 +627,7 @@ BEGIN
         PERFORM usher.raise_error('unknown_reference', 'user is not active',
                                   jsonb_build_object('reference', 'user', 'id', lock_user_reference.id));
     END IF;
-    RETURN usher.user_reference(lock_user_reference.id);
+    RETURN usher._reference_of(lock_user_reference.id);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.lock_user_reference(uuid, boolean) FROM PUBLIC;

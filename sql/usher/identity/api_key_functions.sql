@@ -17,12 +17,13 @@ COMMENT ON FUNCTION usher.create_api_key(text, text[], timestamptz, uuid) IS
 CREATE FUNCTION usher.list_api_keys(user_id uuid DEFAULT NULL)
     RETURNS TABLE (api_key_id uuid, name text, prefix text, permissions text[], status text, created_at timestamptz,
                    expires_at timestamptz, last_used_at timestamptz, revoked_at timestamptz, revoked_reason text)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_api_keys.user_id);
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"part": "api_keys"}');
     RETURN QUERY
     SELECT k.id, k.name::text, k.prefix, k.permissions,
            CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'

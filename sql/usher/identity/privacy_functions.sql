@@ -192,6 +192,36 @@ REVOKE ALL ON FUNCTION usher._export_user(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._export_user(uuid) IS
     'Core''s part of usher.export_user(): account, roles, sessions, factors, keys, consents, logins, what they did.';
 
+CREATE FUNCTION usher._further_profiles(user_id uuid) RETURNS uuid[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT DISTINCT p.id::uuid FROM usher._hook_functions('profiles') AS h
+                     CROSS JOIN LATERAL jsonb_array_elements_text(
+                         usher._call_hook(h.function, user_id => _further_profiles.user_id)) AS p (id)
+                 WHERE p.id <> _further_profiles.user_id::text ORDER BY 1);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._further_profiles(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._further_profiles(uuid) IS
+    'The ids, beside that of the account, by which features know a user as a customer (hook profiles).';
+
+CREATE FUNCTION usher._joined(held jsonb, more jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce(held, '{}') || coalesce((
+        SELECT jsonb_object_agg(m.key, CASE jsonb_typeof(held -> m.key)
+            WHEN 'array' THEN (held -> m.key) || coalesce((
+                SELECT jsonb_agg(e.value) FROM jsonb_array_elements(m.value) AS e
+                WHERE e.value NOT IN (SELECT h.value FROM jsonb_array_elements(held -> m.key) AS h)), '[]')
+            ELSE coalesce(held -> m.key, m.value) END)
+        FROM jsonb_each(more) AS m), '{}');
+END;
+REVOKE ALL ON FUNCTION usher._joined(jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._joined(jsonb, jsonb) IS
+    'Two documents of the same parts as one: what is in the lists of either, and of anything else the first.';
+
 CREATE FUNCTION usher.export_user(user_id uuid DEFAULT NULL) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -199,19 +229,27 @@ AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(export_user.user_id);
     part record;
+    held jsonb;
+    profiles uuid[];
+    profile uuid;
     document jsonb := '{}';
 BEGIN
     PERFORM usher.log_read('user', target::text, '{"export": true}');
     IF NOT EXISTS (SELECT FROM usher.users u WHERE u.id = target) THEN
         PERFORM usher._raise_unknown_user(target);
     END IF;
-    FOR part IN
-        SELECT h.registrant, usher._call_hook(h.function, user_id => target) -> 0 AS held
-        FROM usher._hook_functions('export') AS h
-    LOOP
+    profiles := usher._further_profiles(target);
+    FOR part IN SELECT h.registrant, h.function FROM usher._hook_functions('export') AS h LOOP
+        held := usher._call_hook(part.function, user_id => target) -> 0;
         -- what core holds stands at the top, the rest under the name of who holds it
-        document := document || CASE part.registrant WHEN 'usher' THEN part.held
-            ELSE jsonb_build_object(part.registrant, coalesce(part.held, '{}')) END;
+        IF part.registrant = 'usher' THEN
+            document := document || held;
+            CONTINUE;
+        END IF;
+        FOREACH profile IN ARRAY profiles LOOP
+            held := usher._joined(held, usher._call_hook(part.function, user_id => profile) -> 0);
+        END LOOP;
+        document := document || jsonb_build_object(part.registrant, coalesce(held, '{}'));
     END LOOP;
     PERFORM usher.log_event('user.exported', resource_type => 'user', resource_id => target::text);
     RETURN document || jsonb_build_object('exported_at', now());
@@ -221,7 +259,8 @@ REVOKE ALL ON FUNCTION usher.export_user(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.export_user(uuid) IS
     'All that is held about the current user, or one that they may manage, as one document: account, roles, sessions, '
     'factors, keys, consents, logins, what they did; and what each extension and application holds (their hook '
-    'export), under its name. No hashes or secrets, nothing about others.';
+    'export), under its name, of their further profiles as customers as well. No hashes or secrets, nothing about '
+    'others.';
 
 -- Customers without an account: no row of core is about them, and none of its permissions for accounts.
 
@@ -376,12 +415,13 @@ COMMENT ON FUNCTION usher.has_consent(uuid, text) IS
 CREATE FUNCTION usher.list_consents(user_id uuid DEFAULT NULL)
     RETURNS TABLE (consent_id uuid, purpose text, document_version text, given_at timestamptz,
                    withdrawn_at timestamptz, evidence jsonb)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_consents.user_id);
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"part": "consents"}');
     RETURN QUERY SELECT c.id, c.purpose::text, c.document_version::text, c.given_at, c.withdrawn_at, c.evidence
                  FROM usher.consents c WHERE c.user_id = target ORDER BY c.given_at, c.id;
 END

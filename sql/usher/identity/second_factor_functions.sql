@@ -80,12 +80,13 @@ COMMENT ON FUNCTION usher.reset_second_factors(uuid) IS
 CREATE FUNCTION usher.list_second_factors(user_id uuid DEFAULT NULL)
     RETURNS TABLE (factor_id uuid, kind text, label text, status text, codes_left integer, created_at timestamptz,
                    confirmed_at timestamptz, last_used_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     target CONSTANT uuid := usher._own_or_managed(list_second_factors.user_id);
 BEGIN
+    PERFORM usher.log_read('user', target::text, '{"part": "second_factors"}');
     RETURN QUERY
     SELECT f.id, f.kind, f.label::text, CASE WHEN f.confirmed_at IS NULL THEN 'pending' ELSE 'confirmed' END,
            NULL::integer, f.created_at, f.confirmed_at, f.last_used_at

@@ -29,6 +29,7 @@ BEGIN ATOMIC
     ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
     ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
     ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;

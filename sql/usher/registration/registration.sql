@@ -181,7 +181,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- Building blocks of applications: they see and change only what they are given.
         ('function', '{application,gateway,admin}',
          'uuid_v7 normalize_name name_key raise_error error_codes setting check_max_rows replay_call
-          remember_call publish log_event log_read hit_rate_limit
+          remember_call publish log_event log_read log_reads hit_rate_limit
           rate_limit_key http_request
           openapi
           oauth_token introspect_token revoke_token oauth_metadata
@@ -217,7 +217,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          '_primary_key _key_object'),
         -- For the owner of the extension alone: they run with the caller's own rights.
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
-                           matching_users search_users expected_users name_words name_query permission_scopes
+                           matching_users search_users expected_users references_of name_words name_query
+                           permission_scopes
                            count_or_estimate sample_percent'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.

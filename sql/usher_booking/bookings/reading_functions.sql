@@ -13,7 +13,7 @@ BEGIN
     RETURN QUERY
     WITH known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
+        FROM usher.references_of(people) AS r
     )
     SELECT b.id, b.status, b.start_at, b.end_at, b.start_at AT TIME ZONE l.time_zone,
         b.customer_id,
@@ -35,7 +35,7 @@ COMMENT ON FUNCTION @extschema@._describe_bookings(uuid[]) IS
     'The details of bookings in the order of the array, with one look-up of users.';
 
 CREATE FUNCTION @extschema@.get_booking(booking_id uuid) RETURNS @extschema@.booking_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -48,6 +48,7 @@ BEGIN
         PERFORM usher.raise_error('unknown_reference', 'booking does not exist',
                                   jsonb_build_object('booking_id', booking_id));
     END IF;
+    PERFORM @extschema@._log_reads('booking', ARRAY[get_booking.booking_id]);
     SELECT * INTO details FROM @extschema@._describe_bookings(ARRAY[get_booking.booking_id]);
     RETURN details;
 END
@@ -56,7 +57,7 @@ COMMENT ON FUNCTION @extschema@.get_booking(uuid) IS
     'One booking. Raises US005 for one that does not exist or that the actor may not know of.';
 
 CREATE FUNCTION @extschema@.get_bookings(booking_ids uuid[]) RETURNS SETOF @extschema@.booking_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -65,6 +66,7 @@ DECLARE
     own_id CONSTANT uuid := usher.current_user_id('booking:read');
     own uuid[] := @extschema@._own_customers();
     managed uuid[] := @extschema@._managed_locations();
+    seen uuid[];
 BEGIN
     IF cardinality(booking_ids) > 1000 THEN
         PERFORM usher.raise_error('invalid_argument', 'booking_ids must have at most 1000 elements',
@@ -72,11 +74,13 @@ BEGIN
     ELSIF actor IS NULL THEN
         PERFORM usher.require_permission('booking:read');
     END IF;
-    RETURN QUERY SELECT d.* FROM @extschema@._describe_bookings(ARRAY(
+    seen := ARRAY(
         SELECT wanted.id FROM unnest(booking_ids) WITH ORDINALITY AS wanted (id, position)
             JOIN @extschema@.bookings AS b ON b.id = wanted.id
         WHERE actor IS NULL OR b.customer_id = ANY (own) OR b.staff_id = own_id OR b.location_id = ANY (managed)
-        ORDER BY wanted.position)) AS d;
+        ORDER BY wanted.position);
+    PERFORM @extschema@._log_reads('booking', seen);
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_bookings(seen) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_bookings(uuid[]) IS
@@ -87,7 +91,7 @@ CREATE FUNCTION @extschema@.list_bookings(location_id uuid DEFAULT NULL, custome
                                           during tstzrange DEFAULT NULL, after uuid DEFAULT NULL,
                                           max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.booking_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET enable_bitmapscan = off -- each walk goes along its index until the page is full, however few rows are expected
 AS $$
@@ -152,6 +156,7 @@ BEGIN
         INTO page
         USING of_customers, of_staff, of_locations, wanted, max_rows, first_start, last_start, after, during,
         location_id, customer_id, staff_id, own, own_id, managed;
+    PERFORM @extschema@._log_reads('booking', page);
     RETURN QUERY SELECT d.* FROM @extschema@._describe_bookings(page) AS d;
 END
 $$;
@@ -163,7 +168,7 @@ CREATE FUNCTION @extschema@.get_booking_history(booking_id uuid, after_seq integ
                                                 max_rows integer DEFAULT 100)
     RETURNS TABLE (seq integer, from_status text, to_status text, changed_by usher.user_reference, reason_code text,
                    notes text, changed_at timestamptz, version integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -176,6 +181,7 @@ BEGIN
         PERFORM usher.raise_error('unknown_reference', 'booking does not exist',
                                   jsonb_build_object('booking_id', booking_id));
     END IF;
+    PERFORM @extschema@._log_reads('booking', ARRAY[get_booking_history.booking_id]);
     RETURN QUERY
         SELECT h.seq, h.from_status, h.to_status, h.changed_by, h.reason_code, h.notes, h.changed_at, h.version
         FROM usher.history('@extschema@.bookings'::regclass, booking_id, after_seq, max_rows) AS h;

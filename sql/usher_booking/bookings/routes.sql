@@ -66,7 +66,7 @@ BEGIN
         ('POST', '/services',
          'create_service(text,interval,bigint,text,text,interval,interval,interval,interval,interval,interval,'
          'interval,boolean,boolean,boolean,jsonb,uuid,interval,boolean,boolean,boolean,integer,text,bigint,text,'
-         'interval,integer)',
+         'interval,integer,boolean)',
             'service:manage', 201, false, 'Create a service'),
         ('PATCH', '/services/{service_id}', 'update_service(uuid,jsonb,integer)', 'service:manage', 200, false,
          'Change a service'),

@@ -5,7 +5,7 @@ COMMENT ON FUNCTION @extschema@._booking_ical(uuid) IS
     'The booking as iCalendar, for whoever may see it; NULL when there is none.';
 
 CREATE FUNCTION @extschema@.export_booking_ical(booking_id uuid) RETURNS @extschema@."text/calendar"
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -17,6 +17,7 @@ BEGIN
         PERFORM usher.raise_error('unknown_reference', 'booking does not exist',
                                   jsonb_build_object('booking_id', booking_id));
     END IF;
+    PERFORM @extschema@._log_reads('booking', ARRAY[export_booking_ical.booking_id]);
     RETURN @extschema@._booking_ical(booking_id);
 END
 $$;

@@ -239,7 +239,7 @@ CREATE FUNCTION @extschema@.list_customers(search text DEFAULT NULL, after uuid 
                                            max_rows integer DEFAULT 100)
     RETURNS TABLE (id uuid, user_id uuid, customer usher.user_reference, name text, email text, phone text,
                    attributes jsonb, is_active boolean, created_at timestamptz, version integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -261,12 +261,13 @@ BEGIN
                    THEN @extschema@._customers_after(first_after, max_rows, sees_all, own_id, managed, handled)
                    ELSE @extschema@._search_customers(search, first_after, max_rows, sees_all, own_id, managed,
                                                       handled) END;
+    PERFORM @extschema@._log_reads('customer', wanted);
     people := ARRAY(SELECT DISTINCT c.user_id
                     FROM @extschema@.customers AS c WHERE c.id = ANY (wanted) AND c.user_id IS NOT NULL);
     RETURN QUERY
     WITH known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
+        FROM usher.references_of(people) AS r
     )
     SELECT c.id, c.user_id, k.reference, c.name, c.email, c.phone, c.attributes, c.is_active, c.created_at, c.version
     FROM @extschema@.customers AS c LEFT JOIN known AS k ON k.id = c.user_id

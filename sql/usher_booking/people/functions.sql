@@ -271,7 +271,7 @@ CREATE FUNCTION @extschema@.list_staff(location_id uuid, include_inactive boolea
                                        after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (staff_id uuid, staff usher.user_reference, role text, bookable boolean, is_active boolean,
                    assigned_at timestamptz, hours jsonb, service_ids uuid[], time_off jsonb)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -284,10 +284,11 @@ BEGIN
         WHERE ls.location_id = list_staff.location_id AND (ls.is_active OR include_inactive)
             AND (list_staff.after IS NULL OR ls.staff_id > list_staff.after)
         ORDER BY ls.staff_id LIMIT max_rows);
+    PERFORM usher.log_reads('staff', people);
     RETURN QUERY
     WITH known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
+        FROM usher.references_of(people) AS r
     )
     SELECT ls.staff_id, k.reference, ls.role, ls.bookable, ls.is_active, ls.assigned_at,
         coalesce((SELECT jsonb_agg(

@@ -14,6 +14,17 @@ $$;
 COMMENT ON FUNCTION @extschema@._customers_who_are(uuid) IS
     'The profiles of a user, or the one of a customer without an account.';
 
+CREATE FUNCTION @extschema@._profiles_of(user_id uuid) RETURNS TABLE (profile_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT c.id FROM @extschema@.customers AS c WHERE c.user_id = _profiles_of.user_id ORDER BY c.id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._profiles_of(uuid) IS
+    'The ids of a user as a customer: others know what was bought or earned under each.';
+
 CREATE FUNCTION @extschema@._export_customer(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

@@ -61,7 +61,7 @@ CREATE FUNCTION @extschema@.create_service(
     early_start interval DEFAULT NULL, staff_may_confirm boolean DEFAULT false,
     customer_exclusive boolean DEFAULT true, by_appointment boolean DEFAULT false, daily_limit integer DEFAULT NULL,
     prepayment text DEFAULT 'none', deposit_minor bigint DEFAULT NULL, refund_policy text DEFAULT 'full',
-    refund_notice interval DEFAULT '24 hours', refund_percent integer DEFAULT 0)
+    refund_notice interval DEFAULT '24 hours', refund_percent integer DEFAULT 0, is_sensitive boolean DEFAULT false)
     RETURNS @extschema@.services
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -76,7 +76,7 @@ BEGIN
             buffer_after, slot_step, min_notice, horizon, cancel_cutoff, hold_ttl, pending_blocks, auto_confirm,
             needs_staff, attributes, early_start,
             staff_may_confirm, customer_exclusive, by_appointment, daily_limit, prepayment, deposit_minor,
-            refund_policy, refund_notice, refund_percent)
+            refund_policy, refund_notice, refund_percent, is_sensitive)
         VALUES (coalesce(create_service.id, usher.uuid_v7()), create_service.name, create_service.description,
             create_service.duration, create_service.price_minor, create_service.currency, create_service.buffer_before,
             create_service.buffer_after, create_service.slot_step, create_service.min_notice, create_service.horizon,
@@ -86,7 +86,7 @@ BEGIN
             create_service.staff_may_confirm, create_service.customer_exclusive,
             create_service.by_appointment, create_service.daily_limit, create_service.prepayment,
             create_service.deposit_minor, create_service.refund_policy, create_service.refund_notice,
-            create_service.refund_percent)
+            create_service.refund_percent, create_service.is_sensitive)
         RETURNING * INTO created;
     RETURN created;
 END
@@ -94,8 +94,9 @@ $$;
 COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, text, interval, interval, interval,
                                                interval, interval, interval, interval, boolean, boolean, boolean,
                                                jsonb, uuid, interval, boolean, boolean, boolean, integer, text, bigint,
-                                               text, interval, integer) IS
-    'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). Needs service:manage.';
+                                               text, interval, integer, boolean) IS
+    'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). Whoever reads about '
+    'customers of one that is_sensitive is logged. Needs service:manage.';
 
 CREATE FUNCTION @extschema@.update_service(service_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.services
@@ -112,7 +113,7 @@ BEGIN
         'buffer_after', 'slot_step', 'min_notice', 'horizon', 'cancel_cutoff', 'early_start', 'hold_ttl',
         'pending_blocks', 'auto_confirm', 'staff_may_confirm', 'needs_staff', 'customer_exclusive', 'by_appointment',
         'daily_limit', 'prepayment', 'deposit_minor', 'refund_policy', 'refund_notice', 'refund_percent',
-        'attributes']);
+        'is_sensitive', 'attributes']);
     SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = update_service.service_id FOR UPDATE;
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
     service := jsonb_populate_record(service, changes);
@@ -127,7 +128,8 @@ BEGIN
             customer_exclusive = service.customer_exclusive, by_appointment = service.by_appointment,
             daily_limit = service.daily_limit, prepayment = service.prepayment, deposit_minor = service.deposit_minor,
             refund_policy = service.refund_policy, refund_notice = service.refund_notice,
-            refund_percent = service.refund_percent, attributes = service.attributes, version = s.version + 1
+            refund_percent = service.refund_percent, is_sensitive = service.is_sensitive,
+            attributes = service.attributes, version = s.version + 1
         WHERE s.id = update_service.service_id
         RETURNING * INTO service;
     RETURN service;

@@ -29,6 +29,7 @@ CREATE TABLE @extschema@.services (
     refund_policy text NOT NULL DEFAULT 'full' CHECK (refund_policy IN ('full', 'by_notice', 'none')),
     refund_notice interval NOT NULL DEFAULT '24 hours' CHECK (refund_notice >= '0'),
     refund_percent smallint NOT NULL DEFAULT 0 CHECK (refund_percent BETWEEN 0 AND 100),
+    is_sensitive boolean NOT NULL DEFAULT false,
     attributes jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
     is_active boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -71,6 +72,10 @@ COMMENT ON COLUMN @extschema@.services.prepayment IS
 COMMENT ON COLUMN @extschema@.services.refund_policy IS
     'What a customer who cancels gets back of what was paid: all; all until refund_notice before the start and '
     'refund_percent of it later; or nothing.';
+COMMENT ON COLUMN @extschema@.services.is_sensitive IS
+    'Whether reading about who books it is logged, whatever usher.audit_reads says: what it is for tells something '
+    'about them.';
+CREATE INDEX services_is_sensitive_idx ON @extschema@.services (id) WHERE is_sensitive;
 
 CREATE TABLE @extschema@.location_services (
     location_id uuid NOT NULL REFERENCES @extschema@.locations ON DELETE CASCADE,

@@ -10,7 +10,7 @@ CREATE TYPE @extschema@.points_entry AS (
 COMMENT ON TYPE @extschema@.points_entry IS 'An entry of the ledger of points, as it is read.';
 
 CREATE FUNCTION @extschema@.get_points_balance(customer_id uuid DEFAULT NULL) RETURNS @extschema@.points_balance
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -18,6 +18,7 @@ DECLARE
     target CONSTANT uuid := @extschema@._require_customer(get_points_balance.customer_id, 'loyalty:read');
     found @extschema@.points_balance;
 BEGIN
+    PERFORM usher.log_read('customer', target::text, '{"part": "points"}');
     SELECT target, @extschema@._spendable(target), coalesce(a.debt, 0), e.points, e.expires_at, a.tier, a.tier_since,
            a.tier_lapses_at, a.closed_at IS NOT NULL
     INTO found
@@ -36,7 +37,7 @@ COMMENT ON FUNCTION @extschema@.get_points_balance(uuid) IS
 CREATE FUNCTION @extschema@.list_points_history(customer_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
                                                 max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.points_entry
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -45,6 +46,7 @@ DECLARE
     shows_notes CONSTANT boolean := usher.actor_id() IS NULL OR usher.has_permission('loyalty:read');
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    PERFORM usher.log_read('customer', target::text, '{"part": "points"}');
     RETURN QUERY
     SELECT e.id, e.kind, e.points, e.source_type, e.source_id, e.rule_code, e.rule_version, e.reverses, e.expires_at,
            CASE WHEN shows_notes THEN e.note END, e.occurred_at, e.created_at

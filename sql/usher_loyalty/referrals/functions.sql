@@ -255,7 +255,7 @@ CREATE FUNCTION @extschema@.list_referrals(customer_id uuid DEFAULT NULL, only_s
                                            only_flagged boolean DEFAULT false, after uuid DEFAULT NULL,
                                            max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.referral_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan -- the conditions that are given are those of the query
 AS $$
@@ -272,6 +272,7 @@ BEGIN
             PERFORM usher.require_permission('loyalty:read');
         END IF;
     END IF;
+    PERFORM usher.log_read('customer', target::text, '{"part": "referrals"}');
     RETURN QUERY
     SELECT r.id, r.status, r.referrer_id, r.referee_id, r.referrer_points, r.referee_points,
            CASE WHEN staff THEN r.flags END, CASE WHEN staff THEN r.reason_code END, r.expires_at, r.created_at,

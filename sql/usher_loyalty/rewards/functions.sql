@@ -318,7 +318,7 @@ CREATE FUNCTION @extschema@.list_redemptions(customer_id uuid DEFAULT NULL, afte
                                              max_rows integer DEFAULT 100)
     RETURNS TABLE (redemption_id uuid, reward_id uuid, title text, status text, cost_points bigint,
                    expires_at timestamptz, redeemed_at timestamptz, created_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -326,6 +326,7 @@ DECLARE
     target CONSTANT uuid := @extschema@._require_customer(list_redemptions.customer_id, 'loyalty:read');
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    PERFORM usher.log_read('customer', target::text, '{"part": "redemptions"}');
     RETURN QUERY
     SELECT r.id, r.reward_id, w.title, r.status, r.cost_points, r.expires_at, r.redeemed_at, r.created_at
     FROM @extschema@.reward_redemptions AS r JOIN @extschema@.loyalty_rewards AS w ON w.id = r.reward_id

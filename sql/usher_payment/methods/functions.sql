@@ -30,7 +30,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     payer CONSTANT uuid := @extschema@._own_or_managed(save_payment_method.customer_id);
-    account CONSTANT uuid := (SELECT r.id FROM usher.user_references(ARRAY[payer]) AS r);
+    account CONSTANT uuid := (SELECT r.id FROM usher.references_of(ARRAY[payer]) AS r);
     saved @extschema@.payment_methods;
     violated text;
 BEGIN
@@ -85,6 +85,7 @@ AS $$
 DECLARE
     payer CONSTANT uuid := @extschema@._own_or_managed(list_payment_methods.customer_id);
 BEGIN
+    PERFORM usher.log_read('customer', payer::text, '{"part": "payment_methods"}');
     RETURN QUERY SELECT m.id, m.customer_id, m.processor, m.kind, m.brand, m.last_four, m.expiry_month, m.expiry_year,
             m.is_default, m.created_at, m.version
         FROM @extschema@.payment_methods AS m
@@ -121,6 +122,7 @@ CREATE FUNCTION @extschema@.get_payment_token(method_id uuid) RETURNS TABLE (pro
 AS $$
 BEGIN
     PERFORM usher.require_permission('payment:process');
+    PERFORM usher.log_reads('payment_method', ARRAY[method_id]);
     RETURN QUERY SELECT m.processor, m.token FROM @extschema@.payment_methods AS m
         WHERE m.id = method_id AND m.is_active;
 END

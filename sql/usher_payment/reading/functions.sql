@@ -24,7 +24,7 @@ BEGIN
     RETURN QUERY
     WITH known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
+        FROM usher.references_of(people) AS r
     )
     SELECT t.id, t.status, t.customer_id, k.reference, t.location_id, t.reference_type, t.reference_id, t.purpose,
         t.amount_minor, t.currency, t.exponent, t.payment_method, t.processor, t.processor_transaction_id,
@@ -62,13 +62,14 @@ $$;
 COMMENT ON FUNCTION @extschema@._require_visible(uuid) IS 'Raises US005 unless the actor may know of the payment.';
 
 CREATE FUNCTION @extschema@.get_payment(transaction_id uuid) RETURNS @extschema@.payment_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     payment @extschema@.payment_details;
 BEGIN
     PERFORM @extschema@._require_visible(get_payment.transaction_id);
+    PERFORM usher.log_reads('payment', ARRAY[get_payment.transaction_id]);
     SELECT * INTO payment FROM @extschema@._describe_payments(ARRAY[get_payment.transaction_id]);
     RETURN payment;
 END
@@ -98,7 +99,7 @@ CREATE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, locatio
                                           statuses text[] DEFAULT NULL, created tstzrange DEFAULT NULL,
                                           after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.payment_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET enable_bitmapscan = off -- each walk goes along its index until the page is full, however few rows are expected
 AS $$
@@ -166,6 +167,7 @@ BEGIN
         INTO page
         USING wanted, places, max_rows, last_created, after, created, customer_id, location_id, reference_type,
         reference_id, person;
+    PERFORM usher.log_reads('payment', page);
     RETURN QUERY SELECT d.* FROM @extschema@._describe_payments(page) AS d;
 END
 $$;
@@ -228,7 +230,7 @@ CREATE FUNCTION @extschema@.list_payment_attempts(transaction_id uuid)
     RETURNS TABLE (attempt_id uuid, attempt_no integer, processor text, outcome text, processor_transaction_id text,
                    captured_minor bigint, fee_minor bigint, failure_code text, response jsonb,
                    requested_at timestamptz, resolved_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -238,6 +240,7 @@ BEGIN
     PERFORM @extschema@._require_visible(list_payment_attempts.transaction_id);
     shows_responses := @extschema@._payment_may('payment:manage', (SELECT t.location_id
         FROM @extschema@.payment_transactions AS t WHERE t.id = list_payment_attempts.transaction_id));
+    PERFORM usher.log_reads('payment', ARRAY[list_payment_attempts.transaction_id]);
     RETURN QUERY SELECT a.id, a.attempt_no, a.processor, a.outcome, a.processor_transaction_id, a.captured_minor,
             a.fee_minor, a.failure_code, CASE WHEN shows_responses THEN a.response END, a.requested_at, a.resolved_at
         FROM @extschema@.payment_attempts AS a
@@ -252,7 +255,7 @@ CREATE FUNCTION @extschema@.list_refunds(transaction_id uuid)
     RETURNS TABLE (refund_id uuid, status text, amount_minor bigint, currency text, reason_code text, notes text,
                    processor text, processor_refund_id text, failure_code text, created_at timestamptz,
                    resolved_at timestamptz, version integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -262,6 +265,7 @@ BEGIN
     PERFORM @extschema@._require_visible(list_refunds.transaction_id);
     shows_notes := @extschema@._payment_may('payment:read', (SELECT t.location_id
         FROM @extschema@.payment_transactions AS t WHERE t.id = list_refunds.transaction_id));
+    PERFORM usher.log_reads('payment', ARRAY[list_refunds.transaction_id]);
     RETURN QUERY SELECT r.id, r.status, r.amount_minor, r.currency, r.reason_code,
             CASE WHEN shows_notes THEN r.notes END, r.processor,
             r.processor_refund_id, r.failure_code, r.created_at, r.resolved_at, r.version
@@ -277,13 +281,14 @@ CREATE FUNCTION @extschema@.get_payment_history(transaction_id uuid, after_seq i
                                                 max_rows integer DEFAULT 100)
     RETURNS TABLE (seq integer, from_status text, to_status text, changed_by usher.user_reference, reason_code text,
                    notes text, changed_at timestamptz, version integer)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM @extschema@._require_visible(get_payment_history.transaction_id);
+    PERFORM usher.log_reads('payment', ARRAY[get_payment_history.transaction_id]);
     RETURN QUERY
         SELECT h.seq, h.from_status, h.to_status, h.changed_by, h.reason_code, h.notes, h.changed_at, h.version
         FROM usher.history('@extschema@.payment_transactions'::regclass, transaction_id, after_seq, max_rows) AS h;

@@ -157,7 +157,7 @@ BEGIN
     RETURN QUERY
     WITH known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(people) AS r
+        FROM usher.references_of(people) AS r
     )
     SELECT o.id, o.status, o.customer_id, k.reference, o.location_id, o.currency, o.discount_minor, o.net_minor,
         o.tax_minor, o.total_minor, o.paid_minor, o.refunded_minor,
@@ -266,7 +266,7 @@ BEGIN
     IF answer IS NOT NULL THEN
         RETURN @extschema@._order_now((answer ->> 'order_id')::uuid);
     END IF;
-    SELECT r.id INTO account FROM usher.user_references(ARRAY[customer]) AS r;
+    SELECT r.id INTO account FROM usher.references_of(ARRAY[customer]) AS r;
     INSERT INTO @extschema@.orders (id, customer_id, user_id, location_id, currency, ship_to, notes, reference_type,
                                     reference_id, created_by)
     VALUES (made, customer, account, create_order.location_id,

@@ -18,13 +18,14 @@ $$;
 COMMENT ON FUNCTION @extschema@._require_visible_order(uuid) IS 'Raises US005 unless the actor may know of the order.';
 
 CREATE FUNCTION @extschema@.get_order(order_id uuid) RETURNS @extschema@.order_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known @extschema@.order_details;
 BEGIN
     PERFORM @extschema@._require_visible_order(get_order.order_id);
+    PERFORM usher.log_reads('order', ARRAY[get_order.order_id]);
     SELECT * INTO known FROM @extschema@._describe_orders(ARRAY[get_order.order_id]);
     RETURN known;
 END
@@ -54,7 +55,7 @@ CREATE FUNCTION @extschema@.list_orders(customer_id uuid DEFAULT NULL, location_
                                         reference_type text DEFAULT NULL, reference_id uuid DEFAULT NULL,
                                         after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS SETOF @extschema@.order_details
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET enable_bitmapscan = off -- each walk goes along its index until the page is full, however few rows are expected
 AS $$
@@ -122,6 +123,7 @@ BEGIN
         INTO page
         USING wanted, places, max_rows, last_created, after, created, customer_id, location_id, reference_type,
         reference_id, person;
+    PERFORM usher.log_reads('order', page);
     RETURN QUERY SELECT d.* FROM @extschema@._describe_orders(page) AS d;
 END
 $$;
@@ -132,13 +134,14 @@ COMMENT ON FUNCTION @extschema@.list_orders(uuid, uuid, text[], tstzrange, text,
 CREATE FUNCTION @extschema@.list_order_events(order_id uuid, after_seq integer DEFAULT 0, max_rows integer DEFAULT 100)
     RETURNS TABLE (seq integer, event text, from_status text, to_status text, reason_code text, payload jsonb,
                    actor usher.user_reference, created_at timestamptz)
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM @extschema@._require_visible_order(list_order_events.order_id);
+    PERFORM usher.log_reads('order', ARRAY[list_order_events.order_id]);
     RETURN QUERY
     WITH page AS MATERIALIZED (
         SELECT e.* FROM @extschema@.order_events AS e
@@ -146,7 +149,7 @@ BEGIN
         ORDER BY e.seq LIMIT max_rows
     ), known AS MATERIALIZED (
         SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
-        FROM usher.user_references(ARRAY(SELECT DISTINCT p.actor_id FROM page AS p WHERE p.actor_id IS NOT NULL)) AS r
+        FROM usher.references_of(ARRAY(SELECT DISTINCT p.actor_id FROM page AS p WHERE p.actor_id IS NOT NULL)) AS r
     )
     SELECT p.seq, p.event, p.from_status, p.to_status, p.reason_code, p.payload, k.reference, p.created_at
     FROM page AS p LEFT JOIN known AS k ON k.id = p.actor_id
