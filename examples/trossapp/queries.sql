@@ -164,6 +164,25 @@ SELECT * FROM users WHERE is_active = true \g :hide
 SELECT * FROM roles WHERE is_active = true \g :hide
 UPDATE users SET is_active = true WHERE id = 1;
 
+\echo '--- R3, Future Enhancements: deleted_at, of users, roles and work orders alike'
+-- deleted_at follows is_active
+DELETE FROM work_orders WHERE id = 1;
+SELECT is_active, deleted_at IS NOT NULL AS has_time, (SELECT count(*) FROM field.active_work_orders) AS in_view
+FROM field.work_orders;
+UPDATE work_orders SET is_active = true WHERE id = 1;
+INSERT INTO roles (name, description) VALUES ('trainee', 'Learns') RETURNING is_active;
+UPDATE roles SET is_active = false WHERE name = 'trainee';
+SELECT is_active, deleted_at IS NOT NULL AS has_time, (SELECT count(*) FROM usher.active_roles AS a WHERE a.id = r.id) AS in_view
+FROM usher.roles AS r WHERE name = 'trainee';
+UPDATE users SET role_id = (SELECT id FROM roles WHERE name = 'trainee') WHERE id = 1; -- not anew
+UPDATE roles SET is_active = true WHERE name = 'trainee' RETURNING is_active;
+SELECT is_active, deleted_at FROM usher.roles WHERE name = 'trainee';
+DELETE FROM roles WHERE name = 'trainee';
+UPDATE users SET is_active = false WHERE id = 1;
+SELECT u.is_active, u.deactivated_at IS NOT NULL AS has_time, (SELECT count(*) FROM usher.active_users AS a WHERE a.id = u.id) AS in_view
+FROM usher.users AS u JOIN trossapp.users AS t ON t.email = u.email WHERE t.id = 1;
+UPDATE users SET is_active = true WHERE id = 1;
+
 \echo '--- R3, Foreign Key Protection: a role is deleted, and its users have none'
 INSERT INTO roles (name, description) VALUES ('helper', 'Helps for a summer') RETURNING id, is_active;
 UPDATE users SET role_id = (SELECT id FROM roles WHERE name = 'helper') WHERE id = 1 RETURNING role_id;

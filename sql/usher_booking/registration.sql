@@ -89,7 +89,9 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
         booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,booking.customer_gone,
         appointment.scheduled,
         appointment.arrived,appointment.started,appointment.completed,appointment.cancelled,appointment.no_show,
-        appointment.rescheduled}',
+        appointment.rescheduled,
+        service.deactivated,service.restored,location.deactivated,location.restored,location_staff.deactivated,
+        location_staff.restored,customer.deactivated,customer.restored}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES
@@ -103,6 +105,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
           list_appointments list_customers'),
         ('function', '{application,gateway,admin}',
          'create_service update_service set_service_active create_location update_location set_location_active
+          set_customer_active
           set_location_hours
           import_location_hours set_location_exception set_location_services assign_staff unassign_staff
           set_staff_skills
@@ -113,7 +116,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
          '_own_customers _served_customers _managed_locations _handled_locations _reads_all'),
 
         ('table', '{application,gateway,readonly,auditor,admin}',
-         'services locations location_hours location_exceptions location_services location_staff staff_skills'),
+         'services locations location_hours location_exceptions location_services location_staff staff_skills
+          active_services active_locations active_location_staff'),
         -- Rows by row-level security.
-        ('table', '{application,gateway,admin}', 'customers bookings appointments'),
+        ('table', '{application,gateway,admin}', 'customers active_customers bookings appointments'),
         ('table', '{admin}', 'staff_hours staff_time_off')) AS v (kind, levels, names)) AS a));

@@ -101,6 +101,7 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
         loyalty_offer.expired,loyalty_offer.archived,loyalty_reward.activated,loyalty_reward.paused,
         loyalty_reward.retired,loyalty_redemption.reserved,loyalty_redemption.redeemed,loyalty_redemption.reversed,
         loyalty_redemption.expired,referral.created,referral.qualified,referral.rewarded,referral.rejected,
+        loyalty_tier.deactivated,loyalty_tier.restored,referral_program.deactivated,referral_program.restored,
         referral.expired,loyalty_ad.activated,loyalty_ad.paused,loyalty_ad.archived}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
@@ -110,7 +111,8 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
          'earn_points redeem_points give_back_points adjust_points get_points_balance list_points_history
           create_earning_rule end_earning_rule list_earning_rules preview_earning_rule define_tier list_tiers
           set_customer_attributes define_segment create_offer update_offer set_offer_status list_offers_for
-          explain_offer redeem_offer release_offers create_vouchers revoke_vouchers create_reward update_reward
+          explain_offer redeem_offer release_offers create_vouchers revoke_vouchers
+          restore_vouchers create_reward update_reward
           set_reward_status
           list_rewards redeem_reward renew_reward_code redeem_reward_code reverse_redemption list_redemptions
           define_referral_program get_referral_code note_customer_signal create_referral qualify_referral
@@ -122,5 +124,6 @@ SELECT usher.register_extension('Points of customers, tiers, rewards, offers, re
         -- Rows by row-level security.
         ('table', '{application,gateway,admin}', 'points_accounts points_entries'),
         ('table', '{auditor,admin}', 'points_sources points_deductions points_lots points_lot_uses earning_rules
-          loyalty_tiers loyalty_segments loyalty_offers offer_uses loyalty_rewards referral_programs
+          loyalty_tiers active_loyalty_tiers loyalty_segments loyalty_offers offer_uses loyalty_rewards
+          referral_programs active_referral_programs
           referrals loyalty_ads loyalty_ad_counts')) AS v (kind, levels, names)) AS a));

@@ -87,7 +87,7 @@ SELECT usher.register_extension('Payment transactions, attempts, refunds, webhoo
         payment.completed,payment.late_success,payment.failed,payment.cancelled,payment.outcome_unknown,
         payment.refunded,payment.partially_refunded,payment.disputed,payment.dispute_closed,payment.duplicate_charge,
         payment.mismatch,refund.requested,refund.processing,refund.succeeded,refund.failed,refund.cancelled,
-        refund.contradicted}',
+        refund.contradicted,payment_method.deactivated,payment_method.restored}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES

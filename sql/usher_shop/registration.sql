@@ -108,7 +108,7 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         -- For the row-level security policies.
         ('function', '{application,gateway,admin}', '_shop_reads_all'),
         -- Rows by row-level security.
-        ('table', '{application,gateway,admin}', 'products stock_levels orders'),
+        ('table', '{application,gateway,admin}', 'products active_products stock_levels orders'),
         ('table', '{auditor,admin}', 'product_prices product_facets tax_rates stock_reservations inventory_logs
           inventory_openings
           stock_counts stock_count_lines order_lines order_discounts order_events

@@ -34,8 +34,8 @@ FROM wash.create_location('Keyed location', '1 Road', 'Berlin', 'BE', '10115', '
     max_concurrent_bookings => 9) \gset
 SELECT wash.set_location_hours(:'location', '{1,2,3,4,5,6,7}', '[{"opens": "00:00", "closes": "24:00"}]') IS NOT NULL AS hours,
     wash.set_location_services(:'location', ARRAY[:'service'::uuid]) IS NOT NULL AS services,
-    wash.assign_staff(:'location', booking_keys.id_of('washer'), 'washer') IS NOT NULL AS washer,
-    wash.assign_staff(:'location', booking_keys.id_of('manager'), 'manager') IS NOT NULL AS manager;
+    (wash.assign_staff(:'location', booking_keys.id_of('washer'), 'washer')).is_active AS washer,
+    (wash.assign_staff(:'location', booking_keys.id_of('manager'), 'manager')).is_active AS manager;
 SELECT (date_trunc('day', now()) + interval '3 days 10 hours') AS ten \gset
 -- somebody else's location, at which the manager does nothing
 SELECT id AS elsewhere

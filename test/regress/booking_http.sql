@@ -252,6 +252,11 @@ FROM http_test.call('manager', 'GET', '/customers?search=walter%20of%20the'),
      jsonb_array_elements(body -> 'items') AS i;
 SELECT status, body ->> 'code' AS code
 FROM http_test.call('client', 'POST', '/customers', '{"name": "Somebody else"}');
+SELECT status, body ->> 'is_active' AS is_active, body ->> 'deleted_at' IS NOT NULL AS has_time
+FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"active": false}');
+SELECT status, body ->> 'is_active' AS is_active, body ->> 'deleted_at' IS NOT NULL AS has_time
+FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"active": true}');
+SELECT status, body ->> 'code' AS code FROM http_test.call('client', 'PUT', '/customers/{walk_in}/active', '{"active": false}');
 
 -- Shorter hours, and somebody who leaves
 SELECT status FROM http_test.call('manager', 'PUT', '/locations/{place}/hours',

@@ -193,10 +193,10 @@ INSERT INTO pay.ledger_totals (account, currency, day, debit_minor, credit_minor
 INSERT INTO pay.ledger_unsummed_journals SELECT j.id FROM pay.ledger_journals AS j WHERE j.posted_at >= (SELECT o.now FROM size.of AS o) - interval '5 minutes';
 
 -- The shop: a product for each account, half as many orders. A twentieth of all stock lies at location 1, which has most orders as well.
-INSERT INTO shop.products (id, sku, name, category, description, attributes, status, variant_of, created_at)
+INSERT INTO shop.products (id, sku, name, category, description, attributes, status, deleted_at, variant_of, created_at)
     SELECT size.product(p), 'SKU-' || p, (ARRAY['Soap', 'Wax', 'Sponge', 'Towel', 'Polish'])[1 + p % 5] || ' ' || initcap(translate(lpad(p::text, 7, '0'), '0123456789', 'abelmorstu')),
         'category ' || p % 100, CASE WHEN p % 1000 = 3 THEN 'Smells of lavender' END, jsonb_build_object('size', p % 7, 'colour', CASE WHEN p % 5000 = 9 THEN 'purple' ELSE 'white' END),
-        CASE WHEN p % 20 = 13 THEN 'archived' ELSE 'active' END, CASE WHEN p % 50 = 7 THEN size.product(p - 1) END, size.at(p, :users, 1000)
+        CASE WHEN p % 20 = 13 THEN 'archived' ELSE 'active' END, CASE WHEN p % 20 = 13 THEN now() END, CASE WHEN p % 50 = 7 THEN size.product(p - 1) END, size.at(p, :users, 1000)
     FROM generate_series(1::bigint, :users) AS p;
 INSERT INTO shop.product_prices (product_id, currency, valid_from, amount_minor)
     SELECT size.product(p), 'EUR', size.at(p, :users, 1000), 500 + p % 1000 FROM generate_series(1::bigint, :users) AS p;

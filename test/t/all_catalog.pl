@@ -102,10 +102,10 @@ my %rules = (
                   'wash.loyalty_ads', 'wash.loyalty_ad_counts')},
     'shipped rows stay shipped while triggers rest' =>
         q{SELECT t.tgrelid::regclass FROM pg_trigger t WHERE t.tgfoid = 'usher._keep_decision()'::regprocedure AND t.tgenabled <> 'A'},
-    # soft_delete() knows its columns by fixed names, and says so when one is not there
+    # soft_delete() knows its columns by fixed names, or those of a status of ours, and says so when one is not there
     'names of columns in the arguments of triggers follow' =>
         q{SELECT function_oid::regprocedure FROM function WHERE prorettype = 'trigger'::regtype AND proname NOT LIKE '\_%'
-              AND NOT usher._names_columns(function_oid::regproc) AND proname <> 'soft_delete'},
+              AND NOT usher._names_columns(function_oid::regproc) AND proname NOT IN ('soft_delete', 'announce_soft_delete')},
     'every column that may say something about a person is answered for by its extension' =>
         q{SELECT table_name || '.' || column_name || ' of ' || registrant FROM usher.list_unanswered_columns()},
     'every extension is registered, and nothing of a dropped one is' =>
@@ -166,6 +166,86 @@ is($node->safe_psql('postgres', "$members SELECT count(DISTINCT proname) FROM fu
 # the rules above say nothing where there is nothing
 cmp_ok($node->safe_psql('postgres', "$members SELECT count(*) FROM function"), '>', 10, 'and the extensions do have functions');
 cmp_ok($node->safe_psql('postgres', "$members SELECT count(*) FROM relation WHERE relkind = 'r'"), '>', 5, 'and tables');
+
+# --- Deactivation: the two tables of docs/engine.md, against the catalog and by trying ---------------------------------------------------
+
+my $page = slurp_file("$source/docs/engine.md");
+my ($section) = $page =~ /^## Deactivation\n(.*?)^## /ms or die 'docs/engine.md has no section "Deactivation"';
+my ($followed, $others) = split /^\| Tables \| Why/m, $section;
+sub first_cells { return sort map { my $cell = $_; $cell =~ /`(?:usher\.)?(\w+)`/g } $_[0] =~ /^\| (`[^|]*) \|/mg }
+my @followed = first_cells($followed);
+my @others = first_cells($others);
+my $has_such_column = q{
+    EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation_oid AND a.attnum > 0 AND a.attname ~
+        '^(is_)?(active|enabled|disabled|deleted|archived|released|retired|removed|revoked|suspended|closed|status)$|^(activated|enabled|disabled|deleted|deactivated|archived|released|retired|removed|revoked|suspended|withdrawn|ended|closed)_at$|^valid_until$')};
+is($node->safe_psql('postgres', "$members SELECT string_agg(relname::text, ' ' ORDER BY relname::text COLLATE \"C\") FROM relation WHERE relkind IN ('r', 'p') AND relname <> 'status_history' AND $has_such_column"),
+    join(' ', sort @followed, @others), 'every table with something that switches off or ends stands in docs/engine.md');
+
+my %needs = (
+    'a column deleted_at' => q{EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation_oid AND a.attname = 'deleted_at' AND a.atttypid = 'timestamptz'::regtype AND NOT a.attnotnull)},
+    'a CHECK that keeps deleted_at and the state together' => q{EXISTS (SELECT FROM pg_constraint AS c WHERE c.conrelid = relation_oid AND c.contype = 'c' AND c.convalidated AND pg_get_constraintdef(c.oid) ~ '\mdeleted_at IS (NOT )?NULL\M')},
+    'a trigger that sets it' => q{EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation_oid AND t.tgfoid IN ('usher.soft_delete()'::regprocedure, 'usher._stamp_user()'::regprocedure))},
+    'a view active_<table> with the rights of its reader' => q{EXISTS (SELECT FROM pg_class AS v JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = v.oid AND d.deptype = 'e' AND d.refobjid = relation.extension
+        WHERE v.relname = 'active_' || relation.relname AND v.relnamespace = relation.relnamespace AND v.relkind = 'v' AND 'security_invoker=true' = ANY (v.reloptions))},
+    'audit, which knows by whom' => q{EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation_oid AND t.tgfoid = 'usher.audit_change()'::regprocedure)});
+my $followed_names = join ', ', map { "'$_'" } @followed;
+for my $what (sort keys %needs)
+{
+    is($node->safe_psql('postgres', "$members SELECT relation_oid::regclass FROM relation WHERE relkind = 'r' AND relname IN ($followed_names) AND NOT $needs{$what}"), '', "what is deactivated has $what");
+}
+# whoever may read a table may read its view; of users, what every level may
+is($node->safe_psql('postgres', "$members SELECT relation_oid::regclass || ' ' || l.level FROM relation CROSS JOIN unnest('{application,gateway,readonly,auditor,admin}'::text[]) AS l (level)
+        WHERE relkind = 'r' AND relname IN ($followed_names)
+            AND EXISTS (SELECT FROM usher.extension_access AS x WHERE x.kind = 'table' AND l.level = ANY (x.levels) AND x.names ~ ('\\m' || relname || '\\M'))
+            AND NOT EXISTS (SELECT FROM usher.extension_access AS x WHERE x.kind = 'table' AND l.level = ANY (x.levels) AND x.names ~ ('\\mactive_' || relname || '\\M'))"),
+    '', 'and the view is read by whoever reads the table');
+
+# A row of each, deactivated and restored. Those with a status are changed by a statement of their own.
+my %row = (
+    'usher.roles' => q{INSERT INTO usher.roles (name) VALUES ('tried')},
+    'usher.policy_rules' => q{INSERT INTO usher.policy_rules (ptype, v0) VALUES ('p', 'tried')},
+    'usher.token_issuers' => q{INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks) VALUES ('https://tried.example', 'tried', '{a}', '{ES256}', '{"keys": []}')},
+    'wash.services' => q{INSERT INTO wash.services (name, duration, price_minor, currency) VALUES ('Tried', '1 hour', 1, 'EUR')},
+    'wash.locations' => q{INSERT INTO wash.locations (name, address, city, state, zip_code, time_zone) VALUES ('Tried', 'A', 'C', 'S', '1', 'UTC')},
+    'wash.location_staff' => q{WITH place AS (INSERT INTO wash.locations (name, address, city, state, zip_code, time_zone) VALUES ('Of staff', 'A', 'C', 'S', '1', 'UTC') RETURNING id)
+        INSERT INTO wash.location_staff (location_id, staff_id, role, bookable) SELECT id, usher.uuid_v7(), 'washer', true FROM place},
+    'wash.customers' => q{INSERT INTO wash.customers (name) VALUES ('Tried')},
+    'wash.payment_methods' => q{INSERT INTO wash.payment_methods (customer_id, processor, token) VALUES (usher.uuid_v7(), 'stripe', 'tok_tried')},
+    'wash.loyalty_tiers' => q{INSERT INTO wash.loyalty_tiers (code, rank, threshold) VALUES ('TRIED', 1, 1)},
+    'wash.referral_programs' => q{INSERT INTO wash.referral_programs (code, referrer_points, referee_points) VALUES ('tried', 1, 1)},
+    'wash.offer_vouchers' => q{WITH offer AS (INSERT INTO wash.loyalty_offers (title, kind, percent) VALUES ('Tried', 'percent', 5) RETURNING id)
+        INSERT INTO wash.offer_vouchers (offer_id, code_hash) SELECT id, '\x01' FROM offer},
+    'wash.products' => q{INSERT INTO wash.products (sku, name) VALUES ('TRIED', 'Tried'); UPDATE wash.products SET status = 'active'},
+    'usher.users' => q{INSERT INTO usher.users (email, status) VALUES ('tried@example.com', 'active')});
+my %by_status = (
+    'wash.products' => [ q{UPDATE wash.products SET status = 'archived'}, q{UPDATE wash.products SET status = 'active'} ],
+    'usher.users' => [ q{UPDATE usher.users SET status = 'deleted'}, q{UPDATE usher.users SET status = 'active'} ]);
+is(join(' ', sort keys %row), $node->safe_psql('postgres', "$members SELECT string_agg(relation_oid::regclass::text, ' ' ORDER BY relation_oid::regclass::text COLLATE \"C\") FROM relation WHERE relkind = 'r' AND relname IN ($followed_names)"),
+    'a row of every such table is tried');
+for my $table (sort keys %row)
+{
+    (my $view = $table) =~ s/\./.active_/;
+    my $has_status = exists $by_status{$table};
+    my $key = $node->safe_psql('postgres', "SELECT usher._primary_key('$table')::text");
+    $key =~ tr/{}//d;
+    $node->safe_psql('postgres', $row{$table});
+    my $seen = sub {
+        return $node->safe_psql('postgres', "SELECT is_deleted, in_view FROM (SELECT t.deleted_at IS NOT NULL AS is_deleted, EXISTS (SELECT FROM $view AS v WHERE v.$key = t.$key) AS in_view FROM $table AS t ORDER BY t.$key DESC LIMIT 1) AS s");
+    };
+    my $do = sub { # 0: deactivate, 1: restore
+        return $node->safe_psql('postgres', $by_status{$table}[$_[0]] . ' RETURNING true') if $has_status;
+        return $node->safe_psql('postgres', sprintf "SELECT usher.%s('$table', to_jsonb((SELECT t.$key FROM $table AS t ORDER BY t.$key DESC LIMIT 1)))", $_[0] ? 'restore_row' : 'soft_delete_row');
+    };
+    my @story = ($seen->(), $do->(0), $seen->(), $do->(1), $seen->());
+    is_deeply(\@story, [ 'f|t', 't', 't|f', 't', 'f|t' ], "$table: in the view, deactivated, out of it with a time, restored, and in it without") or diag(join ' ', @story);
+    is($node->safe_psql('postgres', "SELECT count(*) FROM usher.audit_logs WHERE resource_type = '$table' AND action = 'update' AND new_values ? 'deleted_at' AND actor_name = session_user"), 2, "$table: both are in the audit log, with who it was");
+    next if $has_status;
+    my $prefix = $node->safe_psql('postgres', "SELECT substring(pg_get_triggerdef(t.oid) FROM 'announce_soft_delete\\(''(.*)''\\)') FROM pg_trigger AS t WHERE t.tgrelid = '$table'::regclass AND t.tgfoid = 'usher.announce_soft_delete()'::regprocedure");
+    is($node->safe_psql('postgres', "SELECT string_agg(e.event, ' ' ORDER BY e.created_at, e.id), bool_and(v.event IS NOT NULL) FROM usher.events AS e LEFT JOIN usher.extension_events AS v ON v.event = e.event WHERE e.event IN ('$prefix.deactivated', '$prefix.restored')"),
+        $prefix eq '' ? '|' : "$prefix.deactivated $prefix.restored|t", "$table: " . ($prefix eq '' ? 'without events' : 'and published, under declared names'));
+    $do->(0);
+    is($node->safe_psql('postgres', "SELECT usher.purge_deleted('$table', '1 day'), usher.purge_deleted('$table', '0')"), '0|1', "$table: removed once it is old enough");
+}
 
 $node->stop;
 done_testing();

@@ -58,6 +58,13 @@ $node->safe_psql('before', q{
     WHERE l.id = '01900000-0000-7000-8000-000000000001';
     SELECT usher.create_role('elder'), usher.create_role('younger'), usher.add_role_parent('younger', 'elder')});
 
+# What is deactivated keeps the time at which it was.
+$node->safe_psql('before', q{
+    SELECT wash.set_service_active((wash.create_service('Given up', '1 hour', 1, 'USD')).id, false);
+    SELECT wash.set_customer_active((wash.upsert_customer(name => 'Moved away')).id, false);
+    SELECT usher.create_role('given_up'), usher.update_role('given_up', is_active => false);
+    SELECT wash.set_product_status((wash.create_product('OLD-1', 'Old', status => 'active')).product_id, 'archived')});
+
 # An application's own table, with what the extension puts on it.
 $node->safe_psql('before', q{
     CREATE TABLE public.notes (id integer PRIMARY KEY, body text, updated_at timestamptz NOT NULL DEFAULT '2001-01-01');

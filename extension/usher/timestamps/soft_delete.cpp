@@ -1,4 +1,4 @@
-// usher.soft_delete(): rows are deactivated instead of deleted, and deleted_at follows is_active.
+// usher.soft_delete(): rows are deactivated instead of deleted, and deleted_at follows is_active, or a status.
 #include "common/json.hpp"
 #include "pg/args.hpp"
 #include "pg/kept_plans.hpp"
@@ -6,6 +6,8 @@
 #include "pg/spi.hpp"
 #include "pg/trigger_call.hpp"
 #include "pg/xact.hpp"
+#include "usher/audit/audit.hpp"
+#include "usher/events/events.hpp"
 #include "usher/operations/restoring.hpp"
 #include <memory>
 
@@ -24,7 +26,9 @@ public:
 };
 
 struct Columns {
-    int is_active, deleted_at;
+    int state; // is_active, or a status
+    int deleted_at;
+    const char *deleted_status; // of a status: the one of deleted rows; else nullptr
 };
 
 /// A row of a partition that a statement is updating.
@@ -75,42 +79,47 @@ const TriggerData *check_call(FunctionCallInfo fcinfo) {
         "Set it up with usher.enable_soft_delete().");
 }
 
-Columns find_columns(const TriggerData *data) {
+int find_column(const TriggerData *data, const char *name, Oid type) {
     const TupleDesc desc = RelationGetDescr(data->tg_relation);
-    const auto find = [&](const char *name, Oid type) {
-        const int number = pg::call([&] { return SPI_fnumber(desc, name); });
-        if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != type)
-            throw Error(errc::not_configured,
-                        "relation " + json::quote(RelationGetRelationName(data->tg_relation)) + " has no column " +
-                            name + " of the right type",
-                        "", "Set it up with usher.enable_soft_delete().");
-        return number;
-    };
-    return {find("is_active", BOOLOID), find("deleted_at", TIMESTAMPTZOID)};
+    const int number = pg::call([&] { return SPI_fnumber(desc, name); });
+    if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != type)
+        throw Error(errc::not_configured,
+                    "relation " + json::quote(RelationGetRelationName(data->tg_relation)) + " has no column " + name +
+                        " of the right type",
+                    "", "Set it up with usher.enable_soft_delete().");
+    return number;
 }
 
-/// The row with deleted_at as is_active demands it; the row itself when both agree.
+Columns find_columns(const TriggerData *data) {
+    const Trigger *const trigger = data->tg_trigger;
+    const bool has_status = trigger->tgnargs == 3;
+    return {has_status ? find_column(data, trigger->tgargs[1], TEXTOID) : find_column(data, "is_active", BOOLOID),
+            find_column(data, "deleted_at", TIMESTAMPTZOID), has_status ? trigger->tgargs[2] : nullptr};
+}
+
+/// Whether the row is in use; nullopt for NULL. For frames that stay plain.
+std::optional<bool> is_active(HeapTuple row, TupleDesc desc, const Columns &columns) {
+    bool is_null = false;
+    const Datum state = heap_getattr(row, columns.state, desc, &is_null);
+    if (is_null) return std::nullopt;
+    if (columns.deleted_status == nullptr) return DatumGetBool(state);
+    const auto *const status = DatumGetTextPP(state);
+    return std::string_view(VARDATA_ANY(status), VARSIZE_ANY_EXHDR(status)) != columns.deleted_status;
+}
+
+/// The row with deleted_at as its state demands it; the row itself when both agree.
 HeapTuple stamp(const TriggerData *data, const Columns &columns) {
     const HeapTuple row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
     return pg::call([&] {
         const TupleDesc desc = RelationGetDescr(data->tg_relation);
-        bool no_state = false, no_time = false;
-        const bool is_active = DatumGetBool(heap_getattr(row, columns.is_active, desc, &no_state));
+        const std::optional<bool> active = is_active(row, desc, columns);
+        bool no_time = false;
         (void)heap_getattr(row, columns.deleted_at, desc, &no_time);
-        if (no_state || is_active == no_time) return row; // NULL is for the column's constraint to refuse
+        if (!active || *active == no_time) return row; // NULL is for the column's constraint to refuse
         int number = columns.deleted_at;
-        Datum value = is_active ? 0 : TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-        bool is_null = is_active;
+        Datum value = *active ? 0 : TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+        bool is_null = *active;
         return heap_modify_tuple_by_cols(row, desc, 1, &number, &value, &is_null);
-    });
-}
-
-bool is_active(const TriggerData *data, const Columns &columns) {
-    return pg::call([&] {
-        bool is_null = false;
-        const Datum value =
-            heap_getattr(data->tg_trigtuple, columns.is_active, RelationGetDescr(data->tg_relation), &is_null);
-        return !is_null && DatumGetBool(value);
     });
 }
 
@@ -143,8 +152,8 @@ void deactivate(const TriggerData *data) {
                                              " cannot be deactivated: a trigger or policy keeps it as it is");
 }
 
-bool refuses(const TriggerData *data) {
-    return data->tg_trigger->tgnargs > 0 && std::strcmp(data->tg_trigger->tgargs[0], "refuse") == 0;
+bool has_mode(const TriggerData *data, const char *mode) {
+    return data->tg_trigger->tgnargs > 0 && std::strcmp(data->tg_trigger->tgargs[0], mode) == 0;
 }
 
 [[noreturn]] void refuse_truncate(const TriggerData *data) {
@@ -163,7 +172,8 @@ HeapTuple remove(const TriggerData *data, const Columns &columns) {
                                           list_member_oid(get_partition_ancestors(relation), purged);
                                })))
         return data->tg_trigtuple;
-    if (refuses(data))
+    if (has_mode(data, "allow")) return data->tg_trigtuple;
+    if (has_mode(data, "refuse"))
         throw Error(errc::deletion_refused,
                     "rows of relation " + json::quote(RelationGetRelationName(data->tg_relation)) +
                         " cannot be deleted",
@@ -175,8 +185,24 @@ HeapTuple remove(const TriggerData *data, const Columns &columns) {
                         " cannot be deactivated by deleting them",
                     R"({"relation":)" + json::quote(RelationGetRelationName(data->tg_relation)) + "}",
                     "Set is_active = false instead.");
-    if (is_active(data, columns)) deactivate(data);
+    const bool active = pg::call(
+        [&] { return is_active(data->tg_trigtuple, RelationGetDescr(data->tg_relation), columns).value_or(false); });
+    if (active) deactivate(data);
     return nullptr;
+}
+/// The value of the only column of the primary key, as text.
+std::string key_of(const TriggerData *data) {
+    const char *const key = pg::call([&]() -> const char * {
+        const Relation relation = data->tg_relation;
+        const Bitmapset *const columns = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+        int column = 0;
+        if (!bms_get_singleton_member(columns, &column)) return nullptr;
+        return SPI_getvalue(data->tg_newtuple, RelationGetDescr(relation), column + FirstLowInvalidHeapAttributeNumber);
+    });
+    if (key == nullptr)
+        throw Error(errc::not_configured, "relation " + json::quote(RelationGetRelationName(data->tg_relation)) +
+                                              " has no primary key of one column");
+    return key;
 }
 } // namespace
 
@@ -192,6 +218,35 @@ USHER_FUNCTION(usher_timestamps_soft_delete) {
     const Columns columns = find_columns(data);
     if (is_update) note_update(data);
     return PointerGetDatum(TRIGGER_FIRED_BY_DELETE(data->tg_event) ? remove(data, columns) : stamp(data, columns));
+}
+
+/// usher.announce_soft_delete(): AFTER UPDATE, for each row, with the first word of the names of the events.
+USHER_FUNCTION(usher_timestamps_announce_soft_delete) {
+    using namespace usher;
+    using namespace usher::timestamps;
+    const TriggerData *const data = pg::require_trigger(
+        fcinfo,
+        [](const TriggerData &called) {
+            return TRIGGER_FIRED_AFTER(called.tg_event) && TRIGGER_FIRED_FOR_ROW(called.tg_event) &&
+                   TRIGGER_FIRED_BY_UPDATE(called.tg_event) && called.tg_trigger->tgnargs == 1;
+        },
+        "AFTER UPDATE for each row, with one argument", "Set it up with usher.enable_soft_delete().");
+    const Datum nothing = PointerGetDatum(nullptr);
+    if (operations::is_restoring()) return nothing;
+    const Columns columns{find_column(data, "is_active", BOOLOID), 0, nullptr};
+    const auto [before, after] = pg::call([&] {
+        const TupleDesc desc = RelationGetDescr(data->tg_relation);
+        return std::array{is_active(data->tg_trigtuple, desc, columns), is_active(data->tg_newtuple, desc, columns)};
+    });
+    if (before == after || !after) return nothing;
+    const std::string key = key_of(data);
+    const audit::Actor actor = audit::current_actor();
+    // for the owner of the table, as the events of machines are
+    events::publish(std::string(data->tg_trigger->tgargs[0]) + (*after ? ".restored" : ".deactivated"),
+                    R"({"id":)" + json::quote(key) + R"(,"actor_id":)" +
+                        (actor.user_id ? json::quote(to_string(*actor.user_id)) : "null") + "}",
+                    key, data->tg_relation->rd_rel->relowner);
+    return nothing;
 }
 
 /// usher.purge_deleted(relation, older_than, max_rows)

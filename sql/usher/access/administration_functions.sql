@@ -117,6 +117,25 @@ REVOKE ALL ON FUNCTION usher._managed_role(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._managed_role(text, text) IS
     'Id of a role by name; raises US005 when there is none, 42501 when the current identity does not manage it.';
 
+CREATE FUNCTION usher._require_active_role(role_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    role record;
+BEGIN
+    -- held until the end of the transaction: whoever deactivates it waits
+    SELECT r.name, r.is_active INTO role FROM usher.roles r WHERE r.id = _require_active_role.role_id FOR SHARE;
+    IF NOT role.is_active THEN
+        PERFORM usher.raise_error('unknown_reference', format('role "%s" is not active', role.name),
+                                  jsonb_build_object('role', role.name));
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._require_active_role(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._require_active_role(uuid) IS
+    'Raises US005 for a role that is deactivated: who has it keeps it, nobody gets it anew.';
+
 CREATE FUNCTION usher._log_access_change(event_type text, data jsonb, resource_type text, resource_id text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -202,7 +221,9 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.update_role(text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION usher.update_role(text, text, text, boolean) IS
-    'Renames, describes, switches off or on a role; NULL leaves a property as it is. Needs role:manage.';
+    'Renames, describes, deactivates or restores a role; NULL leaves a property as it is. A deactivated role gives '
+    'nothing, whoever has it keeps it, and nobody gets it anew. Publishes role.deactivated or role.restored. Needs '
+    'role:manage.';
 
 CREATE FUNCTION usher.drop_role(role text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -235,6 +256,7 @@ BEGIN
     child := usher._managed_role(role);
     ancestor := usher._managed_role(parent);
     PERFORM usher._require_role_within(ancestor);
+    PERFORM usher._require_active_role(ancestor);
     INSERT INTO usher.role_parents (role_id, parent_id) VALUES (child, ancestor) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         PERFORM usher._log_access_change('access.role_parent_added',
@@ -348,6 +370,7 @@ BEGIN
     PERFORM usher._check_scope(scope);
     this := usher._managed_role(role, scope);
     PERFORM usher._require_role_within(this);
+    PERFORM usher._require_active_role(this);
     PERFORM usher._assign_role(user_id, this, scope, expires_at);
 END
 $$;

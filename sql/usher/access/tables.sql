@@ -12,9 +12,11 @@ CREATE TABLE usher.roles (
     description text CHECK (octet_length(description) <= 4000),
     is_system   boolean NOT NULL DEFAULT false,
     is_active   boolean NOT NULL DEFAULT true,
+    deleted_at  timestamptz,
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    is_default  boolean NOT NULL DEFAULT false
+    is_default  boolean NOT NULL DEFAULT false,
+    CONSTRAINT roles_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 CREATE UNIQUE INDEX roles_is_default_key ON usher.roles (is_default) WHERE is_default;
 COMMENT ON TABLE usher.roles IS
@@ -136,11 +138,13 @@ CREATE TABLE usher.policy_rules (
     v4         text CHECK (octet_length(v4) <= 256),
     v5         text CHECK (octet_length(v5) <= 256),
     is_active  boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     created_by text CHECK (length(created_by) <= 100),
     updated_by text CHECK (length(updated_by) <= 100),
-    UNIQUE NULLS NOT DISTINCT (ptype, v0, v1, v2, v3, v4, v5)
+    UNIQUE NULLS NOT DISTINCT (ptype, v0, v1, v2, v3, v4, v5),
+    CONSTRAINT policy_rules_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 CREATE INDEX policy_rules_ptype_v0_idx ON usher.policy_rules (ptype, v0) WHERE is_active;
 CREATE INDEX policy_rules_v1_idx ON usher.policy_rules (ptype, v1) WHERE is_active;

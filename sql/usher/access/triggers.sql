@@ -54,3 +54,6 @@ BEGIN
     END LOOP;
 END
 $$;
+-- What is switched off is kept, with the time, and can come back (docs/engine.md, "Deactivation").
+SELECT usher.enable_soft_delete('usher.roles', 'allow', 'role'),
+       usher.enable_soft_delete('usher.policy_rules', 'allow');

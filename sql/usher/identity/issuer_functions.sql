@@ -44,7 +44,7 @@ BEGIN
     PERFORM usher.require_permission('key:manage');
     PERFORM usher._require_whole(); -- its tokens stand for whole users
     PERFORM usher._check_token_issuer(
-        ROW(issuer, provider, audiences, algorithms, jwks, true, now(), now())::usher.token_issuers);
+        ROW(issuer, provider, audiences, algorithms, jwks, true, NULL, now(), now())::usher.token_issuers);
     INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks)
     VALUES (issuer, provider, audiences, algorithms, jwks)
     ON CONFLICT DO NOTHING;

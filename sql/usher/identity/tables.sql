@@ -224,8 +224,10 @@ CREATE TABLE usher.token_issuers (
     algorithms text[] NOT NULL CHECK (cardinality(algorithms) > 0 AND algorithms <@ usher._algorithms('jwt_key_pair')),
     jwks jsonb NOT NULL,
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT token_issuers_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 REVOKE ALL ON TABLE usher.token_issuers FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('usher.token_issuers', '');

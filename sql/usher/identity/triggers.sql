@@ -40,3 +40,12 @@ CREATE TRIGGER follow_user_roles_changed AFTER UPDATE ON usher.user_roles REFERE
     FOR EACH STATEMENT EXECUTE FUNCTION usher._follow_user_roles();
 CREATE TRIGGER follow_user_roles_removed AFTER DELETE ON usher.user_roles REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION usher._follow_user_roles();
+-- What is switched off is kept, with the time, and can come back (docs/engine.md, "Deactivation").
+-- Users have a status of their own, and so does the view; it has the columns that every level may read.
+SELECT usher.enable_soft_delete('usher.token_issuers', 'allow');
+CREATE VIEW usher.active_users WITH (security_invoker = true) AS
+    SELECT u.id, u.status, u.is_active, u.tier, u.email_verified_at, u.last_login_at, u.created_at, u.updated_at
+    FROM usher.users AS u WHERE u.is_active;
+REVOKE ALL ON TABLE usher.active_users FROM PUBLIC;
+COMMENT ON VIEW usher.active_users IS
+    'Users who are neither deactivated nor deleted nor erased, without what names them.';

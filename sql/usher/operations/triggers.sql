@@ -22,6 +22,7 @@ SELECT usher.enable_audit('usher.credentials', exclude => '{failed_login_attempt
     updated_at}');
 SELECT usher.enable_audit('usher.identities', exclude => '{last_used_at,updated_at}');
 SELECT usher.enable_audit('usher.consents');
+SELECT usher.enable_audit('usher.token_issuers', exclude => '{updated_at}');
 
 -- Every table that says when it was changed says so by itself (R3-34), but users, whose own trigger knows what is no
 -- change, and rate_limit_records, whose hits are older than their row.

@@ -131,7 +131,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         }
     }$json$,
     publishes => '{user.registered,user.deactivated,user.reactivated,user.deleted,user.restored,user.erased,
-        user.role_changed,user.tier_changed,user.claimed,user.registration_repeated,
+        user.role_changed,role.deactivated,role.restored,user.tier_changed,user.claimed,user.registration_repeated,
         user.email_verified,user.email_verification_requested,
         user.email_change_requested,user.email_changed,user.password_changed,user.password_reset_requested,
         user.login_code_requested,user.verification_code_requested,user.second_factors_reset,consent.withdrawn,
@@ -186,7 +186,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           openapi
           oauth_token introspect_token revoke_token oauth_metadata
           machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete
-          restore_row soft_delete_row'),
+          announce_soft_delete restore_row soft_delete_row'),
         ('function', '{application,admin}',
          'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at
           enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
@@ -225,10 +225,12 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('table', '{readonly,auditor,admin}',
          'users(id,status,is_active,tier,email_verified_at,last_login_at)
           users(deactivated_at,deleted_at,erased_at,created_at,updated_at)
+          active_users active_roles
           roles role_parents role_closure permissions role_permissions role_management user_roles
           machines status_history(id,relation,entity_id,seq,from_status,to_status,action,reason_code,changed_at)'),
         ('table', '{auditor,admin}',
          'users(email,username,display_name) user_permissions policy_rules policy_models database_roles status_history
+          active_policy_rules
           audit_logs login_attempts consents identities(id,user_id,provider,provider_user_id,created_at,last_used_at)
           sessions(id,user_id,status,revoked_reason,revoked_at,client_ip,user_agent,assurance_level)
           sessions(authentication_methods,created_at,last_activity_at,expires_at,absolute_expires_at)

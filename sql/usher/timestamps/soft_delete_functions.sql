@@ -5,9 +5,19 @@ CREATE FUNCTION usher.soft_delete() RETURNS trigger
     AS 'MODULE_PATHNAME', 'usher_timestamps_soft_delete';
 REVOKE ALL ON FUNCTION usher.soft_delete() FROM PUBLIC;
 COMMENT ON FUNCTION usher.soft_delete() IS
-    'BEFORE INSERT OR UPDATE OR DELETE row trigger: deleted_at follows is_active, and a deleted row is deactivated '
-    'instead, or with the argument "refuse" kept with US008. BEFORE TRUNCATE statement trigger: refuses it with '
-    'US008. usher.enable_soft_delete() sets both up. Rows that are restored or replicated are left alone.';
+    'BEFORE INSERT OR UPDATE OR DELETE row trigger: deleted_at follows is_active, or with the arguments mode, column '
+    'and status that column, and a deleted row is deactivated instead, or with mode "refuse" kept with US008, or with '
+    '"allow" removed. BEFORE TRUNCATE statement trigger: refuses it with US008. usher.enable_soft_delete() sets both '
+    'up. Rows that are restored or replicated are left alone.';
+
+CREATE FUNCTION usher.announce_soft_delete() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_timestamps_announce_soft_delete';
+REVOKE ALL ON FUNCTION usher.announce_soft_delete() FROM PUBLIC;
+COMMENT ON FUNCTION usher.announce_soft_delete() IS
+    'AFTER UPDATE row trigger: publishes <prefix>.deactivated or <prefix>.restored, for the owner of the table, when '
+    'is_active has changed. payload: id, the value of the primary key, and actor_id. usher.enable_soft_delete() sets '
+    'it up.';
 
 CREATE FUNCTION usher._active_view_name(relation regclass) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -27,7 +37,8 @@ $$;
 REVOKE ALL ON FUNCTION usher._active_view_name(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._active_view_name(regclass) IS 'Qualified name of the view of the active rows of a table.';
 
-CREATE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate') RETURNS text
+CREATE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
+                                         event_prefix text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,8 +54,16 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s is not a table', coalesce(relation::text, 'NULL')),
             jsonb_build_object('relation', relation::text));
-    ELSIF mode IS NULL OR mode NOT IN ('deactivate', 'refuse') THEN
-        PERFORM usher.raise_error('invalid_argument', 'mode must be deactivate or refuse', '{"argument": "mode"}');
+    ELSIF mode IS NULL OR mode NOT IN ('deactivate', 'refuse', 'allow') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be deactivate, refuse or allow',
+                                  '{"argument": "mode"}');
+    ELSIF event_prefix !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' OR octet_length(event_prefix) > 80 THEN
+        PERFORM usher.raise_error('invalid_argument', 'event_prefix must be words of a-z, 0-9 and _ joined by dots',
+                                  '{"argument": "event_prefix"}');
+    ELSIF event_prefix IS NOT NULL AND coalesce(cardinality(usher._primary_key(relation)), 0) <> 1 THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s must have a primary key of one column for its events', relation),
+            jsonb_build_object('relation', relation::text));
     END IF;
     SELECT d.member::text INTO wrong FROM usher._descendants(relation) d WHERE d.is_foreign LIMIT 1;
     IF FOUND THEN
@@ -80,10 +99,21 @@ BEGIN
     FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete BEFORE INSERT OR UPDATE OR DELETE ON %s '
                        'FOR EACH ROW EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
+        IF event_prefix IS NULL THEN
+            EXECUTE format('DROP TRIGGER IF EXISTS usher_announce_soft_delete ON %s', target);
+        ELSE
+            EXECUTE format('CREATE OR REPLACE TRIGGER usher_announce_soft_delete AFTER UPDATE ON %s '
+                           'FOR EACH ROW WHEN (OLD.is_active IS DISTINCT FROM NEW.is_active) '
+                           'EXECUTE FUNCTION usher.announce_soft_delete(%L)', target, event_prefix);
+        END IF;
     END LOOP;
     FOR target IN SELECT d.member FROM usher._descendants(relation) d LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete_truncate BEFORE TRUNCATE ON %s '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
+        IF mode = 'allow' THEN
+            EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete_truncate ON %s', target);
+        ELSE
+            EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete_truncate BEFORE TRUNCATE ON %s '
+                           'FOR EACH STATEMENT EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
+        END IF;
     END LOOP;
     -- with the reader's own rights and row-level security on the table
     EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS SELECT %s FROM %s WHERE is_active',
@@ -100,14 +130,15 @@ BEGIN
     RETURN view_name;
 END
 $$;
-REVOKE ALL ON FUNCTION usher.enable_soft_delete(regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION usher.enable_soft_delete(regclass, text) IS
+REVOKE ALL ON FUNCTION usher.enable_soft_delete(regclass, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.enable_soft_delete(regclass, text, text) IS
     'Rows of the table are deactivated, not deleted: adds is_active and deleted_at where they are missing, and a view '
     'active_<table> of the rows that are left, whose name it returns. mode deactivate: DELETE sets is_active = false '
     'and counts no row (IF NOT FOUND after it is always true: see soft_delete_row()); refuse: DELETE is an error, '
-    'US008. TRUNCATE is refused in both, with US008. Partitions and '
-    'tables that inherit are covered, also those that come later; foreign tables cannot be. Repeat it after adding a '
-    'column, for the view. Deleting needs UPDATE on the table too.';
+    'US008. TRUNCATE is refused in both, with US008. allow: DELETE and TRUNCATE remove rows as ever, and is_active '
+    'is the way to keep them. With event_prefix, <prefix>.deactivated and <prefix>.restored are published. '
+    'Partitions and tables that inherit are covered, also those that come later; foreign tables cannot be. Repeat it '
+    'after adding a column, for the view. Deleting needs UPDATE on the table too.';
 
 CREATE FUNCTION usher.disable_soft_delete(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -121,6 +152,7 @@ BEGIN
     END IF;
     FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete ON %s', target);
+        EXECUTE format('DROP TRIGGER IF EXISTS usher_announce_soft_delete ON %s', target);
     END LOOP;
     FOR target IN SELECT d.member FROM usher._descendants(relation) d WHERE NOT d.is_foreign LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete_truncate ON %s', target);

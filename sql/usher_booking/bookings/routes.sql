@@ -9,8 +9,8 @@ DECLARE
     r record;
 BEGIN
     FOR r IN SELECT * FROM (VALUES
-        ('GET', '/services', 'list_services(uuid,uuid,integer)', NULL, 200, true, 'Services on offer'),
-        ('GET', '/locations', 'list_locations(uuid,integer)', NULL, 200, true,
+        ('GET', '/services', 'list_services(uuid,uuid,integer,boolean)', NULL, 200, true, 'Services on offer'),
+        ('GET', '/locations', 'list_locations(uuid,integer,boolean)', NULL, 200, true,
          'Locations, their hours and services'),
         ('GET', '/slots', 'find_slots(uuid,uuid,timestamptz,timestamptz,uuid,integer)', NULL, 200, true,
          'Free slots'),
@@ -63,6 +63,9 @@ BEGIN
          'Customers that one may see'),
         ('POST', '/customers', 'upsert_customer(uuid,text,text,text,jsonb,uuid)', 'customer:manage', 200, false,
             'Create or change a customer profile'),
+        ('PUT', '/customers/{customer_id}/active', 'set_customer_active(uuid,boolean,integer)',
+         'customer:manage', 200, false,
+            'Deactivate a customer, or restore one'),
         ('POST', '/services',
          'create_service(text,interval,bigint,text,text,interval,interval,interval,interval,interval,interval,'
          'interval,boolean,boolean,boolean,jsonb,uuid,interval,boolean,boolean,boolean,integer,text,bigint,text,'

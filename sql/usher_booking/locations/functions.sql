@@ -116,18 +116,22 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.set_location_active(uuid, boolean, boolean, integer) IS
     'Opens or closes a location. Refused with UB009 while bookings are to come, unless forced: then they are '
-    'cancelled. Needs location:manage.';
+    'cancelled. Publishes location.deactivated or location.restored. Needs location:manage.';
 
-CREATE FUNCTION @extschema@.list_locations(after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+CREATE FUNCTION @extschema@.list_locations(after uuid DEFAULT NULL, max_rows integer DEFAULT 100,
+                                           include_deleted boolean DEFAULT false)
     RETURNS TABLE (id uuid, name text, address text, city text, state text, zip_code text,
                    country text, time_zone text, latitude numeric, longitude numeric, phone text, email text,
-                   max_concurrent_bookings integer, hours jsonb, service_ids uuid[])
+                   max_concurrent_bookings integer, hours jsonb, service_ids uuid[], deleted_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    IF include_deleted THEN
+        PERFORM @extschema@._require('location:manage');
+    END IF;
     RETURN QUERY SELECT l.id, l.name, l.address, l.city, l.state,
             l.zip_code, l.country, l.time_zone, l.latitude, l.longitude, l.phone, l.email, l.max_concurrent_bookings,
             coalesce((SELECT jsonb_agg(jsonb_build_object('weekday', h.weekday, 'opens', h.opens, 'closes', h.closes)
@@ -136,15 +140,16 @@ BEGIN
                 WHERE h.location_id = l.id AND h.valid @> (now() AT TIME ZONE l.time_zone)::date), '[]'),
             ARRAY(SELECT ls.service_id FROM @extschema@.location_services AS ls
                 JOIN @extschema@.services AS s ON s.id = ls.service_id AND s.is_active
-                WHERE ls.location_id = l.id ORDER BY 1)
+                WHERE ls.location_id = l.id ORDER BY 1),
+            l.deleted_at
         FROM @extschema@.locations AS l
-        WHERE l.is_active AND (list_locations.after IS NULL OR l.id > list_locations.after)
+        WHERE (l.is_active OR include_deleted) AND (list_locations.after IS NULL OR l.id > list_locations.after)
         ORDER BY l.id LIMIT max_rows;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer) IS
+COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer, boolean) IS
     'Active locations with the weekly hours that hold today and the services they offer; the next page starts after '
-    'the last id.';
+    'the last id. With include_deleted also those that are closed for good or for now, which needs location:manage.';
 
 CREATE FUNCTION @extschema@._lock_location(location_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -13,10 +13,12 @@ CREATE TABLE @extschema@.locations (
     email text CHECK (length(email) <= 255),
     max_concurrent_bookings integer NOT NULL DEFAULT 5 CHECK (max_concurrent_bookings BETWEEN 1 AND 100000),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     hours_version uuid NOT NULL DEFAULT usher.uuid_v7(),
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    version integer NOT NULL DEFAULT 1
+    version integer NOT NULL DEFAULT 1,
+    CONSTRAINT locations_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 COMMENT ON TABLE @extschema@.locations IS
     'Where services are given: address, time zone and how many bookings fit at the same instant.';

@@ -96,3 +96,8 @@ CREATE FUNCTION @extschema@._reads_all() RETURNS boolean
     AS 'MODULE_PATHNAME', 'usher_booking_reads_all';
 COMMENT ON FUNCTION @extschema@._reads_all() IS
     'Whether this is a trusted database role that acts for nobody in particular.';
+
+CREATE FUNCTION @extschema@._erased_name() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 'erased customer';
+COMMENT ON FUNCTION @extschema@._erased_name() IS 'What a customer without an account is called once erased.';

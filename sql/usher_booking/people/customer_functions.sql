@@ -331,3 +331,41 @@ $$;
 COMMENT ON FUNCTION @extschema@.upsert_customer(uuid, text, text, text, jsonb, uuid) IS
     'Creates or changes a customer profile: one''s own, or with booking:manage that of another user or of a walk-in '
     'customer without account.';
+
+CREATE FUNCTION @extschema@.set_customer_active(customer_id uuid, active boolean,
+                                                expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.customers
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    customer @extschema@.customers;
+BEGIN
+    IF NOT usher.has_permission('customer:manage') THEN
+        PERFORM usher.require_permission('booking:manage');
+    END IF;
+    IF active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'active must not be null',
+                                  jsonb_build_object('argument', 'active'));
+    END IF;
+    -- Waits for bookings that are being made, which hold the row.
+    SELECT * INTO customer FROM @extschema@.customers AS c WHERE c.id = set_customer_active.customer_id FOR UPDATE;
+    PERFORM @extschema@._check_version(customer.version, expected_version, 'customer', customer_id);
+    IF active AND customer.user_id IS NOT NULL THEN
+        PERFORM usher.lock_user_reference(customer.user_id); -- a profile is not more alive than its account
+    ELSIF active AND customer.name = @extschema@._erased_name() THEN
+        PERFORM usher.raise_error('unknown_reference', 'customer has been erased',
+                                  jsonb_build_object('id', customer_id));
+    END IF;
+    IF active <> customer.is_active THEN
+        UPDATE @extschema@.customers AS c SET is_active = active, version = c.version + 1
+            WHERE c.id = set_customer_active.customer_id RETURNING * INTO customer;
+    END IF;
+    RETURN customer;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.set_customer_active(uuid, boolean, integer) IS
+    'Lets nothing more be booked for a customer, or lets it again; bookings that exist are kept. Restoring one of an '
+    'account that is not active, or one that was erased, is refused with US005. Publishes customer.deactivated or '
+    'customer.restored. Needs customer:manage or booking:manage.';

@@ -46,6 +46,10 @@ DECLARE
 BEGIN
     PERFORM @extschema@._require('staff:manage', location_id);
     PERFORM @extschema@._lock_location(location_id);
+    IF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = assign_staff.location_id AND l.is_active) THEN
+        PERFORM usher.raise_error('unknown_reference', 'location is not active',
+                                  jsonb_build_object('location_id', location_id));
+    END IF;
     PERFORM usher.lock_user_reference(staff_id);
     IF NOT coalesce(usher.user_has_role(staff_id, role, location_id::text), false) THEN
         PERFORM usher.raise_error('staff_not_eligible', format('user does not have the role "%s"', role),
@@ -129,10 +133,14 @@ BEGIN
                                   jsonb_build_object('argument', 'service_ids'));
     END IF;
     PERFORM usher.lock_user_reference(staff_id);
+    -- held until the end of the transaction: whoever deactivates one waits
+    PERFORM FROM @extschema@.services AS s WHERE s.id = ANY (service_ids) ORDER BY s.id FOR SHARE;
     SELECT wanted INTO unknown FROM unnest(service_ids) AS wanted
-        WHERE NOT EXISTS (SELECT FROM @extschema@.services AS s WHERE s.id = wanted) LIMIT 1;
+        WHERE NOT EXISTS (SELECT FROM @extschema@.services AS s WHERE s.id = wanted AND s.is_active)
+            AND NOT EXISTS (SELECT FROM @extschema@.staff_skills AS k
+                WHERE k.staff_id = set_staff_skills.staff_id AND k.service_id = wanted) LIMIT 1;
     IF FOUND THEN
-        PERFORM usher.raise_error('unknown_reference', 'service does not exist',
+        PERFORM usher.raise_error('unknown_reference', 'service does not exist or is not active',
                                   jsonb_build_object('service_id', unknown));
     END IF;
     DELETE FROM @extschema@.staff_skills AS k

@@ -74,7 +74,8 @@ DECLARE
 BEGIN
     -- The rows stay: what was booked, and what it cost, is somebody else's business too.
     UPDATE @extschema@.customers AS c
-    SET name = CASE WHEN c.user_id IS NULL THEN 'erased customer' END, email = NULL, phone = NULL, attributes = '{}'
+    SET name = CASE WHEN c.user_id IS NULL THEN @extschema@._erased_name() END, email = NULL, phone = NULL,
+        attributes = '{}'
     WHERE c.id = ANY (own);
     GET DIAGNOSTICS changed = ROW_COUNT;
     total := total + changed;

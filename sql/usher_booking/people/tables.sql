@@ -7,9 +7,11 @@ CREATE TABLE @extschema@.location_staff (
     hours_version uuid NOT NULL DEFAULT usher.uuid_v7(),
     assigned_at timestamptz NOT NULL DEFAULT now(),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (location_id, staff_id)
+    UNIQUE (location_id, staff_id),
+    CONSTRAINT location_staff_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 CREATE INDEX location_staff_staff_id_idx ON @extschema@.location_staff (staff_id);
 COMMENT ON TABLE @extschema@.location_staff IS
@@ -67,11 +69,13 @@ CREATE TABLE @extschema@.customers (
     phone text CHECK (length(phone) <= 20),
     attributes jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
     created_by uuid,
-    CONSTRAINT customers_known_check CHECK (user_id IS NOT NULL OR name IS NOT NULL)
+    CONSTRAINT customers_known_check CHECK (user_id IS NOT NULL OR name IS NOT NULL),
+    CONSTRAINT customers_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 COMMENT ON COLUMN @extschema@.customers.created_by IS
     'User who made the profile of somebody else, and sees it from then on: a walk-in customer has no booking yet. Not '

@@ -1,3 +1,9 @@
+-- What is switched off is kept, with the time, and can come back (docs/engine.md, "Deactivation").
+SELECT usher.enable_soft_delete('@extschema@.services', 'allow', 'service'),
+       usher.enable_soft_delete('@extschema@.locations', 'allow', 'location'),
+       usher.enable_soft_delete('@extschema@.location_staff', 'allow', 'location_staff'),
+       usher.enable_soft_delete('@extschema@.customers', 'allow', 'customer');
+
 -- Row-level security for those who SELECT from the tables themselves. The arrays are read once per statement.
 ALTER TABLE @extschema@.customers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.bookings ENABLE ROW LEVEL SECURITY;

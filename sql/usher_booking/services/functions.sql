@@ -156,29 +156,35 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.set_service_active(uuid, boolean, integer) IS
-    'Offers a service or stops offering it; bookings that exist are kept. Needs service:manage.';
+    'Offers a service or stops offering it; bookings that exist are kept. Publishes service.deactivated or '
+    'service.restored. Needs service:manage.';
 
 CREATE FUNCTION @extschema@.list_services(location_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
-                                          max_rows integer DEFAULT 100)
+                                          max_rows integer DEFAULT 100, include_deleted boolean DEFAULT false)
     RETURNS TABLE (id uuid, name text, description text, duration interval, duration_minutes integer,
-                   price_minor bigint, currency text, attributes jsonb)
+                   price_minor bigint, currency text, attributes jsonb, deleted_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    IF include_deleted THEN
+        PERFORM @extschema@._require('service:manage');
+    END IF;
     RETURN QUERY
-        SELECT s.id, s.name, s.description, s.duration, s.duration_minutes, s.price_minor, s.currency, s.attributes
+        SELECT s.id, s.name, s.description, s.duration, s.duration_minutes, s.price_minor, s.currency, s.attributes,
+            s.deleted_at
         FROM @extschema@.services AS s
-        WHERE s.is_active AND (list_services.after IS NULL OR s.id > list_services.after)
+        WHERE (s.is_active OR include_deleted) AND (list_services.after IS NULL OR s.id > list_services.after)
             AND (list_services.location_id IS NULL OR EXISTS (SELECT FROM @extschema@.location_services AS ls
                 WHERE ls.service_id = s.id AND ls.location_id = list_services.location_id))
         ORDER BY s.id LIMIT max_rows;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.list_services(uuid, uuid, integer) IS
-    'Active services, of one location if given; the next page starts after the last id.';
+COMMENT ON FUNCTION @extschema@.list_services(uuid, uuid, integer, boolean) IS
+    'Active services, of one location if given; the next page starts after the last id. With include_deleted also '
+    'those that are no longer offered, which needs service:manage.';
 
 CREATE FUNCTION @extschema@.set_location_services(location_id uuid, service_ids uuid[], OUT added integer,
                                                   OUT removed integer)
@@ -195,10 +201,14 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'service_ids must be an array',
                                   jsonb_build_object('argument', 'service_ids'));
     END IF;
+    -- held until the end of the transaction: whoever deactivates one waits
+    PERFORM FROM @extschema@.services AS s WHERE s.id = ANY (service_ids) ORDER BY s.id FOR SHARE;
     SELECT wanted INTO unknown FROM unnest(service_ids) AS wanted
-        WHERE NOT EXISTS (SELECT FROM @extschema@.services AS s WHERE s.id = wanted) LIMIT 1;
+        WHERE NOT EXISTS (SELECT FROM @extschema@.services AS s WHERE s.id = wanted AND s.is_active)
+            AND NOT EXISTS (SELECT FROM @extschema@.location_services AS ls
+                WHERE ls.location_id = set_location_services.location_id AND ls.service_id = wanted) LIMIT 1;
     IF FOUND THEN
-        PERFORM usher.raise_error('unknown_reference', 'service does not exist',
+        PERFORM usher.raise_error('unknown_reference', 'service does not exist or is not active',
                                   jsonb_build_object('service_id', unknown));
     END IF;
     DELETE FROM @extschema@.location_services AS ls

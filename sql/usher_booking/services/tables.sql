@@ -32,6 +32,7 @@ CREATE TABLE @extschema@.services (
     is_sensitive boolean NOT NULL DEFAULT false,
     attributes jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
@@ -47,7 +48,8 @@ CREATE TABLE @extschema@.services (
         AND extract(day FROM buffer_before) = 0 AND extract(month FROM buffer_before) = 0
         AND extract(day FROM buffer_after) = 0 AND extract(month FROM buffer_after) = 0),
     CONSTRAINT services_slot_step_check CHECK (slot_step >= '1 minute' AND slot_step <= '24 hours'
-        AND extract(day FROM slot_step) = 0 AND extract(month FROM slot_step) = 0)
+        AND extract(day FROM slot_step) = 0 AND extract(month FROM slot_step) = 0),
+    CONSTRAINT services_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 COMMENT ON TABLE @extschema@.services IS
     'What can be booked: how long it takes, what it costs and the rules of booking it.';

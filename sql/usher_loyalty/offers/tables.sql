@@ -83,9 +83,11 @@ CREATE TABLE @extschema@.offer_vouchers (
     uses integer NOT NULL DEFAULT 0,
     valid_until timestamptz CHECK (isfinite(valid_until)),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_by uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT offer_vouchers_uses_check CHECK (uses BETWEEN 0 AND max_uses)
+    CONSTRAINT offer_vouchers_uses_check CHECK (uses BETWEEN 0 AND max_uses),
+    CONSTRAINT offer_vouchers_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 CREATE INDEX offer_vouchers_offer_idx ON @extschema@.offer_vouchers (offer_id, batch);
 CREATE INDEX offer_vouchers_customer_idx ON @extschema@.offer_vouchers (customer_id) WHERE customer_id IS NOT NULL;

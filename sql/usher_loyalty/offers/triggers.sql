@@ -36,3 +36,7 @@ CREATE TRIGGER keep_new_counter BEFORE INSERT ON @extschema@.loyalty_rewards
     FOR EACH ROW WHEN (NEW.taken <> 0) EXECUTE FUNCTION @extschema@._keep_rows('follows');
 CREATE TRIGGER check_segment BEFORE INSERT OR UPDATE ON @extschema@.loyalty_segments
     FOR EACH ROW EXECUTE FUNCTION @extschema@._check_segment();
+-- What is switched off is kept, with the time, and can come back (docs/engine.md, "Deactivation").
+SELECT usher.enable_soft_delete('@extschema@.loyalty_tiers', 'allow', 'loyalty_tier'),
+       usher.enable_soft_delete('@extschema@.referral_programs', 'allow', 'referral_program'),
+       usher.enable_soft_delete('@extschema@.offer_vouchers', 'allow'); -- thousands at a time: no events

@@ -7,9 +7,11 @@ CREATE TABLE @extschema@.referral_programs (
     min_amount_minor bigint NOT NULL DEFAULT 0 CHECK (min_amount_minor >= 0),
     waits_for interval NOT NULL DEFAULT '90 days' CHECK (waits_for > '0' AND isfinite(waits_for)),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    version integer NOT NULL DEFAULT 1
+    version integer NOT NULL DEFAULT 1,
+    CONSTRAINT referral_programs_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 COMMENT ON TABLE @extschema@.referral_programs IS
     'What both get when somebody brings somebody else along, and what the newcomer has to do for it. A referral '

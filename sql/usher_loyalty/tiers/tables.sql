@@ -7,10 +7,12 @@ CREATE TABLE @extschema@.loyalty_tiers (
     counts_back interval NOT NULL DEFAULT '1 year' CHECK (counts_back > '0' AND isfinite(counts_back)),
     grace interval NOT NULL DEFAULT '0' CHECK (grace >= '0' AND isfinite(grace)),
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
-    CONSTRAINT loyalty_tiers_currency_check CHECK ((basis = 'points') = (currency IS NULL))
+    CONSTRAINT loyalty_tiers_currency_check CHECK ((basis = 'points') = (currency IS NULL)),
+    CONSTRAINT loyalty_tiers_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 COMMENT ON TABLE @extschema@.loyalty_tiers IS
     'Tiers of customers: who has earned so many points, or spent so much, lately. A customer has the highest tier '

@@ -82,5 +82,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.revoke_vouchers(uuid, text, uuid) IS
-    'Ends the vouchers of an offer, of a batch, or one; returns how many. What was used stays used. Needs '
-    'loyalty:manage.';
+    'Ends the vouchers of an offer, of a batch, or one, until restore_vouchers(); returns how many. What was used '
+    'stays used. Needs loyalty:manage.';
+
+CREATE FUNCTION @extschema@.restore_vouchers(offer_id uuid, batch text DEFAULT NULL, voucher_id uuid DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    restored bigint;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = restore_vouchers.offer_id FOR NO KEY UPDATE;
+    UPDATE @extschema@.offer_vouchers AS v SET is_active = true
+    WHERE v.offer_id = restore_vouchers.offer_id AND NOT v.is_active
+        AND (restore_vouchers.batch IS NULL OR v.batch = restore_vouchers.batch)
+        AND (restore_vouchers.voucher_id IS NULL OR v.id = restore_vouchers.voucher_id);
+    GET DIAGNOSTICS restored = ROW_COUNT;
+    RETURN restored;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.restore_vouchers(uuid, text, uuid) IS
+    'Gives back what revoke_vouchers() took: all vouchers of an offer, a batch, or one; returns how many. What has '
+    'expired meanwhile, or was used, stays so. Needs loyalty:manage.';

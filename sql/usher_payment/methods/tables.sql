@@ -11,11 +11,13 @@ CREATE TABLE @extschema@.payment_methods (
     expiry_year smallint CHECK (expiry_year BETWEEN 2000 AND 2200),
     is_default boolean NOT NULL DEFAULT false,
     is_active boolean NOT NULL DEFAULT true,
+    deleted_at timestamptz,
     created_by uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
-    UNIQUE (processor, token)
+    UNIQUE (processor, token),
+    CONSTRAINT payment_methods_deleted_check CHECK (is_active = (deleted_at IS NULL))
 );
 CREATE INDEX payment_methods_customer_idx ON @extschema@.payment_methods (customer_id);
 CREATE INDEX payment_methods_user_idx ON @extschema@.payment_methods (user_id) WHERE user_id IS NOT NULL;

@@ -16,3 +16,5 @@ CREATE TRIGGER refuse_card_numbers BEFORE INSERT OR UPDATE ON @extschema@.ledger
     FOR EACH ROW EXECUTE FUNCTION @extschema@._refuse_card_numbers();
 CREATE TRIGGER refuse_card_numbers BEFORE INSERT OR UPDATE ON @extschema@.ledger_entries
     FOR EACH ROW EXECUTE FUNCTION @extschema@._refuse_card_numbers();
+-- What is switched off is kept, with the time, and can come back (docs/engine.md, "Deactivation").
+SELECT usher.enable_soft_delete('@extschema@.payment_methods', 'allow', 'payment_method');

@@ -15,6 +15,7 @@ CREATE TABLE @extschema@.products (
     backorder_limit bigint NOT NULL DEFAULT 0 CHECK (backorder_limit BETWEEN 0 AND 1000000000000),
     attributes jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
     status text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'active', 'archived')),
+    deleted_at timestamptz,
     search_words tsvector GENERATED ALWAYS AS (
         setweight(to_tsvector('simple'::regconfig, name || ' ' || sku), 'A')
         || setweight(to_tsvector('simple'::regconfig, coalesce(category, '') || ' ' || coalesce(description, '')),
@@ -22,7 +23,8 @@ CREATE TABLE @extschema@.products (
     created_by uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    version integer NOT NULL DEFAULT 1
+    version integer NOT NULL DEFAULT 1,
+    CONSTRAINT products_deleted_check CHECK ((status = 'archived') = (deleted_at IS NOT NULL))
 );
 CREATE INDEX products_variant_idx ON @extschema@.products (variant_of);
 -- Pages go by name: of everything, and of one category. Rare words and attributes are found first, and then sorted.
@@ -34,6 +36,7 @@ COMMENT ON TABLE @extschema@.products IS
     'Products, services and treatments, and variants of them, which are products of their own. The status obeys the '
     'machine "shop_product": what is active is for sale.';
 COMMENT ON COLUMN @extschema@.products.variant_of IS 'The product that this is a variant of.';
+COMMENT ON COLUMN @extschema@.products.deleted_at IS 'Since when it is archived; NULL of what is not.';
 COMMENT ON COLUMN @extschema@.products.unit IS 'What a quantity of 1 is. Quantities are whole numbers.';
 COMMENT ON COLUMN @extschema@.products.tax_class IS 'Which of tax_rates holds; NULL for what is not taxed.';
 COMMENT ON COLUMN @extschema@.products.backorder_limit IS
