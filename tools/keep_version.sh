@@ -1,5 +1,6 @@
 #!/bin/sh
-# Keeps the install scripts of a version, as make assembles them, for the upgrade scripts that lead away from it and for their tests:
+# Keeps the install scripts of a version, as make assembles them, for the upgrade scripts that lead away from it and for their tests;
+# beside them what fills a database of that version:
 #   keep_version.sh VERSION [COMMIT]
 # The sources are those of COMMIT (HEAD unless it is named), under that version number; test/data/VERSION/ is written anew.
 set -eu
@@ -13,7 +14,7 @@ case $version in
 esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-git archive "$commit" sql | tar -C "$work" -xf -
+git archive "$commit" sql test/size/load.sql examples/expect.sql examples/carwash | tar -C "$work" -xf -
 rm -rf "test/data/$version"
 mkdir -p "test/data/$version"
 for control in "$work"/sql/*/*.control; do
@@ -26,5 +27,8 @@ for control in "$work"/sql/*/*.control; do
         gzip -9n > "test/data/$version/$extension--$version.sql.gz" # -n: the same bytes each time
     sed "s/@USHER_VERSION@/$version/" "$control" > "test/data/$version/$extension.control"
 done
+gzip -9n < "$work/test/size/load.sql" > "test/data/$version/load.sql.gz"
+tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - examples/expect.sql examples/carwash/install.sql \
+    examples/carwash/story.sql | gzip -9n > "test/data/$version/examples.tar.gz"
 echo "kept in test/data/$version:"
 ls "test/data/$version"
