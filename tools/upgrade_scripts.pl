@@ -192,12 +192,12 @@ sub resolve_functions
 sub read_file { my ($path) = @_; open my $fh, '<', $path or refuse("$path: $!"); local $/; return <$fh> }
 sub write_file { my ($path, $text) = @_; open my $fh, '>', $path or refuse("$path: $!"); print $fh $text; close $fh or refuse("$path: $!") }
 
-# The hand-written step by its parts: { '' => text, 'at NAME' => text, end => text }
+# The hand-written step: whether it is there, and its parts: '' => text, 'at NAME' => text, end => text
 sub step_of
 {
 	my ($extension, $from, $to) = @_;
 	my $path = ($option{steps} // '') =~ s/%s/$extension/r . "/$from--$to.tables.sql";
-	return { path => $path } unless $option{steps} && -f $path;
+	return { path => $path, parts => {} } unless $option{steps} && -f $path;
 	my ($text, $part, %parts) = (read_file($path), '');
 	$text =~ /\A-- \w/ or refuse("$path does not begin with a comment that says what changes, and why");
 	for (split /^/, $text)
@@ -206,7 +206,7 @@ sub step_of
 		elsif (/^---/) { refuse("$path: not a part: $_") }
 		else { $parts{$part} .= $_ }
 	}
-	return { path => $path, parts => \%parts };
+	return { path => $path, parts => \%parts, is_there => 1 };
 }
 
 sub needs_drop # may CREATE OR REPLACE make this one of that one?
@@ -302,7 +302,7 @@ sub script_between
 	$script .= "\n" if @drops;
 
 	# What the new script makes, in its order.
-	my (%made, %made_about, @unanswered, @registrations);
+	my (%made_about, @unanswered);
 	my $place = sub {
 		my ($part) = @_;
 		return if $placed{$part}++ || ($step->{parts}{$part} // '') !~ /\S/;
@@ -320,7 +320,6 @@ sub script_between
 			# nobody's object is taken over for a new one
 			$text =~ s/^CREATE /CREATE OR REPLACE / if !$from_nothing;
 			$script .= "$text\n";
-			$made{$key} = 1;
 			$made_about{$about} = $from_nothing ? 'new' : 'replaced';
 			$made_about{"$one->{trigger} of $one->{table}"} = 1 if $kind eq 'trigger';
 		}
@@ -349,8 +348,8 @@ sub script_between
 		}
 		elsif ($kind eq 'other') { push @unanswered, $one if !$is_known }
 	}
-	for my $part (sort keys %{ $step->{parts} // {} }) { refuse("$step->{path}: $part: there is no such table or type") if $part =~ /^at/ && !$placed{$part} }
-	refuse("$extension $from to $to: these differ, and there is no $step->{path}:\n" . join "\n", map { "  $_" } sort @missing) if @missing && !$step->{parts};
+	for my $part (sort keys %{ $step->{parts} }) { refuse("$step->{path}: $part: there is no such table or type") if $part =~ /^at/ && !$placed{$part} }
+	refuse("$extension $from to $to: these differ, and there is no $step->{path}:\n" . join "\n", map { "  $_" } sort @missing) if @missing && !$step->{is_there};
 
 	# rows that are no longer shipped; those of registrants, register_extension() writes anew
 	for my $kind (sort grep { /^row of / } keys %{ $old->{description} })
@@ -361,7 +360,7 @@ sub script_between
 			next if $json->decode($row->{definition})->{registrant};
 			if ($row->{table} eq 'usher.machines')
 			{
-				refuse("$extension $from to $to: machine $row->{key}{name} is gone; $step->{path} has to say what becomes of it") if !$step->{parts};
+				refuse("$extension $from to $to: machine $row->{key}{name} is gone; $step->{path} has to say what becomes of it") if !$step->{is_there};
 				next;
 			}
 			my @is = map { "r.$_ = '" . ($row->{key}{$_} =~ s/'/''/gr) . "'" } sort keys %{ $row->{key} };
@@ -396,7 +395,8 @@ BEGIN
                WHERE e.extname = $others
                    AND string_to_array(e.extversion, '.')::integer[] $is '{$version}') THEN
         RAISE EXCEPTION '$message'
-            USING ERRCODE = '55000', HINT = '$hint';
+            USING ERRCODE = '55000',
+                HINT = '$hint';
     END IF;
 END
 \$\$;

@@ -9,7 +9,8 @@ BEGIN
                WHERE e.extname = ANY ('{usher_booking,usher_loyalty,usher_payment,usher_shop}')
                    AND string_to_array(e.extversion, '.')::integer[] > '{0,9,0}') THEN
         RAISE EXCEPTION 'the other extensions of usher have to go back first'
-            USING ERRCODE = '55000', HINT = 'ALTER EXTENSION … UPDATE TO ''0.9.0'', or DROP EXTENSION for one that is younger; then usher.';
+            USING ERRCODE = '55000',
+                HINT = 'ALTER EXTENSION … UPDATE TO ''0.9.0'', or DROP EXTENSION for one that is younger; then usher.';
     END IF;
 END
 $$;

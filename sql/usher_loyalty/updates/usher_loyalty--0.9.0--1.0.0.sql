@@ -9,7 +9,8 @@ BEGIN
                WHERE e.extname = 'usher'
                    AND string_to_array(e.extversion, '.')::integer[] < '{1,0,0}') THEN
         RAISE EXCEPTION 'extension "usher" has to be updated first'
-            USING ERRCODE = '55000', HINT = 'ALTER EXTENSION usher UPDATE TO ''1.0.0'';';
+            USING ERRCODE = '55000',
+                HINT = 'ALTER EXTENSION usher UPDATE TO ''1.0.0'';';
     END IF;
 END
 $$;
