@@ -352,12 +352,12 @@ reset_database() { # DATABASE: drop, make anew, apply
     fi
 }
 
-# Versions of a database, and the newest ones there are.
+# Versions of a database; the head is that of the sources.
 current() { # DATABASE
-    cluster_psql "$dir" "$1" -F ' ' -v "database=$1" <<'END'
-SELECT :'database', e.extname, e.extversion, CASE WHEN e.extversion = a.default_version THEN '(head)' ELSE '(head is ' || a.default_version || ')' END
-FROM pg_extension AS e JOIN pg_available_extensions AS a ON a.name = e.extname
-WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%' ORDER BY e.extname
+    head=$(sed -n '/^  "version":/{s/.*: "\(.*\)".*/\1/p;q}' "$SRC/META.json")
+    cluster_psql "$dir" "$1" -F ' ' -v "database=$1" -v "head=$head" <<'END'
+SELECT :'database', e.extname, e.extversion, CASE WHEN e.extversion = :'head' THEN '(head)' ELSE '(head is ' || :'head' || ')' END
+FROM pg_extension AS e WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%' ORDER BY e.extname
 END
 }
 
