@@ -370,14 +370,14 @@ ORDER BY string_to_array(p.target, '.')::integer[] DESC LIMIT 1
 END
 }
 
-# What a database is: the objects of the extensions, and what pg_dump says of everything else. Not the keys that pg_dump makes up each
-# time, the months of logs, the numbers of tables, which triggers carry, and what the role for tests may.
+# What a database is: the objects of the extensions, and what pg_dump says of everything else. Not its comments, the keys that it makes up
+# each time, the months of logs, the numbers of tables, which triggers carry, and what the role for tests may.
 definitions() { # DATABASE
     for extension in $(cluster_psql "$dir" "$1" -c "SELECT extname FROM pg_extension WHERE extname = 'usher' OR extname LIKE 'usher\_%' ORDER BY 1"); do
         cluster_psql "$dir" "$1" -v "extension=$extension" -f "$SRC/tools/describe.sql" | grep -v '"kind": "dependency"'
     done
     "$BINDIR/pg_dump" -s --exclude-table='*.*_logs_2*' "$(cluster_conninfo "$dir" "$1")" |
-        grep -vE "^\\\\(un)?restrict |^-- |(TO|FROM) ${system}_test;" | sed -E 's/"relation": [0-9]+/"relation": …/'
+        grep -vE "^\\\\(un)?restrict |^--|^$|(TO|FROM) ${system}_test;" | sed -E 's/"relation": [0-9]+/"relation": …/'
 }
 drift() { # of the two databases of a system
     for database in "$system" "${system}_test"; do
