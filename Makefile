@@ -29,8 +29,10 @@ PURE       := $(shell sh '$(here)/tools/pure_sources.sh' '$(here)/extension')
 MODULE_big = usher
 OBJS       = $(SOURCES:%.cpp=$(BUILD)/obj/%.o)
 MODULEDIR  = extension
-DATA       = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/*/updates/*.sql))
-DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--$(USHER_VERSION).sql)
+# Beside the upgrade scripts lie the steps that they are made from (docs/upgrade.md).
+UPDATES    = $(foreach e,$(EXTENSIONS),$(wildcard $(here)/sql/$e/updates/$e--*.sql))
+DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--$(USHER_VERSION).sql) \
+             $(addprefix $(BUILD)/sql/,$(notdir $(UPDATES)))
 EXTRA_CLEAN = $(BUILD)/libusher_kit.a $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/unit-sanitized $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
 
 PG_CONFIG  ?= pg_config
@@ -97,6 +99,12 @@ $(BUILD)/sql/$1--$(USHER_VERSION).sql: $(here)/sql/$1/order $(call parts,$1) $(h
 	for part in $(call parts,$1); do cat "$$$$part"; echo; done | sed 's/^CREATE OR REPLACE /CREATE /' > $$@
 endef
 $(foreach e,$(EXTENSIONS),$(eval $(call script_rules,$e)))
+define update_rule
+$(BUILD)/sql/$(notdir $1): $1
+	@mkdir -p $(BUILD)/sql
+	cp '$$<' '$$@'
+endef
+$(foreach u,$(UPDATES),$(eval $(call update_rule,$u)))
 
 # --- what extensions of others are built with: headers, a library to link, a makefile to include (docs/write-an-extension.md) ---
 

@@ -1,6 +1,8 @@
 #!/bin/sh
-# The private cluster of ./dev run, with a database and a gateway for each system of examples/:
+# The private cluster of ./dev run, with a database and a gateway for each system of examples/, and beside it, if wanted, a database for
+# tests that belongs to a role of its own, both called SYSTEM_test:
 #   server.sh run [SYSTEM|all] [--port N] | stop | status [--system NAME] [--json] | conninfo [--system NAME]
+#   server.sh apply|reset|current|upgrade|downgrade [SYSTEM] [--dev|--test|--both] [--to VERSION] | drift [SYSTEM]
 # Runs as the unprivileged user, with SRC, BUILD, BINDIR and USHER_INSTANCE from tools/lib.sh.
 #
 # In the instance's folder, beside the cluster: gateways/NAME.{pid,ready,log}, and systems/NAME, which is there once the database NAME
@@ -148,6 +150,9 @@ log_line_prefix = '%m [%p] %q%u@%d '
 END
 }
 
+# Of the SQL that databases are made with.
+sql_sum() { cat "$dir/root$("$PG_CONFIG" --sharedir)"/extension/usher*--*.sql | cksum; }
+
 # Makes the database, unless it is there; then what install.sql and names.sql make, which may run again.
 load_system() { # SYSTEM
     if [ ! -f "$dir/systems/$1" ]; then
@@ -182,7 +187,7 @@ run() {
     flock 8
     build
     install_programs
-    scripts=$(cat "$dir/root$("$PG_CONFIG" --sharedir)"/extension/usher*--*.sql | cksum)
+    scripts=$(sql_sum)
 
     say "starting PostgreSQL in $dir"
     cluster_init "$dir"
@@ -224,6 +229,8 @@ status_all() {
             say "  gateway   not running; ./dev run $system_ starts it"
         fi
         say "  database  $(cluster_conninfo "$dir" "$system_")   (PostgreSQL $(version); ./dev psql --system $system_)"
+        ! exists "${system_}_test" ||
+            say "  tests     $(cluster_conninfo "$dir" "${system_}_test" | sed "s/user=postgres/user=${system_}_test/")"
     done
     say "logs: $dir/log and $dir/gateways/*.log"
 }
@@ -259,10 +266,161 @@ status() {
     printf '}}\n'
 }
 
+# --- schemas: the commands that other tools for migrations have (docs/upgrade.md) -------------------------------------
+
+exists() { [ -n "$(cluster_psql "$dir" postgres -v "name=$1" -f - <<'END'
+SELECT 1 FROM pg_database WHERE datname = :'name'
+END
+)" ]; }
+
+# Sets system, databases, which of them are meant, and version, from the arguments of a command. Only what is there, with $1 = there.
+choose_databases() { # there|any [SYSTEM] [--dev|--test|--both] [--to VERSION]
+    only=$1
+    shift
+    asked=
+    which=
+    version=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --dev|--test|--both) which=${1#--}; shift ;;
+            --to) [ $# -ge 2 ] || die "--to needs a version"; version=$2; shift 2 ;;
+            -*) die "$command: unknown option $1" ;;
+            *) [ -z "$asked" ] || die "$command: one system"; asked=$1; shift ;;
+        esac
+    done
+    cluster_runs "$dir" || die "not running; ./dev run starts it"
+    system=$(chosen_system "$asked")
+    databases=
+    for database in "$system" "${system}_test"; do
+        case $which,$database in
+            dev,*_test|test,"$system") continue ;;
+        esac
+        if [ "$only" = there ] && ! exists "$database"; then
+            [ -z "$which" ] || [ "$which" = both ] || die "there is no database $database; ./dev apply $system --$which makes it"
+            continue
+        fi
+        databases="$databases $database"
+    done
+}
+
+# The extensions of a database to a version, or to the newest: core first, or last when it goes back; all or none.
+update_extensions() { # DATABASE [VERSION]
+    cluster_psql "$dir" "$1" -v "version=${2:-}" > "$dir/update.sql" <<'END'
+SELECT format('ALTER EXTENSION %I UPDATE%s;', e.extname, ' TO ' || quote_literal(nullif(:'version', '')))
+FROM pg_extension AS e
+WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%'
+ORDER BY (e.extname = 'usher') = (string_to_array(e.extversion, '.')::integer[]
+    > string_to_array(coalesce(nullif(:'version', ''), e.extversion), '.')::integer[]), e.extname
+END
+    cluster_psql "$dir" "$1" --single-transaction -c "SET client_min_messages = warning" -f "$dir/update.sql"
+}
+
+apply_to() { # DATABASE: makes it where it is missing; what makes the system may run again
+    if ! exists "$1"; then
+        say "making the database $1"
+        cluster_psql "$dir" postgres -c "CREATE DATABASE $1"
+    fi
+    for part in install names; do
+        [ ! -f "$SRC/examples/$system/$part.sql" ] || cluster_psql "$dir" "$1" -f "$SRC/examples/$system/$part.sql" > /dev/null
+    done
+    update_extensions "$1"
+    case $1 in
+        *_test)
+            # tests connect as a role of their own, and nobody else comes here
+            cluster_psql "$dir" "$1" -v "role=$1" > /dev/null <<'END'
+SET client_min_messages = warning;
+SELECT format('CREATE ROLE %I LOGIN', :'role') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
+SELECT format('ALTER DATABASE %I OWNER TO %I; REVOKE CONNECT ON DATABASE %1$I FROM PUBLIC', :'role', :'role') \gexec
+SELECT usher.grant_access(:'role', 'admin');
+END
+            ;;
+        *) cluster_psql "$dir" "$1" -f "$SRC/tools/gateway_role.sql" > /dev/null ;;
+    esac
+    say "applied to $1"
+}
+
+reset_database() { # DATABASE: drop, make anew, apply
+    url=$(public_url "$1")
+    [ "$1" != "$system" ] || gateway_stop "$system"
+    cluster_psql "$dir" postgres -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS $1 WITH (FORCE)"
+    apply_to "$1"
+    # the gateway has the address of before
+    [ -z "$url" ] || cluster_psql "$dir" postgres -c "ALTER DATABASE $1 SET usher.public_url = '$url'"
+    if [ "$1" = "$system" ]; then
+        sql_sum > "$dir/systems/$system"
+        serve "$system"
+    fi
+}
+
+# Versions of a database; the head is that of the sources.
+current() { # DATABASE
+    head=$(sed -n '/^  "version":/{s/.*: "\(.*\)".*/\1/p;q}' "$SRC/META.json")
+    cluster_psql "$dir" "$1" -F ' ' -v "database=$1" -v "head=$head" <<'END'
+SELECT :'database', e.extname, e.extversion, CASE WHEN e.extversion = :'head' THEN '(head)' ELSE '(head is ' || :'head' || ')' END
+FROM pg_extension AS e WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%' ORDER BY e.extname
+END
+}
+
+previous_version() { # DATABASE
+    cluster_psql "$dir" "$1" <<'END'
+SELECT p.target FROM pg_extension AS e CROSS JOIN LATERAL pg_extension_update_paths('usher') AS p
+WHERE e.extname = 'usher' AND p.source = e.extversion AND p.path = p.source || '--' || p.target
+    AND string_to_array(p.target, '.')::integer[] < string_to_array(p.source, '.')::integer[]
+ORDER BY string_to_array(p.target, '.')::integer[] DESC LIMIT 1
+END
+}
+
+# What a database is: the objects of the extensions, and what pg_dump says of everything else. Not its comments, the keys that it makes up
+# each time, the months of logs, the numbers of tables, which triggers carry, and what the role for tests may.
+definitions() { # DATABASE
+    for extension in $(cluster_psql "$dir" "$1" -c "SELECT extname FROM pg_extension WHERE extname = 'usher' OR extname LIKE 'usher\_%' ORDER BY 1"); do
+        cluster_psql "$dir" "$1" -v "extension=$extension" -f "$SRC/tools/describe.sql" | grep -v '"kind": "dependency"'
+    done
+    "$BINDIR/pg_dump" -s --exclude-table='*.*_logs_2*' "$(cluster_conninfo "$dir" "$1")" |
+        grep -vE "^\\\\(un)?restrict |^--|^$|(TO|FROM) ${system}_test;" | sed -E 's/"relation": [0-9]+/"relation": …/'
+}
+drift() { # of the two databases of a system
+    for database in "$system" "${system}_test"; do
+        exists "$database" || die "there is no database $database; ./dev apply $system makes it"
+        definitions "$database" > "$dir/$database.definitions"
+    done
+    if diff "$dir/$system.definitions" "$dir/${system}_test.definitions"; then
+        say "$system and ${system}_test are the same"
+    else
+        die "$system and ${system}_test differ"
+    fi
+}
+
 command=$1
 shift
 case $command in
     run) run "$@" ;;
+    apply|reset)
+        choose_databases any "$@"
+        mkdir -p "$dir/gateways"
+        exec 8> "$dir/lock"
+        flock 8
+        build
+        install_programs
+        start_server
+        for database in $databases; do
+            case $command in apply) apply_to "$database" ;; reset) reset_database "$database" ;; esac
+        done ;;
+    current|upgrade|downgrade)
+        choose_databases there "$@"
+        for database in $databases; do
+            case $command in
+                upgrade) update_extensions "$database" "$version" ;;
+                downgrade)
+                    to=${version:-$(previous_version "$database")}
+                    [ -n "$to" ] || die "$database: no script leads back from its version"
+                    update_extensions "$database" "$to" ;;
+            esac
+            current "$database"
+        done ;;
+    drift)
+        choose_databases any "$@"
+        drift ;;
     stop)
         for system in $(made_systems); do gateway_stop "$system"; done
         cluster_stop "$dir" ;;

@@ -149,6 +149,7 @@ my %looked_at = (
     'wash.list_orders' => 'a condition for each argument, on orders',
     'usher._retire_audit_partitions' => 'DDL on partitions of the audit log; the archive function runs as its owner',
     'usher._keep_truncation' => 'a trigger, on the tables of extensions only',
+    'usher._grant_new_members' => 'an event trigger: grants what an extension has new to roles that have a level',
     'usher._personal_columns' => 'compares with a table of usher',
     'usher.wrap_secrets' => 'columns of tables of usher, by name',
 );

@@ -35,12 +35,15 @@ chomp(my $share = `$pg_config --sharedir`);
 chomp(my $lib = `$pg_config --pkglibdir`);
 chomp(my $include = `$pg_config --includedir-server`);
 s{^/}{} for $share, $lib, $include;
+my @updates = map { m{([^/]+)$} } map { glob("$source/sql/$_/updates/$_--*.sql") } @extensions;
+cmp_ok(scalar @updates, '>=', 2, 'there are upgrade scripts');
 # what extensions of others are built with
 my @kit = ("$lib/libusher_kit.a", "$share/usher/usher.mk",
     map { s{^\Q$source\E/extension/}{$include/extension/usher/}r } glob("$source/extension/common/*.hpp $source/extension/pg/*.hpp $source/extension/kit/*.hpp"));
 cmp_ok(scalar @kit, '>', 40, 'there are headers');
 make('install', "DESTDIR=$root");
-is_deeply(files(), [ sort "$lib/usher.so", @kit, map { ("$share/extension/$_.control", "$share/extension/$_--$version.sql") } @extensions ],
+is_deeply(files(), [ sort "$lib/usher.so", @kit, (map { ("$share/extension/$_.control", "$share/extension/$_--$version.sql") } @extensions),
+        map { "$share/extension/$_" } @updates ],
     'exactly these files are installed');
 for my $extension (@extensions)
 {

@@ -1,6 +1,7 @@
 # ./dev run, status and stop: two instances at once, a second call, a second system, and nothing left afterwards.
 use strict;
 use warnings;
+use DocumentBlocks;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -93,6 +94,31 @@ is($out, "trossapp\n", '… or the one that is named');
     is($out, "t\n", '… or that of USHER_DATABASE; it has a background worker as well');
     is(status($instances[0])->{database}, 'trossapp', '… and so does status');
 }
+
+# Schemas and versions, as docs/upgrade.md has them.
+my @blocks = document_blocks('docs/upgrade.md', 'test/t/project_dev.pl');
+cmp_ok(scalar @blocks, '>=', 8, 'docs/upgrade.md has commands');
+for my $block (@blocks)
+{
+    my ($command) = split /\n/, $block->{text};
+    $command =~ m{^\./dev (.*)} or die $command;
+    ($good, $out) = dev($instances[0], split / /, $1);
+    is($good ? 1 : 0, $block->{fails} ? 0 : 1, "docs/upgrade.md: $command") or diag($out);
+    like($out, qr/$_/m, "… prints $_") for @{ $block->{expect} };
+}
+($good, $out) = dev($instances[0], 'reset', 'trossapp', '--dev');
+ok($good, './dev reset --dev') or diag($out);
+is_deeply(status($instances[0])->{systems}, $systems, '… and the gateway is back, where it was');
+sub as_role
+{
+    my ($role, $statement) = @_;
+    my $conninfo = $systems->{trossapp}{conninfo} =~ s/user=postgres dbname=trossapp/user=$role dbname=trossapp_test/r;
+    my $out = '';
+    IPC::Run::run([ 'psql', '-XAtq', $conninfo, '-c', $statement ], '<', \undef, '>', \$out, '2>&1');
+    return $out;
+}
+is(as_role('trossapp_test', 'CREATE SCHEMA of_tests; SELECT count(*) FROM usher.health()'), "1\n", 'the role for tests uses its database');
+like(as_role('trossapp_app', 'SELECT 1'), qr/permission denied for database "trossapp_test"/, '… and other roles do not');
 
 ($good, $out) = dev($instances[0], 'stop');
 ok($good, './dev stop') or diag($out);

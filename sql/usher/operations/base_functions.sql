@@ -43,7 +43,7 @@ BEGIN
                   WHERE only_when IS NOT NULL
         UNION ALL SELECT name || '_truncated', 'TRUNCATE', 'STATEMENT', whole
     LOOP
-        EXECUTE format('CREATE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION %5$s; '
+        EXECUTE format('CREATE OR REPLACE TRIGGER %1$I AFTER %3$s ON %2$s FOR EACH %4$s EXECUTE FUNCTION %5$s; '
                        'ALTER TABLE %2$s ENABLE ALWAYS TRIGGER %1$I',
                        change.trigger, relation, change.events, change.level, change.call);
     END LOOP;

@@ -199,3 +199,46 @@ REVOKE ALL ON FUNCTION usher.revoke_access(name, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.revoke_access(name, text) IS
     'Takes an access level, or all, from a database role; false when it had none. Also of roles that are gone, or '
     'that a dump brought from another server. For the owner of the extension.';
+
+CREATE FUNCTION usher._grant_new_members() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        WITH updated AS (
+            SELECT c.objid AS oid FROM pg_event_trigger_ddl_commands() AS c
+            WHERE c.classid = 'pg_extension'::regclass),
+        -- What a DBA has revoked by hand stays revoked: only what came with this update is granted.
+        member AS (
+            SELECT CASE WHEN d.classid = 'pg_proc'::regclass THEN 'FUNCTION ' || d.objid::regprocedure
+                        ELSE 'TABLE ' || d.objid::regclass END AS object
+            FROM pg_depend AS d JOIN updated AS u ON u.oid = d.refobjid
+            WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+                AND d.classid IN ('pg_proc'::regclass, 'pg_class'::regclass)
+                AND age(d.xmin) <= age(pg_current_xact_id()::xid)),
+        listed AS (
+            SELECT f.role_name, o.privilege, o.object
+            FROM updated AS u JOIN pg_extension AS e ON e.oid = u.oid
+                JOIN usher.extension_access AS a ON a.registrant = e.extname
+                JOIN usher._levels_in_force() AS f ON f.level = ANY (a.levels)
+                CROSS JOIN LATERAL usher._listed_objects(usher._schema_of(a.registrant), a.kind, a.names) AS o)
+        SELECT l.role_name, l.privilege, l.object FROM listed AS l WHERE l.object IN (SELECT m.object FROM member AS m)
+        UNION
+        SELECT l.role_name, format('SELECT (%I)', a.attname), l.object
+        FROM listed AS l JOIN pg_attribute AS a ON 'TABLE ' || a.attrelid::regclass = l.object
+        WHERE l.privilege LIKE 'SELECT (%' AND a.attnum > 0 AND NOT a.attisdropped AND a.attacl IS NULL
+            AND quote_ident(a.attname) = ANY (string_to_array(btrim(substr(l.privilege, 8), '()'), ', '))
+            AND age(a.xmin) <= age(pg_current_xact_id()::xid)
+            AND l.object NOT IN (SELECT m.object FROM member AS m)
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', given.privilege, given.object, given.role_name);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._grant_new_members() FROM PUBLIC;
+COMMENT ON FUNCTION usher._grant_new_members() IS
+    'Event trigger of ALTER EXTENSION: roles that have a level are granted what an update has brought for it. Not in '
+    'the script of the update itself: privileges that a script grants are in no dump.';

@@ -59,14 +59,26 @@ COMMENT ON FUNCTION usher._describe_schema(name) IS
     'Every function, table, column, constraint, index, trigger, view and policy of an extension as it is now, with a '
     'digest.';
 
+-- An update script begins by noting what was not as recorded, as "recorded>found" in the place of the digest: what it
+-- leaves as it found it was somebody's doing, and goes on being a difference.
 CREATE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    noted CONSTANT jsonb := (SELECT coalesce(jsonb_object_agg(s.object, s.digest), '{}')
+                             FROM usher._schema_objects AS s
+                             WHERE s.extension = of_extension AND s.digest LIKE '%>%');
 BEGIN
-    DELETE FROM usher._schema_objects s WHERE s.extension = of_extension;
+    DELETE FROM usher._schema_objects AS s WHERE s.extension = of_extension;
     INSERT INTO usher._schema_objects (extension, object, digest, server_version)
-    SELECT of_extension, d.object, d.digest, usher._server_major() FROM usher._describe_schema(of_extension) d;
+    SELECT of_extension, v.object, v.digest, usher._server_major()
+    FROM (SELECT coalesce(d.object, n.key) AS object,
+                 CASE WHEN split_part(n.value, '>', 2) = coalesce(d.digest, '') THEN split_part(n.value, '>', 1)
+                      ELSE d.digest END AS digest
+          FROM usher._describe_schema(of_extension) AS d
+              FULL JOIN jsonb_each_text(noted) AS n ON n.key = d.object) AS v
+    WHERE v.digest <> '';
 END
 $$;
 REVOKE ALL ON FUNCTION usher._record_schema(name) FROM PUBLIC;
@@ -109,6 +121,9 @@ BEGIN
     FOR target IN
         SELECT DISTINCT c.conrelid FROM pg_constraint AS c JOIN pg_extension AS e ON c.conrelid = ANY (e.extconfig)
         WHERE e.extname = of_extension AND c.contype = 'f'
+            -- in an update most tables have them: making them again would keep everybody from writing
+            AND (SELECT count(*) FROM pg_trigger AS t WHERE t.tgrelid = c.conrelid AND t.tgenabled = 'A'
+                     AND t.tgname IN ('load_rows_before', 'load_rows_after')) < 2
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER load_rows_before BEFORE INSERT ON %s FOR EACH STATEMENT '
                        'EXECUTE FUNCTION usher._load_rows()', target);
@@ -173,9 +188,12 @@ BEGIN
             'Call usher.register_extension() before.');
     END IF;
     FOR target IN
-        SELECT d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-        WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-            AND e.extname = installing
+        SELECT p.oid FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+            JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+        WHERE d.deptype = 'e' AND e.extname = installing
+            -- Only these: a script that changes the privileges of an object makes all that there are on it initial
+            -- ones, those of grant_access() too, and no dump would carry them any longer.
+            AND (p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) AS a WHERE a.grantee = 0))
     LOOP
         EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', target);
     END LOOP;
@@ -188,6 +206,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.finish_extension(regclass[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
-    'The last statement of the install script of an extension: takes its functions from PUBLIC, lets pg_restore '
-    '--jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the script wrote into tables '
-    'without usher.ship_rows(), except those named in derived. Raises 55000 when the extension has not registered.';
+    'The last statement of the install script of an extension, and of its update scripts: takes its functions from '
+    'PUBLIC, lets pg_restore --jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the '
+    'install script wrote into tables without usher.ship_rows(), except those named in derived. Raises 55000 when the '
+    'extension has not registered.';

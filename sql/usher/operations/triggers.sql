@@ -36,3 +36,8 @@ SELECT usher._watch_columns(t.tgrelid) FROM pg_trigger AS t WHERE usher._names_c
 CREATE EVENT TRIGGER usher_follow_columns ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER')
     EXECUTE FUNCTION usher._follow_columns();
+
+-- After an update: levels cover what it has brought.
+CREATE EVENT TRIGGER usher_grant_new_members ON ddl_command_end
+    WHEN TAG IN ('ALTER EXTENSION')
+    EXECUTE FUNCTION usher._grant_new_members();
