@@ -83,7 +83,8 @@ find_leader() { # the init of the container is the only child of systemd-nspawn
     [ -n "$leader" ] && [ "$(cat "/proc/$leader/comm")" = systemd ]
 }
 inside() { # COMMAND...
-    nsenter --target "$leader" --mount --pid --net --uts --ipc --root --wd env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root "$@"
+    nsenter --target "$leader" --mount --pid --net --uts --ipc --root --wd \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root "$@"
 }
 as() { # USER COMMAND...
     user_=$1
@@ -109,7 +110,8 @@ install_packages() { # MAJOR
     mkdir "$ROOTS/$bare/packages"
     cp "$packages"/*.deb "$ROOTS/$bare/packages"
     in_root "$bare" apt-get -q update
-    in_root "$bare" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -q -y install /packages/usher-gateway_*.deb /packages/postgresql-$1-usher_*.deb" || return 1
+    in_root "$bare" env DEBIAN_FRONTEND=noninteractive sh -c \
+        "apt-get -q -y install /packages/usher-gateway_*.deb /packages/postgresql-$1-usher_*.deb" || return 1
     rm -f "$ROOTS/$bare/usr/sbin/policy-rc.d"
 }
 set_up_database() { # MAJOR
@@ -161,8 +163,8 @@ test_major() { # MAJOR
     ok 'removing it stops it' inside apt-get -q -y remove usher-gateway
     ok '… for good' says '^000$' status_of 8081/readyz
     ok 'the packages can be purged' inside sh -c "dpkg --purge usher-gateway postgresql-$1-usher"
-    ok '… and leave nothing' not inside sh -c 'find / -xdev -path /proc -prune -o -path /sys -prune -o -path /packages -prune -o -path "/var/lib/postgresql/*" -prune \
-        -o -path "/etc/postgresql/*" -prune -o -path "/var/log/*" -prune -o -name "*usher*" -print | grep .'
+    ok '… and leave nothing' not inside sh -c 'find / -xdev -path /proc -prune -o -path /sys -prune -o -path /packages -prune \
+        -o -path "/var/lib/postgresql/*" -prune -o -path "/etc/postgresql/*" -prune -o -path "/var/log/*" -prune -o -name "*usher*" -print | grep .'
     halt
     remove_root "$bare"
     bare=

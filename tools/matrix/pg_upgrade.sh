@@ -7,7 +7,8 @@ here=$(cd "$(dirname "$0")/../.." && pwd -P)
 . "$here/tools/lib.sh"
 . "$here/tools/matrix/roots.sh"
 [ "$(id -u)" -eq 0 ] || die "this needs root, for chroot and mounts"
-[ "$(. /etc/os-release; echo "$VERSION_CODENAME")" = "$(suite_of "$PG_MAJOR")" ] || die "this needs Debian 12, whose PostgreSQL $PG_MAJOR is the old one"
+[ "$(. /etc/os-release; echo "$VERSION_CODENAME")" = "$(suite_of "$PG_MAJOR")" ] ||
+    die "this needs Debian 12, whose PostgreSQL $PG_MAJOR is the old one"
 need $RUN_PACKAGES mmdebstrap debian-archive-keyring
 prepare
 : "${JOBS:=$(nproc)}"

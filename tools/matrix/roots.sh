@@ -136,10 +136,11 @@ major_root() { # MAJOR [PACKAGE...]
     sources_into "$major_" /usher
     in_root "$major_" sh -c 'id builder > /dev/null 2>&1 || useradd --create-home builder; chown -R builder: /usher'
 }
-# There, as that user (not named as the schema is, which would stand first in the search path), in whom nothing can be installed: tests of programs that are missing are skipped.
+# There, as that user, in whom nothing can be installed: tests of programs that are missing are skipped. Not called usher: the search path
+# begins with a schema of the user's name.
 as_builder() { # MAJOR [NAME=VALUE...] COMMAND...
     major_=$1
     shift
-    in_root "$major_" setpriv --reuid=builder --regid=builder --init-groups env HOME=/home/builder USER=builder JOBS="${JOBS:-2}" COPT="${COPT:-}" \
-        PG_CONFIG="/usr/lib/postgresql/$major_/bin/pg_config" "$@"
+    in_root "$major_" setpriv --reuid=builder --regid=builder --init-groups \
+        env HOME=/home/builder USER=builder JOBS="${JOBS:-2}" COPT="${COPT:-}" PG_CONFIG="/usr/lib/postgresql/$major_/bin/pg_config" "$@"
 }
