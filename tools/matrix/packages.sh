@@ -34,7 +34,7 @@ says() { # PATTERN COMMAND...
 not() { ! "$@"; }
 
 halt() {
-    [ -z "${leader:-}" ] || inside systemctl poweroff || kill "$container" || true
+    [ -z "${leader:-}" ] || inside systemctl poweroff 2> /dev/null || kill "$container" || true
     [ -z "${container:-}" ] || wait "$container" || true
     leader= container=
 }
