@@ -7,7 +7,7 @@
 #   make unit                                the pure C++ under GoogleTest (SANITIZE=1: with ASan and UBSan)
 #   make boundary                            test functions for extension/pg, a library of their own
 #   make fuzz                                the parsers under libFuzzer (clang), FUZZ_SECONDS each
-#   make gateway                             the HTTP gateway
+#   make gateway, make install-gateway       the HTTP gateway; prefix= (/usr/local) and DESTDIR= are honoured
 #   make lint                                the style of SQL, clang-format and clang-tidy
 #
 # ./dev does all of this, and the servers needed for it, in one command.
@@ -203,9 +203,10 @@ $(BUILD)/boundary/boundary.so: $(BOUNDARY_OBJS)
 
 # What gateway/Makefile, where the list is, would compile for itself when it runs alone.
 GATEWAY_SHARES := $(shell sed -n 's/^SHARED *:= *//p' '$(here)/gateway/Makefile')
-.PHONY: gateway
-gateway: $(GATEWAY_SHARES:%=$(BUILD)/obj/%.o)
-	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH=
+.PHONY: gateway install-gateway
+gateway install-gateway: $(GATEWAY_SHARES:%=$(BUILD)/obj/%.o)
+	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH= \
+	    $(if $(filter install-gateway,$@),install,all)
 
 LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.

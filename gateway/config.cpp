@@ -32,7 +32,9 @@ const std::vector<Option> &options() {
         {"admin_port", &Config::admin_port, "port of the admin listener; 0: any free one", 0, 65535},
         {"port_search", &Config::port_search, "how many further ports to try when one is taken", 0, 1000},
         {"ready_file", &Config::ready_file, "written with both addresses once both listeners accept connections"},
-        {"pages", &Config::pages, "folder of the pages / and /docs; empty: pages beside the program; none: no pages"},
+        {"pages", &Config::pages,
+         "folder of the pages / and /docs; empty: pages beside the program, or those installed with it; none: no "
+         "pages"},
         {"tls_certificate", &Config::tls_certificate,
          "PEM file of the certificate and its chain: speaks TLS, and only TLS"},
         {"tls_key", &Config::tls_key, "PEM file of its private key; SIGHUP reads both again"},

@@ -53,7 +53,9 @@ std::string Pages::folder_for(const std::string &option) {
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program);
     if (length <= 0) return "";
     const std::string path(program, static_cast<std::size_t>(length));
-    return path.substr(0, path.rfind('/')) + "/pages";
+    const std::string beside = path.substr(0, path.rfind('/'));
+    if (std::ifstream(beside + "/pages/index.html")) return beside + "/pages";
+    return beside + "/../share/usher-gateway/pages"; // where `make install-gateway` puts them
 }
 
 void Pages::load(const std::string &folder) {

@@ -19,7 +19,8 @@ public:
     /// The page at the request's path; nothing when there is none, or the method is not GET or HEAD.
     std::optional<Response> answer(const Request &request) const;
 
-    /// What the option `pages` means: a folder, "none", or, when it is empty, the folder pages beside the program.
+    /// What the option `pages` means: a folder, "none", or, when it is empty, the folder pages beside the program or
+    /// that of `make install`.
     static std::string folder_for(const std::string &option);
 
 private:

@@ -8,10 +8,12 @@ PG_MAJOR=15
 RUN_PACKAGES="libpq-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohmann-json3-dev g++ make dpkg-dev ca-certificates curl jq"
 # Who names a server with PG_CONFIG has one.
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
-TEST_PACKAGES="libipc-run-perl libgtest-dev"
-# Programs beside which the gateway is tested: proxies, pooler, service manager, browser. Their services are never started.
-BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium"
+TEST_PACKAGES="libipc-run-perl libgtest-dev git unzip"
+# Programs beside which the gateway is tested: proxies, pooler, service manager, browser; and the client of PGXN. Their services are never
+# started.
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium pgxnclient"
 BENCH_PACKAGES="wrk"
+PACKAGING_PACKAGES="debhelper dpkg-dev postgresql-server-dev-all"
 CLANG_PACKAGES="clang clang-format clang-tidy"
 # What a PostgreSQL is built with from its source, for ./dev test-long asan.
 ASAN_PACKAGES="gcc bison flex perl zlib1g-dev libicu-dev libxml2-dev liblz4-dev pkg-config"

@@ -104,9 +104,10 @@ inline bool holds_locks(LOCKMETHODID method) {
 #else
         if (dlist_is_empty(locks)) continue;
         LWLockAcquire(LockHashPartitionLockByIndex(i), LW_SHARED);
-        dlist_iter at;
-        dlist_foreach(at, locks) {
-            const PROCLOCK *const each = dlist_container(PROCLOCK, procLink, at.cur);
+        // dlist_foreach and dlist_container are C only
+        for (const dlist_node *at = locks->head.next; at != &locks->head; at = at->next) {
+            const auto *const each =
+                reinterpret_cast<const PROCLOCK *>(reinterpret_cast<const char *>(at) - offsetof(PROCLOCK, procLink));
             found = found || LOCK_LOCKMETHOD(*each->tag.myLock) == method;
         }
 #endif

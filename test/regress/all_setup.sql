@@ -8,13 +8,15 @@ DECLARE
     feature name;
 BEGIN
     FOR feature IN
-        -- the control files that the server finds; Debian's server may look below another root as well
+        -- those that the server finds; up to 17, Debian's may look below another root as well
+        SELECT name FROM pg_available_extensions WHERE name LIKE 'usher\_%'
+        UNION
         SELECT substring(file FROM '^(usher_\w+)\.control$')
         FROM pg_config AS c
             CROSS JOIN unnest(ARRAY['', nullif(current_setting('extension_destdir', true), '')]) AS root
-        CROSS JOIN pg_ls_dir(root || c.setting || '/extension', true, false) AS file
+            CROSS JOIN pg_ls_dir(root || c.setting || '/extension', true, false) AS file
         WHERE c.name = 'SHAREDIR' AND file ~ '^usher_\w+\.control$'
-        ORDER BY file
+        ORDER BY 1
     LOOP
         EXECUTE format('CREATE EXTENSION %I SCHEMA wash CASCADE', feature);
     END LOOP;

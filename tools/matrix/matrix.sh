@@ -1,0 +1,68 @@
+#!/bin/sh
+# ./dev matrix [MAJOR...] [PART [NAME...]...]: ./dev test, whole or in parts, on each PostgreSQL major in a Debian of its own. The last
+# result of each major, with its date, is written into the README when nothing narrower than parts was asked for.
+# ./dev matrix clean removes those Debians.
+#
+# Needs root, mmdebstrap and a mirror. Debian has 15, 17 and 18; 16 comes from apt.postgresql.org, where that can be reached. The programs
+# that the gateway is tested beside are installed when its tests run.
+set -eu
+here=$(cd "$(dirname "$0")/../.." && pwd -P)
+. "$here/tools/lib.sh"
+. "$here/tools/matrix/roots.sh"
+SUPPORTED=$(sed -n 's/^SUPPORTED="\(.*\)"/\1/p' "$here/tools/majors.sh")
+
+if [ "${1:-}" = clean ]; then
+    for made in "$ROOTS"/*.log; do
+        [ ! -f "$made" ] || remove_root "$(basename "$made" .log)"
+    done
+    exit 0
+fi
+[ "$(id -u)" -eq 0 ] || die "matrix needs root, for chroot and mounts"
+need mmdebstrap debian-archive-keyring git
+majors=
+while [ $# -gt 0 ]; do
+    case " $SUPPORTED " in *" $1 "*) majors="$majors $1"; shift ;; *) break ;; esac
+done
+parts=$*
+
+one() { # MAJOR
+    beside=
+    case " $parts " in "  "|*" gateway "*) beside=$BESIDE_PACKAGES ;; esac
+    # shellcheck disable=SC2086
+    major_root "$1" $beside && as_builder "$1" /usher/dev test $parts
+}
+
+# What the README says of a major: "| 17.11 | Debian 13, g++ 14.2 | unit regress | 123 passed | 2026-11-29 |"
+note() { # MAJOR RESULT
+    server=$(in_root "$1" "/usr/lib/postgresql/$1/bin/pg_config" --version | sed 's/PostgreSQL \([^ ]*\).*/\1/')
+    system=$(in_root "$1" sh -c '. /etc/os-release; echo "Debian ${VERSION_ID:-$VERSION_CODENAME}, g++ $(g++ -dumpfullversion)"')
+    MAJOR=$1 LINE="| $server | $system | ${parts:-all} | $2 | $(date -u +%Y-%m-%d) |" perl -pi -e '
+        if (/<!-- matrix:begin -->/ .. /<!-- matrix:end -->/) {
+            $_ = "$ENV{LINE}\n" if /^\| $ENV{MAJOR}\b/;
+        }' "$here/README.md"
+}
+
+failed=
+absent=
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for major in ${majors:-$SUPPORTED}; do
+    say "=== PostgreSQL $major"
+    suite=$(suite_of "$major")
+    : > "$log"
+    { one "$major" || echo "failed" ; } 2>&1 | tee "$log"
+    result=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
+    if [ -z "$result" ]; then
+        if [ -x "$ROOTS/$major/usher/dev" ]; then failed="$failed $major"; else absent="$absent $major"; fi
+        continue
+    fi
+    case $result in *" 0 failed") ;; *) failed="$failed $major" ;; esac
+    is_narrow=
+    for word in $parts; do
+        case " checks unit regress isolation tap gateway readme " in *" $word "*) ;; *) is_narrow=yes ;; esac
+    done
+    [ -n "$is_narrow" ] || note "$major" "$result"
+done
+[ -z "$absent" ] || say "could not be had:$absent"
+[ -z "$failed" ] || { say "FAILED on:$failed"; exit 1; }
+[ -z "$majors" ] || [ -z "$absent" ] || exit 1

@@ -1,0 +1,175 @@
+#!/bin/sh
+# ./dev test-long packages [MAJOR...]: builds the Debian packages (of the major of Debian 12, unless others are named), installs them on a
+# bare system, and does there what deploy/debian/usher-gateway.README.Debian says. systemd itself starts the services, in a container without a
+# network (systemd-nspawn). The last line is "N passed, N failed".
+set -eu
+here=$(cd "$(dirname "$0")/../.." && pwd -P)
+. "$here/tools/lib.sh"
+. "$here/tools/matrix/roots.sh"
+[ "$(id -u)" -eq 0 ] || die "this needs root, for chroot and mounts"
+need mmdebstrap debian-archive-keyring systemd-container lintian
+passed=0
+failed=0
+log=$(mktemp)
+
+ok() { # WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" > "$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok - $what"
+    else
+        failed=$((failed + 1))
+        echo "not ok - $what"
+        sed 's/^/# /' "$log" | tail -n 30
+    fi
+}
+says() { # PATTERN COMMAND...
+    pattern=$1
+    shift
+    answer=$("$@" 2>&1) || true
+    printf '%s\n' "$answer"
+    printf '%s\n' "$answer" | grep -qE "$pattern"
+}
+not() { ! "$@"; }
+
+halt() {
+    [ -z "${leader:-}" ] || inside systemctl poweroff 2> /dev/null || kill "$container" || true
+    [ -z "${container:-}" ] || wait "$container" || true
+    leader= container=
+}
+finish() {
+    halt
+    [ -z "${bare:-}" ] || remove_root "$bare"
+    rm -f "$log" "$log.boot"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# --- building --------------------------------------------------------------------------------------------------------
+
+# Here, if this is the Debian with that PostgreSQL, else in a Debian that is; USHER_PACKAGES names a folder with packages that are there.
+is_ours() { [ "$(. /etc/os-release; echo "$VERSION_CODENAME")" = "$(suite_of "$1")" ]; } # MAJOR
+build_packages() { # MAJOR
+    if [ -n "${USHER_PACKAGES:-}" ]; then
+        packages=$USHER_PACKAGES
+    elif is_ours "$1"; then
+        "$here/dev" package || return 1
+        prepare
+        packages=$BUILD/package
+    else
+        major_root "$1" || return 1
+        as_builder "$1" /usher/dev package || return 1
+        packages=$ROOTS/$1/usher/build/package
+    fi
+    ls "$packages"/usher-gateway_*.deb "$packages/postgresql-$1-usher"_*.deb
+}
+# But for what only an upload to Debian has, the number of a bug and a maintainer with an address, and for the viewer, which npm has minified only.
+run_lintian() {
+    lintian --allow-root --fail-on error,warning --suppress-tags "$NOT_OURS" "$packages"/*.changes
+}
+NOT_OURS=initial-upload-closes-no-bugs,bogus-mail-host,bogus-mail-host-in-debian-changelog,source-is-missing
+
+# --- a system that runs them -----------------------------------------------------------------------------------------
+
+boot() {
+    setsid systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe --boot --directory="$ROOTS/$bare" \
+        > "$log.boot" 2>&1 < /dev/null &
+    container=$!
+    soon find_leader && soon inside systemctl is-active multi-user.target
+}
+find_leader() { # the init of the container is the only child of systemd-nspawn
+    leader=$(cat "/proc/$container/task/$container/children" 2>/dev/null | awk '{print $1}')
+    [ -n "$leader" ] && [ "$(cat "/proc/$leader/comm")" = systemd ]
+}
+inside() { # COMMAND...
+    nsenter --target "$leader" --mount --pid --net --uts --ipc --root --wd \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root "$@"
+}
+as() { # USER COMMAND...
+    user_=$1
+    shift
+    inside runuser -u "$user_" -- "$@"
+}
+sql() { as postgres psql -XqAt -v ON_ERROR_STOP=1 -d app -c "$1"; } # TEXT
+# Until the command succeeds, for at most a minute.
+soon() {
+    tries=0
+    until "$@"; do
+        tries=$((tries + 1))
+        [ $tries -lt 120 ] || return 1
+        sleep 0.5
+    done
+}
+status_of() { inside curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$1"; } # PORT/PATH
+
+install_packages() { # MAJOR
+    make_root "$bare" "$(suite_of "$1")" systemd systemd-sysv curl || return 1
+    # as on a machine of its own: PostgreSQL comes with a cluster, and services start with the machine
+    rm "$ROOTS/$bare/etc/postgresql-common/createcluster.conf"
+    mkdir "$ROOTS/$bare/packages"
+    cp "$packages"/*.deb "$ROOTS/$bare/packages"
+    in_root "$bare" apt-get -q update
+    in_root "$bare" env DEBIAN_FRONTEND=noninteractive sh -c \
+        "apt-get -q -y install /packages/usher-gateway_*.deb /packages/postgresql-$1-usher_*.deb" || return 1
+    rm -f "$ROOTS/$bare/usr/sbin/policy-rc.d"
+}
+set_up_database() { # MAJOR
+    inside sh -c "echo \"shared_preload_libraries = 'usher'\" > /etc/postgresql/$1/main/conf.d/usher.conf" || return 1
+    inside systemctl restart "postgresql@$1-main" || return 1
+    as postgres createdb app || return 1
+    sql 'CREATE EXTENSION usher CASCADE' || return 1
+    for extension in $(cd "$here/sql" && ls -d usher_*); do
+        sql "CREATE SCHEMA $extension; CREATE EXTENSION $extension SCHEMA $extension CASCADE" || return 1
+    done
+    sql "CREATE ROLE usher_gateway LOGIN; SELECT usher.grant_access('usher_gateway', 'gateway')"
+}
+register() {
+    inside curl -sf -H 'content-type: application/json' http://127.0.0.1:8080/auth/register \
+        -d '{"email": "ada@example.com", "password": "correct horse battery", "first_name": "Ada", "last_name": "Lovelace"}' &&
+        says '^ada@example.com$' sql 'SELECT email FROM usher.users'
+}
+same_process() { [ "$pid" = "$(inside systemctl show -P MainPID usher-gateway)" ]; }
+
+test_major() { # MAJOR
+    echo "--- packages for PostgreSQL $1"
+    bare=bare-$1
+    remove_root "$bare"
+    ok 'the packages build' build_packages "$1"
+    ok 'lintian has no error and no warning' run_lintian
+    ok 'they install on a bare system, with all that they need' install_packages "$1"
+    ok 'the page of the manual has the options' in_root "$bare" sh -c 'zcat /usr/share/man/man8/usher-gateway.8.gz | grep -F pool'
+    ok 'the system starts' boot
+    [ -n "$leader" ] || return 0
+    ok 'the gateway is neither enabled nor running' says '^disabled$' inside systemctl is-enabled usher-gateway
+    ok 'its unit has no mistake' says '^$' inside systemd-analyze verify --man=no usher-gateway.service
+    ok 'the extensions are there, and the role of the gateway' set_up_database "$1"
+    ok 'systemctl enable --now usher-gateway' inside systemctl enable --now usher-gateway
+    ok 'readyz says yes: the role of the shipped options, and the user of the unit, are let in by peer authentication' \
+        soon says '^200$' status_of 8081/readyz
+    ok '… as that user' says '^usher_gateway$' inside sh -c 'stat -c %U /proc/$(systemctl show -P MainPID usher-gateway)'
+    ok '… and nobody else gets in as that role' says 'Peer authentication failed' as nobody psql -d app -U usher_gateway -c 'SELECT 1'
+    ok 'a request reaches the database' register
+    ok 'the pages are there' says '^200$' status_of 8080/
+    ok '… and the viewer of the API' says '^200$' status_of 8080/docs/swagger-ui-bundle.js
+    pid=$(inside systemctl show -P MainPID usher-gateway)
+    ok 'systemctl reload usher-gateway' inside systemctl reload usher-gateway
+    ok '… keeps the process' same_process
+    inside sed -i 's/"drain_delay_ms": 3000/"drain_delay_ms": 0/' /etc/usher/gateway.json
+    ok 'an upgrade installs' inside sh -c 'dpkg --install /packages/usher-gateway_*.deb'
+    ok '… restarts what ran' not same_process
+    ok '… and keeps changed options' inside grep -F '"drain_delay_ms": 0' /etc/usher/gateway.json
+    ok '… and answers again' soon says '^200$' status_of 8081/readyz
+    ok 'removing it stops it' inside apt-get -q -y remove usher-gateway
+    ok '… for good' says '^000$' status_of 8081/readyz
+    ok 'the packages can be purged' inside sh -c "dpkg --purge usher-gateway postgresql-$1-usher"
+    ok '… and leave nothing' not inside sh -c 'find / -xdev -path /proc -prune -o -path /sys -prune -o -path /packages -prune \
+        -o -path "/var/lib/postgresql/*" -prune -o -path "/etc/postgresql/*" -prune -o -path "/var/log/*" -prune -o -name "*usher*" -print | grep .'
+    halt
+    remove_root "$bare"
+    bare=
+}
+
+for major in ${*:-$PG_MAJOR}; do test_major "$major"; done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
