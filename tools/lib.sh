@@ -9,8 +9,10 @@ RUN_PACKAGES="libpq-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohman
 # Who names a server with PG_CONFIG has one.
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
 TEST_PACKAGES="libipc-run-perl libgtest-dev"
-# Programs beside which the gateway is tested: proxies, pooler, service manager, browser. Their services are never started.
-BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest patroni etcd-server python3-etcd systemd chromium"
+# Programs beside which we are tested: proxies, pooler, backups, service manager, browser. Their services are never started.
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest systemd chromium"
+# Beside those, for the failover of ./dev test-long.
+FAILOVER_PACKAGES="patroni etcd-server python3-etcd"
 BENCH_PACKAGES="wrk"
 CLANG_PACKAGES="clang clang-format clang-tidy"
 # What a PostgreSQL is built with from its source, for ./dev test-long asan.

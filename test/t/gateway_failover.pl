@@ -106,10 +106,10 @@ sub is_whole
 sub has_sync { return scalar grep { $_->{role} eq 'sync_standby' } members() }
 sub query
 {
-	my ($node, $sql, $database) = @_;
+	my ($node, $sql, $database, $seconds) = @_;
 	my ($out, $error) = ('', '');
 	IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', "host=$node->{address} port=$port{5432} user=postgres password=CHANGE-postgres dbname=" . ($database // 'app') ],
-		'<', \$sql, '>', \$out, '2>', \$error) or die "$sql: $error";
+		'<', \$sql, '>', \$out, '2>', \$error, IPC::Run::timeout($seconds // 60)) or die "$sql: $error";
 	chomp $out;
 	return $out;
 }
@@ -203,6 +203,24 @@ my $promoted = leader();
 kill 'CONT', machine($dead);
 rejoined('cut off');
 is(leader()->{name}, $promoted->{name}, 'cut off: who wakes up does not become primary again');
+
+# Only the agents hang: two servers believe to be primary, and one of them can acknowledge.
+phase('agent', sub { my ($node) = @_; $dead = $node; kill 'STOP', map { pid_of($node->{$_}) } qw(patroni etcd) });
+is(query($dead, 'SELECT pg_is_in_recovery()'), 'f', 'agent: the one before still runs as a primary');
+my $unheard = eval { query($dead, 'INSERT INTO app.notes VALUES (2000000000)', 'app', 5); 'acknowledged' } // 'no answer';
+is($unheard, 'no answer', 'agent: … which acknowledges nothing');
+kill 'CONT', map { pid_of($dead->{$_}) } qw(patroni etcd);
+rejoined('agent');
+is(query($_, 'SELECT count(*) FROM app.notes WHERE id = 2000000000'), 0, "agent: what it had taken meanwhile is gone from $_->{name}") for leader(), $dead;
+
+# Most of etcd is gone: no primary rather than two.
+push @phases, [ 'no majority', time ];
+kill 'STOP', map { pid_of($node{$_}{etcd}) } 1, 2;
+wait_for(sub { !leader() }, 'no majority: there is no primary');
+wait_for(sub { http($gateway, 'GET', '/notes/1000000')->{status} == 200 }, 'no majority: standbys answer what only reads');
+kill 'CONT', map { pid_of($node{$_}{etcd}) } 1, 2;
+wait_for(sub { leader() }, 'no majority: with one there is a primary again');
+rejoined('no majority');
 
 my $counted = (split ' ', $hits->(5))[1];
 phase('switchover', sub { run_block($switch) });

@@ -60,7 +60,13 @@ one(q{SELECT usher.log_event('backup.before'), wash.adjust_points('00000000-0000
 	SELECT pg_sleep(1.1); SELECT usher.run_maintenance()});
 run_block($accident);
 one(q{SELECT usher.log_event('backup.after'), wash.adjust_points('00000000-0000-7000-8000-0000000000c1', 5000, 'a mistake')});
-run_block($restore);
+{
+	# as on Debian: postgresql.conf lies elsewhere, and says where the data are and who the server is
+	append_to_file("$folder/elsewhere.conf", slurp_file($node->data_dir . '/postgresql.conf') . "\ndata_directory = '" . $node->data_dir . "'\nlog_line_prefix = 'elsewhere '\n");
+	local $ENV{USHER_BACKUP_SETTINGS} = "$folder/elsewhere.conf";
+	run_block($restore);
+	like(slurp_file("$folder/restored/restore.log"), qr/^elsewhere /m, 'settings that lie elsewhere are used');
+}
 ok(!-e "$folder/restored/postmaster.pid", 'what is restored is left stopped');
 run_block($beside);
 is(one(q{SELECT count(*) FROM usher.audit_logs WHERE event_type = 'backup.after'}), 1, 'one column came back, and nothing else went');
