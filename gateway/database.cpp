@@ -92,8 +92,17 @@ bool Database::ensure_connected() {
         log(Level::warning, "database_connect_failed", {{"message", PQerrorMessage(fresh.get())}});
         return false;
     }
-    PQsetNoticeProcessor(
-        fresh.get(), [](void *, const char *) {}, nullptr); // the server's log has them
+    // The server's log has them, but for one: a COMMIT that waits for a synchronous standby cannot be undone, so when
+    // it is cancelled it succeeds, and a warning says that the standby may not have it. No code or setting tells this
+    // warning from others; its place does.
+    PQsetNoticeReceiver(
+        fresh.get(),
+        [](void *is_only_here, const PGresult *notice) {
+            const char *function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+            if (function != nullptr && std::string_view(function) == "SyncRepWaitForLSN")
+                *static_cast<bool *>(is_only_here) = true;
+        },
+        &is_only_here_);
     back_off_.succeeded();
     ++metrics_.database_connects;
     const std::lock_guard lock(cancel_mutex_);
@@ -222,6 +231,7 @@ Outcome Database::run(const char *name, const char *sql, const std::vector<const
     const auto allowed = std::chrono::milliseconds(config_.statement_timeout_ms) + (config_.pooler ? 0s : 1s);
     const auto deadline = Clock::now() + allowed;
     Outcome outcome;
+    is_only_here_ = false;
     Wait wait = collect(outcome, deadline, config_.cancel_on_hangup ? client_socket : -1);
     if (wait == Wait::client_gone || wait == Wait::deadline_passed) {
         cancel();
@@ -236,6 +246,8 @@ Outcome Database::run(const char *name, const char *sql, const std::vector<const
         outcome.kind = Outcome::Kind::lost;
         disconnect();
     }
+    // A failover may lose it yet, so it is no success.
+    if (outcome.kind == Outcome::Kind::row && is_only_here_) outcome.kind = Outcome::Kind::lost;
     // 26000: a pooler or DISCARD ALL took the prepared statement away; nothing has run.
     if (outcome.kind == Outcome::Kind::error && is_named && outcome.sqlstate == "26000") prepared_.clear();
     return outcome;

@@ -33,7 +33,7 @@ struct Outcome {
     enum class Kind {
         row,             // committed, and here is the row
         error,           // the server said no: sqlstate; the transaction is rolled back
-        lost,            // the connection broke: whether the statement committed is unknown
+        lost,            // the connection broke, or no standby has it: whether it stays committed is unknown
         not_sent,        // the connection was broken before the statement was sent
         client_gone,     // cancelled because the client hung up
         deadline_passed, // cancelled because it took too long and the server did not stop it
@@ -79,6 +79,7 @@ private:
     std::unique_ptr<PGconn, Close> connection_;
     std::mutex cancel_mutex_; // guards connection_ against cancel_from_outside while it is replaced
     std::string prepared_;
+    bool is_only_here_ = false; // the last statement committed, but a synchronous standby may not have it
 };
 
 } // namespace usher::gateway

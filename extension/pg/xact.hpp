@@ -10,8 +10,11 @@ enum class End : std::uint8_t { committed, rolled_back, prepared };
 /// The id of the transaction of this backend, with its epoch; 0 as long as it has written nothing.
 std::uint64_t transaction_id();
 
+/// Is this server a standby, or still replaying the log?
+inline bool in_recovery() { return RecoveryInProgress(); }
+
 /// May this statement write, as far as the server and the transaction go?
-inline bool may_write() { return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode(); }
+inline bool may_write() { return !in_recovery() && !XactReadOnly && !IsInParallelMode(); }
 
 /// The statement whose trigger runs, by its number within the transaction: it runs under the statement's own snapshot.
 CommandId running_statement();

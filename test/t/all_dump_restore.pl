@@ -139,6 +139,16 @@ for my $way (
         "$name: updated_at moves");
 }
 
+# Over what is there: everything is dropped and made anew, and the story that happened after the dump is gone.
+for my $options ($ENV{USHER_LONG} ? [] : (), ['--jobs=4'])
+{
+    my $name = "over what is there @$options";
+    $node->command_ok([ 'pg_restore', '--exit-on-error', '--clean', '--if-exists', @$options, '-d', $node->connstr('jobs'), "$dump.folder" ], "$name: restored without an error");
+    is(contents('jobs'), $before, "$name: every row of every table is the same");
+    is($node->safe_psql('jobs', 'SELECT count(*) FROM usher.schema_drift()'), 0, "$name: and so is every object");
+    is($node->safe_psql('jobs', $privileges), $node->safe_psql('before', $privileges), "$name: and every privilege");
+}
+
 # Whatever order the tables come in: each by itself, backwards.
 {
     $node->safe_psql('postgres', 'CREATE DATABASE backwards');

@@ -63,10 +63,28 @@ $node->wait_for_catchup($standby);
 $node->stop('immediate');
 is(where('/read'), 'standby', 'reads go on while there is no primary');
 is(post_json($gateway, '/notes', { id => 2 })->{status}, 503, 'writes cannot');
+my $early = start_gateway($standby, database => conninfo('any', $standby));
+problem_is(post_json($early, '/notes', { id => 2 }), 503, 'unavailable', 'a write that reaches a server before it is promoted');
 $standby->promote;
+wait_for(sub { my $s = post_json($early, '/notes', { id => 2 })->{status}; $s == 201 || $s == 409 }, '… works once it is');
+is(stop_gateway($early), 0, 'stopped');
 wait_for(sub { my $s = post_json($gateway, '/notes', { id => 3 })->{status}; $s == 201 || $s == 409 }, 'after the promotion writes go to the new primary');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM app.notes WHERE id IN (1, 3)'), 2, '… and nothing acknowledged is lost');
 is(where('/read'), 'primary', 'and so do reads, as there is no standby any more');
 is(http($gateway, 'GET', "$gateway->{admin}/readyz")->{status}, 200, 'ready');
+
+# --- synchronous replication, and no standby that answers: the write is there, but a failover might lose it
+my $impatient = start_gateway($standby, database => conninfo('read-write', $standby), statement_timeout_ms => 500);
+is(post_json($impatient, '/notes', { id => 4 })->{status}, 201, 'a write');
+$standby->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+$standby->reload;
+$standby->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = 'nobody'");
+problem_is(post_json($impatient, '/notes', { id => 5 }), 503, 'unavailable', 'a write that no standby has is not acknowledged');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM app.notes WHERE id = 5'), 1, '… though it is there');
+is(where('/read'), 'primary', 'what only reads goes on');
+$standby->safe_psql('postgres', 'ALTER SYSTEM RESET synchronous_standby_names');
+$standby->reload;
+wait_for(sub { post_json($impatient, '/notes', { id => 6 })->{status} =~ /^(201|409)$/ }, 'with a standby again, or without asking for one, writes are acknowledged');
+is(stop_gateway($impatient), 0, 'stopped');
 is(stop_gateway($gateway), 0, 'stopped');
 done_testing();

@@ -2,6 +2,7 @@
 # that takes over.
 use strict;
 use warnings;
+use CarriedOut;
 use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -23,18 +24,6 @@ my %environment = (
 	RESTORED => "$folder/restored", RESTORED_PORT => PostgreSQL::Test::Cluster::get_free_port(),
 	STANDBY => "$folder/standby", STANDBY_PORT => PostgreSQL::Test::Cluster::get_free_port());
 local @ENV{ keys %environment } = values %environment;
-
-# Runs a block, and looks at what it prints.
-sub run_block
-{
-	my ($block) = @_;
-	my ($out, $err) = ('', '');
-	my @command = $block->{language} eq 'sh' ? ('sh', '-ec', $block->{text}) : ('psql', '-X', '-v', 'ON_ERROR_STOP=1', '-c', $block->{text});
-	my $good = IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default * 2));
-	ok($good, "line $block->{line}: runs") or diag("$out\n$err");
-	like("$out$err", qr/$_/m, "line $block->{line}: prints what is said") for @{ $block->{expect} };
-	return $out;
-}
 
 my @blocks = document_blocks('docs/backup.md');
 is(scalar @blocks, 9, 'docs/backup.md has its blocks');

@@ -3,6 +3,7 @@
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/session_scope.hpp"
+#include "pg/xact.hpp"
 #include "usher/http/admission.hpp"
 #include "usher/http/call.hpp"
 #include "usher/http/request_headers.hpp"
@@ -59,7 +60,8 @@ Answer answer_to(Request &request) {
         answer = handle(request);
     } catch (
         const Error &e) { // of our own code before the call, such as a policy that does not exist; nothing is half done
-        const Problem made = problem_of(e.sqlstate(), e.what(), e.detail(), request::current() != nullptr);
+        const Problem made =
+            problem_of(e.sqlstate(), e.what(), e.detail(), request::current() != nullptr, pg::in_recovery());
         if (made.is_fault) log_fault(request, e.sqlstate().c_str(), e.what());
         answer = refuse(request, made);
     }

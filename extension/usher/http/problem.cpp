@@ -47,7 +47,14 @@ Problem problem(const ErrorCode &code, std::string detail) {
     return made;
 }
 
-Problem problem_of(std::string_view sqlstate, std::string_view message, std::string_view detail, bool has_identity) {
+Problem problem_of(std::string_view sqlstate, std::string_view message, std::string_view detail, bool has_identity,
+                   bool in_recovery) {
+    // During a failover a write can reach a server that is about to be promoted: the same request may work soon.
+    if (sqlstate == "25006" && in_recovery) {
+        Problem made = problem(errc::unavailable);
+        made.retry_after = 1;
+        return made;
+    }
     if (sqlstate == "28000" || sqlstate == "42501") {
         if (sqlstate == "28000" || !has_identity) return problem(errc::authentication_required);
         Problem made = problem(errc::not_permitted);

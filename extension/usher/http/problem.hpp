@@ -31,8 +31,9 @@ struct Problem {
 Problem problem(const ErrorCode &code, std::string detail = {});
 
 /// What an ERROR means for the client. Text of our own error codes is passed on; that of the server's is not, it may
-/// name tables or show values.
-Problem problem_of(std::string_view sqlstate, std::string_view message, std::string_view detail, bool has_identity);
+/// name tables or show values. in_recovery: this server is a standby, or not yet a primary.
+Problem problem_of(std::string_view sqlstate, std::string_view message, std::string_view detail, bool has_identity,
+                   bool in_recovery);
 
 /// The document.
 std::string to_json(const Problem &problem, std::string_view instance, std::string_view correlation_id);
