@@ -10,7 +10,7 @@ RUN_PACKAGES="libpq-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohman
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
 TEST_PACKAGES="libipc-run-perl libgtest-dev"
 # Programs beside which the gateway is tested: proxies, pooler, service manager, browser. Their services are never started.
-BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium"
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer systemd chromium prometheus"
 BENCH_PACKAGES="wrk"
 CLANG_PACKAGES="clang clang-format clang-tidy"
 # What a PostgreSQL is built with from its source, for ./dev test-long asan.
@@ -59,7 +59,7 @@ need() {
         install() { apt-get install -y -q --no-install-recommends "$@"; }
         install "$@" || { apt-get update -q && install "$@"; } || exit 1
         for package in "$@"; do
-            case $package in nginx|haproxy|pgbouncer) systemctl disable --quiet "$package" || true ;; esac
+            case $package in nginx|haproxy|pgbouncer|prometheus) systemctl disable --quiet "$package" || true ;; esac
         done' sh $missing > "$log" 2>&1 || { tail -n 30 "$log" >&2; die "apt-get failed"; }
     rm -f "$log"
 }
