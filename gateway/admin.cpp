@@ -70,12 +70,14 @@ Admin::Role Admin::role() {
 // /primary, /replica, /read-only (either): 200 or 503. ?lag=10: no standby that is more than ten seconds behind.
 Response Admin::answer_role(const Request &request) {
     std::optional<int> most_lag;
-    if (!request.query.empty()) {
-        int lag = 0;
-        const char *end = request.query.data() + request.query.size();
-        const auto [stop, error] = std::from_chars(request.query.data() + 4, end, lag);
-        if (!request.query.starts_with("lag=") || error != std::errc{} || stop != end || lag < 0)
-            throw Refused{400, "invalid_request", "The query may be lag=, with a number of seconds."};
+    if (std::string_view rest = request.query; !rest.empty()) {
+        int lag = -1;
+        if (rest.starts_with("lag=")) {
+            rest.remove_prefix(4);
+            const auto [stop, error] = std::from_chars(rest.data(), rest.data() + rest.size(), lag);
+            if (error != std::errc{} || stop != rest.data() + rest.size()) lag = -1;
+        }
+        if (lag < 0) throw Refused{400, "invalid_request", "The query may be lag=, with a number of seconds."};
         most_lag = lag;
     }
     const Role now = role();
@@ -105,16 +107,17 @@ std::string Admin::database_metrics() {
         const Outcome outcome = metrics_database_.run(
             "usher_metrics",
             "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(m.name, m.labels, m.value, m.help) "
-            "ORDER "
-            "BY m.name COLLATE \"C\", m.labels), '[]')::pg_catalog.text FROM usher.metrics() AS m",
+            "ORDER BY m.name COLLATE \"C\", m.labels), '[]')::pg_catalog.text FROM usher.metrics() AS m",
             {}, -1);
         if (outcome.kind == Outcome::Kind::row && outcome.row.at(0)) {
             database_metrics_ = Metrics::exposition_of(*outcome.row[0]);
             is_up = true;
             break;
         }
-        if (outcome.kind == Outcome::Kind::error)
+        if (outcome.kind == Outcome::Kind::error) { // not granted, say
             log(Level::warning, "database_metrics_failed", {{"sqlstate", outcome.sqlstate}});
+            break;
+        }
     }
     metrics_asked_at_ = Clock::now();
     const std::string up = "# HELP usher_gateway_database_up Whether usher.metrics() answers.\n"

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use IPC::Run ();
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -46,6 +47,15 @@ my @patient = (statement_timeout_ms => 600_000, database_metrics_s => 0);
     my $replaced = metric($gateway, 'database_connections_replaced_total');
     wait_for(sub { http($gateway, 'GET', '/echo')->{status} == 200 && metric($gateway, 'database_connections_replaced_total') > $replaced }, '… until there is');
     stop_gateway($gateway);
+}
+
+# --- the page about pools
+{
+    my ($json) = slurp_file("$ENV{USHER_SOURCE}/docs/pools.md") =~ /```json\n(.*?)```/s;
+    my $file = PostgreSQL::Test::Utils::tempdir() . '/gateway.json';
+    append_to_file($file, $json);
+    is(system("'$ENV{USHER_GATEWAY}' --check-config --config '$file' > /dev/null"), 0, 'the options of docs/pools.md are valid');
+    is_deeply(JSON::PP::decode_json($json), { pool_size => 20, pool_overflow => 30, pool_wait_ms => 30000, connection_max_age_s => 3600 }, '… and the numbers that follow');
 }
 
 # --- pool 20, overflow 30, wait 30 s, recycle 3,600 s

@@ -58,7 +58,7 @@ is(asks($beside_standby, 'replica'), '200 replica', '/replica of the standby');
 is(asks($beside_standby, 'read-only'), '200 replica', '/read-only of the standby');
 is(asks($beside_standby, 'replica?lag=60'), '200 replica', '/replica?lag= of a standby that is not behind');
 is(http($beside_primary, 'HEAD', "$beside_primary->{admin}/primary")->{status}, 200, 'HEAD asks as well');
-is(asks($beside_standby, "replica?$_"), '400 invalid_request', "refused: ?$_") for 'lag=', 'lag=1x', 'lag=-1', 'lagging=1';
+is(asks($beside_standby, "replica?$_"), '400 invalid_request', "refused: ?$_") for 'lag=', 'lag=1x', 'lag=-1', 'lagging=1', 'l';
 my $metrics_of_standby = http($beside_standby, 'GET', "$beside_standby->{admin}/metrics")->{content};
 like($metrics_of_standby, qr/^usher_in_recovery 1$/m, 'the metrics of a standby say that it is one');
 like($metrics_of_standby, qr/^usher_replay_lag_seconds \d/m, '… and how far it is behind');

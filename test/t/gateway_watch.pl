@@ -66,6 +66,12 @@ is($slow, 't', 'slow statements, those of the gateway among them');
 $node->safe_psql('postgres', q{CREATE ROLE regress_secret PASSWORD 'hunter2'; DROP ROLE regress_secret});
 is($node->safe_psql('postgres', q{SELECT count(*) FROM usher.slow_statements(500) WHERE statement ~ 'hunter2|ROLE'}), '0', '… but no commands that may hold a password');
 
+# --- what the page and the alerts tell people to ask can be asked
+my $told = slurp_file("$ENV{USHER_SOURCE}/docs/watching.md");
+my @told = ($told =~ /```sql\n(.*?)```/gs, $told =~ /`(SELECT .*?)`/gs, slurp_file("$watch/usher-rules.yml") =~ /: (SELECT .*)"$/mg);
+cmp_ok(scalar(@told), '>', 10, 'statements for people');
+is_deeply([ grep { my ($status) = $node->psql('postgres', $_); $status != 0 } @told ], [], '… which the database answers');
+
 # --- rules and dashboard name what there is
 my %seen = map { $_ => 1 } $text =~ /^# TYPE (\w+) /mg, split /\n/, $node->safe_psql('postgres', 'SELECT name FROM usher._metric_help()');
 $seen{$_} = 1 for qw(node_filesystem_avail_bytes node_filesystem_size_bytes); # of prometheus-node-exporter
