@@ -1,6 +1,8 @@
 #include "admin.hpp"
 #include "errors.hpp"
 #include "gateway.hpp"
+#include "log.hpp"
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace usher::gateway {
@@ -43,6 +45,88 @@ const char *Admin::why_not_ready() {
     return last_reason_;
 }
 
+// What the database is now, as Patroni's pages tell it to load balancers. A standby that has replayed all that it has
+// received is up to date as long as it is connected to its primary.
+Admin::Role Admin::role() {
+    const std::lock_guard lock(mutex_);
+    if (role_.is_known && Clock::now() - role_asked_at_ < 1s) return role_;
+    role_ = {};
+    for (int attempt = 0; attempt < 2 && database_.ensure_connected(); ++attempt) {
+        const Outcome outcome = database_.run(
+            "usher_role",
+            "SELECT pg_catalog.pg_is_in_recovery(), CASE WHEN NOT pg_catalog.pg_is_in_recovery() OR "
+            "EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AND pg_catalog.pg_last_wal_receive_lsn() "
+            "OPERATOR(pg_catalog.=) pg_catalog.pg_last_wal_replay_lsn() THEN 0 ELSE coalesce(extract(epoch FROM "
+            "pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.pg_last_xact_replay_timestamp()), 0) END",
+            {}, -1);
+        if (outcome.kind != Outcome::Kind::row || !outcome.row.at(0) || !outcome.row.at(1)) continue;
+        role_ = {true, *outcome.row[0] == "t", std::max(0.0, std::strtod(outcome.row[1]->c_str(), nullptr))};
+        role_asked_at_ = Clock::now();
+        break;
+    }
+    return role_;
+}
+
+// /primary, /replica, /read-only (either): 200 or 503. ?lag=10: no standby that is more than ten seconds behind.
+Response Admin::answer_role(const Request &request) {
+    std::optional<int> most_lag;
+    if (std::string_view rest = request.query; !rest.empty()) {
+        int lag = -1;
+        if (rest.starts_with("lag=")) {
+            rest.remove_prefix(4);
+            const auto [stop, error] = std::from_chars(rest.data(), rest.data() + rest.size(), lag);
+            if (error != std::errc{} || stop != rest.data() + rest.size()) lag = -1;
+        }
+        if (lag < 0) throw Refused{400, "invalid_request", "The query may be lag=, with a number of seconds."};
+        most_lag = lag;
+    }
+    const Role now = role();
+    const bool is_good =
+        now.is_known && (request.path == "/read-only" || now.is_standby == (request.path == "/replica"));
+    const bool is_late = now.is_standby && most_lag && now.lag_seconds > *most_lag;
+    Response response;
+    response.status = is_good && !is_late && !drain_.is_announced() ? 200 : 503;
+    nlohmann::ordered_json body = {{"role", !now.is_known ? "unknown" : now.is_standby ? "replica" : "primary"}};
+    if (now.is_known) body["lag_seconds"] = now.lag_seconds;
+    if (drain_.is_announced()) body["status"] = "draining";
+    response.body = body.dump();
+    return response;
+}
+
+// usher.metrics(), asked by one scrape for all that come until it is too old. Nothing while the database is away: an
+// old answer would hide that.
+std::string Admin::database_metrics() {
+    if (config_.database_metrics_s == 0) return "";
+    const std::lock_guard lock(metrics_mutex_);
+    if (!database_metrics_.empty() &&
+        Clock::now() - metrics_asked_at_ < std::chrono::seconds(config_.database_metrics_s))
+        return database_metrics_;
+    database_metrics_.clear();
+    bool is_up = false;
+    for (int attempt = 0; attempt < 2 && metrics_database_.ensure_connected(); ++attempt) {
+        const Outcome outcome = metrics_database_.run(
+            "usher_metrics",
+            "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(m.name, m.labels, m.value, m.help) "
+            "ORDER BY m.name COLLATE \"C\", m.labels), '[]')::pg_catalog.text FROM usher.metrics() AS m",
+            {}, -1);
+        if (outcome.kind == Outcome::Kind::row && outcome.row.at(0)) {
+            database_metrics_ = Metrics::exposition_of(*outcome.row[0]);
+            is_up = true;
+            break;
+        }
+        if (outcome.kind == Outcome::Kind::error) { // not granted, say
+            log(Level::warning, "database_metrics_failed", {{"sqlstate", outcome.sqlstate}});
+            break;
+        }
+    }
+    metrics_asked_at_ = Clock::now();
+    const std::string up = "# HELP usher_gateway_database_up Whether usher.metrics() answers.\n"
+                           "# TYPE usher_gateway_database_up gauge\nusher_gateway_database_up ";
+    if (!is_up) return up + "0\n";
+    database_metrics_ = up + "1\n" + database_metrics_;
+    return database_metrics_;
+}
+
 Response Admin::answer(Exchange &exchange) {
     const std::string &path = exchange.request.path;
     Response response;
@@ -53,10 +137,14 @@ Response Admin::answer(Exchange &exchange) {
         response.status = reason == nullptr ? 200 : 503;
         response.body = nlohmann::json{{"status", reason == nullptr ? "ok" : reason}}.dump();
     } else if (path == "/metrics") {
-        response.body = metrics_.exposition();
+        const std::string of_database = database_metrics(); // first: it may connect, which is counted
+        response.body = metrics_.exposition() + of_database;
         response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});
+    } else if (path == "/primary" || path == "/replica" || path == "/read-only") {
+        return answer_role(exchange.request);
     } else {
-        throw Refused{404, "not_found", "The admin listener has /livez, /readyz, /healthz and /metrics."};
+        throw Refused{404, "not_found",
+                      "The admin listener has /livez, /readyz, /healthz, /primary, /replica, /read-only and /metrics."};
     }
     return response;
 }

@@ -1,8 +1,8 @@
 #include "config.hpp"
+#include "database_url.hpp"
 #include <charconv>
 #include <fstream>
 #include <functional>
-#include <libpq-fe.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -39,17 +39,24 @@ const std::vector<Option> &options() {
          "PEM file of the certificate and its chain: speaks TLS, and only TLS"},
         {"tls_key", &Config::tls_key, "PEM file of its private key; SIGHUP reads both again"},
         {"tls_min_version", &Config::tls_min_version, "1.2 or 1.3"},
-        {"database", &Config::database, "libpq connection string; missing parts come from PGHOST and the like"},
+        {"database", &Config::database,
+         "libpq connection string or URL; empty: DATABASE_URL, else PGHOST and the like"},
         {"standby_database", &Config::standby_database,
          "libpq connection string of standbys, for routes marked read-only; empty: none"},
         {"standby_pool_size", &Config::standby_pool_size, "connections to the standbys", 1, 1000},
         {"pool_size", &Config::pool_size, "connections to the database", 1, 1000},
+        {"pool_overflow", &Config::pool_overflow, "more of them while all are busy; they are closed afterwards", 0,
+         1000},
         {"costly_connections", &Config::costly_connections,
          "how many of them costly routes (logins) may have at a time; 0: an eighth, at least one", 0, 1000},
         {"pool_wait_ms", &Config::pool_wait_ms, "longest wait for a connection, then 503", 1, day_ms},
         {"statement_timeout_ms", &Config::statement_timeout_ms, "longest run of a request's statement, then 504", 1,
          day_ms},
         {"connect_timeout_s", &Config::connect_timeout_s, "longest attempt to connect to one database host", 2, 600},
+        {"connection_max_age_s", &Config::connection_max_age_s,
+         "an older connection to the database is replaced before its next use; 0: never", 0, 7 * 24 * 60 * 60},
+        {"database_metrics_s", &Config::database_metrics_s,
+         "/metrics has those of usher.metrics() too, at most this old; 0: without them", 0, 86400},
         {"pooler", &Config::pooler, "a transaction pooler stands before the database: unnamed statements only"},
         {"cancel_on_hangup", &Config::cancel_on_hangup, "cancel the statement when the client hangs up"},
         {"max_connections", &Config::max_connections, "client connections at a time", 1, 100000},
@@ -162,16 +169,6 @@ void read_file(Config &config, const std::string &path, Mistakes &mistakes) {
         mistakes.attempt([&, &name = key, &given = value] { set_from_file(config, name, given, path); });
 }
 
-void check_connection_string(const char *name, const std::string &text) {
-    char *error = nullptr;
-    PQconninfoOption *parsed = PQconninfoParse(text.c_str(), &error);
-    if (parsed == nullptr) {
-        PQfreemem(error); // not shown: it can quote a part of the string, and with it a password
-        throw ConfigError(std::string(name) + " is not a valid libpq connection string");
-    }
-    PQconninfoFree(parsed);
-}
-
 void check_origin(const std::string &origin) {
     const bool is_http = origin.starts_with("http://") || origin.starts_with("https://");
     const std::size_t host = origin.find("://") + 3;
@@ -207,8 +204,9 @@ void check(Config &config, Mistakes &mistakes) {
     for (const std::string &origin : config.cors_origins) mistakes.attempt([&] { check_origin(origin); });
     if (config.tls_certificate.empty() != config.tls_key.empty())
         mistakes.add("tls_certificate and tls_key go together");
-    mistakes.attempt([&] { check_connection_string("database", config.database); });
-    mistakes.attempt([&] { check_connection_string("standby_database", config.standby_database); });
+    for (const auto &[name, text] :
+         {std::pair{"database", &config.database}, std::pair{"standby_database", &config.standby_database}})
+        mistakes.attempt([&] { *text = connection_string(name, *text); });
 }
 
 // A flag and its value, which may be the next argument.
@@ -242,11 +240,14 @@ Invocation read_config(int argc, const char *const *argv, const char *const *env
     std::map<std::string, std::string> flags; // flag -> value, applied last
     std::string file;
     std::map<std::string, std::string> variables;
+    std::string database_url;
     for (; environment != nullptr && *environment != nullptr; ++environment) {
         const std::string entry = *environment;
         const std::size_t equals = entry.find('=');
         if (entry.starts_with("USHER_GATEWAY_") && equals != std::string::npos)
             variables[entry.substr(0, equals)] = entry.substr(equals + 1);
+        else if (entry.starts_with("DATABASE_URL="))
+            database_url = entry.substr(equals + 1);
     }
     if (const auto found = variables.find("USHER_GATEWAY_CONFIG"); found != variables.end()) {
         file = found->second;
@@ -275,6 +276,8 @@ Invocation read_config(int argc, const char *const *argv, const char *const *env
             mistakes.attempt([&] { set_option(config, option, found->first, found->second); });
     }
     for (const auto &[name, value] : variables) mistakes.add("unknown option " + name + " in the environment");
+    if (config.database.empty() && !database_url.empty())
+        mistakes.attempt([&] { config.database = connection_string("DATABASE_URL", database_url); });
     check(config, mistakes);
     return invocation;
 }

@@ -25,10 +25,13 @@ struct Config {
     std::string standby_database;
     int standby_pool_size = 4;
     int pool_size = 8;
+    int pool_overflow = 0;
     int costly_connections = 0;
     int pool_wait_ms = 2000;
     int statement_timeout_ms = 10000;
     int connect_timeout_s = 5;
+    int connection_max_age_s = 3600;
+    int database_metrics_s = 10;
     bool pooler = false;
     bool cancel_on_hangup = true;
 

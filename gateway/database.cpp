@@ -73,9 +73,17 @@ Parameters connection_parameters(const Config &config, const std::string &connec
 
 } // namespace
 
+// What is too old is replaced by a new connection; while there is none to be had, it goes on.
 bool Database::ensure_connected() {
-    if (connection_ != nullptr && is_still_open()) return true;
-    if (!back_off_.may_try()) return false;
+    const bool is_usable = connection_ != nullptr && is_still_open();
+    if (is_usable && !is_too_old()) return true;
+    if (!back_off_.may_try()) return is_usable;
+    if (!connect()) return is_usable;
+    if (is_usable) ++metrics_.database_connections_replaced;
+    return true;
+}
+
+bool Database::connect() {
     const Parameters parameters = connection_parameters(config_, connection_string_);
     std::vector<const char *> keywords;
     std::vector<const char *> values;
@@ -105,6 +113,13 @@ bool Database::ensure_connected() {
         &is_only_here_);
     back_off_.succeeded();
     ++metrics_.database_connects;
+    replace_at_ = Clock::time_point::max();
+    if (const std::chrono::milliseconds age = config_.connection_max_age_s * 1000ms; age > 0ms) {
+        // those that were made together are not all replaced together
+        thread_local std::minstd_rand random{std::random_device{}()};
+        const auto early = std::uniform_int_distribution<std::int64_t>(0, age.count() / 10)(random);
+        replace_at_ = Clock::now() + age - std::chrono::milliseconds(early);
+    }
     const std::lock_guard lock(cancel_mutex_);
     connection_ = std::move(fresh);
     prepared_.clear();

@@ -60,6 +60,7 @@ public:
     /// Cancels what runs here, from another thread.
     void cancel_from_outside();
     bool is_standby() const;
+    bool is_connected() const { return connection_ != nullptr; }
 
 private:
     struct Close {
@@ -67,6 +68,8 @@ private:
     };
     bool prepare(const char *name, const char *sql);
     bool is_still_open();
+    bool is_too_old() const { return Clock::now() >= replace_at_; }
+    bool connect();
     void cancel();
     enum class Wait { ready, client_gone, deadline_passed, lost };
     Wait collect(Outcome &outcome, Clock::time_point deadline, int client_socket);
@@ -80,6 +83,7 @@ private:
     std::mutex cancel_mutex_; // guards connection_ against cancel_from_outside while it is replaced
     std::string prepared_;
     bool is_only_here_ = false; // the last statement committed, but a synchronous standby may not have it
+    Clock::time_point replace_at_{};
 };
 
 } // namespace usher::gateway

@@ -144,9 +144,10 @@ int run(const Config &config) {
     Drain drain;
     BackOff back_off;
     BackOff standby_back_off;
-    Pool pool(config, config.database, config.pool_size, config.most_costly(), back_off, metrics);
+    Pool pool(config, config.database, {config.pool_size, config.pool_overflow, config.most_costly()}, back_off,
+              metrics);
     const int standby_count = config.standby_database.empty() ? 0 : config.standby_pool_size;
-    Pool standbys(config, config.standby_database, standby_count, standby_count, standby_back_off, metrics);
+    Pool standbys(config, config.standby_database, {standby_count, 0, standby_count}, standby_back_off, metrics);
     const KnownRoutes known_routes(config, back_off, metrics);
     Gateway gateway(config, pool, standbys, known_routes, pages, metrics);
     Admin admin(config, back_off, metrics, drain);

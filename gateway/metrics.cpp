@@ -1,5 +1,7 @@
 #include "metrics.hpp"
+#include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 namespace usher::gateway {
 
@@ -51,6 +53,11 @@ void Metrics::count_database_time(double seconds) {
     database_seconds_.add(seconds);
 }
 
+void Metrics::count_pool_wait(double seconds) {
+    const std::lock_guard lock(mutex_);
+    pool_wait_seconds_.add(seconds);
+}
+
 static std::string escape_label(const std::string &value) {
     std::string out;
     for (const char c : value) {
@@ -74,6 +81,9 @@ std::string Metrics::exposition() const {
     single("usher_gateway_connections_refused_total", "counter", "Connections refused at the limit.",
            connections_refused.load());
     single("usher_gateway_pool_connections", "gauge", "Configured database connections.", pool_size.load());
+    single("usher_gateway_pool_overflow_connections", "gauge", "Configured connections for when all are busy.",
+           pool_overflow.load());
+    single("usher_gateway_pool_waiting", "gauge", "Requests that wait for a database connection.", pool_waiting.load());
     single("usher_gateway_pool_in_use", "gauge", "Database connections at work.", pool_in_use.load());
     single("usher_gateway_pool_costly_in_use", "gauge", "Of these, at work for costly routes.",
            pool_costly_in_use.load());
@@ -86,6 +96,8 @@ std::string Metrics::exposition() const {
     single("usher_gateway_database_sessions_spoiled_total", "counter",
            "Connections given up because a request left something behind that could not be undone.",
            database_sessions_spoiled.load());
+    single("usher_gateway_database_connections_replaced_total", "counter", "Connections replaced because of their age.",
+           database_connections_replaced.load());
     single("usher_gateway_statements_cancelled_total", "counter", "Statements cancelled by the gateway.",
            statements_cancelled.load());
     single("usher_gateway_standby_answers_total", "counter", "Requests answered by a standby.", standby_answers.load());
@@ -100,6 +112,42 @@ std::string Metrics::exposition() const {
     }
     request_seconds_.print(out, "usher_gateway_request_duration_seconds", "From the end of the head to the answer.");
     database_seconds_.print(out, "usher_gateway_database_duration_seconds", "Time spent in the database's statement.");
+    pool_wait_seconds_.print(out, "usher_gateway_pool_wait_duration_seconds", "Waits for a database connection.");
+    return out;
+}
+
+// Names, labels and numbers come from extensions and applications: what would break the format is left out.
+std::string Metrics::exposition_of(const std::string &rows) {
+    const auto is_name = [](const std::string &name) {
+        return !name.empty() && (name[0] < '0' || name[0] > '9') &&
+               name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+                   std::string::npos;
+    };
+    std::string out;
+    std::string last;
+    std::size_t series = 0;
+    const auto document = nlohmann::json::parse(rows, nullptr, false);
+    if (!document.is_array()) return out;
+    for (const auto &row : document) {
+        if (!row.is_array() || row.size() != 4 || !row[0].is_string() || !row[1].is_object() || !row[2].is_number())
+            continue;
+        const std::string name = row[0].get<std::string>();
+        if (!is_name(name) || name.starts_with("usher_gateway_") || ++series > max_series) continue;
+        if (name != last) {
+            std::string help = row[3].is_string() ? row[3].get<std::string>() : "";
+            std::replace(help.begin(), help.end(), '\n', ' ');
+            std::replace(help.begin(), help.end(), '\\', '/');
+            if (!help.empty()) out += "# HELP " + name + ' ' + help + '\n';
+            out += "# TYPE " + name + (name.ends_with("_total") ? " counter\n" : " gauge\n");
+            last = name;
+        }
+        std::string labels;
+        for (const auto &[label, value] : row[1].items())
+            if (is_name(label))
+                labels += (labels.empty() ? '{' : ',') + label + "=\"" +
+                          escape_label(value.is_string() ? value.get<std::string>() : value.dump()) + '"';
+        out += name + labels + (labels.empty() ? " " : "} ") + number(row[2].get<double>()) + '\n';
+    }
     return out;
 }
 

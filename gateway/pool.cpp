@@ -4,21 +4,24 @@
 
 namespace usher::gateway {
 
-Pool::Pool(const Config &config, const std::string &connection, int size, int most_costly, BackOff &back_off,
-           Metrics &metrics)
-    : config_(config), metrics_(metrics), most_costly_(most_costly) {
-    for (int i = 0; i < size; ++i) {
+Pool::Pool(const Config &config, const std::string &connection, PoolSize size, BackOff &back_off, Metrics &metrics)
+    : config_(config), metrics_(metrics), kept_(size.kept), most_costly_(size.most_costly) {
+    for (int i = 0; i < size.kept + size.overflow; ++i) {
         databases_.emplace_back(config, connection, back_off, metrics);
         idle_.push_back(&databases_.back());
     }
-    metrics_.pool_size += size;
+    metrics_.pool_size += size.kept;
+    metrics_.pool_overflow += size.overflow;
 }
 
 Pool::Lease Pool::borrow(bool is_costly) {
     std::unique_lock lock(mutex_);
     const auto may_take = [&] { return !idle_.empty() && (!is_costly || costly_ < most_costly_); };
     std::condition_variable &returned = is_costly ? costly_returned_ : returned_;
-    if (!returned.wait_for(lock, std::chrono::milliseconds(config_.pool_wait_ms), may_take)) {
+    ++metrics_.pool_waiting;
+    const bool is_there = returned.wait_for(lock, std::chrono::milliseconds(config_.pool_wait_ms), may_take);
+    --metrics_.pool_waiting;
+    if (!is_there) {
         ++metrics_.pool_timeouts;
         throw Refused{503, "overloaded", "All database connections are busy.", {{"Retry-After", "1"}}};
     }
@@ -45,7 +48,14 @@ Database &Pool::take() {
 void Pool::give_back(Database &database, bool is_costly) {
     {
         const std::lock_guard lock(mutex_);
-        idle_.push_back(&database);
+        // What lies open is at the end. The overflow was for a crowd that has gone: it is closed.
+        const auto lies_open = [](const Database *idle) { return idle->is_connected(); };
+        if (database.is_connected() && std::count_if(idle_.begin(), idle_.end(), lies_open) >= kept_)
+            database.disconnect();
+        if (database.is_connected())
+            idle_.push_back(&database);
+        else
+            idle_.insert(idle_.begin(), &database);
         --metrics_.pool_in_use;
         if (is_costly) {
             --costly_;

@@ -1,5 +1,6 @@
-// A fixed number of database connections, lent to one request at a time, with a bounded wait. Requests that keep a
-// processor busy (logins hash) get a part of them only: however many come, the others find a connection.
+// Database connections, lent to one request at a time, with a bounded wait: some are kept open, more are opened while
+// all of these are busy. Requests that keep a processor busy (logins hash) get a part of them only: however many come,
+// the others find a connection.
 #pragma once
 #include "database.hpp"
 #include <condition_variable>
@@ -7,11 +8,15 @@
 
 namespace usher::gateway {
 
+struct PoolSize {
+    int kept = 0;        // connections that stay open
+    int overflow = 0;    // more of them while all are busy
+    int most_costly = 0; // how many costly requests may have at a time
+};
+
 class Pool {
 public:
-    /// most_costly: how many of the connections costly requests may have at a time.
-    Pool(const Config &config, const std::string &connection, int size, int most_costly, BackOff &back_off,
-         Metrics &metrics);
+    Pool(const Config &config, const std::string &connection, PoolSize size, BackOff &back_off, Metrics &metrics);
 
     /// Gives the connection back when it goes away.
     class Lease {
@@ -48,6 +53,7 @@ private:
     std::condition_variable returned_;
     std::condition_variable costly_returned_; // for those whose turn depends on more than an idle connection
     int costly_ = 0;
+    const int kept_;
     const int most_costly_;
     std::vector<Database *> idle_; // the last one used is the next one lent: its caches are warm
 };

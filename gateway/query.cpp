@@ -136,6 +136,7 @@ Response call_database(Pool &pool, Pool &standbys, RouteTraits traits, Metrics &
     const auto asked = Clock::now();
     Pool::Lease database = pool.borrow(traits.is_costly);
     exchange.wait_time = Clock::now() - asked;
+    metrics.count_pool_wait(std::chrono::duration<double>(exchange.wait_time).count());
     for (int attempt = 1;; ++attempt) {
         if (!database->ensure_connected()) throw database_unavailable();
         const auto started = Clock::now();

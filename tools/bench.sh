@@ -35,6 +35,11 @@ if [ "${1:-}" = http ]; then # not one backend, but whole servers beside each ot
         perl "$SRC/bench/http/load.pl" "$(cluster_conninfo "$dir" postgres)" "$BUILD/gateway/usher-gateway" "$dir/http.md"
     exit
 fi
+if [ "${1:-}" = scale ]; then
+    shift
+    sh "$SRC/bench/scale/scale.sh" "$dir" "$@"
+    exit
+fi
 rm -f "$dir/results.md"
 BENCH_PSQL=$BINDIR/psql BUILD=$BUILD SRC=$SRC JOBS=$JOBS USHER_NODE=$BUILD/node/node_modules BENCH_CONNINFO=$(cluster_conninfo "$dir" postgres) \
     perl "$SRC/bench/bench.pl" --out "$dir/results.md" "$@"

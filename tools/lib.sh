@@ -9,9 +9,9 @@ RUN_PACKAGES="libpq-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohman
 # Who names a server with PG_CONFIG has one.
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
 TEST_PACKAGES="libipc-run-perl libgtest-dev git unzip"
-# Programs beside which we are tested: proxies, pooler, backups, service manager, browser; and the client of PGXN. Their services are
-# never started.
-BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest systemd chromium pgxnclient"
+# Programs beside which we are tested: proxies, pooler, backups, watching, service manager, browser; and the client of PGXN. Their
+# services are never started.
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest prometheus systemd chromium pgxnclient"
 # Beside those, for the failover of ./dev test-long.
 FAILOVER_PACKAGES="patroni etcd-server python3-etcd"
 BENCH_PACKAGES="wrk"
@@ -64,7 +64,7 @@ need() {
         install "$@" || { apt-get update -q && install "$@"; } || exit 1
         for package in "$@"; do
             case $package in
-                nginx|haproxy|pgbouncer|patroni) systemctl disable --quiet "$package" || true ;;
+                nginx|haproxy|pgbouncer|prometheus|patroni) systemctl disable --quiet "$package" || true ;;
                 etcd-server) systemctl disable --quiet etcd || true ;;
             esac
         done' sh $missing > "$log" 2>&1 || { tail -n 30 "$log" >&2; die "apt-get failed"; }

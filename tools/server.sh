@@ -215,9 +215,13 @@ END
 # --- status ----------------------------------------------------------------------------------------------------------
 
 version() { cluster_psql "$dir" postgres -c "SELECT split_part(current_setting('server_version'), ' ', 1)"; }
+# The same as cluster_conninfo, in the form that libpq and the drivers of other languages know.
+database_url() { # SYSTEM
+    printf 'postgresql://postgres@/%s?host=%s&port=5432' "$1" "$(sed 's/%/%25/g; s/ /%20/g; s/&/%26/g; s/#/%23/g; s/+/%2B/g' "$dir/sockets")"
+}
 json_of() { # SYSTEM
-    printf '"gateway": "%s", "admin": "%s", "conninfo": "%s", "database": "%s", "pg_version": "%s"' \
-        "$(address "$1" gateway)" "$(address "$1" admin)" "$(cluster_conninfo "$dir" "$1")" "$1" "$(version)"
+    printf '"gateway": "%s", "admin": "%s", "conninfo": "%s", "database_url": "%s", "database": "%s", "pg_version": "%s"' \
+        "$(address "$1" gateway)" "$(address "$1" admin)" "$(cluster_conninfo "$dir" "$1")" "$(database_url "$1")" "$1" "$(version)"
 }
 status_all() {
     for system_ in $(made_systems); do
@@ -231,6 +235,7 @@ status_all() {
         say "  database  $(cluster_conninfo "$dir" "$system_")   (PostgreSQL $(version); ./dev psql --system $system_)"
         ! exists "${system_}_test" ||
             say "  tests     $(cluster_conninfo "$dir" "${system_}_test" | sed "s/user=postgres/user=${system_}_test/")"
+        say "  DATABASE_URL='$(database_url "$system_")'"
     done
     say "logs: $dir/log and $dir/gateways/*.log"
 }

@@ -352,7 +352,7 @@ SELECT extversion AS target_version FROM pg_extension WHERE extname = 'usher_boo
 ALTER EXTENSION usher_booking UPDATE TO :'target_version';
 \set ECHO queries
 -- DB_POOL_SIZE, DB_MAX_OVERFLOW and DB_POOL_TIMEOUT are options of the gateway:
---     usher-gateway --pool-size 20 --max-connections 50 --pool-wait-ms 30000
+--     usher-gateway --pool-size 20 --pool-overflow 30 --pool-wait-ms 30000
 
 \echo '--- R0, Query Patterns, Cross-Feature Queries'
 SELECT b.*, u.email, u.first_name 

@@ -363,8 +363,8 @@ SELECT event_type, event_data FROM usher.search_audit(actor_id => :'sam', event_
 -- ---- R1, "Connection Pooling" --------------------------------------------------------------------------------------
 
 \echo '-- R1, "Connection Pooling": of the gateway'
--- DATABASE_POOL_SIZE = 20, DATABASE_MAX_OVERFLOW = 30: --pool-size=50, connections are kept. DATABASE_POOL_TIMEOUT =
--- 30: --pool-wait-ms=30000. DATABASE_POOL_RECYCLE = 3600: a connection that fails is replaced, an old one need not be.
+-- DATABASE_POOL_SIZE = 20, DATABASE_MAX_OVERFLOW = 30, DATABASE_POOL_TIMEOUT = 30, DATABASE_POOL_RECYCLE = 3600:
+-- --pool-size=20 --pool-overflow=30 --pool-wait-ms=30000 --connection-max-age-s=3600
 SELECT name, value >= 50 AS has_room FROM usher.metrics() WHERE name = 'usher_connections_max';
 
 -- ---- R1, "Security Considerations" ---------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ my %looked_at = (
     'usher._grant_new_members' => 'an event trigger: grants what an extension has new to roles that have a level',
     'usher._personal_columns' => 'compares with a table of usher',
     'usher.wrap_secrets' => 'columns of tables of usher, by name',
+    'usher.slow_statements' => 'the view of pg_stat_statements, found by its extension',
 );
 my $names = join ', ', map { "'$_'" } sort keys %looked_at;
 my $reaches_out = q{

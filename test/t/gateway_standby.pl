@@ -51,6 +51,30 @@ is(where('/me-read', %user), 'standby', '… and then there too');
 is(where('/me-read'), 401, 'without a token it is refused, there and here');
 like(http($gateway, 'GET', "$gateway->{admin}/metrics")->{content}, qr/^usher_gateway_standby_answers_total [1-9]/m, 'answers of standbys are counted');
 
+# --- health pages for load balancers: a gateway beside each server tells what that is
+sub asks { my ($self, $page) = @_; my $answer = http($self, 'GET', "$self->{admin}/$page"); return "$answer->{status} " . (json_of($answer)->{role} // json_of($answer)->{code}) }
+my $beside_primary = start_gateway($node, database => conninfo('any', $node));
+my $beside_standby = start_gateway($standby, database => conninfo('any', $standby));
+is(asks($beside_primary, 'primary'), '200 primary', '/primary of the primary');
+is(asks($beside_primary, 'replica'), '503 primary', '/replica of the primary');
+is(asks($beside_primary, 'read-only'), '200 primary', '/read-only of the primary');
+is(asks($beside_standby, 'primary'), '503 replica', '/primary of the standby');
+is(asks($beside_standby, 'replica'), '200 replica', '/replica of the standby');
+is(asks($beside_standby, 'read-only'), '200 replica', '/read-only of the standby');
+is(asks($beside_standby, 'replica?lag=60'), '200 replica', '/replica?lag= of a standby that is not behind');
+is(http($beside_primary, 'HEAD', "$beside_primary->{admin}/primary")->{status}, 200, 'HEAD asks as well');
+is(asks($beside_standby, "replica?$_"), '400 invalid_request', "refused: ?$_") for 'lag=', 'lag=1x', 'lag=-1', 'lagging=1', 'l';
+my $metrics_of_standby = http($beside_standby, 'GET', "$beside_standby->{admin}/metrics")->{content};
+like($metrics_of_standby, qr/^usher_in_recovery 1$/m, 'the metrics of a standby say that it is one');
+like($metrics_of_standby, qr/^usher_replay_lag_seconds \d/m, '… and how far it is behind');
+like(http($beside_primary, 'GET', "$beside_primary->{admin}/metrics")->{content}, qr/^usher_standby_lag_bytes\{standby="standby"\} \d/m, 'those of the primary how far each standby is');
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+$node->safe_psql('postgres', 'CREATE TABLE app.unseen (); SELECT pg_switch_wal()');
+wait_for(sub { asks($beside_standby, 'replica?lag=0') eq '503 replica' }, 'a standby that is behind is left out by ?lag=');
+is(asks($beside_standby, 'replica'), '200 replica', '… and by nothing else');
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+wait_for(sub { asks($beside_standby, 'replica?lag=0') eq '200 replica' }, '… until it has caught up');
+
 # --- the standby goes away
 $standby->stop('immediate');
 is(where('/read'), 'primary', 'without a standby the primary answers');
@@ -61,6 +85,7 @@ wait_for(sub { where('/read') eq 'standby' }, 'the standby is found again');
 # --- failover: the primary dies, the standby becomes it
 $node->wait_for_catchup($standby);
 $node->stop('immediate');
+wait_for(sub { asks($beside_primary, 'primary') eq '503 unknown' }, '/primary of a dead primary: 503');
 is(where('/read'), 'standby', 'reads go on while there is no primary');
 is(post_json($gateway, '/notes', { id => 2 })->{status}, 503, 'writes cannot');
 my $early = start_gateway($standby, database => conninfo('any', $standby));
@@ -70,6 +95,7 @@ wait_for(sub { my $s = post_json($early, '/notes', { id => 2 })->{status}; $s ==
 is(stop_gateway($early), 0, 'stopped');
 wait_for(sub { my $s = post_json($gateway, '/notes', { id => 3 })->{status}; $s == 201 || $s == 409 }, 'after the promotion writes go to the new primary');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM app.notes WHERE id IN (1, 3)'), 2, '… and nothing acknowledged is lost');
+wait_for(sub { asks($beside_standby, 'primary') eq '200 primary' }, '/primary finds the new one');
 is(where('/read'), 'primary', 'and so do reads, as there is no standby any more');
 is(http($gateway, 'GET', "$gateway->{admin}/readyz")->{status}, 200, 'ready');
 
@@ -87,4 +113,5 @@ $standby->reload;
 wait_for(sub { post_json($impatient, '/notes', { id => 6 })->{status} =~ /^(201|409)$/ }, 'with a standby again, or without asking for one, writes are acknowledged');
 is(stop_gateway($impatient), 0, 'stopped');
 is(stop_gateway($gateway), 0, 'stopped');
+stop_gateway($_) for $beside_primary, $beside_standby;
 done_testing();

@@ -37,7 +37,7 @@ for my $instance (@instances)
     ($good, $out) = dev($instance, 'run');
     ok($good, './dev run') or diag($out);
     push @status, status($instance);
-    is_deeply([ sort keys %{ $status[-1] } ], [qw(admin conninfo database gateway pg_version systems)], 'status --json has these keys');
+    is_deeply([ sort keys %{ $status[-1] } ], [qw(admin conninfo database database_url gateway pg_version systems)], 'status --json has these keys');
     like($out, qr/\Q$status[-1]{gateway}\E/, 'run says where the gateway is');
     like($status[-1]{pg_version}, qr/^\d+\.\d+$/, 'and status which PostgreSQL it is');
     my $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{gateway}/openapi.json'`;
@@ -48,6 +48,8 @@ for my $instance (@instances)
     $answer = `curl -s -o /dev/null -w '%{http_code}' '$status[-1]{admin}/readyz'`;
     is($answer, '200', 'and its admin listener says that it is ready');
     is(`psql -XAtq '@{[ $status[-1]{conninfo} =~ s/'/'\\''/gr ]}' -c 'SELECT current_database()'`, "$status[-1]{database}\n", 'the conninfo works');
+    is(`psql -XAtq '$status[-1]{database_url}' -c 'SELECT current_database()'`, "$status[-1]{database}\n", 'so does the DATABASE_URL');
+    is(system("DATABASE_URL='$status[-1]{database_url}' '$ENV{USHER_GATEWAY}' --check-config > /dev/null"), 0, '… which the gateway understands');
 }
 isnt($status[0]{gateway}, $status[1]{gateway}, 'two instances have two gateways');
 isnt($status[0]{conninfo}, $status[1]{conninfo}, 'and two servers');

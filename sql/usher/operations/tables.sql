@@ -85,3 +85,19 @@ COMMENT ON COLUMN usher.self_checks.started_at IS
     'When it was last begun, or, before that, when the extension was registered; later than checked_at while it runs, '
     'and when it was ended before it was done.';
 REVOKE ALL ON usher.self_checks FROM PUBLIC;
+
+CREATE TABLE usher.table_sizes (
+    day date NOT NULL,
+    schema_name name NOT NULL,
+    table_name name NOT NULL,
+    bytes bigint NOT NULL,
+    row_count bigint NOT NULL,
+    PRIMARY KEY (day, schema_name, table_name)
+);
+CREATE INDEX table_sizes_table_name_idx ON usher.table_sizes (schema_name, table_name, day);
+COMMENT ON TABLE usher.table_sizes IS
+    'How large each table was on each of the last 400 days, for usher.table_growth(). Not dumped: it is about this '
+    'server.';
+COMMENT ON COLUMN usher.table_sizes.bytes IS 'With indexes and partitions.';
+COMMENT ON COLUMN usher.table_sizes.row_count IS 'As the planner estimated it.';
+REVOKE ALL ON usher.table_sizes FROM PUBLIC;

@@ -126,7 +126,8 @@ BEGIN
                 DELETE FROM usher.signing_keys k
                 WHERE k.kid IN (SELECT x.kid FROM usher.signing_keys x
                                 WHERE x.retires_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
-            ('audit_rows_sealed', 'SELECT usher._keep_audit_log_sealed($1)')
+            ('audit_rows_sealed', 'SELECT usher._keep_audit_log_sealed($1)'),
+            ('table_sizes_noted', 'SELECT usher._note_table_sizes()')
         ) AS v (task, statement)
     LOOP
         RETURN QUERY SELECT u.task, u.affected FROM usher.upkeep_step(step.task, step.statement, max_rows) u;
@@ -230,132 +231,6 @@ COMMENT ON FUNCTION usher.health() IS
     'it last wrote everything that is counted in shared memory, and when it last did its upkeep. status is ok, or '
     'degraded when events are parked, worker_problem is not null, or extension_problems names an extension. Numbers '
     'above 1,000 are estimates.';
-
-CREATE FUNCTION usher._metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY SELECT 'usher_users', jsonb_build_object('status', s.status), c.users::double precision
-        FROM unnest('{pending,active,deactivated,deleted,erased}'::text[]) AS s (status)
-            CROSS JOIN usher.count_or_estimate(format('SELECT FROM usher.users u WHERE u.status = %L',
-                                                      s.status)) AS c (users)
-        WHERE c.users > 0;
-    RETURN QUERY SELECT 'usher_sessions_live', '{}'::jsonb, usher._live_sessions()::double precision;
-    RETURN QUERY SELECT 'usher_accounts_locked', '{}'::jsonb, count(*)::double precision
-        FROM usher.credentials c WHERE c.locked_until > now();
-    RETURN QUERY
-        SELECT 'usher_login_attempts_last_hour', jsonb_build_object('success', s.success), c.attempts::double precision
-        FROM unnest('{true,false}'::boolean[]) AS s (success)
-            CROSS JOIN usher.count_or_estimate(format($sql$SELECT FROM usher.login_attempts a
-                WHERE a.attempted_at > now() - interval '1 hour' AND a.success = %L$sql$, s.success)) AS c (attempts)
-        WHERE c.attempts > 0;
-    RETURN QUERY SELECT 'usher_deliveries', jsonb_build_object('consumer', d.consumer, 'status', d.status),
-            d.deliveries::double precision
-        FROM usher._waiting_deliveries() AS d;
-    RETURN QUERY SELECT 'usher_table_bytes', jsonb_build_object('schema', n.nspname, 'table', c.relname),
-            pg_total_relation_size(c.oid)::double precision
-        FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema
-            JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
-        WHERE c.relname NOT LIKE '%\_inval';
-    RETURN QUERY SELECT 'usher_table_rows',
-            jsonb_build_object('schema', t.schemaname, 'table', t.relname, 'state', x.state), x.n::double precision
-        FROM pg_stat_user_tables t
-            CROSS JOIN LATERAL (VALUES ('live', t.n_live_tup), ('dead', t.n_dead_tup)) AS x (state, n)
-        WHERE t.schemaname IN (SELECT i.schema FROM usher._installed() i) AND t.relname NOT LIKE '%\_inval';
-    RETURN QUERY SELECT 'usher_index_scans_total', jsonb_build_object(
-        'schema', x.schemaname, 'table', x.relname, 'index', x.indexrelname), x.idx_scan::double precision
-        FROM pg_stat_user_indexes x WHERE x.schemaname IN (SELECT i.schema FROM usher._installed() i);
-    RETURN QUERY SELECT 'usher_connections', jsonb_build_object('state', coalesce(a.state, 'unknown')),
-            count(*)::double precision
-        FROM pg_stat_activity a
-        WHERE a.datname = current_database() AND a.backend_type = 'client backend' GROUP BY a.state;
-    RETURN QUERY SELECT 'usher_connections_max', '{}'::jsonb, current_setting('max_connections')::double precision;
-    RETURN QUERY SELECT 'usher_lock_waits', '{}'::jsonb, count(*)::double precision
-        FROM pg_locks l WHERE NOT l.granted;
-    RETURN QUERY SELECT 'usher_oldest_transaction_seconds', '{}'::jsonb,
-            coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::double precision
-        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend';
-    RETURN QUERY SELECT 'usher_database_blocks_total', jsonb_build_object('from', x.source), x.n::double precision
-        FROM pg_stat_database d
-            CROSS JOIN LATERAL (VALUES ('cache', d.blks_hit), ('disk', d.blks_read)) AS x (source, n)
-        WHERE d.datname = current_database();
-    RETURN QUERY SELECT 'usher_transactions_total', jsonb_build_object('end', x.how), x.n::double precision
-        FROM pg_stat_database d
-            CROSS JOIN LATERAL (VALUES ('commit', d.xact_commit), ('rollback', d.xact_rollback)) AS x (how, n)
-        WHERE d.datname = current_database();
-    IF to_regclass('public.pg_stat_statements') IS NOT NULL
-       AND has_table_privilege('public.pg_stat_statements', 'SELECT') THEN
-        RETURN QUERY EXECUTE 'SELECT ''usher_statement_seconds_total'', ''{}''::jsonb, '
-                             '(coalesce(sum(s.total_exec_time), 0) / 1000)::double precision FROM '
-                             'public.pg_stat_statements s UNION ALL SELECT ''usher_statements_total'', ''{}''::jsonb, '
-                             'coalesce(sum(s.calls), 0)::double precision FROM public.pg_stat_statements s';
-    END IF;
-    RETURN QUERY SELECT 'usher_rate_limit_keys', jsonb_build_object('policy', r.policy, 'state', x.state),
-            round(count(*) FILTER (WHERE x.counts) * 100 / usher.sample_percent('usher.rate_limit_records'))
-        FROM usher.rate_limit_records r
-                TABLESAMPLE SYSTEM (usher.sample_percent('usher.rate_limit_records'))
-            CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
-            ('blocked', coalesce(r.blocked_until > now(), false))) AS x (state, counts) GROUP BY r.policy, x.state;
-    RETURN QUERY SELECT 'usher_grants_expired', '{}'::jsonb,
-            (usher.count_or_estimate('SELECT FROM usher.user_permissions p WHERE p.expires_at < now()')
-        + usher.count_or_estimate('SELECT FROM usher.user_roles r WHERE r.expires_at < now()'))::double precision;
-    RETURN QUERY SELECT 'usher_oldest_pending_event_seconds', '{}'::jsonb,
-            coalesce(extract(epoch FROM clock_timestamp() - min(d.oldest)), 0)::double precision
-        FROM usher._waiting_deliveries() AS d WHERE d.status = 'pending';
-    -- they are numbered from 1, without gaps
-    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, coalesce(max(s.seq), 0)::double precision
-        FROM usher.audit_seals s;
-    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb,
-            coalesce(extract(epoch FROM clock_timestamp() - (SELECT s.sealed_at FROM usher.audit_seals s
-                                                             ORDER BY s.seq DESC LIMIT 1)), 0)::double precision;
-    RETURN QUERY SELECT w.name, '{}'::jsonb, w.value::integer::double precision
-        FROM (VALUES ('usher_worker_expected', coalesce(usher._worker_expected(), true)),
-                     ('usher_worker_running', usher._worker_running())) AS w (name, value);
-    RETURN QUERY SELECT 'usher_worker_job_failing', jsonb_build_object('job', j.job),
-            (j.failed_at > coalesce(j.succeeded_at, '-infinity') IS TRUE)::integer::double precision
-        FROM usher._worker_jobs() j;
-    RETURN QUERY SELECT 'usher_worker_job_age_seconds', jsonb_build_object('job', j.job),
-            extract(epoch FROM clock_timestamp() - greatest(j.succeeded_at, j.known_since))::double precision
-        FROM usher._worker_jobs() j;
-    RETURN QUERY SELECT x.name, jsonb_build_object('extension', f.registrant, 'task', f.task), x.value
-        FROM usher.upkeep_failures f
-            CROSS JOIN LATERAL (VALUES
-                ('usher_upkeep_failures_total', f.failures::double precision),
-                ('usher_upkeep_failing', (f.recovered_at IS NULL)::integer::double precision)) AS x (name, value);
-    RETURN QUERY SELECT x.name, jsonb_build_object('extension', c.registrant), x.value
-        FROM usher.self_checks AS c
-            CROSS JOIN LATERAL (VALUES
-                ('usher_self_check_violations',
-                 (SELECT sum(f.violations) FROM jsonb_to_recordset(c.findings) AS f (violations bigint))
-                     ::double precision),
-                ('usher_self_check_age_seconds',
-                 extract(epoch FROM clock_timestamp() - c.checked_at)::double precision),
-                ('usher_self_check_failing', (c.failure IS NOT NULL)::integer::double precision)) AS x (name, value)
-        WHERE x.value IS NOT NULL;
-    RETURN QUERY SELECT 'usher_lost_survivors_total', '{}'::jsonb, usher._lost_survivors()::double precision;
-END
-$$;
-REVOKE ALL ON FUNCTION usher._metrics() FROM PUBLIC;
-COMMENT ON FUNCTION usher._metrics() IS 'Core''s part of usher.metrics().';
-
-CREATE FUNCTION usher.metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY
-    SELECT m.name, m.labels, m.value
-    FROM usher._hook_functions('metrics') AS h
-        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS m (name text, labels jsonb,
-                                                                          value double precision);
-END
-$$;
-REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;
-COMMENT ON FUNCTION usher.metrics() IS
-    'Numbers for a scraper, in the way of Prometheus: name, labels, value. Connections, lock waits, transactions, '
-    'sizes, dead rows and index scans of the tables, users, sessions, limits, events, audit; with pg_stat_statements '
-    'in schema public also the time of statements.';
 
 CREATE FUNCTION usher._check_addresses() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE

@@ -72,6 +72,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "status_history": {"user": ["changed_by"], "personal": ["changed_by_name", "notes"], "impersonal": ["action",
             "entity_id", "entity_key", "from_status", "reason_code", "to_status"]},
         "subscriptions": {"impersonal": ["*"]},
+        "table_sizes": {"impersonal": ["*"]},
         "token_issuers": {"impersonal": ["*"]},
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
@@ -199,8 +200,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- Upkeep.
         ('function', '{gateway,admin}', 'health metrics'),
         ('function', '{auditor,admin}',
-         'check_configuration self_check last_self_check schema_drift list_unanswered_columns'),
-        ('function', '{admin}', 'run_maintenance run_self_check'),
+         'check_configuration self_check last_self_check schema_drift list_unanswered_columns table_growth'),
+        ('function', '{admin}', 'run_maintenance run_self_check slow_statements'),
         ('function', '{application,gateway,admin}', 'upkeep_step'),
         -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),

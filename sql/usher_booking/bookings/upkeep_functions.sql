@@ -49,7 +49,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._booking_configuration() IS
     'The part of usher_booking in usher.check_configuration().';
 
-CREATE FUNCTION @extschema@._booking_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+CREATE FUNCTION @extschema@._booking_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -57,12 +58,14 @@ BEGIN
     RETURN QUERY
     SELECT 'usher_bookings_to_come', jsonb_build_object('status', s.status),
         usher.count_or_estimate(format('SELECT FROM @extschema@.bookings AS b WHERE b.status = %L '
-                                       'AND b.start_at > now()', s.status))::double precision
+                                       'AND b.start_at > now()', s.status))::double precision,
+        'Bookings in the future, by status.'
     FROM unnest('{pending,confirmed}'::text[]) AS s (status);
     RETURN QUERY
     SELECT 'usher_booking_holds_run_out', '{}'::jsonb,
         usher.count_or_estimate($sql$SELECT FROM @extschema@.bookings AS b
-            WHERE b.status = 'pending' AND b.hold_expires_at <= now()$sql$)::double precision;
+            WHERE b.status = 'pending' AND b.hold_expires_at <= now()$sql$)::double precision,
+        'Bookings whose hold has run out and that wait for upkeep.';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._booking_metrics() IS 'The part of usher_booking in usher.metrics().';

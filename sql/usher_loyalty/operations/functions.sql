@@ -143,7 +143,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._loyalty_configuration() IS
     'The part of usher_loyalty in usher.check_configuration().';
 
-CREATE FUNCTION @extschema@._loyalty_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+CREATE FUNCTION @extschema@._loyalty_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -152,7 +153,8 @@ DECLARE
 BEGIN
     -- Of many accounts a sample is read.
     RETURN QUERY
-    SELECT 'usher_loyalty_points', jsonb_build_object('kind', p.kind), round(p.points * 100 / percent)
+    SELECT 'usher_loyalty_points', jsonb_build_object('kind', p.kind), round(p.points * 100 / percent),
+        'Points of all customers: what they have, and what they owe.'
     FROM (SELECT coalesce(sum(a.balance), 0)::double precision, coalesce(sum(a.debt), 0)::double precision
           FROM @extschema@.points_accounts AS a TABLESAMPLE SYSTEM (percent)) AS s (balance, debt)
         CROSS JOIN LATERAL (VALUES ('balance', s.balance), ('debt', s.debt)) AS p (kind, points);

@@ -121,7 +121,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._payment_configuration() IS
     'The part of usher_payment in usher.check_configuration().';
 
-CREATE FUNCTION @extschema@._payment_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+CREATE FUNCTION @extschema@._payment_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -129,16 +130,19 @@ BEGIN
     RETURN QUERY
     SELECT 'usher_payment_attempts_unresolved', jsonb_build_object('outcome', o.outcome),
         usher.count_or_estimate(format($sql$SELECT FROM @extschema@.payment_attempts AS a
-            WHERE a.outcome = %L AND a.outcome IN ('requested', 'unknown')$sql$, o.outcome))::double precision
+            WHERE a.outcome = %L AND a.outcome IN ('requested', 'unknown')$sql$, o.outcome))::double precision,
+        'Attempts to pay whose outcome is not known yet.'
     FROM unnest('{requested,unknown}'::text[]) AS o (outcome);
     RETURN QUERY
     SELECT 'usher_payment_refunds_open', '{}'::jsonb,
         usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_refunds AS r
-            WHERE r.status IN ('pending', 'processing')$sql$)::double precision;
+            WHERE r.status IN ('pending', 'processing')$sql$)::double precision,
+        'Refunds that are not done yet.';
     RETURN QUERY
     SELECT 'usher_payment_webhooks_unmatched', '{}'::jsonb,
         usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_webhook_events AS e
-            WHERE e.effect = 'unmatched'$sql$)::double precision;
+            WHERE e.effect = 'unmatched'$sql$)::double precision,
+        'Webhooks that fit no payment.';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._payment_metrics() IS 'The part of usher_payment in usher.metrics().';

@@ -95,7 +95,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._shop_configuration() IS 'The part of usher_shop in usher.check_configuration().';
 
-CREATE FUNCTION @extschema@._shop_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+CREATE FUNCTION @extschema@._shop_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -103,11 +104,13 @@ DECLARE
     percent CONSTANT real := usher.sample_percent('@extschema@.stock_levels');
 BEGIN
     -- Of many levels a sample is counted: an index of those that are out would be changed by every movement.
-    RETURN QUERY SELECT 'usher_shop_levels_out', '{}'::jsonb, round(count(*) * 100 / percent)::double precision
+    RETURN QUERY SELECT 'usher_shop_levels_out', '{}'::jsonb, round(count(*) * 100 / percent)::double precision,
+            'Products of which a location has none left.'
         FROM @extschema@.stock_levels AS l TABLESAMPLE SYSTEM (percent) WHERE l.on_hand - l.reserved <= 0;
     RETURN QUERY SELECT 'usher_shop_reservations_overdue', '{}'::jsonb,
         usher.count_or_estimate($sql$SELECT FROM @extschema@.stock_reservations AS r
-            WHERE r.status = 'held' AND r.expires_at <= now()$sql$)::double precision;
+            WHERE r.status = 'held' AND r.expires_at <= now()$sql$)::double precision,
+        'Reservations that have run out and wait for upkeep.';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._shop_metrics() IS 'The part of usher_shop in usher.metrics().';
