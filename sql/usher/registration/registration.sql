@@ -73,6 +73,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
             "entity_id", "entity_key", "from_status", "reason_code", "to_status"]},
         "subscriptions": {"impersonal": ["*"]},
         "token_issuers": {"impersonal": ["*"]},
+        "issuer_key_sources": {"impersonal": ["*"]},
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
         "self_checks": {"impersonal": ["*"]},
@@ -174,6 +175,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines
           list_subscriptions
           add_token_issuer update_token_issuer remove_token_issuer list_token_issuers
+          follow_token_issuer unfollow_token_issuer list_followed_issuers
           register_extension unregister_extension list_extensions
           list_decisions revert_decision apply_decisions'),
         ('function', '{application,gateway,auditor,admin}',
@@ -218,7 +220,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- For the owner of the extension alone: they run with the caller's own rights.
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users name_words name_query permission_scopes
-                           count_or_estimate sample_percent'),
+                           count_or_estimate sample_percent
+                           want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',
