@@ -1,6 +1,8 @@
 // What every file of usher_courier uses of the kit, without its name in front.
 #pragma once
 #include "common/json_object.hpp"
+#include "common/text.hpp"
+#include "common/utf8.hpp"
 #include "kit/core.hpp"
 #include "kit/row_trigger.hpp"
 #include "kit/schema.hpp"

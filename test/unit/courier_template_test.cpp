@@ -41,6 +41,7 @@ TEST(MessageTemplate, SectionsShowHideAndRepeat) {
     EXPECT_EQ(render(text, R"({"a": [], "b": 1})"), "none");
     EXPECT_EQ(render(text, R"({"a": "", "b": 1})"), "none");
     EXPECT_EQ(render(text, R"({"a": false, "b": 1})"), "none");
+    EXPECT_EQ(render(text, R"({"a": 0, "b": 1})"), "none");
     EXPECT_EQ(render(text, R"({"a": {"name": "z"}})"), "[z]");
     EXPECT_EQ(render(text, R"({"a": "shown", "b": 1})"), "[1]");
 }

@@ -140,7 +140,7 @@ bool is_shown(const json::Value &value) {
     case json::Kind::string: return !value.equals("");
     case json::Kind::array:
     case json::Kind::object: return value.size() > 0;
-    case json::Kind::number: return true;
+    case json::Kind::number: return value.as_double().value_or(1) != 0;
     }
     return false;
 }

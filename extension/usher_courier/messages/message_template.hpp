@@ -3,7 +3,7 @@
 //     {{name}}  {{user.name}}               a value, escaped by its place
 //     {{start_at|datetime}}                 … as a date and a time (date, time), in the language of the message
 //     {{amount_minor|money:currency}}       … an amount in minor units, in the currency that another value names
-//     {{#name}}…{{/name}}                   shown when the value is there, for each element of an array
+//     {{#name}}…{{/name}}                   shown when the value is there and not 0, for each element of an array
 //     {{^name}}…{{/name}}                   shown when it is not
 #pragma once
 #include "common/json.hpp"

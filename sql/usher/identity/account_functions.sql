@@ -550,6 +550,22 @@ $$;
 REVOKE ALL ON FUNCTION usher.user_reference(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.user_reference(uuid) IS 'What other features show of a user; NULL when there is none.';
 
+CREATE FUNCTION usher.user_locale(id uuid, OUT is_active boolean, OUT language text, OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT u.is_active, coalesce(u.preferences ->> 'language', u.profile ->> 'language'),
+           coalesce(u.preferences ->> 'time_zone', u.profile ->> 'time_zone')
+    INTO is_active, language, time_zone
+    FROM usher.users u WHERE u.id = user_locale.id;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.user_locale(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.user_locale(uuid) IS
+    'In which language and time zone to write to a user, as their preferences or their profile have it ("language": a '
+    'tag such as de or de-AT, "time_zone": Europe/Vienna), unchecked. For features that write to users.';
+
 CREATE FUNCTION usher.lock_user_reference(id uuid, require_active boolean DEFAULT true) RETURNS usher.user_reference
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

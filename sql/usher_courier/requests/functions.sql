@@ -437,7 +437,7 @@ DECLARE
 BEGIN
     DELETE FROM @extschema@.http_requests AS r WHERE r.id IN (
         SELECT o.id FROM @extschema@.http_requests AS o
-        WHERE o.finished_at < clock_timestamp() - make_interval(days => usher.setting('courier.request_retention')::integer)
+        WHERE o.finished_at < now() - make_interval(days => usher.setting('courier.request_retention')::integer)
         ORDER BY o.finished_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS removed = ROW_COUNT;
     RETURN removed;

@@ -21,7 +21,6 @@ COMMENT ON COLUMN @extschema@.webhooks.events IS 'Names of events, prefixes such
 COMMENT ON COLUMN @extschema@.webhooks.failing_since IS 'The first failure since the last success.';
 COMMENT ON COLUMN @extschema@.webhooks.disabled_at IS
     'Since when nothing is sent because the receiver failed for too long (failures), or said that it is gone.';
-SELECT usher.enable_updated_at('@extschema@.webhooks');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.webhooks', '');
 
 CREATE TABLE @extschema@.webhook_keys (
