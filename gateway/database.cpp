@@ -142,14 +142,15 @@ bool Database::listen(const char *channel) {
     return false;
 }
 
-Database::Heard Database::wait_for_notice(std::chrono::milliseconds longest) {
+Database::Heard Database::wait_for_notice(std::chrono::milliseconds longest,
+                                          bool (*is_of_interest)(std::string_view channel, std::string_view payload)) {
     PGconn *connection = connection_.get();
     const auto deadline = Clock::now() + longest;
     while (true) {
         bool is_heard = false;
         while (PGnotify *notice = PQnotifies(connection)) {
+            is_heard = is_heard || is_of_interest(notice->relname, notice->extra);
             PQfreemem(notice);
-            is_heard = true;
         }
         if (is_heard) return Heard::notice;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();

@@ -60,8 +60,9 @@ public:
     /// Hears of a channel from now on, as long as this connection lasts.
     bool listen(const char *channel);
     enum class Heard { notice, silence, lost };
-    /// Waits for a notice on the channel.
-    Heard wait_for_notice(std::chrono::milliseconds longest);
+    /// Waits for a notice that is of interest, by its channel and its payload.
+    Heard wait_for_notice(std::chrono::milliseconds longest,
+                          bool (*is_of_interest)(std::string_view channel, std::string_view payload));
 
     /// Cancels what runs here, from another thread.
     void cancel_from_outside();

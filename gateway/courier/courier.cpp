@@ -160,6 +160,11 @@ Headers headers_of(const Json &row) {
     return headers;
 }
 
+// Of the notices on the channel of events: those for consumers that the extension has.
+bool is_ours(std::string_view channel, std::string_view payload) {
+    return channel == "usher_courier" || payload.starts_with("usher_courier");
+}
+
 // SQL's NULL for what is empty
 const char *or_null(const std::string &text) { return text.empty() ? nullptr : text.c_str(); }
 
@@ -296,26 +301,42 @@ template <class W> void Courier::start_worker(int number) {
 void Courier::start() {
     for (int i = 1; i <= config_.mail_threads; ++i) start_worker<MailWorker>(i);
     for (int i = 1; i <= config_.request_threads; ++i) start_worker<RequestWorker>(i);
-    if (config_.pooler) return; // a pooler's sessions hear nothing for long
     threads_.emplace_back([this] { listen(); });
 }
 
+// Two channels: usher_courier, and that on which core tells consumers of events by name. A pooler's sessions hear
+// nothing for long; there is only the heartbeat then.
 void Courier::listen() {
     Database database(config_, config_.database, back_off_, metrics_);
+    auto last_beat = Clock::now() - 1h;
     while (!is_finishing_) {
-        if (!database.ensure_connected() || !database.listen("usher_courier")) {
+        const bool hears = database.ensure_connected() &&
+                           (config_.pooler || (database.listen("usher_courier") && database.listen("usher_events")));
+        if (!hears) {
             std::this_thread::sleep_for(200ms);
             continue;
         }
         bell_.ring(); // for what became ready while nobody listened
         Database::Heard heard = Database::Heard::silence;
         while (!is_finishing_ && heard != Database::Heard::lost) {
-            heard = database.wait_for_notice(200ms);
+            if (Clock::now() - last_beat > 30s) {
+                last_beat = Clock::now();
+                if (!beat(database)) break;
+            }
+            heard = database.wait_for_notice(200ms, is_ours);
             if (heard != Database::Heard::notice) continue;
             ++counts_.notices;
             bell_.ring();
         }
     }
+}
+
+// Says that this courier is there, for usher.health().
+bool Courier::beat(Database &database) {
+    const std::optional<std::string> schema = home_.schema(database);
+    if (!schema) return database.ensure_connected();
+    const std::string sql = "SELECT " + *schema + ".courier_heartbeat($1, $2)";
+    return database.run(nullptr, sql.c_str(), {config_.worker.c_str(), USHER_VERSION}, -1).kind == Outcome::Kind::row;
 }
 
 void Courier::finish() {

@@ -52,6 +52,7 @@ private:
     class RequestWorker;
     template <class W> void start_worker(int number);
     void listen();
+    bool beat(gateway::Database &database);
 
     const CourierConfig &config_;
     gateway::BackOff &back_off_;

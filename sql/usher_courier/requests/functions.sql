@@ -161,7 +161,7 @@ COMMENT ON FUNCTION @extschema@._retry_at(integer, interval) IS
     'When to try again, as events are: after 2.7 seconds, 7.4, 20 … and from the tenth attempt on six hours; not '
     'before the receiver has asked to.';
 
-CREATE FUNCTION @extschema@._run_request_handler(request @extschema@.http_requests, answer text) RETURNS text
+CREATE FUNCTION @extschema@._run_request_handler(request @extschema@.http_requests, given text) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -177,7 +177,7 @@ BEGIN
         failure := 'the handler does not exist';
     ELSIF handler IS NOT NULL THEN
         BEGIN
-            PERFORM @extschema@._call_request_handler(handler, request.id, answer::jsonb || jsonb_build_object(
+            PERFORM @extschema@._call_request_handler(handler, request.id, given::jsonb || jsonb_build_object(
                         'context', request.context, 'attempts', request.attempts),
                         (SELECT s.setting::integer FROM pg_settings s WHERE s.name = 'usher.handler_timeout'));
         EXCEPTION WHEN OTHERS THEN
@@ -187,10 +187,10 @@ BEGIN
     UPDATE @extschema@.http_requests AS r
     SET status = CASE WHEN failure IS NULL THEN 'completed' WHEN request.attempts < request.max_attempts
                       THEN 'answered' ELSE 'failed' END,
-        claimed_by = NULL, error_code = coalesce(left(failure, 300), answer::jsonb ->> 'error'),
+        claimed_by = NULL, error_code = coalesce(left(failure, 300), given::jsonb ->> 'error'),
         content = CASE WHEN failure IS NULL THEN NULL ELSE r.content END,
         answer = CASE WHEN failure IS NOT NULL
-                      THEN @extschema@._seal_content('answer', request.id, _run_request_handler.answer) END,
+                      THEN @extschema@._seal_content('answer', request.id, given) END,
         attempts = CASE WHEN failure IS NOT NULL AND request.status = 'answered' THEN r.attempts + 1
                         ELSE r.attempts END,
         next_attempt_at = @extschema@._retry_at(request.attempts, NULL),

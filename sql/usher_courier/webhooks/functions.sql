@@ -18,9 +18,8 @@ BEGIN ATOMIC
     -- What a message has to say in secret, and whatever looks like it.
     SELECT EXISTS (SELECT FROM @extschema@.message_rules AS r
                    WHERE r.event = _tells_secret.event AND cardinality(r.secret_keys) > 0)
-        OR jsonb_path_exists(payload, '$.**.keyvalue() ? (@.key like_regex
-            "(^|_)(token|code|secret|password|otp|recovery_codes|private_key|api_key)$" flag "i"
-            && @.value.type() == "string" && !(@.key like_regex "(error|failure|reason|country|status|currency)_code"))');
+        OR jsonb_path_exists(payload, '$.** ? (@.type() == "object").keyvalue() ? (@.key like_regex
+            "^code$|(^|_)(token|secret|password|otp|recovery_codes|private_key|api_key)$" flag "i")');
 END;
 COMMENT ON FUNCTION @extschema@._tells_secret(text, jsonb) IS
     'Whether an event carries what only its recipient may read, such as a one-time token: no webhook gets it.';
