@@ -2,6 +2,7 @@
 #include "courier/courier_admin.hpp"
 #include "log.hpp"
 #include "server.hpp"
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <curl/curl.h>
@@ -61,6 +62,7 @@ int run(const CourierConfig &config) {
     std::signal(SIGPIPE, SIG_IGN);
     setenv("PGTZ", "UTC", 1);
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    std::setlocale(LC_CTYPE, "C.UTF-8"); // libidn2, in libcurl, takes names in the characters of the locale
 
     gateway::Metrics metrics;
     gateway::BackOff back_off;

@@ -33,7 +33,7 @@ sub start_courier_cluster
         CREATE SCHEMA app;
         SELECT usher.register_extension('Letters', name => 'letters', schema_name => 'app',
             declined_hooks => '{upkeep,self_check,configuration,metrics,health,export,erase}',
-            publishes => '{letter.written,letter.secret}');
+            publishes => '{letter.written,letter.long,letter.secret}');
         SELECT mail.set_message_rule('letter.written', address_key => 'email');
         SELECT mail.set_message_template('letter.written', 'en', '{{subject}}', '{{text}}', '<p>{{text}}</p>');
         SQL

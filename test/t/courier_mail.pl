@@ -16,9 +16,9 @@ my $there = start_receivers();
 sub one { return $node->safe_psql('postgres', $_[0]) }
 sub write_to
 {
-    my ($email, $subject, $text) = @_;
+    my ($email, $subject, $text, $event) = @_;
     my $payload = json_text(email => $email, subject => $subject // 'Hello', text => $text // 'Some text.');
-    return one("SELECT usher.publish('letter.written', $payload)");
+    return one("SELECT usher.publish('" . ($event // 'letter.written') . "', $payload)");
 }
 sub status_of { my ($email) = @_; return one("SELECT status FROM mail.messages WHERE recipient = " . sql_text($email) . ' ORDER BY id DESC LIMIT 1') }
 sub mails_to { my ($email) = @_; return grep { $_->{envelope_to} eq $email } received($there, 'mail') }
@@ -56,7 +56,9 @@ is(stop_courier($courier), 0, 'it stops in good order');
 $courier = start_courier($node, smtp => "smtp://127.0.0.1:$there->{smtp}", smtp_tls => 'none');
 my $subject = 'Ihre Bestellung über 12 € — größer als 75 Bytes, damit sie in mehrere Wörter zerfällt 🚲';
 my $german = "Grüße aus Köln.\n" . ('sehr lang ' x 200) . "\n.\n..Punkte\nEnde mit Leerzeichen \nUnd =3D bleibt.";
-write_to('ok.german@example.com', $subject, $german);
+one("SELECT mail.set_message_rule('letter.long', address_key => 'email')");
+one("SELECT mail.set_message_template('letter.long', 'en', '{{subject}}', " . sql_text($german) . ', ' . sql_text("<p>$german</p>") . ')');
+write_to('ok.german@example.com', $subject, undef, 'letter.long');
 wait_for(sub { status_of('ok.german@example.com') eq 'sent' }, 'UTF-8 is sent');
 my ($mail) = mails_to('ok.german@example.com');
 is($mail->{subject}, $subject, 'mailparser reads the subject as it was written');

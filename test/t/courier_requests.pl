@@ -159,10 +159,13 @@ my $expected = @at_connect - @refused;
 wait_for(sub { one("SELECT count(*) FROM mail.http_requests WHERE context ? 'connect' AND status IN ('completed', 'failed')") == $expected }, 'other writings of such addresses come to an end');
 is(one("SELECT count(*) FROM mail.http_requests WHERE context ? 'connect' AND error_code IS DISTINCT FROM 'address_refused'"), 0, '… refused where they would connect');
 one("ALTER DATABASE postgres SET courier.allowed_networks = ''");
+my $again = sub { stop_courier($courier); $courier = start_courier($node, mail_threads => 0) }; # sessions learn settings when they begin
+$again->();
 my $name = ask("http://localhost:$there->{web}/by-name", max_attempts => 1);
 is(wait_answer($name, 'a name that leads to this machine')->{error}, 'address_refused', '… is refused after it was resolved');
 is(scalar(heard('/by-name')), 0, '… so that nobody hears of it');
 one("ALTER DATABASE postgres SET courier.allowed_networks = '127.0.0.1/32, ::1/128'");
+$again->();
 is(wait_answer(ask("http://localhost:$there->{web}/by-name", max_attempts => 1), 'what the DBA lists')->{status_code}, 200, '… is reached');
 {
     my $proxied = start_courier($node, mail_threads => 0, environment => { http_proxy => 'http://127.0.0.1:9', ALL_PROXY => 'http://127.0.0.1:9' });

@@ -8,12 +8,12 @@ CREATE FUNCTION usher.follow_token_issuer(issuer text, audiences text[] DEFAULT 
 AS $$
 #variable_conflict use_column
 DECLARE
-    url CONSTANT text := coalesce(follow_token_issuer.keys_url,
+    source_url CONSTANT text := coalesce(follow_token_issuer.keys_url,
         rtrim(follow_token_issuer.issuer, '/') || '/.well-known/openid-configuration');
 BEGIN
     PERFORM usher.require_permission('key:manage');
     PERFORM usher._require_whole(); -- its tokens stand for whole users
-    IF url IS NULL OR octet_length(url) > 2048 OR url !~ '^https?://[^[:space:][:cntrl:]]+$' THEN
+    IF source_url IS NULL OR octet_length(source_url) > 2048 OR source_url !~ '^https?://[^[:space:][:cntrl:]]+$' THEN
         PERFORM usher.raise_error('invalid_argument',
                                   'keys_url must be an http or https URL, or issuer one when there is none',
                                   '{"argument": "keys_url"}');
@@ -32,11 +32,11 @@ BEGIN
             provider => follow_token_issuer.provider, algorithms => follow_token_issuer.algorithms);
     END IF;
     INSERT INTO usher.issuer_key_sources AS s (issuer, url, is_discovery)
-    VALUES (follow_token_issuer.issuer, follow_token_issuer.url, follow_token_issuer.keys_url IS NULL)
+    VALUES (follow_token_issuer.issuer, source_url, follow_token_issuer.keys_url IS NULL)
     ON CONFLICT ON CONSTRAINT issuer_key_sources_pkey DO UPDATE
     SET url = EXCLUDED.url, is_discovery = EXCLUDED.is_discovery, keys_url = NULL, due_at = clock_timestamp(),
         asked_at = NULL, last_error = NULL;
-    PERFORM usher.log_event('token_issuer.followed', jsonb_build_object('url', follow_token_issuer.url), 'notice',
+    PERFORM usher.log_event('token_issuer.followed', jsonb_build_object('url', source_url), 'notice',
                             resource_type => 'token_issuer', resource_id => follow_token_issuer.issuer);
     PERFORM pg_notify('usher_courier', '');
 END
