@@ -20,7 +20,8 @@ SELECT usher.register_extension('E-mail from templates, webhooks, requests to ot
         "messages": {"user": ["user_id"], "personal": ["last_detail", "recipient", "recipient_key"],
             "impersonal": ["audience", "channel", "claimed_by", "entity_key", "event", "event_id", "language",
             "last_code", "message_id", "status"]},
-        "message_suppressions": {"personal": ["address", "address_key"], "impersonal": ["last_code", "reason"]},
+        "message_suppressions": {"user": ["user_id"], "personal": ["address", "address_key"],
+            "impersonal": ["last_code", "reason"]},
         "courier_workers": {"impersonal": ["*"]}
     }$json$,
     settings => '[
