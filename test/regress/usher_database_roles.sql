@@ -55,7 +55,7 @@ CREATE ROLE regress_auditor;
 CREATE ROLE regress_admin;
 CREATE ROLE regress_nothing;
 SELECT usher.grant_access(('regress_' || level)::name, level)
-FROM unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin']) AS level;
+FROM unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin']) AS level;
 SELECT usher.grant_access('regress_application', 'application'); -- again
 SELECT role_name, level FROM usher.database_roles WHERE role_name LIKE 'regress%' ORDER BY 1, 2;
 
@@ -73,7 +73,7 @@ ORDER BY n;
 
 -- What no level may read: secrets, and what stands for them.
 SELECT l AS level, string_agg(c.relname || coalesce('.' || a.attname, ''), ' ' ORDER BY c.relname) AS readable_secrets
-FROM unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin']) AS l,
+FROM unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin']) AS l,
     (VALUES ('credentials', NULL), ('signing_keys', 'private_key'), ('one_time_tokens', NULL),
             ('sessions', 'refresh_token_hash'), ('sessions', 'parent_token_hash'),
             ('sessions', 'rotation_key'), ('password_history', NULL), ('events', 'payload')) AS s (t, col)
@@ -84,7 +84,7 @@ WHERE CASE WHEN s.col IS NULL THEN has_any_column_privilege('regress_' || l, c.o
 GROUP BY l ORDER BY l;
 -- … or write: no level has any right to change a table by hand.
 SELECT l AS level, c.oid::regclass AS writable
-FROM unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin']) AS l,
+FROM unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin']) AS l,
     regress_database_roles.members m
     JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid AND c.relkind IN ('r', 'p', 'v')
 WHERE has_table_privilege('regress_' || l, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
@@ -189,7 +189,7 @@ SELECT usher.grant_access('regress_nobody', 'admin');
 SELECT usher.grant_access('regress_nothing', 'god');
 SELECT usher.grant_access(NULL, 'admin'), usher.grant_access('regress_nothing', NULL);
 SELECT usher.revoke_access(('regress_' || level)::name)
-FROM unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin', 'nothing']) AS level;
+FROM unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin', 'nothing']) AS level;
 -- nothing is left that would keep the roles from being dropped
 DROP ROLE regress_application, regress_gateway, regress_readonly, regress_auditor, regress_admin, regress_nothing;
 DELETE FROM usher.roles WHERE name = 'regress_x';

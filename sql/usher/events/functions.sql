@@ -349,8 +349,8 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION usher.event_payload(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.event_payload(uuid) IS
-    'What an event says; NULL when it is not kept any longer. For features that do later what they were told, and keep '
-    'no copy of a secret until then. For the owner of the extension.';
+    'What an event says; NULL when it is not kept any longer. For features that do later what they were told, and '
+    'keep no copy of a secret until then. For the owner of the extension.';
 
 CREATE FUNCTION usher.cut_event(event_id uuid, keys text[], consumer text) RETURNS boolean
     LANGUAGE sql VOLATILE

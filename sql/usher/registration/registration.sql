@@ -221,7 +221,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- For the owner of the extension alone: they run with the caller's own rights.
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users name_words name_query permission_scopes
-                           count_or_estimate sample_percent event_payload cut_event user_locale
+                           count_or_estimate sample_percent event_payload cut_event user_contact
                            want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.

@@ -77,8 +77,9 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'reason must be bounced, complaint or manual',
                                   '{"argument": "reason"}');
     END IF;
-    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, reason, suppressed_at)
-    VALUES (usher.name_key(suppress_address.address), suppress_address.address, suppress_address.reason,
+    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, reason, suppressed_at)
+    VALUES (usher.name_key(suppress_address.address), suppress_address.address,
+            @extschema@._user_written_to(usher.name_key(suppress_address.address)), suppress_address.reason,
             clock_timestamp())
     ON CONFLICT ON CONSTRAINT message_suppressions_pkey DO UPDATE
     SET reason = EXCLUDED.reason, suppressed_at = coalesce(s.suppressed_at, EXCLUDED.suppressed_at);

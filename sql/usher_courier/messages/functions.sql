@@ -11,21 +11,31 @@ COMMENT ON FUNCTION @extschema@._parse_mailbox(text) IS
     'The parts of "Name <address>" or "address"; NULLs when it is neither.';
 
 CREATE FUNCTION @extschema@._account_to_tell(payload jsonb, user_keys text[]) RETURNS uuid
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (payload ->> k.name)::uuid FROM unnest(user_keys) WITH ORDINALITY AS k (name, place)
-    WHERE payload ->> k.name ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-    ORDER BY k.place LIMIT 1;
-END;
+AS $$
+DECLARE
+    key text;
+BEGIN
+    FOREACH key IN ARRAY user_keys LOOP
+        IF payload ->> key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+            RETURN (payload ->> key)::uuid;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._account_to_tell(jsonb, text[]) IS 'The user of an event: the first of these members.';
 
 CREATE FUNCTION @extschema@._is_suppressed(recipient_key text) RETURNS boolean
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM @extschema@.message_suppressions AS s
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM @extschema@.message_suppressions AS s
                    WHERE s.address_key = recipient_key AND s.suppressed_at IS NOT NULL);
-END;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._is_suppressed(text) IS 'Whether nothing is sent to an address.';
 
 -- One event and one rule: a message, or a reason for none.
@@ -37,7 +47,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     account CONSTANT uuid := @extschema@._account_to_tell(payload, rule.user_keys);
-    locale record;
+    who record;
     to_address text;
     to_key text;
     useless_at timestamptz;
@@ -46,12 +56,11 @@ DECLARE
     refusal text;
     new_id CONSTANT uuid := usher.uuid_v7();
 BEGIN
-    SELECT l.is_active, l.language INTO locale FROM usher.user_locale(account) AS l;
-    IF account IS NOT NULL AND locale.is_active IS NOT TRUE THEN
+    SELECT c.* INTO who FROM usher.user_contact(account) AS c;
+    IF account IS NOT NULL AND who.is_active IS NOT TRUE THEN
         RETURN false;
     END IF;
-    to_address := CASE WHEN rule.address_key IS NOT NULL THEN payload ->> rule.address_key
-                       ELSE (usher.user_reference(account)).email END;
+    to_address := CASE WHEN rule.address_key IS NOT NULL THEN payload ->> rule.address_key ELSE who.email END;
     IF to_address IS NULL OR cardinality(rule.secret_keys) > 0 AND NOT payload ?| rule.secret_keys THEN
         RETURN false; -- nobody to write to, or what it is about was used or replaced
     END IF;
@@ -93,7 +102,7 @@ BEGIN
                                       language, message_id, priority, next_attempt_at, expires_at, status, last_code,
                                       finished_at)
     VALUES (new_id, _make_message.event_id, rule.event, rule.audience, key, account, left(to_address, 1000),
-            left(to_key, 1000), locale.language,
+            left(to_key, 1000), who.language,
             format('<%s@%s>', new_id,
                    coalesce((@extschema@._parse_mailbox(usher.setting('courier.sender'))).domain, 'localhost')),
             rule.priority, ready_at, useless_at, CASE WHEN refusal IS NULL THEN 'pending' ELSE 'suppressed' END,
@@ -221,7 +230,7 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'lease must be between one second and one hour',
                                   '{"argument": "lease"}');
     END IF;
-    PERFORM @extschema@._collect_messages(1000);
+    PERFORM @extschema@._collect_messages(200);
     sender := usher.setting('courier.sender');
     reply_to := nullif(usher.setting('courier.reply_to'), '');
     -- Some of those that are claimed will turn out not to be sent: the next take their places.
@@ -305,6 +314,14 @@ $$;
 COMMENT ON FUNCTION @extschema@._claim_ready(text, integer, interval) IS
     'Marks messages that are ready as claimed: at most one of each recipient.';
 
+CREATE FUNCTION @extschema@._user_written_to(recipient_key text) RETURNS uuid
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT m.user_id FROM @extschema@.messages AS m
+    WHERE m.recipient_key = _user_written_to.recipient_key AND m.user_id IS NOT NULL ORDER BY m.id DESC LIMIT 1;
+END;
+COMMENT ON FUNCTION @extschema@._user_written_to(text) IS 'Whom the last message to an address was for.';
+
 CREATE FUNCTION @extschema@._count_bounce(address text, reason text, code text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -314,13 +331,15 @@ DECLARE
     -- that there is no such mailbox, or no such domain, need not be said twice
     enough CONSTANT integer := CASE WHEN reason = 'complaint' OR code ~ '5\.1\.[0-9]' THEN 1
                                     ELSE usher.setting('courier.max_bounces')::integer END;
+    to_key CONSTANT text := coalesce(usher.name_key(_count_bounce.address), _count_bounce.address);
     counted @extschema@.message_suppressions;
 BEGIN
-    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, reason, bounces, last_code, suppressed_at)
-    VALUES (coalesce(usher.name_key(_count_bounce.address), _count_bounce.address), _count_bounce.address,
-            _count_bounce.reason, 1, left(code, 100), CASE WHEN enough <= 1 THEN clock_timestamp() END)
+    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, reason, bounces, last_code,
+                                                       suppressed_at)
+    VALUES (to_key, _count_bounce.address, @extschema@._user_written_to(to_key), _count_bounce.reason, 1,
+            left(code, 100), CASE WHEN enough <= 1 THEN clock_timestamp() END)
     ON CONFLICT ON CONSTRAINT message_suppressions_pkey DO UPDATE
-    SET bounces = s.bounces + 1, last_code = EXCLUDED.last_code,
+    SET bounces = s.bounces + 1, user_id = coalesce(EXCLUDED.user_id, s.user_id), last_code = EXCLUDED.last_code,
         reason = CASE WHEN s.suppressed_at IS NULL THEN EXCLUDED.reason ELSE s.reason END,
         suppressed_at = coalesce(s.suppressed_at, CASE WHEN s.bounces + 1 >= enough THEN clock_timestamp() END)
     RETURNING s.* INTO counted;

@@ -33,7 +33,8 @@ CREATE TABLE @extschema@.messages (
 CREATE INDEX messages_ready_idx ON @extschema@.messages (priority, next_attempt_at, id)
     WHERE status IN ('pending', 'claimed');
 CREATE INDEX messages_recipient_idx ON @extschema@.messages (recipient_key, id DESC) WHERE recipient_key IS NOT NULL;
-CREATE INDEX messages_open_recipient_idx ON @extschema@.messages (recipient_key) WHERE status = 'claimed';
+CREATE INDEX messages_open_recipient_idx ON @extschema@.messages (recipient_key)
+    WHERE status IN ('pending', 'claimed');
 CREATE INDEX messages_entity_idx ON @extschema@.messages (entity_key) WHERE status = 'pending';
 CREATE INDEX messages_expires_at_idx ON @extschema@.messages (expires_at) WHERE status IN ('pending', 'claimed');
 CREATE INDEX messages_status_idx ON @extschema@.messages (status, id DESC);
@@ -57,6 +58,7 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.messages', '');
 CREATE TABLE @extschema@.message_suppressions (
     address_key text PRIMARY KEY,
     address text NOT NULL CHECK (octet_length(address) <= 254),
+    user_id uuid,
     reason text NOT NULL CHECK (reason IN ('bounced', 'complaint', 'manual')),
     bounces integer NOT NULL DEFAULT 0 CHECK (bounces >= 0),
     last_code text,
@@ -66,9 +68,12 @@ CREATE TABLE @extschema@.message_suppressions (
 );
 CREATE INDEX message_suppressions_at_idx ON @extschema@.message_suppressions (suppressed_at, address_key)
     WHERE suppressed_at IS NOT NULL;
+CREATE INDEX message_suppressions_user_id_idx ON @extschema@.message_suppressions (user_id) WHERE user_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.message_suppressions IS
     'Addresses that nothing is sent to, and bounces of those that may become so.';
 COMMENT ON COLUMN @extschema@.message_suppressions.address_key IS 'The address as usher.name_key() compares it.';
+COMMENT ON COLUMN @extschema@.message_suppressions.user_id IS
+    'Whom messages to the address were for last, so that it is forgotten with them. Not a foreign key.';
 COMMENT ON COLUMN @extschema@.message_suppressions.suppressed_at IS 'NULL: fewer bounces than it takes.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.message_suppressions', '');
 

@@ -190,7 +190,7 @@ CREATE FUNCTION @extschema@._export_courier(user_id uuid) RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    own_key CONSTANT text := usher.name_key((usher.user_reference(user_id)).email);
+    own_key CONSTANT text := usher.name_key((usher.user_contact(user_id)).email);
 BEGIN
     RETURN jsonb_build_object(
         'messages', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.id, 'event', m.event,
@@ -214,13 +214,15 @@ DECLARE
     addresses CONSTANT text[] := ARRAY(
         SELECT m.recipient_key FROM @extschema@.messages AS m
         WHERE m.user_id = _erase_courier.user_id AND m.recipient_key IS NOT NULL
-        UNION SELECT usher.name_key((usher.user_reference(_erase_courier.user_id)).email));
+        UNION SELECT usher.name_key((usher.user_contact(_erase_courier.user_id)).email));
     erased bigint;
     lifted bigint;
 BEGIN
-    DELETE FROM @extschema@.messages AS m WHERE m.user_id = _erase_courier.user_id;
+    DELETE FROM @extschema@.messages AS m
+    WHERE m.user_id = _erase_courier.user_id OR m.recipient_key = ANY (addresses);
     GET DIAGNOSTICS erased = ROW_COUNT;
-    DELETE FROM @extschema@.message_suppressions AS s WHERE s.address_key = ANY (addresses);
+    DELETE FROM @extschema@.message_suppressions AS s
+    WHERE s.user_id = _erase_courier.user_id OR s.address_key = ANY (addresses);
     GET DIAGNOSTICS lifted = ROW_COUNT;
     RETURN erased + lifted;
 END

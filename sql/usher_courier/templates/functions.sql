@@ -71,18 +71,18 @@ CREATE FUNCTION @extschema@._message_values(event text, payload jsonb, user_id u
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    who usher.user_reference;
-    zone text := coalesce(payload ->> 'time_zone', (usher.user_locale(user_id)).time_zone,
-                          usher.setting('courier.time_zone'));
+    who record;
+    zone text;
 BEGIN
-    who := usher.user_reference(user_id);
+    SELECT c.* INTO who FROM usher.user_contact(user_id) AS c;
+    zone := coalesce(payload ->> 'time_zone', who.time_zone, usher.setting('courier.time_zone'));
     RETURN @extschema@._local_times(payload, zone) || jsonb_build_object(
         'event', event, 'recipient', recipient, 'language', language, 'repeats', repeats, 'is_repeated', repeats > 1,
         'app_name', usher.setting('courier.app_name'),
         'app_url', rtrim(coalesce(nullif(usher.setting('courier.app_url'), ''),
                                   current_setting('usher.public_url')), '/'),
-        'user', CASE WHEN (who).id IS NOT NULL
-                     THEN jsonb_build_object('id', (who).id, 'name', (who).name, 'email', (who).email) END);
+        'user', CASE WHEN who.is_active IS NOT NULL
+                     THEN jsonb_build_object('id', user_id, 'name', who.name, 'email', who.email) END);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._message_values(text, jsonb, uuid, text, text, integer) IS
@@ -146,6 +146,23 @@ COMMENT ON FUNCTION @extschema@.preview_message(text, jsonb, text, text, uuid) I
     'What the message about an event with this payload would say; nothing is sent. problem: no_template, or why the '
     'template cannot be filled. Needs message:manage, and with user_id user:read.';
 
+CREATE FUNCTION @extschema@._require_writer(event text, also_secret boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('message:manage');
+    -- Where a link leads to, its token goes, whosever account it opens.
+    IF also_secret OR EXISTS (SELECT FROM @extschema@.message_rules AS r
+                              WHERE r.event = _require_writer.event AND r.secret_keys <> '{}') THEN
+        PERFORM usher.require_permission('*:*');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._require_writer(text, boolean) IS
+    'Refuses those who may not change what messages about an event say: message:manage, and *:* where they carry '
+    'tokens or codes.';
+
 CREATE FUNCTION @extschema@.set_message_template(event text, language text, subject text, body_text text,
                                                  body_html text DEFAULT NULL, audience text DEFAULT 'user',
                                                  is_active boolean DEFAULT true,
@@ -158,7 +175,7 @@ DECLARE
     tag CONSTANT text := lower(set_message_template.language);
     found_version integer;
 BEGIN
-    PERFORM usher.require_permission('message:manage');
+    PERFORM @extschema@._require_writer(set_message_template.event);
     IF tag IS NULL OR tag !~ '^[a-z]{2,3}(-[a-z0-9]{2,8})*$' THEN
         PERFORM usher.raise_error('invalid_argument', 'language must be a tag such as en or de-AT',
                                   '{"argument": "language"}');
@@ -193,7 +210,7 @@ COMMENT ON FUNCTION
     @extschema@.set_message_template(text, text, text, text, text, text, boolean, integer) IS
     'Writes what messages about an event say in a language: {{placeholders}}, {{#sections}}…{{/sections}}, no code. '
     'Raises UM001 for what cannot be read or is not safe, and US003 when expected_version is not that of the '
-    'template. Needs message:manage.';
+    'template. Needs message:manage, and *:* where the message carries a token or a code.';
 
 CREATE FUNCTION @extschema@.remove_message_template(event text, language text, audience text DEFAULT 'user')
     RETURNS boolean
@@ -258,7 +275,7 @@ CREATE FUNCTION @extschema@.set_message_rule(event text, audience text DEFAULT '
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM usher.require_permission('message:manage');
+    PERFORM @extschema@._require_writer(set_message_rule.event, set_message_rule.secret_keys <> '{}');
     PERFORM usher.require_permission('event:manage');
     IF NOT EXISTS (SELECT FROM usher.list_extensions() AS x WHERE set_message_rule.event = ANY (x.publishes)) THEN
         PERFORM usher.raise_error('unknown_reference', 'nobody has declared this event',
@@ -284,7 +301,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.set_message_rule(text, text, text[], text, text[], text[], text, interval, interval,
                                                  integer, boolean, timestamptz) IS
     'Says that a message is made for an event, and to whom, and follows the event, from since on if it is given. The '
-    'event must be a declared one. Needs message:manage and event:manage.';
+    'event must be a declared one. Needs message:manage and event:manage, and *:* where the message carries a token.';
 
 CREATE FUNCTION @extschema@.list_message_rules()
     RETURNS TABLE (event text, audience text, user_keys text[], address_key text, secret_keys text[],

@@ -328,7 +328,8 @@ BEGIN
         RETURNING l.id, l.customer_id, h.user_id, l.points_left, l.expires_at
     LOOP
         PERFORM usher.publish('loyalty.points_expiring', jsonb_build_object('customer_id', lot.customer_id,
-            'user_id', lot.user_id, 'entry_id', lot.id, 'points', lot.points_left, 'expires_at', lot.expires_at), lot.customer_id::text);
+            'user_id', lot.user_id, 'entry_id', lot.id, 'points', lot.points_left, 'expires_at', lot.expires_at),
+            lot.customer_id::text);
         announced := announced + 1;
     END LOOP;
     RETURN announced;
