@@ -136,6 +136,28 @@ like($errors, qr/only the owner of a function can make it a handler/, 'nobody na
 is($errors, '', 'an application may send requests');
 ($code, $out, $errors) = $node->psql('postgres', 'SELECT mail.claim_requests($$x$$)', extra_params => [ '-U', 'app_test' ]);
 like($errors, qr/permission denied/, '… but not read those of others');
+# what a handler of theirs may
+one(<<'SQL');
+CREATE SCHEMA app_own AUTHORIZATION app_test;
+SET ROLE app_test;
+CREATE TABLE app_own.seen (who name, what text);
+CREATE FUNCTION app_own.spy(request uuid, answer jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    attempt text;
+BEGIN
+    FOREACH attempt IN ARRAY ARRAY['SELECT count(*) FROM mail.http_requests', 'SELECT mail.claim_messages($x$spy$x$)', 'SET ROLE courier_test', 'RESET ROLE', 'CREATE TEMP TABLE left_behind ()'] LOOP
+        BEGIN
+            EXECUTE attempt;
+            INSERT INTO app_own.seen VALUES (current_user, attempt);
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+    INSERT INTO app_own.seen VALUES (current_user, 'called');
+END $$;
+SQL
+$node->safe_psql('postgres', "SELECT mail.enqueue_http_request('$web/spy', handler => 'app_own.spy(uuid,jsonb)')", extra_params => [ '-U', 'app_test' ]);
+wait_for(sub { one("SELECT count(*) FROM app_own.seen WHERE what = 'called'") == 1 }, 'an application names its own handler');
+is(one("SELECT string_agg(who || ' ' || what, ',') FROM app_own.seen"), 'app_test called', '… which runs as its owner, and gets at nothing of the courier or the extension');
 is(error_of("SELECT mail.enqueue_http_request('$web/x', headers => '{\"x\": \"a\\r\\nb: c\"}')"), '22023', 'no header ends its line');
 
 # --- where no request may go: what its text tells at once, and the rest when somebody connects

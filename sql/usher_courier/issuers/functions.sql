@@ -25,7 +25,8 @@ BEGIN
     UPDATE @extschema@.http_requests AS r
     SET status = 'completed', claimed_by = NULL, content = NULL, finished_at = clock_timestamp()
     WHERE r.id = request.id;
-    IF next_url IS NOT NULL AND @extschema@._url_problem(next_url, @extschema@._allowed_networks()::text[]) IS NULL THEN
+    IF next_url IS NOT NULL
+       AND @extschema@._url_problem(next_url, @extschema@._allowed_networks()::text[]) IS NULL THEN
         PERFORM @extschema@._add_request('issuer_keys', 'GET', next_url, '{"accept": "application/json"}', '', NULL,
             NULL, jsonb_build_object('issuer', issuer), NULL, 1, '10 seconds', 262144);
     ELSIF next_url IS NOT NULL THEN

@@ -2,7 +2,8 @@ CREATE FUNCTION @extschema@._new_webhook_secret(webhook_key uuid, given text, OU
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_courier_new_webhook_secret';
 COMMENT ON FUNCTION @extschema@._new_webhook_secret(uuid, text) IS
-    'A secret to sign webhooks with, whsec_ and base64: the given one (24 to 64 bytes) or a random one; and the form in '
+    'A secret to sign webhooks with, whsec_ and base64: the given one (24 to 64 bytes) or a random one; and the '
+    'form in '
     'which webhook_keys keeps it.';
 
 CREATE FUNCTION @extschema@._sign_webhook(webhook uuid, message_id text, signed_at bigint, body bytea) RETURNS text
@@ -93,7 +94,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.add_webhook(text, text[], text, text) IS
     'Sends events to a URL from now on: POST with {"type", "timestamp", "data"}, signed as standardwebhooks.com says. '
-    'events: names, prefixes such as booking.*, or *; those that carry secrets go out to nobody. webhook_secret, which '
+    'events: names, prefixes such as booking.*, or *; those that nobody has declared (publishes of '
+    'register_extension()) and those that carry secrets go out to nobody. webhook_secret, which '
     'is told here and never again, verifies the signatures. Events of one key arrive in their order; what fails is '
     'tried again as events are, 25 times. Needs event:manage. Raises UM002 for a URL that no request may go to, UM003 '
     'for an event that carries a secret.';
@@ -139,7 +141,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_webhook(uuid, text, text[], text, boolean) IS
-    'Changes what is given of a webhook. is_active false holds back what waits, and what happens meanwhile is not sent '
+    'Changes what is given of a webhook. is_active false holds back what waits, and what happens meanwhile is not '
+    'sent '
     'later; true begins again, also after it was disabled. False when there is no such webhook. Needs event:manage.';
 
 CREATE FUNCTION @extschema@.rotate_webhook_secret(webhook_id uuid, secret text DEFAULT NULL,
@@ -234,7 +237,8 @@ BEGIN
         RETURN;
     END IF;
     FOR told IN SELECT c.* FROM usher.claim_events('usher_courier.webhooks', max_events, '1 minute') AS c LOOP
-        IF NOT @extschema@._tells_secret(told.event, told.payload) THEN
+        -- What nobody has declared anybody may have published, in the name of whoever they like.
+        IF told.publisher IS NOT NULL AND NOT @extschema@._tells_secret(told.event, told.payload) THEN
             PERFORM @extschema@._add_request('webhook', 'POST', w.url, '{"content-type": "application/json"}',
                 convert_to(jsonb_build_object('type', told.event, 'timestamp',
                     to_char(told.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
@@ -294,5 +298,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._report_webhook(@extschema@.http_requests, boolean, integer, text, interval) IS
-    'A webhook was received, or not: then it is tried again, and the webhook is disabled when that goes on for too long '
+    'A webhook was received, or not: then it is tried again, and the webhook is disabled when that goes on for too '
+    'long '
     '(courier.webhook_patience), or when the receiver is gone (410).';
