@@ -35,8 +35,7 @@ $$;
 REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) IS
     'Raises 22023, naming what is wrong with an issuer that is about to be stored. has_keys false: its keys are yet '
-    'to '
-    'come.';
+    'to come.';
 
 CREATE FUNCTION usher.add_token_issuer(issuer text, audiences text[], jwks jsonb, provider text,
                                        algorithms text[] DEFAULT '{RS256,ES256}') RETURNS void

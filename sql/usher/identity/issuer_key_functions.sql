@@ -1,6 +1,5 @@
 -- Keys of outside issuers that are fetched: core knows where they are and when they are due, and takes what somebody
--- who
--- may reach the network brings (usher_courier).
+-- who may reach the network brings (usher_courier).
 
 CREATE FUNCTION usher.follow_token_issuer(issuer text, audiences text[] DEFAULT NULL, provider text DEFAULT NULL,
                                           keys_url text DEFAULT NULL, algorithms text[] DEFAULT NULL) RETURNS void
@@ -45,8 +44,8 @@ $$;
 REVOKE ALL ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) IS
     'Accepts access tokens of an outside issuer, as add_token_issuer() does, with keys that are fetched and kept '
-    'fresh: '
-    'from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: at once, '
+    'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
+    'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
     'minutes. An issuer that is there keeps what is not given. Needs key:manage.';
 
@@ -182,7 +181,7 @@ $$;
 REVOKE ALL ON FUNCTION usher.take_issuer_document(text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'What came from where the keys of an issuer are, or why nothing did. Keys that can be used take the place of '
-    'those '
-    'before, and are fetched again when Cache-Control says so (between five minutes and a day; an hour without it). '
+    'those before, and are fetched again when Cache-Control says so (between five minutes and a day; an hour '
+    'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';

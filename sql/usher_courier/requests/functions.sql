@@ -151,9 +151,8 @@ COMMENT ON FUNCTION @extschema@.enqueue_http_request(text, text, jsonb, text, re
     'uuid, answer jsonb) that returns void, gets the answer: status_code, headers, body (body_base64 when it is not '
     'text), error when there was none, attempts, and the context. It runs as its owner, who must be the caller. '
     'Connections that fail and answers 408, 425, 429 and 5xx are tried again, later each time, max_attempts in all. '
-    'No '
-    'address that is not global is reached, unless courier.allowed_networks lists it; no redirect is followed. Raises '
-    'UM002 for a URL that no request may go to.';
+    'No address that is not global is reached, unless courier.allowed_networks lists it; no redirect is followed. '
+    'Raises UM002 for a URL that no request may go to.';
 
 CREATE FUNCTION @extschema@._retry_at(attempts integer, retry_after interval) RETURNS timestamptz
     LANGUAGE sql VOLATILE
@@ -296,8 +295,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.claim_requests(text, integer, interval) IS
     'Hands HTTP requests that are ready to a program that sends them, oldest first, those with one ordering key one '
     'after the other; webhooks are signed now. Each is to be reported with report_request() before the lease runs '
-    'out; '
-    'else it is handed out again. For the access level courier: they hold secrets.';
+    'out; else it is handed out again. For the access level courier: they hold secrets.';
 
 CREATE FUNCTION @extschema@._fail_request(request @extschema@.http_requests, reason text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -371,8 +369,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.report_request(uuid, integer, integer, jsonb, bytea, text, interval) IS
     'Says what came of a request that was claimed: the answer, or a word for why there is none; not_tried gives the '
     'attempt back. The status of the request from then on; NULL, and nothing is changed, when the attempt is over. '
-    'For '
-    'the access level courier.';
+    'For the access level courier.';
 
 CREATE FUNCTION @extschema@._is_text(bytes bytea) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -142,8 +142,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.update_webhook(uuid, text, text[], text, boolean) IS
     'Changes what is given of a webhook. is_active false holds back what waits, and what happens meanwhile is not '
-    'sent '
-    'later; true begins again, also after it was disabled. False when there is no such webhook. Needs event:manage.';
+    'sent later; true begins again, also after it was disabled. False when there is no such webhook. Needs '
+    'event:manage.';
 
 CREATE FUNCTION @extschema@.rotate_webhook_secret(webhook_id uuid, secret text DEFAULT NULL,
                                                   overlap interval DEFAULT '1 day') RETURNS text
@@ -299,5 +299,4 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._report_webhook(@extschema@.http_requests, boolean, integer, text, interval) IS
     'A webhook was received, or not: then it is tried again, and the webhook is disabled when that goes on for too '
-    'long '
-    '(courier.webhook_patience), or when the receiver is gone (410).';
+    'long (courier.webhook_patience), or when the receiver is gone (410).';
