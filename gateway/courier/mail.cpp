@@ -54,7 +54,8 @@ enum class Step { session, mail, recipient, data };
 struct Conversation {
     std::string_view unsent;
     Step step = Step::session;
-    std::string reply; // the last line that the server said
+    std::string reply;    // the last line that the server said
+    bool is_over = false; // what is said while parting is not about the message
     const std::atomic<bool> *stop = nullptr;
 };
 
@@ -72,6 +73,8 @@ std::size_t ignore_bytes(char *, std::size_t size, std::size_t count, void *) { 
 int follow(CURL *, curl_infotype type, char *data, std::size_t size, void *user) {
     auto &conversation = *static_cast<Conversation *>(user);
     const std::string_view text(data, size);
+    if (type == CURLINFO_HEADER_OUT && text.starts_with("QUIT")) conversation.is_over = true;
+    if (conversation.is_over) return 0;
     if (type == CURLINFO_HEADER_OUT) {
         if (text.starts_with("MAIL FROM:")) conversation.step = Step::mail;
         if (text.starts_with("RCPT TO:")) conversation.step = Step::recipient;
@@ -127,7 +130,9 @@ public:
         const std::string text = compose(mail, std::time(nullptr));
         const std::string from = parse_mailbox(mail.sender, "sender").address;
         const std::string to = parse_mailbox(mail.recipient, "recipient").address;
-        Conversation conversation{text, Step::session, "", &stop};
+        Conversation conversation;
+        conversation.unsent = text;
+        conversation.stop = &stop;
         char error[CURL_ERROR_SIZE] = "";
         CURL *handle = handle_.get();
         curl_easy_reset(handle); // its connection stays

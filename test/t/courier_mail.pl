@@ -39,7 +39,7 @@ my $deploy = "$ENV{USHER_SOURCE}/deploy";
 is(system_log($program, '--check-config', '--config', "$deploy/courier.json", "--smtp-password-file=$password"), 0, 'deploy/courier.json');
 my ($role) = decode_json(slurp_file("$deploy/courier.json"))->{database} =~ /user=(\S+)/;
 my $unit = slurp_file("$deploy/usher-courier.service");
-like($unit, qr/adduser .* \Q$role\E$.*^User=\Q$role\E$/ms, 'deploy/usher-courier.service makes the user whom the server looks up');
+like($unit, qr/adduser .* \Q$role\E\n.*^User=\Q$role\E\n/ms, 'deploy/usher-courier.service makes the user whom the server looks up');
 my ($patience) = $unit =~ /^TimeoutStopSec=(\d+)$/m;
 cmp_ok($patience * 1000, '>', 30000 + 5000, 'systemd waits for as long as the courier drains');
 my $page = slurp_file("$ENV{USHER_SOURCE}/docs/courier.md");

@@ -150,7 +150,8 @@ BEGIN
                 failure := 'the answer is not a key set';
             ELSIF content ->> 'issuer' IS DISTINCT FROM known.issuer THEN
                 failure := 'the discovery document is of another issuer'; -- OpenID Connect Discovery, section 4.3
-            ELSIF coalesce(content ->> 'jwks_uri', '') !~ '^https?://[^[:space:][:cntrl:]]{1,2000}$' THEN
+            ELSIF coalesce(content ->> 'jwks_uri', '') !~ '^https?://[^[:space:][:cntrl:]]+$'
+                  OR octet_length(content ->> 'jwks_uri') > 2048 THEN
                 failure := 'the discovery document has no jwks_uri';
             ELSE
                 next_url := content ->> 'jwks_uri';
