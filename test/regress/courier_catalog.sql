@@ -30,6 +30,7 @@ INSERT INTO silent VALUES
         'of no one customer'),
     ('loyalty_redemption.reserved loyalty_redemption.redeemed loyalty_redemption.reversed loyalty_redemption.expired', 'they are at the counter'),
     ('referral.created referral.qualified referral.rewarded referral.rejected referral.expired', 'says who has bought: an application decides'),
+    ('webhook.disabled http_request.failed', 'for whoever runs the application'),
     ('message.failed message.bounced', 'of messages that did not arrive none are sent');
 CREATE TEMP TABLE told AS SELECT e.event FROM usher.extension_events AS e WHERE e.registrant LIKE 'usher%';
 SELECT t.event AS "neither has a template nor a reason" FROM told AS t
