@@ -168,7 +168,11 @@ my %at_once = map { $_ => 1 } (
     'http://[::1]/', 'http://[::]/', 'http://[fe80::1]/', 'http://[fe80::1%25eth0]/', 'http://[fc00::1]/', 'http://[fd12:3456::1]/', 'http://[ff02::1]/', 'http://[::ffff:10.0.0.1]/', 'http://[::ffff:a9fe:a9fe]/',
     'http://[64:ff9b::7f00:1]/', 'http://[2002:7f00:1::]/', 'http://[2001:0:7f00:1::]/', 'http://[2001:db8::1]/', 'http://[::127.0.0.1]/', 'http://example.com:99999999/', "http://exa\x01mple.com/", 'http://example.com /',
     'http://ex{a}mple.com/');
-is_deeply([ grep { error_of('SELECT mail.enqueue_http_request(' . sql_text($_) . ')') ne 'UM002' } sort keys %at_once ], [], scalar(keys %at_once) . ' URLs are refused by what they say');
+one(<<'SQL');
+CREATE FUNCTION app.refusal(url text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN PERFORM mail.enqueue_http_request(url); RETURN 'none'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+SQL
+is(one('SELECT u FROM unnest(ARRAY[' . join(', ', map { sql_text($_) } sort keys %at_once) . "]) AS u WHERE app.refusal(u) <> 'UM002'"), '', scalar(keys %at_once) . ' URLs are refused by what they say');
 my @at_connect = ('http://2130706434/', 'http://0x7f.2/', 'http://0177.0.0.2/', 'http://127.2/', 'http://0/', 'http://3232235777/', 'http://0xa9fea9fe/', 'http://[0:0:0:0:0:ffff:7f00:1]:' . $there->{web} . '/');
 one("INSERT INTO app.answers SELECT NULL, '{}' WHERE false");
 my @refused;
@@ -225,13 +229,13 @@ is(one("SELECT error IS NULL FROM usher.verify_token('$keys[0]{token}')"), 't', 
 is(one("SELECT due_at BETWEEN fetched_at + interval '599 seconds' AND fetched_at + interval '601 seconds' FROM usher.list_followed_issuers()"), 't', 'Cache-Control says when they are due');
 my $fetches = scalar heard('/jwks');
 $publish_key->($keys[1]);
-is(one("SELECT error FROM usher.verify_token('$keys[1]{token}')"), 'bad_signature', 'the next key of the same name is not known yet');
+is(one("SELECT error FROM usher.verify_token('$keys[1]{token}')"), 'invalid_signature', 'the next key of the same name is not known yet');
 one("UPDATE usher.issuer_key_sources SET due_at = now(), asked_at = now() - interval '1 hour'");
 wait_for(sub { one("SELECT coalesce(error, '') FROM usher.verify_token('$keys[1]{token}')") eq '' }, 'it is after they were due');
 my $other = jose({ claims => $claims, secret => 'x' x 64 });
 $keys[1]{jwk}{kid} = 'renamed';
 $publish_key->($keys[1]);
-is(one("SELECT error FROM usher.verify_token('$other->{token}')"), 'bad_signature', 'a key that somebody else has is no key');
+is(one("SELECT error FROM usher.verify_token('$other->{token}')"), 'invalid_signature', 'a key that somebody else has is no key');
 $settings->{documents}{'/jwks'} = { keys => [] };
 UsherCourier::web_says($there, $settings);
 one("UPDATE usher.issuer_key_sources SET due_at = now(), asked_at = now() - interval '1 hour'");
