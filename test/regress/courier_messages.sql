@@ -4,6 +4,7 @@
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 CREATE SCHEMA courier_test;
+SELECT usher.apply_role_preset('courier');
 -- what other tests have published is none of ours
 UPDATE usher.deliveries SET status = 'completed', completed_at = now() WHERE consumer = 'usher_courier' AND status = 'pending';
 DELETE FROM wash.messages;
@@ -191,6 +192,22 @@ SELECT count(*) AS others FROM courier_test.claim();
 SELECT wash.report_message(m.id, m.attempts, 'sent') FROM wash.messages AS m WHERE m.status = 'claimed';
 SELECT subject FROM courier_test.deliver();
 
+-- What an account should know: a login from a program that is new, though not the first of all; a lock; a key that acts for them.
+CREATE FUNCTION courier_test.log_in(agent text, password text DEFAULT 'a note on every door') RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM usher.set_request_context('192.0.2.7', agent);
+    RETURN coalesce((SELECT l.error FROM usher.login('courier-ann2@example.com', password) AS l), 'in');
+END
+$$;
+SELECT courier_test.log_in('Phone/1'), courier_test.log_in('Phone/1');
+SELECT subject, body_text ~ 'Phone/1' AS names_it, body_text ~ '192.0.2.7' AS says_where FROM courier_test.claim();
+SELECT wash.report_message(m.id, m.attempts, 'sent') FROM wash.messages AS m WHERE m.status = 'claimed';
+SELECT courier_test.log_in('Phone/1', 'wrong ' || n) FROM generate_series(1, 6) AS n;
+SELECT subject FROM courier_test.deliver();
+SELECT error, prefix IS NOT NULL AS made FROM usher.create_api_key('Robot', '{message:read}', user_id => :'ann');
+SELECT subject, body_text ~ 'Robot' AS names_it FROM courier_test.claim();
+SELECT wash.report_message(m.id, m.attempts, 'sent') FROM wash.messages AS m WHERE m.status = 'claimed';
+
 -- What is overtaken by what comes after it need not go.
 SELECT usher.publish('booking.created', jsonb_build_object('customer_user_id', :'cid', 'start_at', now() + interval '1 day'), 'booking 1') IS NOT NULL AS made,
     usher.publish('booking.confirmed', jsonb_build_object('customer_user_id', :'cid', 'start_at', now() + interval '1 day'), 'booking 1') IS NOT NULL AS confirmed,
@@ -261,7 +278,6 @@ SET ROLE regress_courier_app;
 SELECT wash.claim_messages('application');
 SELECT wash.list_messages();
 RESET ROLE;
-SELECT usher.apply_role_preset('courier');
 SELECT courier_test.make('eve') AS eve \gset
 SELECT usher.grant_role(:'eve', 'postmaster') \g /dev/null
 UPDATE usher.users SET email_verified_at = now(), status = 'active' WHERE id = :'eve';

@@ -22,15 +22,15 @@ constinit pg::Statement add_session{R"(
     VALUES ($1, $2, $3, $4, $5 - 'security_context', left($5 ->> 'fingerprint', 255),
             CASE jsonb_typeof($5 -> 'security_context') WHEN 'object' THEN $5 -> 'security_context' ELSE '{}' END, $6,
             $7, $8, $9, $10, $10, $11, $12))"};
-// Has the user logged in before, and never so? What kind of program it is is told by its fingerprint, or else its
-// agent.
+// Has the user logged in before, and never so? A program is told by its fingerprint, or else by its agent. Whoever logs
+// in very often is judged by the latest times.
 constinit pg::Statement is_new_device{R"(
-    SELECT EXISTS (SELECT FROM usher.sessions s WHERE s.user_id = $1)
-       AND NOT EXISTS (SELECT FROM usher.sessions s
-                       WHERE s.user_id = $1
-                         AND CASE WHEN $2::jsonb ->> 'fingerprint' IS NOT NULL
-                                  THEN s.fingerprint = left($2 ->> 'fingerprint', 255)
-                                  ELSE s.user_agent IS NOT DISTINCT FROM $3 END))"};
+    SELECT count(*) > 0 AND NOT coalesce(bool_or(
+               CASE WHEN $2::jsonb ->> 'fingerprint' IS NOT NULL
+                    THEN s.fingerprint IS NOT DISTINCT FROM left($2 ->> 'fingerprint', 255)
+                    ELSE s.user_agent IS NOT DISTINCT FROM $3 END), false)
+    FROM (SELECT l.fingerprint, l.user_agent
+          FROM usher.sessions l WHERE l.user_id = $1 ORDER BY l.created_at DESC LIMIT 200) s)"};
 constinit pg::Statement describe_device{R"(
     SELECT jsonb_build_object('user_id', $1, 'session_id', $2, 'user_agent', $3::text, 'client_ip', host($4),
                               'logged_in_at', $5)::text)",

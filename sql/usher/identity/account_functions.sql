@@ -550,15 +550,16 @@ $$;
 REVOKE ALL ON FUNCTION usher.user_reference(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.user_reference(uuid) IS 'What other features show of a user; NULL when there is none.';
 
-CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT name text, OUT language text,
-                                   OUT time_zone text)
+CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT is_verified boolean,
+                                   OUT name text, OUT language text, OUT time_zone text)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    SELECT u.is_active, u.email, u.display_name, coalesce(u.preferences ->> 'language', u.profile ->> 'language'),
+    SELECT u.is_active, u.email, u.email_verified_at IS NOT NULL, u.display_name,
+           coalesce(u.preferences ->> 'language', u.profile ->> 'language'),
            coalesce(u.preferences ->> 'time_zone', u.profile ->> 'time_zone')
-    INTO is_active, email, name, language, time_zone
+    INTO is_active, email, is_verified, name, language, time_zone
     FROM usher.users u WHERE u.id = user_contact.id;
 END
 $$;

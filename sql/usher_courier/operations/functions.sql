@@ -111,6 +111,12 @@ BEGIN
         RETURN QUERY VALUES ('links in messages lead to this machine (courier.app_url, usher.public_url)', 'notice',
             'ALTER DATABASE … SET courier.app_url = ''https://your.application''.');
     END IF;
+    IF NOT EXISTS (SELECT FROM @extschema@.courier_workers)
+       AND EXISTS (SELECT FROM @extschema@.messages AS m
+                   WHERE m.status = 'pending' AND m.next_attempt_at < clock_timestamp() - interval '1 hour') THEN
+        RETURN QUERY VALUES ('messages wait, and no program has ever come to send them', 'warning',
+            'Start usher-courier, or drop the extension.');
+    END IF;
     RETURN QUERY
     SELECT format('messages are made for %s, which nobody publishes', r.event), 'notice',
            'Declare it in publishes of usher.register_extension().'

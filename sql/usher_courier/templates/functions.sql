@@ -17,6 +17,11 @@ CREATE FUNCTION @extschema@._check_template_row() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF TG_RELID <> '@extschema@.message_templates'::regclass OR TG_LEVEL <> 'ROW'
+       OR TG_OP NOT IN ('INSERT', 'UPDATE') THEN
+        RAISE EXCEPTION 'trigger "%" must fire for each row of message_templates that is written', TG_NAME
+            USING ERRCODE = '39P01';
+    END IF;
     PERFORM @extschema@._check_template(NEW.subject, NEW.body_text, NEW.body_html);
     RETURN NEW;
 END
@@ -76,13 +81,15 @@ DECLARE
 BEGIN
     SELECT c.* INTO who FROM usher.user_contact(user_id) AS c;
     zone := coalesce(payload ->> 'time_zone', who.time_zone, usher.setting('courier.time_zone'));
+    -- Nobody is called by a name before they have confirmed their address: strangers could write to them by it.
     RETURN @extschema@._local_times(payload, zone) || jsonb_build_object(
         'event', event, 'recipient', recipient, 'language', language, 'repeats', repeats, 'is_repeated', repeats > 1,
         'app_name', usher.setting('courier.app_name'),
         'app_url', rtrim(coalesce(nullif(usher.setting('courier.app_url'), ''),
                                   current_setting('usher.public_url')), '/'),
         'user', CASE WHEN who.is_active IS NOT NULL
-                     THEN jsonb_build_object('id', user_id, 'name', who.name, 'email', who.email) END);
+                     THEN jsonb_strip_nulls(jsonb_build_object('id', user_id, 'email', who.email,
+                                                       'name', CASE WHEN who.is_verified THEN who.name END)) END);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._message_values(text, jsonb, uuid, text, text, integer) IS
