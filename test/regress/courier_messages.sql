@@ -245,6 +245,9 @@ SELECT usher.publish('courier_test.invoice', jsonb_build_object('payer', :'cid',
     'due_at', '2030-01-01T10:00:00Z')) IS NOT NULL AS published;
 SELECT recipient, subject, body_text, body_html FROM courier_test.claim();
 SELECT wash.report_message(m.id, m.attempts, 'sent') FROM wash.messages AS m WHERE m.status = 'claimed';
+SELECT wash.set_message_rule('courier_test.invoice', priority => 10);
+SELECT wash.set_message_rule('courier_test.invoice', user_keys => NULL);
+SELECT wash.set_message_rule('courier_test.invoice', max_age => '1 year');
 -- Whoever writes a template: it can be read, and places values where they are safe.
 SELECT wash.set_message_template('courier_test.invoice', 'en', 'Invoice {{number', 'x');
 SELECT wash.set_message_template('courier_test.invoice', 'en', 'x', 'x', '<script>{{number}}</script>');

@@ -281,9 +281,27 @@ CREATE FUNCTION @extschema@.set_message_rule(event text, audience text DEFAULT '
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    wrong CONSTANT text := CASE
+        WHEN audience IS NULL OR audience !~ '^[a-z][a-z0-9_]{0,62}$' THEN 'audience'
+        WHEN user_keys IS NULL OR array_position(user_keys, NULL) IS NOT NULL THEN 'user_keys'
+        WHEN secret_keys IS NULL OR array_position(secret_keys, NULL) IS NOT NULL THEN 'secret_keys'
+        WHEN supersedes IS NULL OR array_position(supersedes, NULL) IS NOT NULL THEN 'supersedes'
+        WHEN address_key = '' THEN 'address_key'
+        WHEN expires_key = '' THEN 'expires_key'
+        WHEN max_age IS NULL OR max_age NOT BETWEEN '1 minute' AND '30 days' THEN 'max_age'
+        WHEN digest_window IS NULL OR digest_window NOT BETWEEN '0' AND '7 days' THEN 'digest_window'
+        WHEN priority IS NULL OR priority NOT BETWEEN 0 AND 9 THEN 'priority'
+        WHEN is_active IS NULL THEN 'is_active' END;
 BEGIN
     PERFORM @extschema@._require_writer(set_message_rule.event, set_message_rule.secret_keys <> '{}');
     PERFORM usher.require_permission('event:manage');
+    IF wrong IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('%s is not one that a rule can have', wrong),
+            jsonb_build_object('argument', wrong),
+            'audience is a name of a-z, 0-9 and _; lists have no NULL; max_age is 1 minute to 30 days, digest_window '
+            'at most 7 days, priority 0 to 9.');
+    END IF;
     IF NOT EXISTS (SELECT FROM usher.list_extensions() AS x WHERE set_message_rule.event = ANY (x.publishes)) THEN
         PERFORM usher.raise_error('unknown_reference', 'nobody has declared this event',
             jsonb_build_object('event', set_message_rule.event),
