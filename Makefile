@@ -8,6 +8,7 @@
 #   make boundary                            test functions for extension/pg, a library of their own
 #   make fuzz                                the parsers under libFuzzer (clang), FUZZ_SECONDS each
 #   make gateway, make install-gateway       the HTTP gateway; prefix= (/usr/local) and DESTDIR= are honoured
+#   make courier                             the program that sends mail and HTTP requests
 #   make lint                                the style of SQL, clang-format and clang-tidy
 #
 # ./dev does all of this, and the servers needed for it, in one command.
@@ -33,7 +34,7 @@ MODULEDIR  = extension
 UPDATES    = $(foreach e,$(EXTENSIONS),$(wildcard $(here)/sql/$e/updates/$e--*.sql))
 DATA_built = $(foreach e,$(EXTENSIONS),$(BUILD)/sql/$e.control $(BUILD)/sql/$e--$(USHER_VERSION).sql) \
              $(addprefix $(BUILD)/sql/,$(notdir $(UPDATES)))
-EXTRA_CLEAN = $(BUILD)/libusher_kit.a $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/unit-sanitized $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/regress
+EXTRA_CLEAN = $(BUILD)/libusher_kit.a $(BUILD)/obj $(BUILD)/sql $(BUILD)/unit $(BUILD)/unit-sanitized $(BUILD)/fuzz $(BUILD)/boundary $(BUILD)/gateway $(BUILD)/courier $(BUILD)/regress
 
 PG_CONFIG  ?= pg_config
 LIBRARIES   = -lcrypto -largon2 -lcrypt -licuuc
@@ -208,7 +209,12 @@ gateway install-gateway: $(GATEWAY_SHARES:%=$(BUILD)/obj/%.o)
 	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH= \
 	    $(if $(filter install-gateway,$@),install,all)
 
-LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp test/*/*.[ch]pp))
+COURIER_SHARES := $(shell sed -n 's/^SHARED *:= *//p' '$(here)/gateway/courier/Makefile')
+.PHONY: courier
+courier: $(COURIER_SHARES:%=$(BUILD)/obj/%.o)
+	$(MAKE) -f '$(here)/gateway/courier/Makefile' BUILD='$(CURDIR)/$(BUILD)/courier' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH=
+
+LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp gateway/courier/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.
 TIDIED     = $(filter-out $(here)/gateway/%,$(filter %.cpp,$(LINTED)))
 TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) $(PG_CPPFLAGS)
@@ -221,3 +227,4 @@ lint-format:
 lint-tidy:
 	printf '%s\n' $(TIDIED) | xargs -P$(or $(JOBS),2) -I{} clang-tidy --quiet {} -- $(TIDY_FLAGS) 2>/dev/null
 	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' VPATH= lint-tidy
+	$(MAKE) -f '$(here)/gateway/courier/Makefile' BUILD='$(CURDIR)/$(BUILD)/courier' VPATH= lint-tidy

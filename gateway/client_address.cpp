@@ -1,52 +1,6 @@
 #include "client_address.hpp"
-#include <arpa/inet.h>
-#include <charconv>
-#include <cstring>
 
 namespace usher::gateway {
-
-static constexpr std::uint8_t ipv4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-std::optional<Address> Address::parse(std::string_view text) {
-    const std::string copy(text);
-    Address address;
-    if (inet_pton(AF_INET6, copy.c_str(), address.bytes.data()) == 1) return address;
-    std::memcpy(address.bytes.data(), ipv4_prefix, 12);
-    if (inet_pton(AF_INET, copy.c_str(), address.bytes.data() + 12) == 1) return address;
-    return std::nullopt;
-}
-
-std::string Address::to_string() const {
-    char text[INET6_ADDRSTRLEN] = "";
-    if (std::memcmp(bytes.data(), ipv4_prefix, 12) == 0)
-        inet_ntop(AF_INET, bytes.data() + 12, text, sizeof text);
-    else
-        inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
-    return text;
-}
-
-std::optional<Network> Network::parse(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const std::optional<Address> base = Address::parse(text.substr(0, slash));
-    if (!base) return std::nullopt;
-    Network network{*base, 128};
-    if (slash == std::string_view::npos) return network;
-    const std::string_view bits = text.substr(slash + 1);
-    const bool is_ipv4 = text.find(':') == std::string_view::npos;
-    int value = 0;
-    const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), value);
-    if (error != std::errc{} || end != bits.data() + bits.size() || value < 0 || value > (is_ipv4 ? 32 : 128))
-        return std::nullopt;
-    network.prefix_bits = is_ipv4 ? 96 + value : value;
-    return network;
-}
-
-bool Network::contains(const Address &address) const {
-    const int whole = prefix_bits / 8;
-    const int rest = prefix_bits % 8;
-    if (std::memcmp(base.bytes.data(), address.bytes.data(), whole) != 0) return false;
-    return rest == 0 || (base.bytes[whole] >> (8 - rest)) == (address.bytes[whole] >> (8 - rest));
-}
 
 namespace {
 

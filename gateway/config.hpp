@@ -9,6 +9,7 @@
 namespace usher::gateway {
 
 struct Config {
+    const char *program = "usher-gateway"; // what its connections to the database are called
     std::string listen = "127.0.0.1";
     int port = 8080;
     std::string admin_listen = "127.0.0.1";
@@ -89,11 +90,12 @@ private:
     std::vector<std::string> messages_;
 };
 
-struct Invocation {
-    Config config;
+template <class C> struct BasicInvocation {
+    C config;
     Mistakes mistakes; // the configuration must not be used when there are any
     enum class Action { run, help, version, check } action = Action::run;
 };
+using Invocation = BasicInvocation<Config>;
 
 /// Defaults, then the file (--config or USHER_GATEWAY_CONFIG), then the environment, then flags.
 Invocation read_config(int argc, const char *const *argv, const char *const *environment);

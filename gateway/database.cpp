@@ -55,7 +55,7 @@ Parameters connection_parameters(const Config &config, const std::string &connec
         if (option->val != nullptr) parameters.add(option->keyword, option->val);
     PQconninfoFree(parsed);
     if (parameters.find("fallback_application_name") == nullptr)
-        parameters.add("fallback_application_name", "usher-gateway");
+        parameters.add("fallback_application_name", config.program);
     if (parameters.find("connect_timeout") == nullptr)
         parameters.add("connect_timeout", std::to_string(config.connect_timeout_s));
     if (parameters.find("client_encoding") == nullptr) parameters.add("client_encoding", "UTF8");
@@ -157,6 +157,37 @@ void Database::cancel_from_outside() {
     if (connection_ != nullptr) cancel();
 }
 
+bool Database::listen(const char *channel) {
+    if (PQsendQuery(connection_.get(), (std::string("LISTEN ") + channel).c_str()) == 0) return false;
+    Outcome outcome;
+    if (collect(outcome, Clock::now() + std::chrono::milliseconds(config_.statement_timeout_ms), -1) == Wait::ready)
+        return outcome.sqlstate.empty();
+    disconnect();
+    return false;
+}
+
+Database::Heard Database::wait_for_notice(std::chrono::milliseconds longest,
+                                          bool (*is_of_interest)(std::string_view channel, std::string_view payload)) {
+    PGconn *connection = connection_.get();
+    const auto deadline = Clock::now() + longest;
+    while (true) {
+        bool is_heard = false;
+        while (PGnotify *notice = PQnotifies(connection)) {
+            is_heard = is_heard || is_of_interest(notice->relname, notice->extra);
+            PQfreemem(notice);
+        }
+        if (is_heard) return Heard::notice;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+        if (left <= 0) return Heard::silence;
+        pollfd socket = {PQsocket(connection), POLLIN, 0};
+        if (poll(&socket, 1, static_cast<int>(left)) > 0 &&
+            (PQconsumeInput(connection) == 0 || PQstatus(connection) != CONNECTION_OK)) {
+            disconnect();
+            return Heard::lost;
+        }
+    }
+}
+
 bool Database::is_standby() const {
     const char *value = connection_ == nullptr ? nullptr : PQparameterStatus(connection_.get(), "in_hot_standby");
     return value != nullptr && std::string_view(value) == "on";
@@ -233,7 +264,7 @@ Outcome Database::run(const char *name, const char *sql, const std::vector<const
     PGconn *connection = connection_.get();
     const int count = static_cast<int>(parameters.size());
     // If preparing fails, the unnamed statement below fails as well and tells why.
-    const bool is_named = !config_.pooler && (prepared_ == name || prepare(name, sql));
+    const bool is_named = name != nullptr && !config_.pooler && (prepared_ == name || prepare(name, sql));
     const int sent = is_named
                          ? PQsendQueryPrepared(connection, name, count, parameters.data(), nullptr, nullptr, 0)
                          : PQsendQueryParams(connection, sql, count, nullptr, parameters.data(), nullptr, nullptr, 0);

@@ -53,9 +53,16 @@ public:
     void disconnect();
 
     /// Runs a statement with text parameters in a transaction of its own, and waits until it has committed.
-    /// name: prepared under this name once per connection, unless the gateway runs behind a pooler.
+    /// name: prepared under this name once per connection, unless a pooler stands before the database; nullptr: not.
     /// client_socket: watched for hang-up; -1: none.
     Outcome run(const char *name, const char *sql, const std::vector<const char *> &parameters, int client_socket);
+
+    /// Hears of a channel from now on, as long as this connection lasts.
+    bool listen(const char *channel);
+    enum class Heard { notice, silence, lost };
+    /// Waits for a notice that is of interest, by its channel and its payload.
+    Heard wait_for_notice(std::chrono::milliseconds longest,
+                          bool (*is_of_interest)(std::string_view channel, std::string_view payload));
 
     /// Cancels what runs here, from another thread.
     void cancel_from_outside();

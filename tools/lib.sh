@@ -5,7 +5,7 @@
 #       BINDIR  PostgreSQL's programs
 
 PG_MAJOR=15
-RUN_PACKAGES="libpq-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohmann-json3-dev g++ make dpkg-dev ca-certificates curl jq"
+RUN_PACKAGES="libpq-dev libcurl4-openssl-dev libssl-dev libargon2-dev libicu-dev libcrypt-dev nlohmann-json3-dev g++ make dpkg-dev ca-certificates curl jq"
 # Who names a server with PG_CONFIG has one.
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
 TEST_PACKAGES="libipc-run-perl libgtest-dev git unzip"

@@ -1,11 +1,11 @@
 #!/bin/sh
 # The private cluster of ./dev run, with a database and a gateway for each system of examples/, and beside it, if wanted, a database for
 # tests that belongs to a role of its own, both called SYSTEM_test:
-#   server.sh run [SYSTEM|all] [--port N] | stop | status [--system NAME] [--json] | conninfo [--system NAME]
+#   server.sh run [SYSTEM|all] [--port N] [--smtp URL] | stop | mail ADDRESS | status [--system NAME] [--json] | conninfo [--system NAME]
 #   server.sh apply|reset|current|upgrade|downgrade [SYSTEM] [--dev|--test|--both] [--to VERSION] | drift [SYSTEM]
 # Runs as the unprivileged user, with SRC, BUILD, BINDIR and USHER_INSTANCE from tools/lib.sh.
 #
-# In the instance's folder, beside the cluster: gateways/NAME.{pid,ready,log}, and systems/NAME, which is there once the database NAME
+# In the instance's folder, beside the cluster: gateways/NAME.{pid,ready,log}, the same in couriers/, mail/*.eml, and systems/NAME, which is there once the database NAME
 # is complete, and holds the sum of the extensions' SQL that it was made with.
 set -eu
 . "$SRC/tools/cluster.sh"
@@ -79,6 +79,62 @@ gateway_start() { # SYSTEM PORT
         sleep 0.1
     done
 }
+# --- a courier for each, which writes mail into files, or sends it to --smtp --------------------------------------------
+
+courier_runs() { # SYSTEM
+    [ -f "$dir/couriers/$1.pid" ] || return 1
+    [ "$(readlink "/proc/$(cat "$dir/couriers/$1.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-courier" ]
+}
+courier_stop() { # SYSTEM
+    if courier_runs "$1"; then
+        pid=$(cat "$dir/couriers/$1.pid")
+        kill -TERM "$pid"
+        i=0
+        while courier_runs "$1"; do
+            i=$((i + 1))
+            [ $i -lt 350 ] || { kill -KILL "$pid"; break; }
+            sleep 0.1
+        done
+    fi
+    rm -f "$dir/couriers/$1.pid" "$dir/couriers/$1.ready"
+}
+courier_start() { # SYSTEM [SMTP]
+    files=$dir/couriers/$1
+    rm -f "$files.ready"
+    mkdir -p "$dir/mail"
+    case ${2:-} in
+        '') way=--mail-sink=$dir/mail tls=required ;;
+        smtp://localhost*|smtp://127.*) way=--smtp=$2 tls=none ;;
+        *) way=--smtp=$2 tls=required ;;
+    esac
+    setsid "$dir/root/usher-courier" --admin-port 8082 --port-search 100 --ready-file "$files.ready" "$way" --smtp-tls "$tls" \
+        --database "$(cluster_conninfo "$dir" "$1") user=usher_courier" \
+        >> "$files.log" 2>&1 < /dev/null &
+    echo $! > "$files.pid"
+    i=0
+    while ! [ -s "$files.ready" ]; do
+        i=$((i + 1))
+        courier_runs "$1" || [ $i -lt 5 ] || { tail -n 20 "$files.log" >&2; die "the courier of $1 did not start"; }
+        [ $i -lt 300 ] || { tail -n 20 "$files.log" >&2; die "the courier of $1 does not answer"; }
+        sleep 0.1
+    done
+}
+# The newest message to an address. One that is being made is waited for.
+mail_to() { # ADDRESS
+    i=0
+    while :; do
+        found=
+        for file in "$dir"/mail/*.eml; do # their names are in the order of time
+            [ ! -f "$file" ] || ! sed '/^.$/q' "$file" | grep -qiF "To: $1" || found=$file
+        done
+        [ -z "$found" ] || break
+        i=$((i + 1))
+        [ $i -lt 300 ] || die "there is no mail to $1 in $dir/mail"
+        sleep 0.1
+    done
+    tr -d '\r' < "$found"
+}
+
 address() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" "$dir/gateways/$1.ready"; } # SYSTEM gateway|admin
 
 # What tokens and metadata name as their issuer is the address that people use. Connections learn it when they begin, so a gateway on a
@@ -113,9 +169,9 @@ build() {
     # logs and the sign of success are this instance's: another one may build at the same time
     say "building (log: $dir/build.log, the one before: $dir/build.log.1)"
     [ ! -s "$dir/build.log" ] || mv "$dir/build.log" "$dir/build.log.1" # a second call compiles nothing, and has nothing to say
-    files=$(sh "$SRC/tools/build.sh" -n all gateway 2> /dev/null | grep -c "'  CXX " || true)
+    files=$(sh "$SRC/tools/build.sh" -n all gateway courier 2> /dev/null | grep -c "'  CXX " || true)
     rm -f "$dir/built"
-    { sh "$SRC/tools/build.sh" all gateway 2>&1 && : > "$dir/built"; } |
+    { sh "$SRC/tools/build.sh" all gateway courier 2>&1 && : > "$dir/built"; } |
         tee "$dir/build.log" | sh "$SRC/tools/progress.sh" "$files"
     [ -f "$dir/built" ] || { tail -n 40 "$dir/build.log" >&2; die "the build failed"; }
     sh "$SRC/tools/build.sh" install DESTDIR="$dir/root" > "$dir/install.log" 2>&1 ||
@@ -128,6 +184,10 @@ install_programs() {
     if ! cmp -s "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"; then
         for system in $(made_systems); do gateway_stop "$system"; done
         install -m 0755 "$BUILD/gateway/usher-gateway" "$dir/root/usher-gateway"
+    fi
+    if ! cmp -s "$BUILD/courier/usher-courier" "$dir/root/usher-courier"; then
+        for system in $(made_systems); do courier_stop "$system"; done
+        install -m 0755 "$BUILD/courier/usher-courier" "$dir/root/usher-courier"
     fi
     mkdir -p "$dir/root/pages"
     for page in "$BUILD"/gateway/pages/*.*; do
@@ -165,14 +225,17 @@ load_system() { # SYSTEM
         [ ! -f "$SRC/examples/$1/$part.sql" ] || cluster_psql "$dir" "$1" -f "$SRC/examples/$1/$part.sql" > /dev/null
     done
     cluster_psql "$dir" "$1" -f "$SRC/tools/gateway_role.sql" > /dev/null
+    cluster_psql "$dir" "$1" -f "$SRC/tools/courier_role.sql" > /dev/null
     [ -f "$dir/systems/$1" ] || echo "$scripts" > "$dir/systems/$1"
 }
 
 run() {
     port=
+    smtp=
     asked=
     while [ $# -gt 0 ]; do
         case $1 in
+            --smtp) [ $# -ge 2 ] || die "--smtp needs a URL"; smtp=$2; shift 2 ;;
             --port) [ $# -ge 2 ] || die "--port needs a number"; port=$2; shift 2 ;;
             -*) die "run: unknown option $1" ;;
             *) [ -z "$asked" ] || die "run: one system, or all"; asked=$1; shift ;;
@@ -182,7 +245,7 @@ run() {
         all) asked=$(known_systems) ;;
         *) check_system "$asked" ;;
     esac
-    mkdir -p "$dir/systems" "$dir/gateways"
+    mkdir -p "$dir/systems" "$dir/gateways" "$dir/couriers"
     exec 8> "$dir/lock"
     flock 8
     build
@@ -197,6 +260,8 @@ run() {
     # the others that are here as well: what ran before a stop runs after it
     for system in $(made_systems); do
         case " $(echo $asked) " in *" $system "*) serve "$system" "$port" ;; *) serve "$system" ;; esac
+        [ -z "$smtp" ] || courier_stop "$system"
+        courier_runs "$system" || courier_start "$system" "$smtp" 8>&-
     done
     status_all
     for system in $asked; do
@@ -232,6 +297,7 @@ status_all() {
         else
             say "  gateway   not running; ./dev run $system_ starts it"
         fi
+        ! courier_runs "$system_" || say "  courier   $(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$dir/couriers/$system_.ready")   (mail: $dir/mail/*.eml; ./dev mail ADDRESS)"
         say "  database  $(cluster_conninfo "$dir" "$system_")   (PostgreSQL $(version); ./dev psql --system $system_)"
         ! exists "${system_}_test" ||
             say "  tests     $(cluster_conninfo "$dir" "${system_}_test" | sed "s/user=postgres/user=${system_}_test/")"
@@ -427,9 +493,10 @@ case $command in
         choose_databases any "$@"
         drift ;;
     stop)
-        for system in $(made_systems); do gateway_stop "$system"; done
+        for system in $(made_systems); do gateway_stop "$system"; courier_stop "$system"; done
         cluster_stop "$dir" ;;
     status) status "$@" ;;
+    mail) [ $# -eq 1 ] || die "mail: whose? ./dev mail ADDRESS"; mail_to "$1" ;;
     conninfo)
         cluster_runs "$dir" || die "not running; ./dev run starts it"
         system=$(chosen_system "${2:-}")

@@ -184,7 +184,7 @@ run_tap() { # FOLDER gateway|project|extensions [NAME...]
     # shellcheck disable=SC2086
     (cd "$SRC/test" && env TESTDIR="$folder" TESTDATADIR="$folder/tmp_check" TESTLOGDIR="$folder/tmp_check/log" TEMP_CONFIG="$CONF" PATH="$SERVER_BIN:$PATH" \
         PG_REGRESS="$SERVER_TESTS/regress/pg_regress" \
-        USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
+        USHER_SOURCE="$SRC" USHER_BUILD="$BUILD" USHER_NODE="$BUILD/node/node_modules" USHER_GATEWAY="$BUILD/gateway/usher-gateway" USHER_COURIER="$BUILD/courier/usher-courier" USHER_BOUNDARY="$BUILD/boundary/boundary.so" \
         perl "$SRC/tools/tap.pl" "$folder/counts" "$T/cases" "$JOBS" "-I$SERVER_TESTS/perl" "-I$SRC/test/perl" $files) 2>&1 || true
     if [ -f "$folder/counts" ]; then
         read -r good bad < "$folder/counts"
@@ -203,9 +203,9 @@ node_packages() {
 }
 test_regress() { run_regress regress "$@"; }
 test_isolation() { run_isolation isolation "$@"; }
-test_tap() { build boundary; node_packages; run_tap tap extensions "$@"; }
+test_tap() { build boundary courier; node_packages; run_tap tap extensions "$@"; }
 test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway gateway "$@"; }
-test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap readme project "$@"; }
+test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway courier; run_tap readme project "$@"; }
 
 # --- parts of ./dev test-long ----------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
     {
         "appointments": {"user": ["created_by", "practitioner_id"], "personal": ["notes"],
             "impersonal": ["cancellation_reason", "status"]},
+        "booking_reminders": {"impersonal": ["*"]},
         "booking_claims": {"user": ["resource_id"], "impersonal": ["holder_id", "resource_kind"]},
         "bookings": {"user": ["created_by", "customer_user_id", "staff_id"], "personal": ["special_instructions",
             "status_notes", "vehicle_info"],
@@ -35,6 +36,9 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
         "staff_skills": {"user": ["staff_id"]},
         "staff_time_off": {"user": ["created_by", "staff_id"], "personal": ["reason"]}
     }$json$,
+    settings => '[
+        {"name": "booking.reminder_notice", "type": "integer", "default_value": "24",
+         "description": "Hours before a confirmed booking starts that booking.reminder is published; 0: never."}]',
     role_presets => $json$
     {
         "carwash": {
@@ -87,7 +91,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
     }$json$,
     publishes => '{booking.created,booking.confirmed,booking.started,booking.completed,booking.cancelled,
         booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,booking.customer_gone,
-        appointment.scheduled,
+        booking.reminder,appointment.scheduled,
         appointment.arrived,appointment.started,appointment.completed,appointment.cancelled,appointment.no_show,
         appointment.rescheduled,
         service.deactivated,service.restored,location.deactivated,location.restored,location_staff.deactivated,

@@ -7,7 +7,8 @@ BEGIN
         'scope_column', 'location_id', 'reason_column', 'cancellation_reason', 'notes_column', 'status_notes',
         'version_column', 'version', 'event_prefix', 'booking',
         'payload_columns',
-        jsonb_build_array('customer_id', 'customer_user_id', 'service_id', 'location_id', 'staff_id', 'status',
+        jsonb_build_array('customer_id', 'customer_user_id', 'service_id', 'service_name', 'location_id', 'staff_id',
+            'status',
             'start_at', 'end_at', 'price_minor', 'currency', 'prepay_minor', 'refund_due_minor', 'refund_percent',
             'completed_at', 'cancellation_reason', 'version')));
     PERFORM usher.attach_machine('appointment', '@extschema@.appointments'::regclass, 'status', jsonb_build_object(

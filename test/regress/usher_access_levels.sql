@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 CREATE SCHEMA regress_levels;
 CREATE VIEW regress_levels.levels AS SELECT level, ('regress_level_' || level)::name AS role
-    FROM unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin']) AS level;
+    FROM unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin']) AS level;
 DO $$
 DECLARE
     l record;

@@ -28,7 +28,7 @@ WHERE p.proname NOT LIKE '\_%' AND NOT EXISTS (SELECT FROM regress_database_role
 ORDER BY 1, 2;
 SELECT DISTINCT l.schema, unnest(l.levels) AS unknown_level FROM regress_database_roles.lists() l
 EXCEPT SELECT i.schema, level
-FROM usher._installed() i, unnest(ARRAY['application', 'gateway', 'readonly', 'auditor', 'admin']) AS level;
+FROM usher._installed() i, unnest(ARRAY['application', 'gateway', 'courier', 'readonly', 'auditor', 'admin']) AS level;
 
 -- PUBLIC has nothing, in no kind of object.
 SELECT m.classid::regclass AS kind, pg_describe_object(m.classid, m.objid, 0) AS object,

@@ -259,6 +259,15 @@ INSERT INTO club.referrals (id, program, referrer_id, referee_id, status, flags,
         CASE WHEN r % 500 = 3 THEN '{same_device}' ELSE '{}' END::text[], now() + interval '1 day', size.at(r, :users / 10, 300)
     FROM generate_series(1::bigint, :users / 10) AS r;
 INSERT INTO club.loyalty_ads (id, title, placement, status) SELECT size.id(a, '2022-06-04 00:00+00'), 'Advertisement ' || a, 'place_' || a % 20, 'active' FROM generate_series(1::bigint, 1000) AS a;
+INSERT INTO courier.messages (id, event_id, event, audience, user_id, recipient, recipient_key, message_id, status, attempts, next_attempt_at, expires_at,
+                              claimed_by, sent_at, finished_at, created_at)
+    SELECT size.id(m, '2022-07-01 00:00+00'), size.id(m, '2022-07-02 00:00+00'), 'user.password_changed', 'user', size.user(m), 'user' || m || '@example.com',
+           'user' || m || '@example.com', '<' || m || '@example.com>', s.status, 1, now() - interval '1 minute', now() + interval '1 day',
+           CASE WHEN s.status = 'claimed' THEN 'size' END, CASE WHEN s.status = 'sent' THEN now() END, CASE WHEN s.status NOT IN ('pending', 'claimed') THEN now() END, now()
+    FROM generate_series(1::bigint, :users) AS m
+        CROSS JOIN LATERAL (SELECT CASE WHEN m % 5000 = 1 THEN 'failed' WHEN m % 5000 = 2 THEN 'claimed' WHEN m % 5000 < 10 THEN 'pending' ELSE 'sent' END) AS s (status);
+INSERT INTO courier.message_suppressions (address_key, address, reason, bounces, suppressed_at)
+    SELECT 'user' || s || '@example.com', 'user' || s || '@example.com', 'bounced', 1, now() FROM generate_series(1::bigint, :users, 10) AS s;
 INSERT INTO club.loyalty_ad_counts (ad_id, day, kind, count)
     SELECT a.id, current_date - d, 'view', 10 FROM club.loyalty_ads AS a CROSS JOIN generate_series(0, least(:users / 1000, 365)::integer) AS d;
 

@@ -11,7 +11,7 @@ my $node = PostgreSQL::Test::Cluster->new('presets');
 $node->init;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'usher'\nusher.argon2_memory = 8192\nusher.argon2_iterations = 1\n");
 $node->start;
-my @extensions = qw(usher_booking usher_payment usher_shop usher_loyalty);
+my @extensions = qw(usher_booking usher_payment usher_shop usher_loyalty usher_courier);
 $node->safe_psql('postgres', 'CREATE DATABASE installed');
 $node->safe_psql('installed', 'SET client_min_messages = warning; CREATE EXTENSION usher CASCADE; CREATE SCHEMA app; ' . join '', map { "CREATE EXTENSION $_ SCHEMA app CASCADE;" } @extensions);
 

@@ -24,7 +24,7 @@ for (split /\n/, slurp_file("$source/test/size/calls.txt"))
 	if (/^untimed: (.*)/) { $known{$_} = 'untimed' for split ' ', $1; next }
 	/^(\w+): (SELECT .*)/ or die "not a call: $_";
 	push @calls, [ $1, $2 ];
-	$known{$_} = 'called' for $2 =~ /\b(?:usher|wash|pay|shop|club)\.(\w+)\(/g;
+	$known{$_} = 'called' for $2 =~ /\b(?:usher|wash|pay|shop|club|courier)\.(\w+)\(/g;
 }
 
 my $node = PostgreSQL::Test::Cluster->new('size');
@@ -43,6 +43,8 @@ CREATE SCHEMA shop;
 CREATE EXTENSION usher_shop SCHEMA shop;
 CREATE SCHEMA club;
 CREATE EXTENSION usher_loyalty SCHEMA club;
+CREATE SCHEMA courier;
+CREATE EXTENSION usher_courier SCHEMA courier;
 SELECT usher.apply_role_preset(p) FROM unnest('{carwash,payments}'::text[]) AS p;
 SELECT usher.rotate_signing_key('EdDSA');
 SQL

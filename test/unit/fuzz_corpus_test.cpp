@@ -2,6 +2,7 @@
 #include "../fuzz/names_target.hpp"
 #include "../fuzz/policy_target.hpp"
 #include "../fuzz/request_target.hpp"
+#include "../fuzz/template_target.hpp"
 #include "../fuzz/webhook_target.hpp"
 #include <gtest/gtest.h>
 
@@ -38,6 +39,7 @@ TEST(FuzzCorpus, Password) { EXPECT_GT(replay("password_fuzzer", usher::fuzz::pa
 TEST(FuzzCorpus, Policy) { EXPECT_GT(replay("policy_fuzzer", usher::fuzz::policy_target), 10); }
 TEST(FuzzCorpus, RequestHead) { EXPECT_GT(replay("head_fuzzer", usher::fuzz::head_target), 10); }
 TEST(FuzzCorpus, Names) { EXPECT_GT(replay("names_fuzzer", usher::fuzz::names_target), 10); }
+TEST(FuzzCorpus, Template) { EXPECT_GT(replay("template_fuzzer", usher::fuzz::template_target), 10); }
 TEST(FuzzCorpus, Webhook) { EXPECT_GT(replay("webhook_fuzzer", usher::fuzz::webhook_target), 10); }
 TEST(FuzzCorpus, Chunks) { EXPECT_GT(replay("chunks_fuzzer", usher::fuzz::chunks_target), 10); }
 

@@ -181,6 +181,14 @@ USHER_FUNCTION(usher_identity_create_api_key) {
                       json::Object().add("api_key_id", id).add("name", name).add("prefix", key.prefix).text(),
                       "notice"},
                      owner);
+    const std::string payload = json::Object()
+                                    .add("user_id", owner)
+                                    .add("email", account.email)
+                                    .add("api_key_id", id)
+                                    .add("name", name)
+                                    .add("prefix", key.prefix)
+                                    .text();
+    identity::publish("user.api_key_created", payload, owner);
     row.set("api_key_id", pg::uuid(id)).set("api_key", pg::text(key.text)).set("prefix", pg::text(key.prefix));
     return row.finish();
 }

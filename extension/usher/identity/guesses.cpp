@@ -73,6 +73,10 @@ constinit pg::Statement add_attempt{R"(
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     RETURNING to_jsonb(a)::text)"};
 
+constinit pg::Statement describe_lock{R"(
+    SELECT jsonb_build_object('user_id', $1, 'locked_until', $2, 'reset_required', $3)::text)",
+                                      pg::Access::read};
+
 constinit pg::Statement count_code_tries{
     "UPDATE usher.one_time_codes SET wrong_tries = wrong_tries + $2 WHERE id = $1"};
 
@@ -97,6 +101,9 @@ void tell_lock(const Uuid &user_id, const LockoutState &state) {
                                  .add("reset_required", state.reset_required)
                                  .text();
     record({"user.locked", data, "warning"}, user_id);
+    const pg::Rows payload =
+        describe_lock.run({pg::uuid(user_id), instant_or_null(state.locked_until), pg::boolean(state.reset_required)});
+    publish("user.locked", payload.front().string(0), user_id);
 }
 
 // As many bits as failures: the permits that are left must be those that the threshold leaves, also when a failure had

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "common/digest.hpp"
 #include "pg/args.hpp"
 #include "pg/cache.hpp"
 #include "pg/result.hpp"
+#include "pg/shared.hpp"
 #include "pg/spi.hpp"
 #include "usher/identity/claims_jsonb.hpp"
 #include "usher/operations/settings.hpp"
@@ -91,6 +93,35 @@ IssuerCache &loaded() {
     return *cache;
 }
 
+// Tokens with a key that nobody knows: the issuer may have new ones. Verifying writes nothing, so whoever fetches keys
+// (usher.want_issuer_keys()) reads it here.
+struct SeenKey {
+    std::uint32_t database;
+    std::array<std::uint8_t, 16> issuer; // of its digest
+};
+struct Seen {
+    SeenKey key;
+    Instant at;
+};
+constexpr long most_issuers = 256;
+pg::SharedMap<SeenKey, Seen> unknown_keys{"usher unknown keys of issuers", most_issuers};
+
+SeenKey seen_key(std::string_view issuer) {
+    SeenKey key{MyDatabaseId, {}};
+    const auto digest = sha256(issuer);
+    std::copy_n(digest.begin(), key.issuer.size(), key.issuer.begin());
+    return key;
+}
+
+void note_unknown_key(const std::string &issuer) {
+    if (!pg::is_preloaded()) return;
+    const SeenKey key = seen_key(issuer);
+    const Instant now = pg::clock_time();
+    unknown_keys.locked([&](auto &locked) {
+        if (Seen *const seen = locked.find_or_add(key)) seen->at = now;
+    });
+}
+
 /// An access token (RFC 9068) or a plain one. Others that the issuer may sign, for logout or as a proof of possession,
 /// are marked by their type and are no credentials (RFC 8725 section 3.11).
 bool is_credential(const JwtToken &token) {
@@ -109,7 +140,10 @@ std::uint64_t issuers_generation() { return loaded().version; }
 
 const char *verify_outside_token(JwtToken &token, const Issuer &issuer, std::int64_t now_us) {
     const KeySet::Choice choice = issuer.keys.choose(token.kid(), token.algorithm_name());
-    if (choice.key == nullptr) return choice.error;
+    if (choice.key == nullptr) {
+        note_unknown_key(issuer.issuer);
+        return choice.error;
+    }
     const JwtRules rules{.issuer = issuer.issuer, .now_us = now_us, .leeway_s = guc::clock_skew};
     if (const JwtError error = token.verify(*choice.key, rules); error != JwtError::none)
         return result_code(error).data();
@@ -131,4 +165,16 @@ USHER_FUNCTION(usher_identity_count_issuer_keys) {
     const std::string document = identity::json_of_argument(fcinfo->args[0].value);
     const KeySet keys = KeySet::parse(document, identity::algorithms_of(args.text_array(1)));
     return pg::result(pg::int4(static_cast<std::int32_t>(keys.size())));
+}
+
+/// usher._unknown_key_seen_at(issuer)
+USHER_FUNCTION(usher_identity_unknown_key_seen_at) {
+    const pg::Args args(fcinfo);
+    if (!pg::is_preloaded()) return pg::null_result(fcinfo);
+    const identity::SeenKey key = identity::seen_key(args.text(0));
+    const Instant at = identity::unknown_keys.locked([&](auto &locked) {
+        const identity::Seen *const seen = locked.find(key);
+        return seen == nullptr ? 0 : seen->at;
+    });
+    return at == 0 ? pg::null_result(fcinfo) : pg::result(pg::timestamptz(at));
 }

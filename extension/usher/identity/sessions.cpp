@@ -22,6 +22,19 @@ constinit pg::Statement add_session{R"(
     VALUES ($1, $2, $3, $4, $5 - 'security_context', left($5 ->> 'fingerprint', 255),
             CASE jsonb_typeof($5 -> 'security_context') WHEN 'object' THEN $5 -> 'security_context' ELSE '{}' END, $6,
             $7, $8, $9, $10, $10, $11, $12))"};
+// Has the user logged in before, and never so? A program is told by its fingerprint, or else by its agent. Whoever logs
+// in very often is judged by the latest times.
+constinit pg::Statement is_new_device{R"(
+    SELECT count(*) > 0 AND NOT coalesce(bool_or(
+               CASE WHEN $2::jsonb ->> 'fingerprint' IS NOT NULL
+                    THEN s.fingerprint IS NOT DISTINCT FROM left($2 ->> 'fingerprint', 255)
+                    ELSE s.user_agent IS NOT DISTINCT FROM $3 END), false)
+    FROM (SELECT l.fingerprint, l.user_agent
+          FROM usher.sessions l WHERE l.user_id = $1 ORDER BY l.created_at DESC LIMIT 200) s)"};
+constinit pg::Statement describe_device{R"(
+    SELECT jsonb_build_object('user_id', $1, 'session_id', $2, 'user_agent', $3::text, 'client_ip', host($4),
+                              'logged_in_at', $5)::text)",
+                                        pg::Access::read};
 constinit pg::Statement raise_level{R"(
     UPDATE usher.sessions
     SET assurance_level = 2,
@@ -150,10 +163,19 @@ NewSession start_session(const Uuid &user_id, std::string_view device, const Ori
     token.secret = random_bytes(32);
     const std::string rotation_key = random_bytes(32), hash = refresh_token_hash(token);
     const Instant now = pg::clock_time(), absolute_end = now + guc::session_absolute_timeout * one_second;
+    const bool is_new = is_new_device.run({pg::uuid(user_id), pg::jsonb(device), pg::text_unless_empty(origin.agent)})
+                            .front()
+                            .boolean(0);
     add_session.run({pg::uuid(token.session_id), pg::uuid(user_id), pg::bytea(hash), pg::bytea(rotation_key),
                      pg::jsonb(device), pg::inet_or_null(origin.address), pg::text_unless_empty(origin.agent),
                      pg::text_array(proof.methods), pg::int4(proof.level), pg::timestamptz(now),
                      pg::timestamptz(idle_end(now, absolute_end)), pg::timestamptz(absolute_end)});
+    if (is_new) {
+        const pg::Rows payload =
+            describe_device.run({pg::uuid(user_id), pg::uuid(token.session_id), pg::text_unless_empty(origin.agent),
+                                 pg::inet_or_null(origin.address), pg::timestamptz(now)});
+        publish("user.new_device", payload.front().string(0), user_id);
+    }
     return {token.session_id, format_refresh_token(token)};
 }
 

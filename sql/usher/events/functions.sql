@@ -340,3 +340,31 @@ $$;
 REVOKE ALL ON FUNCTION usher.list_parked_events(text, uuid, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_parked_events(text, uuid, integer) IS
     'Events that failed too often, by keyset: pass the last event_id as after. retry_event() puts one back.';
+
+CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT e.payload FROM usher.events AS e WHERE e.id = event_payload.event_id;
+END;
+REVOKE ALL ON FUNCTION usher.event_payload(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.event_payload(uuid) IS
+    'What an event says; NULL when it is not kept any longer. For features that do later what they were told, and '
+    'keep no copy of a secret until then. For the owner of the extension.';
+
+CREATE FUNCTION usher.cut_event(event_id uuid, keys text[], consumer text) RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH cut AS (
+        UPDATE usher.events AS e SET payload = e.payload - cut_event.keys
+        WHERE e.id = cut_event.event_id AND e.payload ?| cut_event.keys
+            AND NOT EXISTS (SELECT FROM usher.deliveries AS d
+                            WHERE d.event_id = e.id AND d.status = 'pending' AND d.consumer <> cut_event.consumer)
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM cut);
+END;
+REVOKE ALL ON FUNCTION usher.cut_event(uuid, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.cut_event(uuid, text[], text) IS
+    'Takes secrets out of an event that a consumer is done with; false when there are none, or another consumer waits '
+    'for them still. For the owner of the extension.';

@@ -611,6 +611,25 @@ $$;
 REVOKE ALL ON FUNCTION usher.user_reference(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.user_reference(uuid) IS 'What other features show of a user; NULL when there is none.';
 
+CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT is_verified boolean,
+                                   OUT name text, OUT language text, OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT u.is_active, u.email, u.email_verified_at IS NOT NULL, u.display_name,
+           coalesce(u.preferences ->> 'language', u.profile ->> 'language'),
+           coalesce(u.preferences ->> 'time_zone', u.profile ->> 'time_zone')
+    INTO is_active, email, is_verified, name, language, time_zone
+    FROM usher.users u WHERE u.id = user_contact.id;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.user_contact(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.user_contact(uuid) IS
+    'Where, in which language and in which time zone to write to a user, the last two as their preferences or their '
+    'profile have them ("language": a tag such as de or de-AT, "time_zone": Europe/Vienna), unchecked. For features '
+    'that write to users.';
+
 CREATE FUNCTION usher.lock_user_reference(id uuid, require_active boolean DEFAULT true) RETURNS usher.user_reference
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION usher._count_issuer_keys(jsonb, text[]) IS
     'How many keys of a key set can verify tokens with one of the algorithms. Raises 22023 for symmetric, private and '
     'damaged keys, and when there is none.';
 
-CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers) RETURNS void
+CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers, has_keys boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -27,12 +27,15 @@ BEGIN
     ELSIF given.jwks IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'jwks must not be null');
     END IF;
-    PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);
+    IF has_keys THEN
+        PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);
+    END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers) FROM PUBLIC;
-COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers) IS
-    'Raises 22023, naming what is wrong with an issuer that is about to be stored.';
+REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) IS
+    'Raises 22023, naming what is wrong with an issuer that is about to be stored. has_keys false: its keys are yet '
+    'to come.';
 
 CREATE FUNCTION usher.add_token_issuer(issuer text, audiences text[], jwks jsonb, provider text,
                                        algorithms text[] DEFAULT '{RS256,ES256}') RETURNS void

@@ -15,7 +15,7 @@ BEGIN
     UPDATE usher.network_failures n
     SET failed_names = ''
     WHERE position(substring(sha256(convert_to(usher.name_key(address), 'UTF8')) FOR 8) IN n.failed_names) > 0;
-    UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code}'::text[]
+    UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code,client_ip,user_agent}'::text[]
     WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
     DELETE FROM usher.idempotent_answers a WHERE a.principal = 'user:' || target;
     DELETE FROM usher.idempotent_calls c

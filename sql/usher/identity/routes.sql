@@ -203,6 +203,12 @@ BEGIN
          204, false, 'Change an outside issuer, its keys say'),
         ('keys', 'DELETE', '/token-issuers', 'remove_token_issuer(text)', 'key:manage', 204, false,
          'Stop accepting an outside issuer'),
+        ('keys', 'POST', '/token-issuers/follow', 'follow_token_issuer(text,text[],text,text,text[])', 'key:manage',
+         204, false, 'Accept an outside issuer and fetch its keys'),
+        ('keys', 'POST', '/token-issuers/unfollow', 'unfollow_token_issuer(text)', 'key:manage', 200, false,
+         'Fetch the keys of an outside issuer no longer'),
+        ('keys', 'GET', '/token-issuers/followed', 'list_followed_issuers()', 'key:manage', 200, true,
+         'Outside issuers whose keys are fetched'),
         ('meta', 'GET', '/routes', 'list_routes()', 'route:manage', 200, true, 'List routes')
         ) AS v (tag, method, path, signature, permission, success_status, read_only, summary)
     LOOP

@@ -242,6 +242,23 @@ COMMENT ON COLUMN usher.token_issuers.jwks IS 'The issuer''s JSON Web Key Set (R
 CREATE TABLE usher.token_issuers_inval ();
 REVOKE ALL ON TABLE usher.token_issuers_inval FROM PUBLIC;
 COMMENT ON TABLE usher.token_issuers_inval IS 'Always empty: carries the news that usher.token_issuers has changed.';
+
+CREATE TABLE usher.issuer_key_sources (
+    issuer text PRIMARY KEY REFERENCES usher.token_issuers ON DELETE CASCADE,
+    url text NOT NULL CHECK (octet_length(url) <= 2048),
+    is_discovery boolean NOT NULL,
+    keys_url text CHECK (octet_length(keys_url) <= 2048),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    asked_at timestamptz,
+    fetched_at timestamptz,
+    last_error text CHECK (length(last_error) <= 300)
+);
+REVOKE ALL ON TABLE usher.issuer_key_sources FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('usher.issuer_key_sources', '');
+COMMENT ON TABLE usher.issuer_key_sources IS
+    'Where the keys of outside issuers are fetched from, for those that are not given by hand.';
+COMMENT ON COLUMN usher.issuer_key_sources.url IS 'Of the discovery document (is_discovery), or of the keys.';
+COMMENT ON COLUMN usher.issuer_key_sources.keys_url IS 'Of the keys, as the discovery document last said.';
 -- Password hashes, and passwords that nobody may choose.
 
 CREATE TABLE usher.password_blocklist (

@@ -106,9 +106,9 @@ CREATE FUNCTION usher.grant_access(role name, level text) RETURNS void
 AS $$
 BEGIN
     PERFORM usher._check_database_role(role);
-    IF level IS NULL OR level NOT IN ('application', 'gateway', 'readonly', 'auditor', 'admin') THEN
+    IF level IS NULL OR level NOT IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin') THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'level must be application, gateway, readonly, auditor or admin');
+                                  'level must be application, gateway, courier, readonly, auditor or admin');
     END IF;
     PERFORM usher._grant_list(i.schema, role, a.kind, a.names)
     FROM usher._installed() AS i JOIN usher.extension_access AS a ON a.registrant = i.extension
@@ -127,7 +127,7 @@ BEGIN
     END IF;
 
     -- Parameters of such roles are passwords and tokens: they must not reach the server log.
-    IF level IN ('application', 'gateway') THEN
+    IF level IN ('application', 'gateway', 'courier') THEN
         BEGIN
             EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', role);
             EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', role);
@@ -140,7 +140,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.grant_access(name, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.grant_access(name, text) IS
-    'Gives a database role an access level, application, gateway, readonly, auditor or admin, in all installed usher '
+    'Gives a database role an access level, application, gateway, courier (which sends what goes out), readonly, '
+    'auditor or admin, in all installed usher '
     'extensions. Repeat it after installing another one, and after restoring a dump on another server, where levels '
     'count for nothing until then. The level belongs to the role, not to its name. For the owner of the extension.';
 

@@ -39,7 +39,7 @@ REVOKE ALL ON usher._watched_columns FROM PUBLIC;
 
 CREATE TABLE usher.database_roles (
     role_name  name NOT NULL,
-    level      text NOT NULL CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin')),
+    level      text NOT NULL CHECK (level IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin')),
     granted_at timestamptz NOT NULL DEFAULT now(),
     granted_by name NOT NULL DEFAULT session_user,
     role_oid   oid NOT NULL,

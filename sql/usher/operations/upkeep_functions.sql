@@ -366,7 +366,7 @@ BEGIN
             format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS: row-level security and grants do not hold for it.',
                    r.rolname)
         FROM usher._levels_in_force() d JOIN pg_roles r ON r.oid = d.role
-        WHERE d.level IN ('application', 'gateway', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+        WHERE d.level IN ('application', 'gateway', 'courier', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
     RETURN QUERY SELECT DISTINCT format('%s follows %s, but events of that name came from nobody who has declared it',
                                         s.extension, s.event), 'warning',
             'They were not acted on. If they are yours, declare the name: usher.register_extension(…, publishes => …).'

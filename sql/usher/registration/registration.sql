@@ -74,6 +74,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         "subscriptions": {"impersonal": ["*"]},
         "table_sizes": {"impersonal": ["*"]},
         "token_issuers": {"impersonal": ["*"]},
+        "issuer_key_sources": {"impersonal": ["*"]},
         "user_permissions": {"impersonal": ["*"]},
         "upkeep_failures": {"impersonal": ["*"]},
         "self_checks": {"impersonal": ["*"]},
@@ -135,7 +136,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         user.role_changed,role.deactivated,role.restored,user.tier_changed,user.claimed,user.registration_repeated,
         user.email_verified,user.email_verification_requested,
         user.email_change_requested,user.email_changed,user.password_changed,user.password_reset_requested,
-        user.login_code_requested,user.verification_code_requested,user.second_factors_reset,consent.withdrawn,
+        user.login_code_requested,user.verification_code_requested,user.locked,user.new_device,user.api_key_created,
+        user.second_factor_added,user.second_factor_removed,user.second_factors_reset,consent.withdrawn,
         customer.erased}',
     -- What each level of grant_access() may do. Functions stand by name, all their forms together. A test compares
     -- this with the catalog: no name without an object, no public function without a line.
@@ -175,6 +177,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
           define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines
           list_subscriptions
           add_token_issuer update_token_issuer remove_token_issuer list_token_issuers
+          follow_token_issuer unfollow_token_issuer list_followed_issuers
           register_extension unregister_extension list_extensions
           list_decisions revert_decision apply_decisions'),
         ('function', '{application,gateway,auditor,admin}',
@@ -219,8 +222,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         -- For the owner of the extension alone: they run with the caller's own rights.
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
-                           permission_scopes
-                           count_or_estimate sample_percent'),
+                           permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
+                           want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

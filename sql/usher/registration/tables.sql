@@ -47,7 +47,7 @@ CREATE TABLE usher.extension_access (
     registrant name NOT NULL REFERENCES usher.extensions ON DELETE CASCADE,
     number integer NOT NULL,
     kind text NOT NULL CHECK (kind IN ('function', 'table')),
-    levels text[] NOT NULL CHECK (levels <@ '{application,gateway,readonly,auditor,admin}'),
+    levels text[] NOT NULL CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}'),
     names text NOT NULL
 );
 CREATE INDEX extension_access_registrant_idx ON usher.extension_access (registrant, number);

@@ -28,7 +28,7 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY['roles', 'role_parents', 'role_permissions', 'role_management', 'user_roles',
                                     'user_permissions', 'policy_rules', 'token_issuers', 'database_roles', 'users',
-                                    'api_keys', 'signing_keys', 'server_secrets'] LOOP
+                                    'api_keys', 'signing_keys', 'server_secrets', 'issuer_key_sources'] LOOP
         EXECUTE format('CREATE TRIGGER refuse_script BEFORE INSERT ON usher.%I FOR EACH STATEMENT '
                        'EXECUTE FUNCTION usher._refuse_script()',
                        relation);

@@ -108,6 +108,16 @@ COMMENT ON TYPE @extschema@.booking_cancellation IS 'A cancelled booking and wha
 
 CREATE TYPE @extschema@.booking_assignment AS (booking_id uuid, staff_id uuid, version integer);
 COMMENT ON TYPE @extschema@.booking_assignment IS 'Who a booking was given to.';
+CREATE TABLE @extschema@.booking_reminders (
+    booking_id uuid PRIMARY KEY,
+    start_at timestamptz NOT NULL,
+    reminded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX booking_reminders_start_at_idx ON @extschema@.booking_reminders (start_at);
+COMMENT ON TABLE @extschema@.booking_reminders IS
+    'Which bookings booking.reminder was published for, and for which start: one that is moved has another reminder.';
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.booking_reminders', '');
+
 -- Reading bookings. People are shown as usher.user_reference, fetched once for a whole batch and never joined.
 
 CREATE TYPE @extschema@.booking_details AS (

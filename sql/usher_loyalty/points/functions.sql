@@ -318,17 +318,18 @@ BEGIN
                     + make_interval(days => usher.setting('loyalty.expiry_notice')::integer)
             ORDER BY o.expires_at LIMIT max_rows
         ), held AS MATERIALIZED (
-            SELECT a.customer_id FROM @extschema@.points_accounts AS a
+            SELECT a.customer_id, a.user_id FROM @extschema@.points_accounts AS a
             WHERE a.customer_id IN (SELECT d.customer_id FROM due AS d)
             ORDER BY a.customer_id FOR NO KEY UPDATE SKIP LOCKED
         )
         UPDATE @extschema@.points_lots AS l SET announced_at = statement_timestamp()
         FROM due AS d JOIN held AS h ON h.customer_id = d.customer_id
         WHERE l.id = d.id AND l.points_left > 0 AND l.announced_at IS NULL
-        RETURNING l.id, l.customer_id, l.points_left, l.expires_at
+        RETURNING l.id, l.customer_id, h.user_id, l.points_left, l.expires_at
     LOOP
         PERFORM usher.publish('loyalty.points_expiring', jsonb_build_object('customer_id', lot.customer_id,
-            'entry_id', lot.id, 'points', lot.points_left, 'expires_at', lot.expires_at), lot.customer_id::text);
+            'user_id', lot.user_id, 'entry_id', lot.id, 'points', lot.points_left, 'expires_at', lot.expires_at),
+            lot.customer_id::text);
         announced := announced + 1;
     END LOOP;
     RETURN announced;

@@ -70,6 +70,7 @@ CREATE FUNCTION @extschema@._order_lines_json(order_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
     SELECT coalesce(jsonb_agg(jsonb_build_object('line_no', l.line_no, 'product_id', l.product_id, 'sku', l.sku,
+        'name', p.name,
         'category', p.category, 'ordered', l.quantity, 'quantity', l.quantity - l.cancelled - l.returned,
         'price_minor', l.unit_price_minor,
         'amount_minor', (l.quantity - l.cancelled - l.returned) * l.unit_price_minor,

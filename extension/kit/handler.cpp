@@ -1,0 +1,15 @@
+#include "kit/handler.hpp"
+#include "pg/foreign_call.hpp"
+#include "pg/time_limit.hpp"
+
+namespace usher::kit {
+
+void call_handler(Oid function, std::span<const pg::Param> arguments, int seconds) {
+    std::vector<pg::ForeignArgument> values;
+    values.reserve(arguments.size());
+    for (const pg::Param &each : arguments) values.push_back({pg::result(each)});
+    pg::within(seconds, "the handler took longer than usher.handler_timeout",
+               [&] { pg::call([&] { (void)pg::call_as_owner(function, values); }); });
+}
+
+} // namespace usher::kit

@@ -1,0 +1,25 @@
+// The error codes of usher_courier, class UM. Its install script registers them with core.
+#pragma once
+#include "common/error_codes.hpp"
+
+/// Beside those of core: errc::invalid_template and so on.
+namespace usher::errc {
+
+// clang-format off
+inline constexpr ErrorCode invalid_template{"invalid_template", "UM001", 422, "The template cannot be read, or places something where it is not safe."};
+inline constexpr ErrorCode url_refused{"url_refused", "UM002", 422, "No request may go to this URL."};
+inline constexpr ErrorCode event_not_for_others{"event_not_for_others", "UM003", 422, "An event that carries a secret goes out to nobody."};
+// clang-format on
+
+} // namespace usher::errc
+
+namespace usher::courier {
+
+/// What is registered.
+inline constexpr const ErrorCode *error_codes[] = {
+    &errc::invalid_template,
+    &errc::url_refused,
+    &errc::event_not_for_others,
+};
+
+} // namespace usher::courier

@@ -1,0 +1,1 @@
+SELECT usher.finish_extension();

@@ -1,0 +1,236 @@
+-- What core calls: upkeep, checks, numbers, health, export and erasure.
+
+CREATE FUNCTION @extschema@._expire_messages(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    overdue record;
+    expired bigint := 0;
+BEGIN
+    FOR overdue IN
+        SELECT m.id FROM @extschema@.messages AS m
+        WHERE m.status IN ('pending', 'claimed') AND m.expires_at <= clock_timestamp()
+            AND (m.status = 'pending' OR m.next_attempt_at <= clock_timestamp())
+        ORDER BY m.expires_at LIMIT max_rows FOR UPDATE SKIP LOCKED
+    LOOP
+        PERFORM @extschema@._finish_message(overdue.id, 'expired', 'too_late');
+        expired := expired + 1;
+    END LOOP;
+    RETURN expired;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._expire_messages(integer) IS
+    'Ends messages that are of no use any more; returns how many.';
+
+CREATE FUNCTION @extschema@._remove_old_messages(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    DELETE FROM @extschema@.messages AS m WHERE m.id IN (
+        SELECT o.id FROM @extschema@.messages AS o
+        WHERE o.finished_at < now() - make_interval(days => usher.setting('courier.message_retention')::integer)
+        ORDER BY o.finished_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    -- programs that have not been heard of for a day
+    DELETE FROM @extschema@.courier_workers AS w WHERE w.seen_at < now() - interval '1 day';
+    RETURN removed;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._remove_old_messages(integer) IS
+    'Removes messages that are done since courier.message_retention days; returns how many.';
+
+CREATE FUNCTION @extschema@._courier_upkeep(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('messages_made', 'SELECT @extschema@._collect_messages($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('messages_expired', 'SELECT @extschema@._expire_messages($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('messages_removed', 'SELECT @extschema@._remove_old_messages($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('requests_removed', 'SELECT @extschema@._request_upkeep($1)', max_rows) AS u;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._courier_upkeep(integer) IS 'The part of usher_courier in usher.run_maintenance().';
+
+CREATE FUNCTION @extschema@._courier_self_check() RETURNS TABLE (rule text, violations bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT 'every template of messages can be filled', count(*)
+        FROM @extschema@.message_templates AS t
+            CROSS JOIN LATERAL @extschema@._render_message(t.subject, t.body_text, t.body_html, t.language, '{}', '{}')
+                AS r
+        WHERE r.problem IS NOT NULL;
+    RETURN QUERY SELECT 'every rule of messages has a template', count(*)
+        FROM @extschema@.message_rules AS r
+        WHERE r.is_active AND @extschema@._template_language(r.event, r.audience, 'email', NULL) IS NULL;
+    -- What constraints hold too: a dump that was edited, or a constraint that somebody dropped.
+    RETURN QUERY SELECT 'messages are claimed by somebody, or done at some time', count(*)
+        FROM @extschema@.messages AS m
+        WHERE (m.status = 'claimed') <> (m.claimed_by IS NOT NULL)
+            OR (m.status IN ('pending', 'claimed')) <> (m.finished_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._courier_self_check() IS 'The part of usher_courier in usher.self_check().';
+
+CREATE FUNCTION @extschema@._courier_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sender CONSTANT text := usher.setting('courier.sender');
+    domain CONSTANT text := (@extschema@._parse_mailbox(sender)).domain;
+BEGIN
+    BEGIN
+        PERFORM @extschema@._allowed_networks();
+    EXCEPTION WHEN invalid_text_representation THEN
+        RETURN QUERY VALUES ('courier.allowed_networks is not a list of networks', 'error',
+            'Until it is, no request is sent. ALTER DATABASE … SET courier.allowed_networks = ''10.1.0.0/16''.');
+    END;
+    IF domain IS NULL THEN
+        RETURN QUERY VALUES ('courier.sender is not an address', 'error',
+            'ALTER DATABASE … SET courier.sender = ''Name <address@your.domain>''.');
+    ELSIF domain = 'localhost' THEN
+        RETURN QUERY VALUES ('messages have no sender of their own (courier.sender)', 'warning',
+            'ALTER DATABASE … SET courier.sender = ''Name <address@your.domain>''.');
+    END IF;
+    IF coalesce(nullif(usher.setting('courier.app_url'), ''), current_setting('usher.public_url'))
+       !~ '^https://|^http://(localhost|127\.0\.0\.1)([:/]|$)' THEN
+        RETURN QUERY VALUES ('links in messages are not https (courier.app_url, usher.public_url)', 'warning',
+            'Tokens travel in them: serve the application over TLS.');
+    ELSIF usher.setting('courier.app_url') = '' AND current_setting('usher.public_url') ~ '^http://localhost' THEN
+        RETURN QUERY VALUES ('links in messages lead to this machine (courier.app_url, usher.public_url)', 'notice',
+            'ALTER DATABASE … SET courier.app_url = ''https://your.application''.');
+    END IF;
+    IF NOT EXISTS (SELECT FROM @extschema@.courier_workers)
+       AND EXISTS (SELECT FROM @extschema@.messages AS m
+                   WHERE m.status = 'pending' AND m.next_attempt_at < clock_timestamp() - interval '1 hour') THEN
+        RETURN QUERY VALUES ('messages wait, and no program has ever come to send them', 'warning',
+            'Start usher-courier, or drop the extension.');
+    END IF;
+    RETURN QUERY
+    SELECT format('messages are made for %s, which nobody publishes', r.event), 'notice',
+           'Declare it in publishes of usher.register_extension().'
+    FROM @extschema@.message_rules AS r
+    WHERE r.extension IS NULL AND r.is_active
+        AND NOT EXISTS (SELECT FROM usher.list_extensions() AS e WHERE r.event = ANY (e.publishes))
+    ORDER BY r.event;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._courier_configuration() IS
+    'The part of usher_courier in usher.check_configuration().';
+
+CREATE FUNCTION @extschema@._courier_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    percent CONSTANT real := usher.sample_percent('@extschema@.messages');
+BEGIN
+    -- Of many messages a sample is counted.
+    RETURN QUERY
+    SELECT 'usher_courier_messages', jsonb_build_object('status', s.status),
+           round(coalesce(c.messages, 0)::double precision * 100 / percent)
+    FROM unnest('{pending,claimed,sent,failed,suppressed,expired}'::text[]) AS s (status)
+        LEFT JOIN (SELECT m.status, count(*) AS messages FROM @extschema@.messages AS m TABLESAMPLE SYSTEM (percent)
+                   GROUP BY m.status) AS c USING (status);
+    RETURN QUERY
+    SELECT 'usher_courier_oldest_message_seconds', '{}'::jsonb,
+           coalesce(extract(epoch FROM clock_timestamp() - (
+               SELECT min(o.next_attempt_at) FROM @extschema@.messages AS o
+               WHERE o.status IN ('pending', 'claimed') AND o.next_attempt_at <= clock_timestamp())), 0)
+               ::double precision;
+    RETURN QUERY
+    SELECT 'usher_courier_workers', '{}'::jsonb, count(*)::double precision
+    FROM @extschema@.courier_workers AS w WHERE w.seen_at > clock_timestamp() - interval '2 minutes';
+    RETURN QUERY
+    SELECT 'usher_courier_suppressed_addresses', '{}'::jsonb,
+           round(count(*)::double precision * 100 / usher.sample_percent('@extschema@.message_suppressions'))
+    FROM @extschema@.message_suppressions AS s
+        TABLESAMPLE SYSTEM (usher.sample_percent('@extschema@.message_suppressions'))
+    WHERE s.suppressed_at IS NOT NULL;
+    RETURN QUERY
+    SELECT 'usher_courier_requests', jsonb_build_object('status', s.status),
+           round(coalesce(c.requests, 0)::double precision * 100 / usher.sample_percent('@extschema@.http_requests'))
+    FROM unnest('{pending,claimed,answered,completed,failed}'::text[]) AS s (status)
+        LEFT JOIN (SELECT r.status, count(*) AS requests
+                   FROM @extschema@.http_requests AS r
+                       TABLESAMPLE SYSTEM (usher.sample_percent('@extschema@.http_requests'))
+                   GROUP BY r.status) AS c USING (status);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._courier_metrics() IS 'The part of usher_courier in usher.metrics().';
+
+CREATE FUNCTION @extschema@._courier_health() RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Only where a program sends, or has sent: elsewhere nobody is missing.
+    IF NOT EXISTS (SELECT FROM @extschema@.courier_workers) THEN
+        RETURN NULL;
+    ELSIF NOT EXISTS (SELECT FROM @extschema@.courier_workers AS w
+                      WHERE w.seen_at > clock_timestamp() - interval '5 minutes') THEN
+        RETURN 'no courier has been heard of for five minutes';
+    ELSIF EXISTS (SELECT FROM @extschema@.messages AS m
+                  WHERE m.status IN ('pending', 'claimed')
+                      AND m.next_attempt_at < clock_timestamp() - interval '10 minutes') THEN
+        RETURN 'messages have been ready for ten minutes, and nobody sends them';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._courier_health() IS 'The part of usher_courier in usher.health().';
+
+CREATE FUNCTION @extschema@._export_courier(user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own_key CONSTANT text := usher.name_key((usher.user_contact(user_id)).email);
+BEGIN
+    RETURN jsonb_build_object(
+        'messages', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.id, 'event', m.event,
+                'recipient', m.recipient, 'language', m.language, 'status', m.status, 'created_at', m.created_at,
+                'sent_at', m.sent_at) ORDER BY m.id)
+            FROM @extschema@.messages AS m
+            WHERE m.user_id = _export_courier.user_id OR m.recipient_key = own_key), '[]'),
+        'suppressions', coalesce((SELECT jsonb_agg(jsonb_build_object('address', s.address, 'reason', s.reason,
+                'suppressed_at', s.suppressed_at))
+            FROM @extschema@.message_suppressions AS s WHERE s.address_key = own_key), '[]'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._export_courier(uuid) IS 'The part of usher_courier in usher.export_user().';
+
+CREATE FUNCTION @extschema@._erase_courier(user_id uuid) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- those of the account, and those that it was written to at
+    addresses CONSTANT text[] := ARRAY(
+        SELECT m.recipient_key FROM @extschema@.messages AS m
+        WHERE m.user_id = _erase_courier.user_id AND m.recipient_key IS NOT NULL
+        UNION SELECT usher.name_key((usher.user_contact(_erase_courier.user_id)).email));
+    erased bigint;
+    lifted bigint;
+BEGIN
+    DELETE FROM @extschema@.messages AS m
+    WHERE m.user_id = _erase_courier.user_id OR m.recipient_key = ANY (addresses);
+    GET DIAGNOSTICS erased = ROW_COUNT;
+    DELETE FROM @extschema@.message_suppressions AS s
+    WHERE s.user_id = _erase_courier.user_id OR s.address_key = ANY (addresses);
+    GET DIAGNOSTICS lifted = ROW_COUNT;
+    RETURN erased + lifted;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._erase_courier(uuid) IS 'The part of usher_courier in usher.erase_user().';
