@@ -45,9 +45,9 @@ USHER_FUNCTION(usher_courier_render_message) {
         json::Document document;
         const std::string subject = bodies.subject.render(courier::root(document, of_subject), language);
         const json::Value values = courier::root(document, of_body);
-        const std::string text = bodies.text.render(values, language);
+        const std::string text_part = bodies.text.render(values, language);
         row.set("subject_line", pg::text(clip(trim(subject), courier::max_subject)));
-        row.set("text_part", pg::text(text));
+        row.set("text_part", pg::text(text_part));
         if (bodies.html) row.set("html_part", pg::text(bodies.html->render(values, language)));
     } catch (const Error &error) {
         if (error.sqlstate() != errc::invalid_template.sqlstate) throw;

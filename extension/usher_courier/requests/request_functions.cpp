@@ -32,12 +32,12 @@ pg::Param as_given(FunctionCallInfo fcinfo, int i, Oid type) {
     return fcinfo->args[i].isnull ? pg::null(type) : pg::datum(type, fcinfo->args[i].value);
 }
 
-/// The bytes of a secret of standardwebhooks.com; nothing when it is not one, or too short or too long for one.
-std::optional<std::string> secret_bytes(std::string_view secret) {
-    if (!secret.starts_with(secret_prefix)) return std::nullopt;
-    std::optional<std::string> bytes = base64_decode(secret.substr(secret_prefix.size()));
-    if (!bytes || bytes->size() < 24 || bytes->size() > 64) return std::nullopt;
-    return bytes;
+/// The bytes of a secret of standardwebhooks.com; empty when it is not one, or too short or too long for one.
+std::string secret_bytes(std::string_view secret) {
+    std::string bytes;
+    if (secret.starts_with(secret_prefix))
+        bytes = base64_decode(secret.substr(secret_prefix.size())).value_or(std::string());
+    return bytes.size() < 24 || bytes.size() > 64 ? std::string() : bytes;
 }
 
 } // namespace
@@ -125,7 +125,7 @@ USHER_FUNCTION(usher_courier_new_webhook_secret) {
     std::string secret(args.optional_text(1).value_or(""));
     if (args.is_null(1))
         secret = std::string(secret_prefix) + base64_encode(random_bytes(32));
-    else if (!secret_bytes(secret))
+    else if (secret_bytes(secret).empty())
         throw Error(errc::invalid_argument, "secret must be whsec_ and 24 to 64 bytes in base64",
                     R"({"argument":"secret"})");
     const std::string stored = kit::store_secret(secret, key_context(args.uuid(0)));
@@ -145,7 +145,7 @@ USHER_FUNCTION(usher_courier_sign_webhook) {
     std::string signatures;
     for (std::size_t i = 0; i < keys.size(); ++i) {
         std::string secret = kit::open_secret(keys[i].text(1), key_context(keys[i].uuid(0)));
-        std::string bytes = secret_bytes(secret).value_or("");
+        std::string bytes = secret_bytes(secret);
         const auto mac = hmac_sha256(bytes, {head, args.text(3)});
         wipe(secret);
         wipe(bytes);

@@ -9,6 +9,18 @@ FROM usher.schema_drift() AS d LEFT JOIN usher._describe_schema('usher') AS x ON
 WHERE d.extension = 'usher'
 ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest || EXCLUDED.digest;
 
+-- The level "courier", for the program that sends messages and requests. Both tables are small: their constraints are
+-- checked at once.
+ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
+    ADD CONSTRAINT database_roles_level_check
+    CHECK (level IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin'));
+ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
+    ADD CONSTRAINT extension_access_levels_check
+    CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
+
+DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
+DROP FUNCTION usher.metrics();
+
 CREATE OR REPLACE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
                                         only_when text DEFAULT NULL, also text DEFAULT 'INSERT OR DELETE')
     RETURNS void
@@ -37,6 +49,353 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE TABLE usher.issuer_key_sources (
+    issuer text PRIMARY KEY REFERENCES usher.token_issuers ON DELETE CASCADE,
+    url text NOT NULL CHECK (octet_length(url) <= 2048),
+    is_discovery boolean NOT NULL,
+    keys_url text CHECK (octet_length(keys_url) <= 2048),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    asked_at timestamptz,
+    fetched_at timestamptz,
+    last_error text CHECK (length(last_error) <= 300)
+);
+REVOKE ALL ON TABLE usher.issuer_key_sources FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('usher.issuer_key_sources', '');
+COMMENT ON TABLE usher.issuer_key_sources IS
+    'Where the keys of outside issuers are fetched from, for those that are not given by hand.';
+COMMENT ON COLUMN usher.issuer_key_sources.url IS 'Of the discovery document (is_discovery), or of the keys.';
+COMMENT ON COLUMN usher.issuer_key_sources.keys_url IS 'Of the keys, as the discovery document last said.';
+CREATE TABLE usher.table_sizes (
+    day date NOT NULL,
+    schema_name name NOT NULL,
+    table_name name NOT NULL,
+    bytes bigint NOT NULL,
+    row_count bigint NOT NULL,
+    PRIMARY KEY (day, schema_name, table_name)
+);
+CREATE INDEX table_sizes_table_name_idx ON usher.table_sizes (schema_name, table_name, day);
+COMMENT ON TABLE usher.table_sizes IS
+    'How large each table was on each of the last 400 days, for usher.table_growth(). Not dumped: it is about this '
+    'server.';
+COMMENT ON COLUMN usher.table_sizes.bytes IS 'With indexes and partitions.';
+COMMENT ON COLUMN usher.table_sizes.row_count IS 'As the planner estimated it.';
+REVOKE ALL ON usher.table_sizes FROM PUBLIC;
+CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given record;
+    found_function pg_proc;
+    result text;
+BEGIN
+    FOR given IN
+        SELECT h.key AS hook, h.value AS function_name, k.arguments, k.result
+        FROM jsonb_each_text(hooks) AS h LEFT JOIN usher._hooks() AS k ON k.hook = h.key
+    LOOP
+        IF given.arguments IS NULL THEN
+            PERFORM usher.raise_error('invalid_argument', format('there is no hook "%s"', given.hook),
+                jsonb_build_object('hook', given.hook),
+                'Hooks are ' || (SELECT string_agg(k.hook, ', ') FROM usher._hooks() AS k) || '.');
+        END IF;
+        SELECT p.* INTO found_function FROM pg_proc AS p
+        WHERE p.oid = to_regprocedure(
+            format('%I.%I(%s)', usher._schema_of(registrant), given.function_name, given.arguments));
+        result := pg_get_function_result(found_function.oid);
+        IF given.hook = 'metrics' THEN -- which may say what they are about
+            result := replace(result, ', help text)', ')');
+        END IF;
+        IF found_function.oid IS NULL OR result IS DISTINCT FROM given.result THEN
+            PERFORM usher.raise_error('unknown_reference',
+                format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
+                       usher._schema_of(registrant), given.function_name, given.arguments, given.result),
+                jsonb_build_object('hook', given.hook, 'returns', result));
+        ELSIF usher._installing_extension() IS NULL
+              AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
+            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',
+                jsonb_build_object('hook', given.hook));
+        END IF;
+        INSERT INTO usher.extension_hooks (registrant, hook, function_name)
+        VALUES (_register_hooks.registrant, given.hook, given.function_name);
+    END LOOP;
+END
+$$;
+CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT e.payload FROM usher.events AS e WHERE e.id = event_payload.event_id;
+END;
+REVOKE ALL ON FUNCTION usher.event_payload(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.event_payload(uuid) IS
+    'What an event says; NULL when it is not kept any longer. For features that do later what they were told, and '
+    'keep no copy of a secret until then. For the owner of the extension.';
+CREATE FUNCTION usher.cut_event(event_id uuid, keys text[], consumer text) RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH cut AS (
+        UPDATE usher.events AS e SET payload = e.payload - cut_event.keys
+        WHERE e.id = cut_event.event_id AND e.payload ?| cut_event.keys
+            AND NOT EXISTS (SELECT FROM usher.deliveries AS d
+                            WHERE d.event_id = e.id AND d.status = 'pending' AND d.consumer <> cut_event.consumer)
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM cut);
+END;
+REVOKE ALL ON FUNCTION usher.cut_event(uuid, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.cut_event(uuid, text[], text) IS
+    'Takes secrets out of an event that a consumer is done with; false when there are none, or another consumer waits '
+    'for them still. For the owner of the extension.';
+CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT is_verified boolean,
+                                   OUT name text, OUT language text, OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT u.is_active, u.email, u.email_verified_at IS NOT NULL, u.display_name,
+           coalesce(u.preferences ->> 'language', u.profile ->> 'language'),
+           coalesce(u.preferences ->> 'time_zone', u.profile ->> 'time_zone')
+    INTO is_active, email, is_verified, name, language, time_zone
+    FROM usher.users u WHERE u.id = user_contact.id;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.user_contact(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.user_contact(uuid) IS
+    'Where, in which language and in which time zone to write to a user, the last two as their preferences or their '
+    'profile have them ("language": a tag such as de or de-AT, "time_zone": Europe/Vienna), unchecked. For features '
+    'that write to users.';
+CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target CONSTANT uuid := _erase_traces.user_id;
+BEGIN
+    UPDATE usher.login_attempts a SET email = '?', user_id = NULL, client_ip = NULL, user_agent = NULL
+    WHERE a.user_id = target OR usher.name_key(a.email::text) = usher.name_key(address);
+    UPDATE usher.network_failures n
+    SET failed_names = ''
+    WHERE position(substring(sha256(convert_to(usher.name_key(address), 'UTF8')) FOR 8) IN n.failed_names) > 0;
+    UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code,client_ip,user_agent}'::text[]
+    WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
+    DELETE FROM usher.idempotent_answers a WHERE a.principal = 'user:' || target;
+    DELETE FROM usher.idempotent_calls c
+    USING usher.extensions x WHERE c.registrant = x.name AND c.actor = target::text;
+    UPDATE usher.status_history h SET changed_by_name = 'erased user' WHERE h.changed_by = target;
+    -- Seals of the log leave these three columns out, so that the chain stays intact.
+    UPDATE usher.audit_logs l SET actor_name = NULL, client_ip = NULL, user_agent = NULL WHERE l.actor_id = target;
+    UPDATE usher.audit_logs l SET client_ip = NULL, user_agent = NULL
+    WHERE l.resource_type = 'user' AND l.resource_id = target::text AND l.actor_id IS NULL;
+END
+$$;
+CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers, has_keys boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(length(given.issuer), 0) NOT BETWEEN 1 AND 512 THEN
+        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters');
+    ELSIF given.issuer = usher._own_issuer() THEN
+        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)');
+    ELSIF coalesce(length(given.provider), 0) NOT BETWEEN 1 AND 50 THEN
+        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters');
+    ELSIF coalesce(cardinality(given.audiences), 0) = 0 OR array_position(given.audiences, NULL) IS NOT NULL
+          OR array_position(given.audiences, '') IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one');
+    ELSIF coalesce(cardinality(given.algorithms), 0) = 0 THEN
+        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm');
+    ELSIF given.jwks IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null');
+    END IF;
+    IF has_keys THEN
+        PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) IS
+    'Raises 22023, naming what is wrong with an issuer that is about to be stored. has_keys false: its keys are yet '
+    'to come.';
+CREATE FUNCTION usher.follow_token_issuer(issuer text, audiences text[] DEFAULT NULL, provider text DEFAULT NULL,
+                                          keys_url text DEFAULT NULL, algorithms text[] DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    source_url CONSTANT text := coalesce(follow_token_issuer.keys_url,
+        rtrim(follow_token_issuer.issuer, '/') || '/.well-known/openid-configuration');
+BEGIN
+    PERFORM usher.require_permission('key:manage');
+    PERFORM usher._require_whole(); -- its tokens stand for whole users
+    IF source_url IS NULL OR octet_length(source_url) > 2048 OR source_url !~ '^https?://[^[:space:][:cntrl:]]+$' THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'keys_url must be an http or https URL, or issuer one when there is none',
+                                  '{"argument": "keys_url"}');
+    END IF;
+    IF NOT EXISTS (SELECT FROM usher.token_issuers i WHERE i.issuer = follow_token_issuer.issuer) THEN
+        -- The checks of add_token_issuer(), with a key that nobody has: until its own come no token is accepted.
+        PERFORM usher._check_token_issuer(ROW(follow_token_issuer.issuer, follow_token_issuer.provider,
+            follow_token_issuer.audiences, coalesce(follow_token_issuer.algorithms, '{RS256,ES256}'),
+            '{"keys": []}'::jsonb, true, now(), now())::usher.token_issuers, false);
+        INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks)
+        VALUES (follow_token_issuer.issuer, follow_token_issuer.provider, follow_token_issuer.audiences,
+                coalesce(follow_token_issuer.algorithms, '{RS256,ES256}'), '{"keys": []}');
+    ELSIF num_nonnulls(follow_token_issuer.audiences, follow_token_issuer.provider,
+                       follow_token_issuer.algorithms) > 0 THEN
+        PERFORM usher.update_token_issuer(follow_token_issuer.issuer, follow_token_issuer.audiences,
+            provider => follow_token_issuer.provider, algorithms => follow_token_issuer.algorithms);
+    END IF;
+    INSERT INTO usher.issuer_key_sources AS s (issuer, url, is_discovery)
+    VALUES (follow_token_issuer.issuer, source_url, follow_token_issuer.keys_url IS NULL)
+    ON CONFLICT ON CONSTRAINT issuer_key_sources_pkey DO UPDATE
+    SET url = EXCLUDED.url, is_discovery = EXCLUDED.is_discovery, keys_url = NULL, due_at = clock_timestamp(),
+        asked_at = NULL, last_error = NULL;
+    PERFORM usher.log_event('token_issuer.followed', jsonb_build_object('url', source_url), 'notice',
+                            resource_type => 'token_issuer', resource_id => follow_token_issuer.issuer);
+    PERFORM pg_notify('usher_courier', '');
+END
+$$;
+REVOKE ALL ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) IS
+    'Accepts access tokens of an outside issuer, as add_token_issuer() does, with keys that are fetched and kept '
+    'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
+    'at once, '
+    'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
+    'minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('key:manage');
+    PERFORM usher._require_whole();
+    DELETE FROM usher.issuer_key_sources s WHERE s.issuer = unfollow_token_issuer.issuer;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM usher.log_event('token_issuer.unfollowed', '{}', 'notice', resource_type => 'token_issuer',
+                            resource_id => unfollow_token_issuer.issuer);
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.unfollow_token_issuer(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.unfollow_token_issuer(text) IS
+    'Keys of this issuer are fetched no longer; those that are there stay. False when they were not. Needs '
+    'key:manage.';
+CREATE FUNCTION usher.list_followed_issuers()
+    RETURNS TABLE (issuer text, url text, is_discovery boolean, fetched_at timestamptz, due_at timestamptz,
+                   asked_at timestamptz, last_error text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('key:manage');
+    RETURN QUERY
+        SELECT s.issuer, s.url, s.is_discovery, s.fetched_at, s.due_at, s.asked_at, s.last_error
+        FROM usher.issuer_key_sources s
+        ORDER BY s.issuer;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.list_followed_issuers() FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_followed_issuers() IS
+    'The issuers whose keys are fetched, when they were last, and what went wrong since. Needs key:manage.';
+CREATE FUNCTION usher._unknown_key_seen_at(issuer text) RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_identity_unknown_key_seen_at';
+REVOKE ALL ON FUNCTION usher._unknown_key_seen_at(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._unknown_key_seen_at(text) IS
+    'When a token of the issuer last came with a key that nobody knows; NULL: never, or without preload.';
+CREATE FUNCTION usher.want_issuer_keys(max_rows integer DEFAULT 10) RETURNS TABLE (issuer text, url text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    moment CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH next AS (
+        SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer
+        WHERE i.is_active AND coalesce(s.asked_at < moment - interval '5 minutes', true)
+            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity'))
+        ORDER BY s.due_at LIMIT max_rows FOR UPDATE OF s SKIP LOCKED)
+    UPDATE usher.issuer_key_sources s SET asked_at = moment
+    FROM next WHERE s.issuer = next.issuer
+    RETURNING s.issuer, s.url;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.want_issuer_keys(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.want_issuer_keys(integer) IS
+    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. For the feature that '
+    'fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
+CREATE FUNCTION usher.take_issuer_document(issuer text, document text, cache_control text DEFAULT NULL,
+                                           error text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source usher.issuer_key_sources;
+    known usher.token_issuers;
+    content jsonb;
+    failure text := take_issuer_document.error;
+    fresh integer := substring(cache_control FROM '(?i)max-age=([0-9]{1,9})')::integer;
+    next_url text;
+BEGIN
+    SELECT s.* INTO source FROM usher.issuer_key_sources s
+    WHERE s.issuer = take_issuer_document.issuer FOR UPDATE;
+    SELECT i.* INTO known FROM usher.token_issuers i WHERE i.issuer = take_issuer_document.issuer FOR UPDATE;
+    IF source.issuer IS NULL OR known.issuer IS NULL THEN
+        RETURN NULL; -- nobody follows it any more
+    END IF;
+    IF failure IS NULL THEN
+        BEGIN
+            content := document::jsonb;
+            IF jsonb_typeof(content) IS DISTINCT FROM 'object' THEN
+                failure := 'the answer is not a JSON object';
+            ELSIF content ? 'keys' THEN
+                content := jsonb_build_object('keys', content -> 'keys');
+                PERFORM usher._count_issuer_keys(content, known.algorithms);
+            ELSIF NOT source.is_discovery THEN
+                failure := 'the answer is not a key set';
+            ELSIF content ->> 'issuer' IS DISTINCT FROM known.issuer THEN
+                failure := 'the discovery document is of another issuer'; -- OpenID Connect Discovery, section 4.3
+            ELSIF coalesce(content ->> 'jwks_uri', '') !~ '^https?://[^[:space:][:cntrl:]]+$'
+                  OR octet_length(content ->> 'jwks_uri') > 2048 THEN
+                failure := 'the discovery document has no jwks_uri';
+            ELSE
+                next_url := content ->> 'jwks_uri';
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            failure := 'the keys cannot be used: ' || SQLERRM;
+        END;
+    END IF;
+    IF next_url IS NOT NULL THEN
+        UPDATE usher.issuer_key_sources s SET keys_url = next_url WHERE s.issuer = known.issuer;
+        RETURN next_url;
+    END IF;
+    UPDATE usher.issuer_key_sources s
+    SET last_error = left(failure, 300),
+        fetched_at = CASE WHEN failure IS NULL THEN clock_timestamp() ELSE s.fetched_at END,
+        due_at = clock_timestamp() + CASE WHEN failure IS NOT NULL THEN interval '10 minutes'
+            ELSE make_interval(secs => least(greatest(coalesce(fresh, 3600), 300), 86400)) END
+    WHERE s.issuer = known.issuer;
+    IF failure IS NULL AND content IS DISTINCT FROM known.jwks THEN
+        UPDATE usher.token_issuers i SET jwks = content, updated_at = now() WHERE i.issuer = known.issuer;
+        PERFORM usher.log_event('token_issuer.keys_fetched',
+            jsonb_build_object('keys', jsonb_path_query_array(content, '$.keys[*].kid')), 'notice',
+            resource_type => 'token_issuer', resource_id => known.issuer);
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.take_issuer_document(text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
+    'What came from where the keys of an issuer are, or why nothing did. Keys that can be used take the place of '
+    'those before, and are fetched again when Cache-Control says so (between five minutes and a day; an hour '
+    'without it). '
+    'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
+    'discovery document. For the owner of the extension.';
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -119,6 +478,669 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'PUBLIC, lets pg_restore --jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the '
     'install script wrote into tables without usher.ship_rows(), except those named in derived. Raises 55000 when the '
     'extension has not registered.';
+CREATE FUNCTION usher._statements_view() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- the setting is there only where the library was preloaded; else the view raises
+    SELECT format('%I.pg_stat_statements', n.nspname)
+    FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE e.extname = 'pg_stat_statements' AND current_setting('pg_stat_statements.max', true) IS NOT NULL;
+END;
+REVOKE ALL ON FUNCTION usher._statements_view() FROM PUBLIC;
+COMMENT ON FUNCTION usher._statements_view() IS 'The view of pg_stat_statements, where it can be asked; else NULL.';
+CREATE FUNCTION usher.slow_statements(max_rows integer DEFAULT 20)
+    RETURNS TABLE (statement text, calls bigint, mean_ms double precision, total_ms double precision,
+                   rows_returned bigint, blocks_read bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statements CONSTANT text := usher._statements_view();
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF statements IS NULL THEN
+        RETURN;
+    END IF;
+    -- Of other commands the text is kept as it was, and can hold a password.
+    RETURN QUERY EXECUTE format($sql$
+        SELECT s.query, s.calls, s.mean_exec_time, s.total_exec_time, s.rows, s.shared_blks_read
+        FROM %s AS s
+        WHERE s.dbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+            AND s.query ~* '^\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|CALL)\M'
+        ORDER BY s.total_exec_time DESC, s.queryid LIMIT $1$sql$, statements) USING max_rows;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.slow_statements(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.slow_statements(integer) IS
+    'The statements of this database that have taken the most time since the statistics were reset, by '
+    'pg_stat_statements; no rows where that is not preloaded. With pg_stat_statements.track = all those within '
+    'functions count too.';
+CREATE FUNCTION usher._statement_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statements CONSTANT text := usher._statements_view();
+BEGIN
+    IF statements IS NOT NULL AND has_table_privilege(statements, 'SELECT') THEN
+        RETURN QUERY EXECUTE format($sql$
+            SELECT x.name, '{}'::jsonb, x.value
+            FROM (SELECT coalesce(sum(s.total_exec_time), 0) / 1000, coalesce(sum(s.calls), 0) FROM %s AS s)
+                    AS t (seconds, calls)
+                CROSS JOIN LATERAL (VALUES ('usher_statement_seconds_total', t.seconds::double precision),
+                                           ('usher_statements_total', t.calls::double precision)) AS x (name, value)
+            $sql$, statements);
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._statement_metrics() FROM PUBLIC;
+COMMENT ON FUNCTION usher._statement_metrics() IS 'A part of usher._metrics(): what pg_stat_statements counts.';
+CREATE FUNCTION usher._server_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    standby CONSTANT boolean := pg_is_in_recovery();
+    written CONSTANT pg_lsn := CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END;
+BEGIN
+    RETURN QUERY SELECT x.name, '{}'::jsonb, x.value::double precision
+        FROM pg_database AS d JOIN pg_stat_database AS s ON s.datid = d.oid
+            CROSS JOIN LATERAL (VALUES
+                ('usher_in_recovery', standby::integer::numeric),
+                ('usher_database_bytes', pg_database_size(d.oid)),
+                ('usher_database_deadlocks_total', s.deadlocks),
+                ('usher_database_temporary_bytes_total', s.temp_bytes),
+                -- unknown without checksums
+                ('usher_database_checksum_failures_total', s.checksum_failures),
+                ('usher_transaction_id_age', greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)))) AS x (name, value)
+        WHERE d.datname = current_database() AND x.value IS NOT NULL;
+    IF standby THEN
+        -- while it is connected and has replayed all that has come, nothing is missing, however old that is
+        RETURN QUERY SELECT 'usher_replay_lag_seconds', '{}'::jsonb,
+            CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = written THEN 0
+                 ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0)
+            END::double precision;
+    END IF;
+    RETURN QUERY SELECT 'usher_standby_lag_bytes', jsonb_build_object('standby', r.application_name),
+            max(pg_wal_lsn_diff(written, r.replay_lsn))::double precision
+        FROM pg_stat_replication AS r WHERE r.replay_lsn IS NOT NULL GROUP BY r.application_name;
+    RETURN QUERY SELECT 'usher_replication_slot_bytes',
+            jsonb_build_object('slot', s.slot_name, 'active', s.active),
+            pg_wal_lsn_diff(written, s.restart_lsn)::double precision
+        FROM pg_replication_slots AS s WHERE s.restart_lsn IS NOT NULL;
+    RETURN QUERY SELECT x.name, '{}'::jsonb, x.value::double precision
+        FROM pg_stat_archiver AS a
+            CROSS JOIN LATERAL (VALUES
+                ('usher_archive_failures_total', a.failed_count),
+                ('usher_archive_failing',
+                 (a.last_failed_time > coalesce(a.last_archived_time, '-infinity') IS TRUE)::integer))
+                AS x (name, value)
+        WHERE current_setting('archive_mode') <> 'off';
+    RETURN QUERY SELECT 'usher_master_key_problem', '{}'::jsonb,
+            (usher._master_key_problem() IS NOT NULL)::integer::double precision;
+    RETURN QUERY SELECT 'usher_signing_key_age_seconds', jsonb_build_object('algorithm', k.algorithm),
+            extract(epoch FROM clock_timestamp() - max(k.activates_at))::double precision
+        FROM usher.signing_keys AS k WHERE k.activates_at <= now() GROUP BY k.algorithm;
+    RETURN QUERY SELECT 'usher_audit_severe_last_hour', jsonb_build_object('severity', v.severity),
+            usher.count_or_estimate(format($sql$SELECT FROM usher.audit_logs AS a
+                WHERE a.severity = %L AND a.severity <> 'info' AND a.created_at > now() - interval '1 hour'
+                    AND a.id > usher._first_id_at(now() - interval '1 hour 1 second')$sql$, v.severity))
+                ::double precision
+        FROM unnest('{warning,error,critical}'::text[]) AS v (severity);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._server_metrics() FROM PUBLIC;
+COMMENT ON FUNCTION usher._server_metrics() IS
+    'A part of usher._metrics(): replication, archive, checksums, keys, severe events.';
+CREATE OR REPLACE FUNCTION usher._metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT 'usher_users', jsonb_build_object('status', s.status), c.users::double precision
+        FROM unnest('{pending,active,deactivated,deleted,erased}'::text[]) AS s (status)
+            CROSS JOIN usher.count_or_estimate(format('SELECT FROM usher.users u WHERE u.status = %L',
+                                                      s.status)) AS c (users)
+        WHERE c.users > 0;
+    RETURN QUERY SELECT 'usher_sessions_live', '{}'::jsonb, usher._live_sessions()::double precision;
+    RETURN QUERY SELECT 'usher_accounts_locked', '{}'::jsonb, count(*)::double precision
+        FROM usher.credentials c WHERE c.locked_until > now();
+    RETURN QUERY
+        SELECT 'usher_login_attempts_last_hour', jsonb_build_object('success', s.success), c.attempts::double precision
+        FROM unnest('{true,false}'::boolean[]) AS s (success)
+            CROSS JOIN usher.count_or_estimate(format($sql$SELECT FROM usher.login_attempts a
+                WHERE a.attempted_at > now() - interval '1 hour' AND a.success = %L$sql$, s.success)) AS c (attempts)
+        WHERE c.attempts > 0;
+    RETURN QUERY SELECT 'usher_deliveries', jsonb_build_object('consumer', d.consumer, 'status', d.status),
+            d.deliveries::double precision
+        FROM usher._waiting_deliveries() AS d;
+    -- partitions are counted with their table: there are more every month
+    RETURN QUERY SELECT 'usher_table_bytes', jsonb_build_object('schema', t.schema_name, 'table', t.table_name),
+            t.bytes::double precision
+        FROM usher._table_sizes() AS t;
+    RETURN QUERY SELECT 'usher_table_rows',
+            jsonb_build_object('schema', t.schemaname, 'table', root.relname, 'state', x.state),
+            sum(x.n)::double precision
+        FROM pg_stat_user_tables t
+            JOIN pg_class root ON root.oid = coalesce(pg_partition_root(t.relid), t.relid)
+            CROSS JOIN LATERAL (VALUES ('live', t.n_live_tup), ('dead', t.n_dead_tup)) AS x (state, n)
+        WHERE t.schemaname IN (SELECT i.schema FROM usher._installed() i) AND root.relname NOT LIKE '%\_inval'
+        GROUP BY t.schemaname, root.relname, x.state;
+    RETURN QUERY SELECT 'usher_index_scans_total', jsonb_build_object(
+        'schema', x.schemaname, 'table', x.relname, 'index', x.indexrelname), x.idx_scan::double precision
+        FROM pg_stat_user_indexes x WHERE x.schemaname IN (SELECT i.schema FROM usher._installed() i);
+    RETURN QUERY SELECT 'usher_connections', jsonb_build_object('state', coalesce(a.state, 'unknown')),
+            count(*)::double precision
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.backend_type = 'client backend' GROUP BY a.state;
+    RETURN QUERY SELECT 'usher_connections_max', '{}'::jsonb, current_setting('max_connections')::double precision;
+    RETURN QUERY SELECT 'usher_lock_waits', '{}'::jsonb, count(*)::double precision
+        FROM pg_locks l WHERE NOT l.granted;
+    RETURN QUERY SELECT 'usher_oldest_transaction_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::double precision
+        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend';
+    RETURN QUERY SELECT 'usher_database_blocks_total', jsonb_build_object('from', x.source), x.n::double precision
+        FROM pg_stat_database d
+            CROSS JOIN LATERAL (VALUES ('cache', d.blks_hit), ('disk', d.blks_read)) AS x (source, n)
+        WHERE d.datname = current_database();
+    RETURN QUERY SELECT 'usher_transactions_total', jsonb_build_object('end', x.how), x.n::double precision
+        FROM pg_stat_database d
+            CROSS JOIN LATERAL (VALUES ('commit', d.xact_commit), ('rollback', d.xact_rollback)) AS x (how, n)
+        WHERE d.datname = current_database();
+    RETURN QUERY SELECT s.name, s.labels, s.value FROM usher._statement_metrics() AS s;
+    RETURN QUERY SELECT 'usher_rate_limit_keys', jsonb_build_object('policy', r.policy, 'state', x.state),
+            round(count(*) FILTER (WHERE x.counts) * 100 / usher.sample_percent('usher.rate_limit_records'))
+        FROM usher.rate_limit_records r
+                TABLESAMPLE SYSTEM (usher.sample_percent('usher.rate_limit_records'))
+            CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
+            ('blocked', coalesce(r.blocked_until > now(), false))) AS x (state, counts) GROUP BY r.policy, x.state;
+    RETURN QUERY SELECT 'usher_grants_expired', '{}'::jsonb,
+            (usher.count_or_estimate('SELECT FROM usher.user_permissions p WHERE p.expires_at < now()')
+        + usher.count_or_estimate('SELECT FROM usher.user_roles r WHERE r.expires_at < now()'))::double precision;
+    RETURN QUERY SELECT 'usher_oldest_pending_event_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - min(d.oldest)), 0)::double precision
+        FROM usher._waiting_deliveries() AS d WHERE d.status = 'pending';
+    -- they are numbered from 1, without gaps
+    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, coalesce(max(s.seq), 0)::double precision
+        FROM usher.audit_seals s;
+    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - (SELECT s.sealed_at FROM usher.audit_seals s
+                                                             ORDER BY s.seq DESC LIMIT 1)), 0)::double precision;
+    RETURN QUERY SELECT w.name, '{}'::jsonb, w.value::integer::double precision
+        FROM (VALUES ('usher_worker_expected', coalesce(usher._worker_expected(), true)),
+                     ('usher_worker_running', usher._worker_running())) AS w (name, value);
+    RETURN QUERY SELECT 'usher_worker_job_failing', jsonb_build_object('job', j.job),
+            (j.failed_at > coalesce(j.succeeded_at, '-infinity') IS TRUE)::integer::double precision
+        FROM usher._worker_jobs() j;
+    RETURN QUERY SELECT 'usher_worker_job_age_seconds', jsonb_build_object('job', j.job),
+            extract(epoch FROM clock_timestamp() - greatest(j.succeeded_at, j.known_since))::double precision
+        FROM usher._worker_jobs() j;
+    RETURN QUERY SELECT x.name, jsonb_build_object('extension', f.registrant, 'task', f.task), x.value
+        FROM usher.upkeep_failures f
+            CROSS JOIN LATERAL (VALUES
+                ('usher_upkeep_failures_total', f.failures::double precision),
+                ('usher_upkeep_failing', (f.recovered_at IS NULL)::integer::double precision)) AS x (name, value);
+    RETURN QUERY SELECT x.name, jsonb_build_object('extension', c.registrant), x.value
+        FROM usher.self_checks AS c
+            CROSS JOIN LATERAL (VALUES
+                ('usher_self_check_violations',
+                 (SELECT sum(f.violations) FROM jsonb_to_recordset(c.findings) AS f (violations bigint))
+                     ::double precision),
+                ('usher_self_check_age_seconds',
+                 extract(epoch FROM clock_timestamp() - c.checked_at)::double precision),
+                ('usher_self_check_failing', (c.failure IS NOT NULL)::integer::double precision)) AS x (name, value)
+        WHERE x.value IS NOT NULL;
+    RETURN QUERY SELECT s.name, s.labels, s.value FROM usher._server_metrics() AS s;
+    RETURN QUERY SELECT 'usher_lost_survivors_total', '{}'::jsonb, usher._lost_survivors()::double precision;
+END
+$$;
+CREATE FUNCTION usher._metric_help() RETURNS TABLE (name text, help text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    VALUES ('usher_accounts_locked', 'Accounts that are locked after failed logins.'),
+        ('usher_archive_failing', '1 while the last attempt to archive a piece of the log has failed.'),
+        ('usher_archive_failures_total', 'Failed attempts to archive a piece of the log.'),
+        ('usher_audit_sealed_until_seconds', 'Age of the last seal of the audit log.'),
+        ('usher_audit_seals', 'Seals of the audit log.'),
+        ('usher_audit_severe_last_hour', 'Events of the audit log by severity, of the last hour.'),
+        ('usher_connections', 'Connections to this database by state.'),
+        ('usher_connections_max', 'The setting max_connections.'),
+        ('usher_database_blocks_total', 'Blocks read, from the cache or from disk.'),
+        ('usher_database_bytes', 'Size of the database.'),
+        ('usher_database_checksum_failures_total', 'Blocks whose checksum was wrong.'),
+        ('usher_database_deadlocks_total', 'Deadlocks.'),
+        ('usher_database_temporary_bytes_total', 'Bytes written to temporary files.'),
+        ('usher_deliveries', 'Deliveries of events that wait or are parked, by consumer.'),
+        ('usher_grants_expired', 'Roles and permissions of users that have expired and wait for upkeep.'),
+        ('usher_in_recovery', '1 on a standby.'),
+        ('usher_index_scans_total', 'Scans of each index.'),
+        ('usher_lock_waits', 'Locks that somebody waits for.'),
+        ('usher_login_attempts_last_hour', 'Login attempts of the last hour.'),
+        ('usher_lost_survivors_total', 'Rows that were to outlive a rollback and were lost.'),
+        ('usher_master_key_problem', '1 while the master key cannot be used.'),
+        ('usher_oldest_pending_event_seconds', 'Age of the oldest event that waits for a consumer.'),
+        ('usher_oldest_transaction_seconds', 'Age of the oldest transaction.'),
+        ('usher_rate_limit_keys', 'Keys of rate limits: hit, refused, blocked.'),
+        ('usher_replay_lag_seconds', 'How far a standby is behind its primary.'),
+        ('usher_replication_slot_bytes', 'Log that a replication slot holds back.'),
+        ('usher_self_check_age_seconds', 'Age of the last self-check of each extension.'),
+        ('usher_self_check_failing', '1 while the self-check of an extension fails.'),
+        ('usher_self_check_violations', 'Rows that break a rule, by the last self-check of each extension.'),
+        ('usher_sessions_live', 'Sessions in force.'),
+        ('usher_signing_key_age_seconds', 'How long the newest signing key of each algorithm has been in use.'),
+        ('usher_standby_lag_bytes', 'Log that a standby has not replayed yet.'),
+        ('usher_statement_seconds_total', 'Time of all statements, by pg_stat_statements.'),
+        ('usher_statements_total', 'Number of all statements, by pg_stat_statements.'),
+        ('usher_table_bytes', 'Size of each table with its indexes.'),
+        ('usher_table_rows', 'Rows of each table, live and dead.'),
+        ('usher_transaction_id_age', 'Transactions since the oldest row that is not frozen.'),
+        ('usher_transactions_total', 'Transactions, committed or rolled back.'),
+        ('usher_upkeep_failing', '1 while a step of upkeep fails.'),
+        ('usher_upkeep_failures_total', 'How often a step of upkeep has failed.'),
+        ('usher_users', 'Accounts by status.'),
+        ('usher_worker_expected', '1 where a background worker has to keep this database up.'),
+        ('usher_worker_job_age_seconds', 'How long ago each job of the worker last succeeded.'),
+        ('usher_worker_job_failing', '1 while the last run of a job of the worker has failed.'),
+        ('usher_worker_running', '1 while the background worker runs.');
+END;
+REVOKE ALL ON FUNCTION usher._metric_help() FROM PUBLIC;
+COMMENT ON FUNCTION usher._metric_help() IS 'What the metrics of core are about.';
+CREATE FUNCTION usher.metrics() RETURNS TABLE (name text, labels jsonb, value double precision, help text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT m.name, m.labels, m.value, coalesce(m.help, d.help)
+    FROM usher._hook_functions('metrics') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS m (name text, labels jsonb,
+                                                                          value double precision, help text)
+        LEFT JOIN usher._metric_help() AS d ON d.name = m.name;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;
+COMMENT ON FUNCTION usher.metrics() IS
+    'Numbers for a scraper, in the way of Prometheus: name, labels, value, and what it is about. Connections, lock '
+    'waits, transactions, sizes, dead rows and index scans of the tables, replication, archive, users, sessions, '
+    'limits, events, audit; with pg_stat_statements also the time of statements. The gateway serves them with its '
+    'own at /metrics of its admin listener.';
+CREATE FUNCTION usher._table_sizes() RETURNS TABLE (schema_name name, table_name name, bytes bigint, row_count bigint)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- partitions are counted with their table
+    SELECT n.nspname, root.relname, sum(pg_total_relation_size(c.oid))::bigint,
+        sum(greatest(c.reltuples, 0))::bigint
+    FROM usher._installed() AS i JOIN pg_namespace AS n ON n.nspname = i.schema
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
+        JOIN pg_class AS root ON root.oid = coalesce(pg_partition_root(c.oid), c.oid)
+    WHERE root.relname NOT LIKE '%\_inval'
+    GROUP BY n.nspname, root.relname;
+END;
+REVOKE ALL ON FUNCTION usher._table_sizes() FROM PUBLIC;
+COMMENT ON FUNCTION usher._table_sizes() IS 'How large the tables of all registered extensions are now.';
+CREATE FUNCTION usher._note_table_sizes() RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
+    noted bigint := 0;
+BEGIN
+    IF NOT EXISTS (SELECT FROM usher.table_sizes AS t WHERE t.day = today) THEN
+        INSERT INTO usher.table_sizes (day, schema_name, table_name, bytes, row_count)
+        SELECT today, s.schema_name, s.table_name, s.bytes, s.row_count FROM usher._table_sizes() AS s
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS noted = ROW_COUNT;
+        DELETE FROM usher.table_sizes AS t WHERE t.day < today - 400;
+    END IF;
+    RETURN noted;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._note_table_sizes() FROM PUBLIC;
+COMMENT ON FUNCTION usher._note_table_sizes() IS
+    'A step of upkeep: once a day, how large each table is; forgets what is older than 400 days.';
+CREATE FUNCTION usher.table_growth(days integer DEFAULT 30)
+    RETURNS TABLE (schema_name name, table_name name, bytes bigint, row_count bigint, since date,
+                   bytes_per_day bigint, rows_per_day bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
+BEGIN
+    IF days IS NULL OR days NOT BETWEEN 1 AND 400 THEN
+        PERFORM usher.raise_error('invalid_argument', 'days must be from 1 to 400', '{"argument": "days"}');
+    END IF;
+    RETURN QUERY
+    SELECT s.schema_name, s.table_name, s.bytes, s.row_count, t.day,
+        (s.bytes - t.bytes) / (today - t.day), (s.row_count - t.row_count) / (today - t.day)
+    FROM usher._table_sizes() AS s
+        LEFT JOIN LATERAL (
+            SELECT o.day, o.bytes, o.row_count FROM usher.table_sizes AS o
+            WHERE o.schema_name = s.schema_name AND o.table_name = s.table_name
+                AND o.day >= today - days AND o.day < today
+            ORDER BY o.day LIMIT 1) AS t ON true
+    ORDER BY 6 DESC NULLS LAST, s.bytes DESC, s.schema_name, s.table_name;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.table_growth(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.table_growth(integer) IS
+    'How large each table is, partitions counted with it, and by how much it has grown a day since the first day of '
+    'these that is noted; the fastest first. Upkeep notes the sizes once a day, for 400 days. row_count is the '
+    'planner''s estimate.';
+CREATE OR REPLACE FUNCTION usher._run_maintenance(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    step record;
+BEGIN
+    RETURN QUERY SELECT m.task, m.affected FROM usher._maintain_identity(max_rows) m;
+
+    -- SKIP LOCKED: what somebody works on now is left for the next time, so upkeep never waits and is never waited
+    -- for.
+    FOR step IN
+        SELECT * FROM (VALUES
+            ('events_removed', 'SELECT usher._remove_old_events($1)'),
+            ('levels_of_lost_roles_removed', 'SELECT usher._follow_database_roles()'),
+            ('rate_limits_flushed', 'SELECT usher._flush_rate_limits()'),
+            ('rate_limits_removed', 'SELECT usher._maintain_rate_limits($1)'),
+            ('idempotent_answers_removed', $sql$
+                DELETE FROM usher.idempotent_answers a
+                WHERE (a.principal, a.key_hash) IN (
+                    SELECT x.principal, x.key_hash FROM usher.idempotent_answers x
+                    WHERE x.created_at
+                        < now() - make_interval(hours => current_setting('usher.idempotency_retention')::integer)
+                    LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+            ('idempotent_calls_removed', 'SELECT usher._forget_old_calls($1)'),
+            ('expired_grants_removed', 'SELECT usher._remove_expired_grants($1)'),
+            ('audit_rows_removed', 'SELECT usher._remove_old_audit_rows($1)'),
+            -- A key retires an hour after the last token that it signed has expired at the latest.
+            ('signing_keys_removed', $sql$
+                DELETE FROM usher.signing_keys k
+                WHERE k.kid IN (SELECT x.kid FROM usher.signing_keys x
+                                WHERE x.retires_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+            ('audit_rows_sealed', 'SELECT usher._keep_audit_log_sealed($1)'),
+            ('table_sizes_noted', 'SELECT usher._note_table_sizes()')
+        ) AS v (task, statement)
+    LOOP
+        RETURN QUERY SELECT u.task, u.affected FROM usher.upkeep_step(step.task, step.statement, max_rows) u;
+    END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM usher._check_addresses();
+    IF NOT usher._is_preloaded() THEN
+        RETURN QUERY VALUES ('the library is not preloaded', 'warning',
+            'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll '
+            'back are not counted, checks of access in transactions that roll back leave no trace, and the number of '
+            'concurrent password hashes is not limited.');
+    ELSIF NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('usher.worker_databases'), ',')) AS d(name)
+                      WHERE trim(d.name, ' "') = current_database()) THEN
+        RETURN QUERY VALUES ('no background worker keeps this database up', 'notice',
+            format('Add %s to usher.worker_databases, or have a scheduler call usher.run_maintenance().',
+                   quote_ident(current_database())));
+    END IF;
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RETURN QUERY VALUES ('the encoding of the database is not UTF8', 'warning',
+            'Make the database anew with encoding UTF8: passwords cannot be normalized in other encodings.');
+    END IF;
+    IF current_setting('ssl') = 'off'
+       AND current_setting('listen_addresses') NOT IN ('', 'localhost', '127.0.0.1', '::1') THEN
+        RETURN QUERY VALUES ('connections over the network are not encrypted', 'warning',
+                             'Set ssl = on: passwords and tokens travel as parameters.');
+    END IF;
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
+        (NOT current_setting('fsync')::boolean, 'fsync is off', 'critical',
+         'Set fsync = on: a crash of the machine loses committed data.'),
+        (NOT current_setting('full_page_writes')::boolean, 'full_page_writes is off', 'critical',
+         'Set full_page_writes = on: a crash of the machine can tear pages.'),
+        (current_setting('usher.restoring')::boolean, 'usher.restoring is on', 'critical',
+         'Turn it off: no audit rows, history and events are written.'),
+        (current_setting('session_replication_role') = 'replica', 'session_replication_role is replica', 'critical',
+         'Reset it: triggers do not fire, so that nothing is audited or checked.'),
+        (current_setting('log_statement') IN ('all', 'mod') AND current_setting('log_parameter_max_length') <> '0',
+         'log_statement writes statements with their values to the server log', 'warning',
+            'Set log_statement = ddl, and log_parameter_max_length = 0: passwords and tokens are values.'),
+        (current_setting('log_parameter_max_length_on_error') <> '0',
+         'parameters of failed statements are written to the server log', 'critical',
+         'Set log_parameter_max_length_on_error = 0.'),
+        (coalesce(current_setting('auto_explain.log_min_duration', true), '-1') <> '-1'
+         AND coalesce(current_setting('auto_explain.log_parameter_max_length', true), '-1') <> '0',
+            'auto_explain writes parameters to the server log', 'critical',
+            'Set auto_explain.log_parameter_max_length = 0.'),
+        (current_setting('debug_print_parse')::boolean OR current_setting('debug_print_rewritten')::boolean
+         OR current_setting('debug_print_plan')::boolean,
+            'parse trees, with their values, are written to the server log', 'critical',
+            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.'),
+        (current_setting('password_encryption') = 'md5', 'passwords of database roles are hashed with md5', 'warning',
+         'Set password_encryption = scram-sha-256 and set the passwords again.'),
+        (current_setting('usher.bcrypt_rounds')::integer < 12, 'bcrypt runs with fewer than 12 rounds', 'warning',
+         'Raise usher.bcrypt_rounds to 12 or more.'),
+        (current_setting('usher.lockout_threshold')::integer > 10,
+         'an account takes more than 10 guesses before it is locked', 'warning',
+         'Lower usher.lockout_threshold to 10 or less.'),
+        ((SELECT s.setting::integer > 3600 FROM pg_settings s WHERE s.name = 'usher.access_token_ttl'),
+         'access tokens live longer than an hour', 'warning', 'Lower usher.access_token_ttl: 15 minutes are usual.'),
+        (NOT current_setting('usher.require_verified_email')::boolean, 'accounts with unverified addresses may log in',
+         'notice', 'Set usher.require_verified_email = on.'),
+        (current_setting('usher.reveal_lockout')::boolean,
+         'login tells strangers that an account is locked, so that it exists', 'notice',
+         'Set usher.reveal_lockout = off.'),
+        (current_setting('usher.refresh_reuse') = 'lenient', 'the reuse of a refresh token goes unpunished', 'warning',
+         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.'),
+        (NOT current_setting('usher.audit_chain')::boolean, 'the audit log is not sealed', 'warning',
+         'Set usher.audit_chain = on: changes of old audit rows would not be noticed.'),
+        (current_setting('usher.audit_archive_function') <> '' AND to_regprocedure(
+            current_setting('usher.audit_archive_function') || '(regclass, timestamptz, timestamptz)') IS NULL,
+            'usher.audit_archive_function does not exist', 'warning',
+            'Create it with the arguments (regclass, timestamptz, timestamptz), or empty the setting: no month is '
+            'retired until then.'),
+        (current_setting('usher.archive_function') <> '' AND to_regprocedure(
+            current_setting('usher.archive_function') || '(regclass, jsonb)') IS NULL,
+            'usher.archive_function does not exist', 'warning',
+            'Create it with the arguments (regclass, jsonb), or empty the setting: old events, sessions and login '
+            'attempts stay until then.'),
+        (usher._audit_month_coverage(date_trunc('month', clock_timestamp(), 'UTC') + interval '32 days') <> 'all',
+            'the audit log has no partition for the next month', 'warning',
+            'Have usher.run_maintenance() called regularly, and see what it warns of.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+    IF current_setting('log_statement') IN ('all', 'mod')
+       OR current_setting('log_min_duration_statement')::integer >= 0
+       OR current_setting('log_min_duration_sample')::integer >= 0
+       OR current_setting('log_transaction_sample_rate')::float > 0 THEN
+        RETURN QUERY SELECT format('parameters of role %s are written to the server log', r.role_name), 'critical',
+            format('ALTER ROLE %I SET log_parameter_max_length = 0;', r.role_name)
+        FROM (SELECT DISTINCT f.role, f.role_name FROM usher._levels_in_force() AS f) r
+        WHERE NOT EXISTS (SELECT FROM pg_db_role_setting s
+                          WHERE s.setrole = r.role AND 'log_parameter_max_length=0' = ANY (s.setconfig))
+            AND current_setting('log_parameter_max_length') <> '0';
+    END IF;
+    IF has_function_privilege('pg_hba_file_rules()', 'EXECUTE') THEN
+        RETURN QUERY SELECT format('line %s of pg_hba.conf lets anybody in without a password', h.line_number),
+                'critical', 'Use scram-sha-256 or cert instead of trust.'
+            FROM pg_hba_file_rules() h WHERE h.type LIKE 'host%' AND h.auth_method = 'trust';
+        RETURN QUERY SELECT format('line %s of pg_hba.conf sends passwords that can be read or replayed',
+                                   h.line_number), 'warning', 'Use scram-sha-256.'
+            FROM pg_hba_file_rules() h
+            WHERE h.auth_method = 'md5' OR (h.auth_method = 'password' AND h.type <> 'hostssl');
+        RETURN QUERY SELECT format('line %s of pg_hba.conf accepts connections over the network without TLS',
+                                   h.line_number), 'warning', 'Write hostssl instead of host.'
+            FROM pg_hba_file_rules() h
+            WHERE h.type IN ('host', 'hostnossl') AND h.auth_method <> 'reject'
+                AND h.address NOT IN ('127.0.0.1', '::1', 'localhost', 'samehost');
+    END IF;
+    RETURN QUERY SELECT format('role %s of level %s passes all checks of the server', r.rolname, d.level), 'critical',
+            format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS: row-level security and grants do not hold for it.',
+                   r.rolname)
+        FROM usher._levels_in_force() d JOIN pg_roles r ON r.oid = d.role
+        WHERE d.level IN ('application', 'gateway', 'courier', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+    RETURN QUERY SELECT DISTINCT format('%s follows %s, but events of that name came from nobody who has declared it',
+                                        s.extension, s.event), 'warning',
+            'They were not acted on. If they are yours, declare the name: usher.register_extension(…, publishes => …).'
+        FROM usher.subscriptions AS s
+        WHERE s.extension IS NOT NULL
+            AND EXISTS (SELECT FROM usher.events AS e WHERE e.event = s.event AND e.publisher IS NULL);
+    -- Levels that count for nothing, since their role is not of this server, or no longer there.
+    RETURN QUERY SELECT format('level %s of role %s is of another server', d.level, d.role_name), 'warning',
+            CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = d.role_name)
+                 THEN format('If the role that is called so here is meant: SELECT usher.grant_access(%L, %L); else: '
+                             'SELECT usher.revoke_access(%L, %L);', d.role_name, d.level, d.role_name, d.level)
+                 ELSE format('There is no role of this name: SELECT usher.revoke_access(%L, %L);', d.role_name,
+                             d.level) END
+        FROM usher.database_roles AS d WHERE d.server <> usher._server_identifier();
+    RETURN QUERY SELECT format('role %s is gone, its level %s is left', d.role_name, d.level), 'notice',
+            'SELECT usher.run_maintenance() removes it.'
+        FROM usher.database_roles AS d
+        WHERE d.server = usher._server_identifier()
+            AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = d.role_oid);
+    -- Triggers on tables of ours run with the rights of whoever writes there: the owner of the extension.
+    RETURN QUERY SELECT format('role %s may put triggers on %s', x.grantee::regrole, c.oid::regclass), 'critical',
+            format('REVOKE TRIGGER ON %s FROM %s: they would run as %s.', c.oid::regclass, x.grantee::regrole,
+                   c.relowner::regrole)
+        FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+            JOIN pg_depend AS m ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+                AND m.classid = 'pg_class'::regclass
+            JOIN pg_class AS c ON c.oid = m.objid
+            CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+        WHERE x.privilege_type = 'TRIGGER' AND x.grantee NOT IN (0, c.relowner);
+    RETURN QUERY SELECT format('trigger %I of %s runs a function of %s as %s', t.tgname, t.tgrelid::regclass,
+                               p.proowner::regrole, c.relowner::regrole), 'critical',
+            format('ALTER FUNCTION %1$s OWNER TO %2$s; whoever owns it has the rights of %2$s.', p.oid::regprocedure,
+                   c.relowner::regrole)
+        FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+            JOIN pg_depend AS m ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+                AND m.classid = 'pg_class'::regclass
+            JOIN pg_class AS c ON c.oid = m.objid
+            JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+            JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE NOT pg_has_role(p.proowner, c.relowner, 'USAGE');
+    RETURN QUERY SELECT format('PUBLIC may %s %s', lower(x.privilege_type), c.oid::regclass), 'critical',
+            format('REVOKE ALL ON %s FROM PUBLIC;', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) x
+        WHERE n.nspname IN (SELECT i.schema FROM usher._installed() i) AND c.relkind IN ('r', 'p', 'v', 'm')
+            AND x.grantee = 0;
+    RETURN QUERY SELECT format('PUBLIC may create objects in schema %s', n.nspname), 'critical',
+            format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', n.nspname)
+        FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
+        WHERE x.grantee = 0 AND x.privilege_type = 'CREATE'
+            AND (n.nspname = 'public' OR n.nspname IN (SELECT i.schema FROM usher._installed() i));
+    RETURN QUERY SELECT format('table %s is not audited', c.oid::regclass), 'notice',
+            format('SELECT usher.enable_audit(%L);', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+          AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+          AND NOT EXISTS (SELECT FROM pg_depend d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid
+                              AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgenabled <> 'D');
+    RETURN QUERY SELECT g.finding, g.severity, g.advice FROM usher._trigger_gaps() g;
+    RETURN QUERY SELECT format('rows of table %s cannot be told apart in the audit log: %s', t.tgrelid::regclass,
+                               usher._audit_key_problem(t.tgrelid)), 'notice',
+            format('SELECT usher.enable_audit(%L, key => …);', t.tgrelid::regclass)
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid AND NOT c.relispartition
+        WHERE t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgname = 'usher_audit_insert'
+            AND usher._audit_key_problem(t.tgrelid) IS NOT NULL;
+    RETURN QUERY SELECT format('trigger %I of table %s is disabled', t.tgname, t.tgrelid::regclass), 'critical',
+            format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname)
+        FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE t.tgenabled = 'D' AND n.nspname IN (SELECT i.schema FROM usher._installed() i);
+    RETURN QUERY SELECT format('%s is granted to PUBLIC', p.oid::regprocedure), 'critical',
+            format('REVOKE ALL ON FUNCTION %s FROM PUBLIC;', p.oid::regprocedure)
+        FROM usher._installed() i JOIN pg_extension e ON e.extname = i.extension
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+            AND d.classid = 'pg_proc'::regclass
+        JOIN pg_proc p ON p.oid = d.objid
+        WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+    IF current_setting('usher.master_key_file') = '' THEN
+        RETURN QUERY VALUES ('secrets are stored as they are', 'notice',
+            'Set usher.master_key_file and call usher.wrap_secrets(): whoever reads a backup then holds no signing '
+            'keys.');
+    ELSIF current_setting('usher.master_key_file') NOT LIKE '/%'
+        OR starts_with(current_setting('usher.master_key_file'), current_setting('data_directory') || '/') THEN
+        RETURN QUERY VALUES ('the master key lies in the data directory', 'warning',
+            'Move the file of usher.master_key_file elsewhere: a base backup holds it together with what is sealed '
+            'under it.');
+    END IF;
+    IF usher._master_key_problem() IS NOT NULL THEN
+        RETURN QUERY VALUES (usher._master_key_problem(), 'critical',
+                             'Put the file right: until then nothing can be signed with the keys sealed under it.');
+    ELSIF usher._has_secrets_to_wrap() THEN
+        RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning',
+                             'SELECT * FROM usher.wrap_secrets();');
+    END IF;
+    RETURN QUERY SELECT d.finding, d.severity, d.advice FROM usher._check_dump() AS d;
+    -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
+    RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema),
+            'warning',
+            format('The extension %s was installed later: SELECT usher.grant_access(%L, %L);', i.extension,
+                   r.role_name, r.level)
+        FROM usher._levels_in_force() r CROSS JOIN usher._installed() i
+        WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE')
+            AND EXISTS (SELECT FROM usher.extension_access AS a
+                        WHERE a.registrant = i.extension AND r.level = ANY (a.levels));
+    IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer)
+            FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
+        OR (SELECT s.setting::integer < s.boot_val::integer
+            FROM pg_settings s WHERE s.name = 'usher.argon2_iterations') THEN
+        RETURN QUERY VALUES ('Argon2id runs with less than the OWASP minimum', 'warning',
+                             'Raise usher.argon2_memory to 19 MiB or more with usher.argon2_iterations of 2 or more.');
+    END IF;
+    IF (SELECT s.setting::integer < 8 FROM pg_settings s WHERE s.name = 'usher.password_min_length') THEN
+        RETURN QUERY
+            VALUES ('passwords may be shorter than 8 characters', 'warning', 'Raise usher.password_min_length.');
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.grant_access(role name, level text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher._check_database_role(role);
+    IF level IS NULL OR level NOT IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin') THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'level must be application, gateway, courier, readonly, auditor or admin');
+    END IF;
+    PERFORM usher._grant_list(i.schema, role, a.kind, a.names)
+    FROM usher._installed() AS i JOIN usher.extension_access AS a ON a.registrant = i.extension
+    WHERE level = ANY (a.levels)
+    ORDER BY a.registrant, a.number;
+    PERFORM usher._follow_database_roles();
+    -- what a dump brought from another server for a role of this name is hereby confirmed
+    DELETE FROM usher.database_roles AS d
+    WHERE d.server <> usher._server_identifier() AND d.role_name = role AND d.level = grant_access.level;
+    INSERT INTO usher.database_roles (role_name, level, role_oid)
+    SELECT r.rolname, grant_access.level, r.oid FROM pg_roles AS r WHERE r.rolname = role
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.database_role_granted', jsonb_build_object('level', level),
+                                         'database_role', role);
+    END IF;
+
+    -- Parameters of such roles are passwords and tokens: they must not reach the server log.
+    IF level IN ('application', 'gateway', 'courier') THEN
+        BEGIN
+            EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', role);
+            EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', role);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'statement parameters of role "%" may reach the server log', role
+                USING HINT = format('As a superuser: ALTER ROLE %I SET log_parameter_max_length = 0', role);
+        END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION usher.grant_access(name, text) IS
+    'Gives a database role an access level, application, gateway, courier (which sends what goes out), readonly, '
+    'auditor or admin, in all installed usher '
+    'extensions. Repeat it after installing another one, and after restoring a dump on another server, where levels '
+    'count for nothing until then. The level belongs to the role, not to its name. For the owner of the extension.';
 CREATE FUNCTION usher._grant_new_members() RETURNS event_trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -161,7 +1183,264 @@ REVOKE ALL ON FUNCTION usher._grant_new_members() FROM PUBLIC;
 COMMENT ON FUNCTION usher._grant_new_members() IS
     'Event trigger of ALTER EXTENSION: roles that have a level are granted what an update has brought for it. Not in '
     'the script of the update itself: privileges that a script grants are in no dump.';
+SELECT usher.register_extension('Accounts, access, audit, status machines, limits, events and HTTP dispatch',
+    error_class => 'US',
+    hooks => '{
+        "upkeep": "_run_maintenance", "self_check": "_self_check", "configuration": "_check_configuration",
+        "metrics": "_metrics",
+        "export": "_export_user", "erase": "_erase_user"}',
+    -- the columns of usher.health() say more
+    declined_hooks => '{health}',
+    personal_data => $json$
+    {
+        "_audit_dump": {"impersonal": ["*"]},
+        "_schema_objects": {"impersonal": ["*"]},
+        "_watched_columns": {"impersonal": ["*"]},
+        "api_keys": {"sensitive": ["key_hash"], "personal": ["name"], "impersonal": ["permissions", "prefix",
+            "revoked_reason"]},
+        "audit_logs": {"user": ["actor_id", "subject_id"], "personal": ["actor_name", "client_ip", "user_agent", "key",
+            "new_values", "old_values", "event_data", "metadata", "error_message", "resource_id"],
+            "impersonal": ["id", "action", "correlation_id", "database_user", "event_type", "resource_type",
+            "result", "session_id", "severity", "source", "value_digest", "value_salt"]},
+        "audit_seals": {"impersonal": ["*"]},
+        "consents": {"subject": ["user_id"], "personal": ["client_ip", "evidence", "user_agent"],
+            "impersonal": ["document_version", "purpose"]},
+        "credentials": {"subject": ["user_id"], "sensitive": ["password_hash"]},
+        "database_roles": {"impersonal": ["*"]},
+        "decisions": {"impersonal": ["*"]},
+        "deliveries": {"impersonal": ["*"]},
+        "events": {"user": ["user_id"], "personal": ["payload"], "impersonal": ["causation_id", "correlation_id",
+            "dedupe_key", "event", "key", "publisher"]},
+        "extension_access": {"impersonal": ["*"]},
+        "extension_errors": {"impersonal": ["*"]},
+        "extension_events": {"impersonal": ["*"]},
+        "extension_hooks": {"impersonal": ["*"]},
+        "extension_settings": {"impersonal": ["*"]},
+        "extensions": {"impersonal": ["*"]},
+        "idempotent_calls": {"user": ["actor"], "personal": ["result"],
+            "impersonal": ["key", "registrant", "request_hash"]},
+        "idempotent_answers": {"personal": ["body", "headers"], "impersonal": ["fingerprint", "key_hash",
+            "principal"]},
+        "identities": {"subject": ["user_id"], "sensitive": ["access_token", "refresh_token"],
+            "personal": ["provider_email", "provider_user_id", "user_info"], "impersonal": ["provider"]},
+        "login_attempts": {"personal": ["client_ip", "email", "user_agent"], "impersonal": ["failure_reason"]},
+        "login_challenges": {"sensitive": ["token_hash"], "personal": ["client_ip", "device", "user_agent"],
+            "impersonal": ["authentication_methods"]},
+        "machines": {"user": ["created_by"], "impersonal": ["definition", "extension", "name"]},
+        "network_failures": {"personal": ["failed_names", "network"]},
+        "one_time_codes": {"sensitive": ["code_hmac"], "personal": ["client_ip", "email", "user_agent"],
+            "impersonal": ["event_id", "purpose"]},
+        "one_time_tokens": {"sensitive": ["registration", "token_hash"], "personal": ["client_ip", "email",
+            "security_context", "user_agent"], "impersonal": ["event_id", "purpose"]},
+        "password_blocklist": {"impersonal": ["*"]},
+        "password_history": {"sensitive": ["password_hash"]},
+        "permissions": {"impersonal": ["*"]},
+        "personal_columns": {"impersonal": ["*"]},
+        "policy_models": {"impersonal": ["*"]},
+        "policy_rules": {"user": ["v0"], "impersonal": ["ptype", "v1", "v2", "v3", "v4", "v5", "created_by",
+            "updated_by"]},
+        "rate_limit_policies": {"impersonal": ["*"]},
+        "rate_limit_records": {"impersonal": ["*"]},
+        "recovery_codes": {"sensitive": ["code_hash"]},
+        "revoked_tokens": {"impersonal": ["jti"]},
+        "role_permissions": {"impersonal": ["*"]},
+        "role_presets": {"impersonal": ["*"]},
+        "roles": {"impersonal": ["*"]},
+        "routes": {"impersonal": ["*"]},
+        "second_factors": {"sensitive": ["secret"], "personal": ["label"], "impersonal": ["kind"]},
+        "server_secrets": {"sensitive": ["secret"], "impersonal": ["name"]},
+        "sessions": {"sensitive": ["parent_token_hash", "refresh_token_hash", "rotation_key", "fingerprint"],
+            "personal": ["client_ip", "device", "security_context", "user_agent"],
+            "impersonal": ["authentication_methods", "revoked_reason", "status"]},
+        "signing_keys": {"sensitive": ["private_key"], "impersonal": ["algorithm", "kid", "public_jwk"]},
+        "status_history": {"user": ["changed_by"], "personal": ["changed_by_name", "notes"], "impersonal": ["action",
+            "entity_id", "entity_key", "from_status", "reason_code", "to_status"]},
+        "subscriptions": {"impersonal": ["*"]},
+        "table_sizes": {"impersonal": ["*"]},
+        "token_issuers": {"impersonal": ["*"]},
+        "issuer_key_sources": {"impersonal": ["*"]},
+        "user_permissions": {"impersonal": ["*"]},
+        "upkeep_failures": {"impersonal": ["*"]},
+        "self_checks": {"impersonal": ["*"]},
+        "user_roles": {"impersonal": ["*"]},
+        "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name",
+            "metadata", "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
+    }$json$,
+    role_presets => $json$
+    {
+        "administration": {
+            "permissions": {"*:*": "Everything", "user:read": "See accounts",
+                "user:manage": "Manage accounts and give roles", "role:read": "See roles and grants",
+                "role:manage": "Define roles and permissions and grant them",
+                "policy:manage": "Change policy rules", "audit:read": "Read the audit log",
+                "audit:manage": "Choose what is audited", "machine:manage": "Define status machines",
+                "route:manage": "Publish functions over HTTP", "key:manage": "Manage signing keys",
+                "limit:manage": "Define rate limits", "event:manage": "Manage event subscriptions",
+                "token:introspect": "Ask whether tokens of others are good"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]}
+            }
+        },
+        "field_service": {
+            "permissions": {"work_order:submit": "Submit service requests",
+                "work_order:read": "See all work orders", "work_order:assign": "Assign technicians",
+                "work_order:schedule": "Schedule work orders", "work_order:update": "Update assigned work orders",
+                "work_order:manage": "Change work orders in any way", "technician:manage": "Manage technicians"},
+            "roles": {
+                "admin": {"description": "Full system access and user management", "manages": ["*"],
+                    "permissions": ["*:*"]},
+                "manager": {"description": "Full data access, manages work orders and technicians",
+                    "manages": ["dispatcher", "technician", "client"], "permissions": ["work_order:*",
+                    "technician:manage", "user:read", "user:manage", "audit:read"]},
+                "dispatcher": {"description": "Assigns and schedules work orders", "manages": [], "permissions": [
+                    "work_order:read", "work_order:assign", "work_order:schedule"]},
+                "technician": {"description": "Updates assigned work orders only", "manages": [], "permissions": [
+                    "work_order:update"]},
+                "client": {"is_default": true, "description": "Submits and tracks service requests", "manages": [],
+                    "permissions": ["work_order:submit"]}
+            }
+        },
+        "blog": {
+            "permissions": {"post:create": "Write posts", "post:read": "Read unpublished posts",
+                "post:edit": "Edit posts of others", "post:publish": "Publish posts",
+                "post:delete": "Delete posts of others", "comment:create": "Comment",
+                "comment:moderate": "Moderate comments"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]},
+                "editor": {"description": "Publishes and moderates", "manages": ["author", "reader"],
+                    "permissions": ["post:*", "comment:*", "user:read", "user:manage"]},
+                "author": {"description": "Writes posts", "manages": [], "permissions": ["post:create",
+                    "post:read", "comment:create"]},
+                "reader": {"is_default": true, "description": "Reads and comments", "manages": [],
+                    "permissions": ["comment:create"]}
+            }
+        }
+    }$json$,
+    publishes => '{user.registered,user.deactivated,user.reactivated,user.deleted,user.restored,user.erased,
+        user.role_changed,role.deactivated,role.restored,user.tier_changed,user.claimed,user.registration_repeated,
+        user.email_verified,user.email_verification_requested,
+        user.email_change_requested,user.email_changed,user.password_changed,user.password_reset_requested,
+        user.login_code_requested,user.verification_code_requested,user.locked,user.new_device,user.api_key_created,
+        user.second_factor_added,user.second_factor_removed,user.second_factors_reset,consent.withdrawn,
+        customer.erased}',
+    -- What each level of grant_access() may do. Functions stand by name, all their forms together. A test compares
+    -- this with the catalog: no name without an object, no public function without a line.
+    access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
+                                    ORDER BY a.number) FROM (
+        SELECT row_number() OVER () AS number, v.* FROM (VALUES
+        -- Who is asking, and what they may: safe for everybody who can connect as an application.
+        ('function', '{application,gateway,admin}',
+         'authenticate set_request_context current_user_id actor_id current_session_id current_api_key_id
+          current_claims current_assurance_level require_assurance_level verify_token jwks published_jwks
+          has_permission has_permission_somewhere has_role user_has_permission user_has_role can_manage
+          require_permission
+          check_access explain_access list_permissions list_user_roles'),
+        -- Accounts and sessions. What touches somebody else's account checks the permission of the identity itself.
+        ('function', '{application,gateway,admin}',
+         'register_user sign_up login refresh_session logout logout_all list_sessions revoke_session
+          verify_email request_email_verification request_email_change request_password_reset reset_password
+          change_password
+          get_me get_user find_user list_users update_profile set_user_tier set_user_metadata export_user
+          user_reference user_references lock_user_reference
+          set_password unlock_user deactivate_user reactivate_user delete_user restore_user erase_user
+          export_customer erase_customer
+          enroll_totp confirm_totp verify_second_factor login_second_factor regenerate_recovery_codes
+          remove_second_factor
+          reset_second_factors list_second_factors create_api_key list_api_keys revoke_api_key
+          request_login_code login_with_code request_verification_code verify_email_code
+          link_identity unlink_identity list_identities record_consent withdraw_consent list_consents'),
+        ('function', '{application,gateway,auditor,admin}', 'list_login_attempts'),
+        -- Administration, guarded in the same way.
+        ('function', '{application,gateway,admin}',
+         'create_role update_role drop_role add_role_parent remove_role_parent add_role_management
+          remove_role_management
+          grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
+          add_policy disable_policy remove_policy load_policies enforce define_model drop_model
+          define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe
+          list_parked_events retry_event
+          define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines
+          list_subscriptions
+          add_token_issuer update_token_issuer remove_token_issuer list_token_issuers
+          follow_token_issuer unfollow_token_issuer list_followed_issuers
+          register_extension unregister_extension list_extensions
+          list_decisions revert_decision apply_decisions'),
+        ('function', '{application,gateway,auditor,admin}',
+         'list_roles list_expiring_grants list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
+        -- Building blocks of applications: they see and change only what they are given.
+        ('function', '{application,gateway,admin}',
+         'uuid_v7 normalize_name name_key raise_error error_codes setting check_max_rows replay_call
+          remember_call publish log_event log_read log_reads hit_rate_limit
+          rate_limit_key http_request
+          openapi
+          oauth_token introspect_token revoke_token oauth_metadata
+          machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete
+          announce_soft_delete restore_row soft_delete_row'),
+        ('function', '{application,admin}',
+         'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at
+          enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
+        -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
+        ('function', '{admin}',
+         'create_first_admin
+          create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
+          import_user import_password_hash rotate_signing_key list_signing_keys wrap_secrets
+          claim_events complete_event fail_event run_event_handlers'),
+        -- Upkeep.
+        ('function', '{gateway,admin}', 'health metrics'),
+        ('function', '{auditor,admin}',
+         'check_configuration self_check last_self_check schema_drift list_unanswered_columns table_growth'),
+        ('function', '{admin}', 'run_maintenance run_self_check slow_statements'),
+        ('function', '{application,gateway,admin}', 'upkeep_step'),
+        -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
+        ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
+        ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
+          _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
+          _missing_triggers _copy_trigger'),
+        -- Called by triggers that other functions make.
+        ('function', '{admin}', 'check_transition record_transition audit_change'),
+        -- Called by functions that run with the caller's own rights.
+        ('function', '{application,gateway,admin}',
+         '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition '
+         '_soft_row_condition '
+         '_descendants _table_tree _row_trigger_tables _tell_foreign_tables '
+         '_primary_key _key_object'),
+        -- For the owner of the extension alone: they run with the caller's own rights.
+        ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
+                           matching_users search_users expected_users references_of name_words name_query
+                           permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
+                           want_issuer_keys take_issuer_document'),
+
+        -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
+        ('table', '{readonly,auditor,admin}',
+         'users(id,status,is_active,tier,email_verified_at,last_login_at)
+          users(deactivated_at,deleted_at,erased_at,created_at,updated_at)
+          active_users active_roles
+          roles role_parents role_closure permissions role_permissions role_management user_roles
+          machines status_history(id,relation,entity_id,seq,from_status,to_status,action,reason_code,changed_at)'),
+        ('table', '{auditor,admin}',
+         'users(email,username,display_name) user_permissions policy_rules policy_models database_roles status_history
+          active_policy_rules
+          audit_logs login_attempts consents identities(id,user_id,provider,provider_user_id,created_at,last_used_at)
+          sessions(id,user_id,status,revoked_reason,revoked_at,client_ip,user_agent,assurance_level)
+          sessions(authentication_methods,created_at,last_activity_at,expires_at,absolute_expires_at)
+          decisions
+          subscriptions deliveries rate_limit_policies rate_limit_records rate_limit_attacks')) AS v (kind, levels,
+                                                                                                      names)) AS a));
 CREATE EVENT TRIGGER usher_grant_new_members ON ddl_command_end
     WHEN TAG IN ('ALTER EXTENSION')
     EXECUTE FUNCTION usher._grant_new_members();
+-- What a loop makes in the install script.
+SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/follow',
+    function => 'usher.follow_token_issuer(text,text[],text,text,text[])', access => 'permission',
+    permission => 'key:manage', success_status => 204, read_only => false, tag => 'keys',
+    summary => 'Accept an outside issuer and fetch its keys');
+SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/unfollow',
+    function => 'usher.unfollow_token_issuer(text)', access => 'permission', permission => 'key:manage',
+    success_status => 200, read_only => false, tag => 'keys',
+    summary => 'Fetch the keys of an outside issuer no longer');
+SELECT usher.add_route(method => 'GET', path_template => '/token-issuers/followed',
+    function => 'usher.list_followed_issuers()', access => 'permission', permission => 'key:manage',
+    success_status => 200, read_only => true, tag => 'keys', summary => 'Outside issuers whose keys are fetched');
+CREATE TRIGGER refuse_script BEFORE INSERT ON usher.issuer_key_sources
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._refuse_script();
+
 SELECT usher.finish_extension(derived => '{usher.role_graph,usher._schema_objects,usher._watched_columns}');

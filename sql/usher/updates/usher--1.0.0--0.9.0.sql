@@ -6,7 +6,7 @@ SET LOCAL search_path TO pg_catalog, pg_temp;
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_extension AS e
-               WHERE e.extname = ANY ('{usher_booking,usher_loyalty,usher_payment,usher_shop}')
+               WHERE e.extname = ANY ('{usher_booking,usher_courier,usher_loyalty,usher_payment,usher_shop}')
                    AND string_to_array(e.extversion, '.')::integer[] > '{0,9,0}') THEN
         RAISE EXCEPTION 'the other extensions of usher have to go back first'
             USING ERRCODE = '55000',
@@ -21,8 +21,36 @@ FROM usher.schema_drift() AS d LEFT JOIN usher._describe_schema('usher') AS x ON
 WHERE d.extension = 'usher'
 ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest || EXCLUDED.digest;
 
+-- 0.9.0 knows no level "courier": a role that has it has none afterwards, and nobody's access says anything about it.
+DELETE FROM usher.database_roles WHERE level = 'courier';
+UPDATE usher.extension_access SET levels = array_remove(levels, 'courier') WHERE 'courier' = ANY (levels);
+ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
+    ADD CONSTRAINT database_roles_level_check
+    CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
+ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
+    ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
+
 DROP EVENT TRIGGER usher_grant_new_members;
+DROP FUNCTION usher._check_token_issuer(usher.token_issuers, boolean);
 DROP FUNCTION usher._grant_new_members();
+DROP FUNCTION usher._metric_help();
+DROP FUNCTION usher._note_table_sizes();
+DROP FUNCTION usher._server_metrics();
+DROP FUNCTION usher._statement_metrics();
+DROP FUNCTION usher._statements_view();
+DROP FUNCTION usher._table_sizes();
+DROP FUNCTION usher._unknown_key_seen_at(text);
+DROP FUNCTION usher.cut_event(uuid, text[], text);
+DROP FUNCTION usher.event_payload(uuid);
+DROP FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]);
+DROP FUNCTION usher.list_followed_issuers();
+DROP FUNCTION usher.metrics();
+DROP FUNCTION usher.slow_statements(integer);
+DROP FUNCTION usher.table_growth(integer);
+DROP FUNCTION usher.take_issuer_document(text, text, text, text);
+DROP FUNCTION usher.unfollow_token_issuer(text);
+DROP FUNCTION usher.user_contact(uuid);
+DROP FUNCTION usher.want_issuer_keys(integer);
 
 CREATE OR REPLACE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
                                         only_when text DEFAULT NULL, also text DEFAULT 'INSERT OR DELETE')
@@ -52,6 +80,92 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given record;
+    found_function pg_proc;
+    result text;
+BEGIN
+    FOR given IN
+        SELECT h.key AS hook, h.value AS function_name, k.arguments, k.result
+        FROM jsonb_each_text(hooks) AS h LEFT JOIN usher._hooks() AS k ON k.hook = h.key
+    LOOP
+        IF given.arguments IS NULL THEN
+            PERFORM usher.raise_error('invalid_argument', format('there is no hook "%s"', given.hook),
+                jsonb_build_object('hook', given.hook),
+                'Hooks are ' || (SELECT string_agg(k.hook, ', ') FROM usher._hooks() AS k) || '.');
+        END IF;
+        SELECT p.* INTO found_function FROM pg_proc AS p
+        WHERE p.oid = to_regprocedure(
+            format('%I.%I(%s)', usher._schema_of(registrant), given.function_name, given.arguments));
+        result := pg_get_function_result(found_function.oid);
+        IF found_function.oid IS NULL OR result IS DISTINCT FROM given.result THEN
+            PERFORM usher.raise_error('unknown_reference',
+                format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
+                       usher._schema_of(registrant), given.function_name, given.arguments, given.result),
+                jsonb_build_object('hook', given.hook, 'returns', result));
+        ELSIF usher._installing_extension() IS NULL
+              AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
+            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',
+                jsonb_build_object('hook', given.hook));
+        END IF;
+        INSERT INTO usher.extension_hooks (registrant, hook, function_name)
+        VALUES (_register_hooks.registrant, given.hook, given.function_name);
+    END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target CONSTANT uuid := _erase_traces.user_id;
+BEGIN
+    UPDATE usher.login_attempts a SET email = '?', user_id = NULL, client_ip = NULL, user_agent = NULL
+    WHERE a.user_id = target OR usher.name_key(a.email::text) = usher.name_key(address);
+    UPDATE usher.network_failures n
+    SET failed_names = ''
+    WHERE position(substring(sha256(convert_to(usher.name_key(address), 'UTF8')) FOR 8) IN n.failed_names) > 0;
+    UPDATE usher.events e SET payload = e.payload - '{email,former_email,name,token,code}'::text[]
+    WHERE e.payload ->> 'user_id' = target::text AND e.key = target::text;
+    DELETE FROM usher.idempotent_answers a WHERE a.principal = 'user:' || target;
+    DELETE FROM usher.idempotent_calls c
+    USING usher.extensions x WHERE c.registrant = x.name AND c.actor = target::text;
+    UPDATE usher.status_history h SET changed_by_name = 'erased user' WHERE h.changed_by = target;
+    -- Seals of the log leave these three columns out, so that the chain stays intact.
+    UPDATE usher.audit_logs l SET actor_name = NULL, client_ip = NULL, user_agent = NULL WHERE l.actor_id = target;
+    UPDATE usher.audit_logs l SET client_ip = NULL, user_agent = NULL
+    WHERE l.resource_type = 'user' AND l.resource_id = target::text AND l.actor_id IS NULL;
+END
+$$;
+CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(length(given.issuer), 0) NOT BETWEEN 1 AND 512 THEN
+        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters');
+    ELSIF given.issuer = usher._own_issuer() THEN
+        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)');
+    ELSIF coalesce(length(given.provider), 0) NOT BETWEEN 1 AND 50 THEN
+        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters');
+    ELSIF coalesce(cardinality(given.audiences), 0) = 0 OR array_position(given.audiences, NULL) IS NOT NULL
+          OR array_position(given.audiences, '') IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one');
+    ELSIF coalesce(cardinality(given.algorithms), 0) = 0 THEN
+        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm');
+    ELSIF given.jwks IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null');
+    END IF;
+    PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers) FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers) IS
+    'Raises 22023, naming what is wrong with an issuer that is about to be stored.';
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -117,4 +231,687 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'The last statement of the install script of an extension: takes its functions from PUBLIC, lets pg_restore '
     '--jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the script wrote into tables '
     'without usher.ship_rows(), except those named in derived. Raises 55000 when the extension has not registered.';
+CREATE OR REPLACE FUNCTION usher._run_maintenance(max_rows integer) RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    step record;
+BEGIN
+    RETURN QUERY SELECT m.task, m.affected FROM usher._maintain_identity(max_rows) m;
+
+    -- SKIP LOCKED: what somebody works on now is left for the next time, so upkeep never waits and is never waited
+    -- for.
+    FOR step IN
+        SELECT * FROM (VALUES
+            ('events_removed', 'SELECT usher._remove_old_events($1)'),
+            ('levels_of_lost_roles_removed', 'SELECT usher._follow_database_roles()'),
+            ('rate_limits_flushed', 'SELECT usher._flush_rate_limits()'),
+            ('rate_limits_removed', 'SELECT usher._maintain_rate_limits($1)'),
+            ('idempotent_answers_removed', $sql$
+                DELETE FROM usher.idempotent_answers a
+                WHERE (a.principal, a.key_hash) IN (
+                    SELECT x.principal, x.key_hash FROM usher.idempotent_answers x
+                    WHERE x.created_at
+                        < now() - make_interval(hours => current_setting('usher.idempotency_retention')::integer)
+                    LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+            ('idempotent_calls_removed', 'SELECT usher._forget_old_calls($1)'),
+            ('expired_grants_removed', 'SELECT usher._remove_expired_grants($1)'),
+            ('audit_rows_removed', 'SELECT usher._remove_old_audit_rows($1)'),
+            -- A key retires an hour after the last token that it signed has expired at the latest.
+            ('signing_keys_removed', $sql$
+                DELETE FROM usher.signing_keys k
+                WHERE k.kid IN (SELECT x.kid FROM usher.signing_keys x
+                                WHERE x.retires_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED)$sql$),
+            ('audit_rows_sealed', 'SELECT usher._keep_audit_log_sealed($1)')
+        ) AS v (task, statement)
+    LOOP
+        RETURN QUERY SELECT u.task, u.affected FROM usher.upkeep_step(step.task, step.statement, max_rows) u;
+    END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT 'usher_users', jsonb_build_object('status', s.status), c.users::double precision
+        FROM unnest('{pending,active,deactivated,deleted,erased}'::text[]) AS s (status)
+            CROSS JOIN usher.count_or_estimate(format('SELECT FROM usher.users u WHERE u.status = %L',
+                                                      s.status)) AS c (users)
+        WHERE c.users > 0;
+    RETURN QUERY SELECT 'usher_sessions_live', '{}'::jsonb, usher._live_sessions()::double precision;
+    RETURN QUERY SELECT 'usher_accounts_locked', '{}'::jsonb, count(*)::double precision
+        FROM usher.credentials c WHERE c.locked_until > now();
+    RETURN QUERY
+        SELECT 'usher_login_attempts_last_hour', jsonb_build_object('success', s.success), c.attempts::double precision
+        FROM unnest('{true,false}'::boolean[]) AS s (success)
+            CROSS JOIN usher.count_or_estimate(format($sql$SELECT FROM usher.login_attempts a
+                WHERE a.attempted_at > now() - interval '1 hour' AND a.success = %L$sql$, s.success)) AS c (attempts)
+        WHERE c.attempts > 0;
+    RETURN QUERY SELECT 'usher_deliveries', jsonb_build_object('consumer', d.consumer, 'status', d.status),
+            d.deliveries::double precision
+        FROM usher._waiting_deliveries() AS d;
+    RETURN QUERY SELECT 'usher_table_bytes', jsonb_build_object('schema', n.nspname, 'table', c.relname),
+            pg_total_relation_size(c.oid)::double precision
+        FROM usher._installed() i JOIN pg_namespace n ON n.nspname = i.schema
+            JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
+        WHERE c.relname NOT LIKE '%\_inval';
+    RETURN QUERY SELECT 'usher_table_rows',
+            jsonb_build_object('schema', t.schemaname, 'table', t.relname, 'state', x.state), x.n::double precision
+        FROM pg_stat_user_tables t
+            CROSS JOIN LATERAL (VALUES ('live', t.n_live_tup), ('dead', t.n_dead_tup)) AS x (state, n)
+        WHERE t.schemaname IN (SELECT i.schema FROM usher._installed() i) AND t.relname NOT LIKE '%\_inval';
+    RETURN QUERY SELECT 'usher_index_scans_total', jsonb_build_object(
+        'schema', x.schemaname, 'table', x.relname, 'index', x.indexrelname), x.idx_scan::double precision
+        FROM pg_stat_user_indexes x WHERE x.schemaname IN (SELECT i.schema FROM usher._installed() i);
+    RETURN QUERY SELECT 'usher_connections', jsonb_build_object('state', coalesce(a.state, 'unknown')),
+            count(*)::double precision
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.backend_type = 'client backend' GROUP BY a.state;
+    RETURN QUERY SELECT 'usher_connections_max', '{}'::jsonb, current_setting('max_connections')::double precision;
+    RETURN QUERY SELECT 'usher_lock_waits', '{}'::jsonb, count(*)::double precision
+        FROM pg_locks l WHERE NOT l.granted;
+    RETURN QUERY SELECT 'usher_oldest_transaction_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - min(a.xact_start)), 0)::double precision
+        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend';
+    RETURN QUERY SELECT 'usher_database_blocks_total', jsonb_build_object('from', x.source), x.n::double precision
+        FROM pg_stat_database d
+            CROSS JOIN LATERAL (VALUES ('cache', d.blks_hit), ('disk', d.blks_read)) AS x (source, n)
+        WHERE d.datname = current_database();
+    RETURN QUERY SELECT 'usher_transactions_total', jsonb_build_object('end', x.how), x.n::double precision
+        FROM pg_stat_database d
+            CROSS JOIN LATERAL (VALUES ('commit', d.xact_commit), ('rollback', d.xact_rollback)) AS x (how, n)
+        WHERE d.datname = current_database();
+    IF to_regclass('public.pg_stat_statements') IS NOT NULL
+       AND has_table_privilege('public.pg_stat_statements', 'SELECT') THEN
+        RETURN QUERY EXECUTE 'SELECT ''usher_statement_seconds_total'', ''{}''::jsonb, '
+                             '(coalesce(sum(s.total_exec_time), 0) / 1000)::double precision FROM '
+                             'public.pg_stat_statements s UNION ALL SELECT ''usher_statements_total'', ''{}''::jsonb, '
+                             'coalesce(sum(s.calls), 0)::double precision FROM public.pg_stat_statements s';
+    END IF;
+    RETURN QUERY SELECT 'usher_rate_limit_keys', jsonb_build_object('policy', r.policy, 'state', x.state),
+            round(count(*) FILTER (WHERE x.counts) * 100 / usher.sample_percent('usher.rate_limit_records'))
+        FROM usher.rate_limit_records r
+                TABLESAMPLE SYSTEM (usher.sample_percent('usher.rate_limit_records'))
+            CROSS JOIN LATERAL (VALUES ('hit', true), ('refused', r.refused_count > 0),
+            ('blocked', coalesce(r.blocked_until > now(), false))) AS x (state, counts) GROUP BY r.policy, x.state;
+    RETURN QUERY SELECT 'usher_grants_expired', '{}'::jsonb,
+            (usher.count_or_estimate('SELECT FROM usher.user_permissions p WHERE p.expires_at < now()')
+        + usher.count_or_estimate('SELECT FROM usher.user_roles r WHERE r.expires_at < now()'))::double precision;
+    RETURN QUERY SELECT 'usher_oldest_pending_event_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - min(d.oldest)), 0)::double precision
+        FROM usher._waiting_deliveries() AS d WHERE d.status = 'pending';
+    -- they are numbered from 1, without gaps
+    RETURN QUERY SELECT 'usher_audit_seals', '{}'::jsonb, coalesce(max(s.seq), 0)::double precision
+        FROM usher.audit_seals s;
+    RETURN QUERY SELECT 'usher_audit_sealed_until_seconds', '{}'::jsonb,
+            coalesce(extract(epoch FROM clock_timestamp() - (SELECT s.sealed_at FROM usher.audit_seals s
+                                                             ORDER BY s.seq DESC LIMIT 1)), 0)::double precision;
+    RETURN QUERY SELECT w.name, '{}'::jsonb, w.value::integer::double precision
+        FROM (VALUES ('usher_worker_expected', coalesce(usher._worker_expected(), true)),
+                     ('usher_worker_running', usher._worker_running())) AS w (name, value);
+    RETURN QUERY SELECT 'usher_worker_job_failing', jsonb_build_object('job', j.job),
+            (j.failed_at > coalesce(j.succeeded_at, '-infinity') IS TRUE)::integer::double precision
+        FROM usher._worker_jobs() j;
+    RETURN QUERY SELECT 'usher_worker_job_age_seconds', jsonb_build_object('job', j.job),
+            extract(epoch FROM clock_timestamp() - greatest(j.succeeded_at, j.known_since))::double precision
+        FROM usher._worker_jobs() j;
+    RETURN QUERY SELECT x.name, jsonb_build_object('extension', f.registrant, 'task', f.task), x.value
+        FROM usher.upkeep_failures f
+            CROSS JOIN LATERAL (VALUES
+                ('usher_upkeep_failures_total', f.failures::double precision),
+                ('usher_upkeep_failing', (f.recovered_at IS NULL)::integer::double precision)) AS x (name, value);
+    RETURN QUERY SELECT x.name, jsonb_build_object('extension', c.registrant), x.value
+        FROM usher.self_checks AS c
+            CROSS JOIN LATERAL (VALUES
+                ('usher_self_check_violations',
+                 (SELECT sum(f.violations) FROM jsonb_to_recordset(c.findings) AS f (violations bigint))
+                     ::double precision),
+                ('usher_self_check_age_seconds',
+                 extract(epoch FROM clock_timestamp() - c.checked_at)::double precision),
+                ('usher_self_check_failing', (c.failure IS NOT NULL)::integer::double precision)) AS x (name, value)
+        WHERE x.value IS NOT NULL;
+    RETURN QUERY SELECT 'usher_lost_survivors_total', '{}'::jsonb, usher._lost_survivors()::double precision;
+END
+$$;
+CREATE FUNCTION usher.metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT m.name, m.labels, m.value
+    FROM usher._hook_functions('metrics') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS m (name text, labels jsonb,
+                                                                          value double precision);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;
+COMMENT ON FUNCTION usher.metrics() IS
+    'Numbers for a scraper, in the way of Prometheus: name, labels, value. Connections, lock waits, transactions, '
+    'sizes, dead rows and index scans of the tables, users, sessions, limits, events, audit; with pg_stat_statements '
+    'in schema public also the time of statements.';
+CREATE OR REPLACE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM usher._check_addresses();
+    IF NOT usher._is_preloaded() THEN
+        RETURN QUERY VALUES ('the library is not preloaded', 'warning',
+            'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll '
+            'back are not counted, checks of access in transactions that roll back leave no trace, and the number of '
+            'concurrent password hashes is not limited.');
+    ELSIF NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('usher.worker_databases'), ',')) AS d(name)
+                      WHERE trim(d.name, ' "') = current_database()) THEN
+        RETURN QUERY VALUES ('no background worker keeps this database up', 'notice',
+            format('Add %s to usher.worker_databases, or have a scheduler call usher.run_maintenance().',
+                   quote_ident(current_database())));
+    END IF;
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RETURN QUERY VALUES ('the encoding of the database is not UTF8', 'warning',
+            'Make the database anew with encoding UTF8: passwords cannot be normalized in other encodings.');
+    END IF;
+    IF current_setting('ssl') = 'off'
+       AND current_setting('listen_addresses') NOT IN ('', 'localhost', '127.0.0.1', '::1') THEN
+        RETURN QUERY VALUES ('connections over the network are not encrypted', 'warning',
+                             'Set ssl = on: passwords and tokens travel as parameters.');
+    END IF;
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
+        (NOT current_setting('fsync')::boolean, 'fsync is off', 'critical',
+         'Set fsync = on: a crash of the machine loses committed data.'),
+        (NOT current_setting('full_page_writes')::boolean, 'full_page_writes is off', 'critical',
+         'Set full_page_writes = on: a crash of the machine can tear pages.'),
+        (current_setting('usher.restoring')::boolean, 'usher.restoring is on', 'critical',
+         'Turn it off: no audit rows, history and events are written.'),
+        (current_setting('session_replication_role') = 'replica', 'session_replication_role is replica', 'critical',
+         'Reset it: triggers do not fire, so that nothing is audited or checked.'),
+        (current_setting('log_statement') IN ('all', 'mod') AND current_setting('log_parameter_max_length') <> '0',
+         'log_statement writes statements with their values to the server log', 'warning',
+            'Set log_statement = ddl, and log_parameter_max_length = 0: passwords and tokens are values.'),
+        (current_setting('log_parameter_max_length_on_error') <> '0',
+         'parameters of failed statements are written to the server log', 'critical',
+         'Set log_parameter_max_length_on_error = 0.'),
+        (coalesce(current_setting('auto_explain.log_min_duration', true), '-1') <> '-1'
+         AND coalesce(current_setting('auto_explain.log_parameter_max_length', true), '-1') <> '0',
+            'auto_explain writes parameters to the server log', 'critical',
+            'Set auto_explain.log_parameter_max_length = 0.'),
+        (current_setting('debug_print_parse')::boolean OR current_setting('debug_print_rewritten')::boolean
+         OR current_setting('debug_print_plan')::boolean,
+            'parse trees, with their values, are written to the server log', 'critical',
+            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.'),
+        (current_setting('password_encryption') = 'md5', 'passwords of database roles are hashed with md5', 'warning',
+         'Set password_encryption = scram-sha-256 and set the passwords again.'),
+        (current_setting('usher.bcrypt_rounds')::integer < 12, 'bcrypt runs with fewer than 12 rounds', 'warning',
+         'Raise usher.bcrypt_rounds to 12 or more.'),
+        (current_setting('usher.lockout_threshold')::integer > 10,
+         'an account takes more than 10 guesses before it is locked', 'warning',
+         'Lower usher.lockout_threshold to 10 or less.'),
+        ((SELECT s.setting::integer > 3600 FROM pg_settings s WHERE s.name = 'usher.access_token_ttl'),
+         'access tokens live longer than an hour', 'warning', 'Lower usher.access_token_ttl: 15 minutes are usual.'),
+        (NOT current_setting('usher.require_verified_email')::boolean, 'accounts with unverified addresses may log in',
+         'notice', 'Set usher.require_verified_email = on.'),
+        (current_setting('usher.reveal_lockout')::boolean,
+         'login tells strangers that an account is locked, so that it exists', 'notice',
+         'Set usher.reveal_lockout = off.'),
+        (current_setting('usher.refresh_reuse') = 'lenient', 'the reuse of a refresh token goes unpunished', 'warning',
+         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.'),
+        (NOT current_setting('usher.audit_chain')::boolean, 'the audit log is not sealed', 'warning',
+         'Set usher.audit_chain = on: changes of old audit rows would not be noticed.'),
+        (current_setting('usher.audit_archive_function') <> '' AND to_regprocedure(
+            current_setting('usher.audit_archive_function') || '(regclass, timestamptz, timestamptz)') IS NULL,
+            'usher.audit_archive_function does not exist', 'warning',
+            'Create it with the arguments (regclass, timestamptz, timestamptz), or empty the setting: no month is '
+            'retired until then.'),
+        (current_setting('usher.archive_function') <> '' AND to_regprocedure(
+            current_setting('usher.archive_function') || '(regclass, jsonb)') IS NULL,
+            'usher.archive_function does not exist', 'warning',
+            'Create it with the arguments (regclass, jsonb), or empty the setting: old events, sessions and login '
+            'attempts stay until then.'),
+        (usher._audit_month_coverage(date_trunc('month', clock_timestamp(), 'UTC') + interval '32 days') <> 'all',
+            'the audit log has no partition for the next month', 'warning',
+            'Have usher.run_maintenance() called regularly, and see what it warns of.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+    IF current_setting('log_statement') IN ('all', 'mod')
+       OR current_setting('log_min_duration_statement')::integer >= 0
+       OR current_setting('log_min_duration_sample')::integer >= 0
+       OR current_setting('log_transaction_sample_rate')::float > 0 THEN
+        RETURN QUERY SELECT format('parameters of role %s are written to the server log', r.role_name), 'critical',
+            format('ALTER ROLE %I SET log_parameter_max_length = 0;', r.role_name)
+        FROM (SELECT DISTINCT f.role, f.role_name FROM usher._levels_in_force() AS f) r
+        WHERE NOT EXISTS (SELECT FROM pg_db_role_setting s
+                          WHERE s.setrole = r.role AND 'log_parameter_max_length=0' = ANY (s.setconfig))
+            AND current_setting('log_parameter_max_length') <> '0';
+    END IF;
+    IF has_function_privilege('pg_hba_file_rules()', 'EXECUTE') THEN
+        RETURN QUERY SELECT format('line %s of pg_hba.conf lets anybody in without a password', h.line_number),
+                'critical', 'Use scram-sha-256 or cert instead of trust.'
+            FROM pg_hba_file_rules() h WHERE h.type LIKE 'host%' AND h.auth_method = 'trust';
+        RETURN QUERY SELECT format('line %s of pg_hba.conf sends passwords that can be read or replayed',
+                                   h.line_number), 'warning', 'Use scram-sha-256.'
+            FROM pg_hba_file_rules() h
+            WHERE h.auth_method = 'md5' OR (h.auth_method = 'password' AND h.type <> 'hostssl');
+        RETURN QUERY SELECT format('line %s of pg_hba.conf accepts connections over the network without TLS',
+                                   h.line_number), 'warning', 'Write hostssl instead of host.'
+            FROM pg_hba_file_rules() h
+            WHERE h.type IN ('host', 'hostnossl') AND h.auth_method <> 'reject'
+                AND h.address NOT IN ('127.0.0.1', '::1', 'localhost', 'samehost');
+    END IF;
+    RETURN QUERY SELECT format('role %s of level %s passes all checks of the server', r.rolname, d.level), 'critical',
+            format('ALTER ROLE %I NOSUPERUSER NOBYPASSRLS: row-level security and grants do not hold for it.',
+                   r.rolname)
+        FROM usher._levels_in_force() d JOIN pg_roles r ON r.oid = d.role
+        WHERE d.level IN ('application', 'gateway', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+    RETURN QUERY SELECT DISTINCT format('%s follows %s, but events of that name came from nobody who has declared it',
+                                        s.extension, s.event), 'warning',
+            'They were not acted on. If they are yours, declare the name: usher.register_extension(…, publishes => …).'
+        FROM usher.subscriptions AS s
+        WHERE s.extension IS NOT NULL
+            AND EXISTS (SELECT FROM usher.events AS e WHERE e.event = s.event AND e.publisher IS NULL);
+    -- Levels that count for nothing, since their role is not of this server, or no longer there.
+    RETURN QUERY SELECT format('level %s of role %s is of another server', d.level, d.role_name), 'warning',
+            CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = d.role_name)
+                 THEN format('If the role that is called so here is meant: SELECT usher.grant_access(%L, %L); else: '
+                             'SELECT usher.revoke_access(%L, %L);', d.role_name, d.level, d.role_name, d.level)
+                 ELSE format('There is no role of this name: SELECT usher.revoke_access(%L, %L);', d.role_name,
+                             d.level) END
+        FROM usher.database_roles AS d WHERE d.server <> usher._server_identifier();
+    RETURN QUERY SELECT format('role %s is gone, its level %s is left', d.role_name, d.level), 'notice',
+            'SELECT usher.run_maintenance() removes it.'
+        FROM usher.database_roles AS d
+        WHERE d.server = usher._server_identifier()
+            AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = d.role_oid);
+    -- Triggers on tables of ours run with the rights of whoever writes there: the owner of the extension.
+    RETURN QUERY SELECT format('role %s may put triggers on %s', x.grantee::regrole, c.oid::regclass), 'critical',
+            format('REVOKE TRIGGER ON %s FROM %s: they would run as %s.', c.oid::regclass, x.grantee::regrole,
+                   c.relowner::regrole)
+        FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+            JOIN pg_depend AS m ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+                AND m.classid = 'pg_class'::regclass
+            JOIN pg_class AS c ON c.oid = m.objid
+            CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+        WHERE x.privilege_type = 'TRIGGER' AND x.grantee NOT IN (0, c.relowner);
+    RETURN QUERY SELECT format('trigger %I of %s runs a function of %s as %s', t.tgname, t.tgrelid::regclass,
+                               p.proowner::regrole, c.relowner::regrole), 'critical',
+            format('ALTER FUNCTION %1$s OWNER TO %2$s; whoever owns it has the rights of %2$s.', p.oid::regprocedure,
+                   c.relowner::regrole)
+        FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+            JOIN pg_depend AS m ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid AND m.deptype = 'e'
+                AND m.classid = 'pg_class'::regclass
+            JOIN pg_class AS c ON c.oid = m.objid
+            JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+            JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE NOT pg_has_role(p.proowner, c.relowner, 'USAGE');
+    RETURN QUERY SELECT format('PUBLIC may %s %s', lower(x.privilege_type), c.oid::regclass), 'critical',
+            format('REVOKE ALL ON %s FROM PUBLIC;', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) x
+        WHERE n.nspname IN (SELECT i.schema FROM usher._installed() i) AND c.relkind IN ('r', 'p', 'v', 'm')
+            AND x.grantee = 0;
+    RETURN QUERY SELECT format('PUBLIC may create objects in schema %s', n.nspname), 'critical',
+            format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', n.nspname)
+        FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
+        WHERE x.grantee = 0 AND x.privilege_type = 'CREATE'
+            AND (n.nspname = 'public' OR n.nspname IN (SELECT i.schema FROM usher._installed() i));
+    RETURN QUERY SELECT format('table %s is not audited', c.oid::regclass), 'notice',
+            format('SELECT usher.enable_audit(%L);', c.oid::regclass)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+          AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+          AND NOT EXISTS (SELECT FROM pg_depend d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid
+                              AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgenabled <> 'D');
+    RETURN QUERY SELECT g.finding, g.severity, g.advice FROM usher._trigger_gaps() g;
+    RETURN QUERY SELECT format('rows of table %s cannot be told apart in the audit log: %s', t.tgrelid::regclass,
+                               usher._audit_key_problem(t.tgrelid)), 'notice',
+            format('SELECT usher.enable_audit(%L, key => …);', t.tgrelid::regclass)
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid AND NOT c.relispartition
+        WHERE t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgname = 'usher_audit_insert'
+            AND usher._audit_key_problem(t.tgrelid) IS NOT NULL;
+    RETURN QUERY SELECT format('trigger %I of table %s is disabled', t.tgname, t.tgrelid::regclass), 'critical',
+            format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname)
+        FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE t.tgenabled = 'D' AND n.nspname IN (SELECT i.schema FROM usher._installed() i);
+    RETURN QUERY SELECT format('%s is granted to PUBLIC', p.oid::regprocedure), 'critical',
+            format('REVOKE ALL ON FUNCTION %s FROM PUBLIC;', p.oid::regprocedure)
+        FROM usher._installed() i JOIN pg_extension e ON e.extname = i.extension
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+            AND d.classid = 'pg_proc'::regclass
+        JOIN pg_proc p ON p.oid = d.objid
+        WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+    IF current_setting('usher.master_key_file') = '' THEN
+        RETURN QUERY VALUES ('secrets are stored as they are', 'notice',
+            'Set usher.master_key_file and call usher.wrap_secrets(): whoever reads a backup then holds no signing '
+            'keys.');
+    ELSIF current_setting('usher.master_key_file') NOT LIKE '/%'
+        OR starts_with(current_setting('usher.master_key_file'), current_setting('data_directory') || '/') THEN
+        RETURN QUERY VALUES ('the master key lies in the data directory', 'warning',
+            'Move the file of usher.master_key_file elsewhere: a base backup holds it together with what is sealed '
+            'under it.');
+    END IF;
+    IF usher._master_key_problem() IS NOT NULL THEN
+        RETURN QUERY VALUES (usher._master_key_problem(), 'critical',
+                             'Put the file right: until then nothing can be signed with the keys sealed under it.');
+    ELSIF usher._has_secrets_to_wrap() THEN
+        RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning',
+                             'SELECT * FROM usher.wrap_secrets();');
+    END IF;
+    RETURN QUERY SELECT d.finding, d.severity, d.advice FROM usher._check_dump() AS d;
+    -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
+    RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema),
+            'warning',
+            format('The extension %s was installed later: SELECT usher.grant_access(%L, %L);', i.extension,
+                   r.role_name, r.level)
+        FROM usher._levels_in_force() r CROSS JOIN usher._installed() i
+        WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE')
+            AND EXISTS (SELECT FROM usher.extension_access AS a
+                        WHERE a.registrant = i.extension AND r.level = ANY (a.levels));
+    IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer)
+            FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
+        OR (SELECT s.setting::integer < s.boot_val::integer
+            FROM pg_settings s WHERE s.name = 'usher.argon2_iterations') THEN
+        RETURN QUERY VALUES ('Argon2id runs with less than the OWASP minimum', 'warning',
+                             'Raise usher.argon2_memory to 19 MiB or more with usher.argon2_iterations of 2 or more.');
+    END IF;
+    IF (SELECT s.setting::integer < 8 FROM pg_settings s WHERE s.name = 'usher.password_min_length') THEN
+        RETURN QUERY
+            VALUES ('passwords may be shorter than 8 characters', 'warning', 'Raise usher.password_min_length.');
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.grant_access(role name, level text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher._check_database_role(role);
+    IF level IS NULL OR level NOT IN ('application', 'gateway', 'readonly', 'auditor', 'admin') THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'level must be application, gateway, readonly, auditor or admin');
+    END IF;
+    PERFORM usher._grant_list(i.schema, role, a.kind, a.names)
+    FROM usher._installed() AS i JOIN usher.extension_access AS a ON a.registrant = i.extension
+    WHERE level = ANY (a.levels)
+    ORDER BY a.registrant, a.number;
+    PERFORM usher._follow_database_roles();
+    -- what a dump brought from another server for a role of this name is hereby confirmed
+    DELETE FROM usher.database_roles AS d
+    WHERE d.server <> usher._server_identifier() AND d.role_name = role AND d.level = grant_access.level;
+    INSERT INTO usher.database_roles (role_name, level, role_oid)
+    SELECT r.rolname, grant_access.level, r.oid FROM pg_roles AS r WHERE r.rolname = role
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM usher._log_access_change('access.database_role_granted', jsonb_build_object('level', level),
+                                         'database_role', role);
+    END IF;
+
+    -- Parameters of such roles are passwords and tokens: they must not reach the server log.
+    IF level IN ('application', 'gateway') THEN
+        BEGIN
+            EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', role);
+            EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', role);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'statement parameters of role "%" may reach the server log', role
+                USING HINT = format('As a superuser: ALTER ROLE %I SET log_parameter_max_length = 0', role);
+        END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION usher.grant_access(name, text) IS
+    'Gives a database role an access level, application, gateway, readonly, auditor or admin, in all installed usher '
+    'extensions. Repeat it after installing another one, and after restoring a dump on another server, where levels '
+    'count for nothing until then. The level belongs to the role, not to its name. For the owner of the extension.';
+SELECT usher.register_extension('Accounts, access, audit, status machines, limits, events and HTTP dispatch',
+    error_class => 'US',
+    hooks => '{
+        "upkeep": "_run_maintenance", "self_check": "_self_check", "configuration": "_check_configuration",
+        "metrics": "_metrics",
+        "export": "_export_user", "erase": "_erase_user"}',
+    -- the columns of usher.health() say more
+    declined_hooks => '{health}',
+    personal_data => $json$
+    {
+        "_audit_dump": {"impersonal": ["*"]},
+        "_schema_objects": {"impersonal": ["*"]},
+        "_watched_columns": {"impersonal": ["*"]},
+        "api_keys": {"sensitive": ["key_hash"], "personal": ["name"], "impersonal": ["permissions", "prefix",
+            "revoked_reason"]},
+        "audit_logs": {"user": ["actor_id", "subject_id"], "personal": ["actor_name", "client_ip", "user_agent", "key",
+            "new_values", "old_values", "event_data", "metadata", "error_message", "resource_id"],
+            "impersonal": ["id", "action", "correlation_id", "database_user", "event_type", "resource_type",
+            "result", "session_id", "severity", "source", "value_digest", "value_salt"]},
+        "audit_seals": {"impersonal": ["*"]},
+        "consents": {"subject": ["user_id"], "personal": ["client_ip", "evidence", "user_agent"],
+            "impersonal": ["document_version", "purpose"]},
+        "credentials": {"subject": ["user_id"], "sensitive": ["password_hash"]},
+        "database_roles": {"impersonal": ["*"]},
+        "decisions": {"impersonal": ["*"]},
+        "deliveries": {"impersonal": ["*"]},
+        "events": {"user": ["user_id"], "personal": ["payload"], "impersonal": ["causation_id", "correlation_id",
+            "dedupe_key", "event", "key", "publisher"]},
+        "extension_access": {"impersonal": ["*"]},
+        "extension_errors": {"impersonal": ["*"]},
+        "extension_events": {"impersonal": ["*"]},
+        "extension_hooks": {"impersonal": ["*"]},
+        "extension_settings": {"impersonal": ["*"]},
+        "extensions": {"impersonal": ["*"]},
+        "idempotent_calls": {"user": ["actor"], "personal": ["result"],
+            "impersonal": ["key", "registrant", "request_hash"]},
+        "idempotent_answers": {"personal": ["body", "headers"], "impersonal": ["fingerprint", "key_hash",
+            "principal"]},
+        "identities": {"subject": ["user_id"], "sensitive": ["access_token", "refresh_token"],
+            "personal": ["provider_email", "provider_user_id", "user_info"], "impersonal": ["provider"]},
+        "login_attempts": {"personal": ["client_ip", "email", "user_agent"], "impersonal": ["failure_reason"]},
+        "login_challenges": {"sensitive": ["token_hash"], "personal": ["client_ip", "device", "user_agent"],
+            "impersonal": ["authentication_methods"]},
+        "machines": {"user": ["created_by"], "impersonal": ["definition", "extension", "name"]},
+        "network_failures": {"personal": ["failed_names", "network"]},
+        "one_time_codes": {"sensitive": ["code_hmac"], "personal": ["client_ip", "email", "user_agent"],
+            "impersonal": ["event_id", "purpose"]},
+        "one_time_tokens": {"sensitive": ["registration", "token_hash"], "personal": ["client_ip", "email",
+            "security_context", "user_agent"], "impersonal": ["event_id", "purpose"]},
+        "password_blocklist": {"impersonal": ["*"]},
+        "password_history": {"sensitive": ["password_hash"]},
+        "permissions": {"impersonal": ["*"]},
+        "personal_columns": {"impersonal": ["*"]},
+        "policy_models": {"impersonal": ["*"]},
+        "policy_rules": {"user": ["v0"], "impersonal": ["ptype", "v1", "v2", "v3", "v4", "v5", "created_by",
+            "updated_by"]},
+        "rate_limit_policies": {"impersonal": ["*"]},
+        "rate_limit_records": {"impersonal": ["*"]},
+        "recovery_codes": {"sensitive": ["code_hash"]},
+        "revoked_tokens": {"impersonal": ["jti"]},
+        "role_permissions": {"impersonal": ["*"]},
+        "role_presets": {"impersonal": ["*"]},
+        "roles": {"impersonal": ["*"]},
+        "routes": {"impersonal": ["*"]},
+        "second_factors": {"sensitive": ["secret"], "personal": ["label"], "impersonal": ["kind"]},
+        "server_secrets": {"sensitive": ["secret"], "impersonal": ["name"]},
+        "sessions": {"sensitive": ["parent_token_hash", "refresh_token_hash", "rotation_key", "fingerprint"],
+            "personal": ["client_ip", "device", "security_context", "user_agent"],
+            "impersonal": ["authentication_methods", "revoked_reason", "status"]},
+        "signing_keys": {"sensitive": ["private_key"], "impersonal": ["algorithm", "kid", "public_jwk"]},
+        "status_history": {"user": ["changed_by"], "personal": ["changed_by_name", "notes"], "impersonal": ["action",
+            "entity_id", "entity_key", "from_status", "reason_code", "to_status"]},
+        "subscriptions": {"impersonal": ["*"]},
+        "token_issuers": {"impersonal": ["*"]},
+        "user_permissions": {"impersonal": ["*"]},
+        "upkeep_failures": {"impersonal": ["*"]},
+        "self_checks": {"impersonal": ["*"]},
+        "user_roles": {"impersonal": ["*"]},
+        "users": {"subject": ["id"], "personal": ["display_name", "email", "external_id", "first_name", "last_name",
+            "metadata", "phone", "preferences", "profile", "username"], "impersonal": ["status", "tier"]}
+    }$json$,
+    role_presets => $json$
+    {
+        "administration": {
+            "permissions": {"*:*": "Everything", "user:read": "See accounts",
+                "user:manage": "Manage accounts and give roles", "role:read": "See roles and grants",
+                "role:manage": "Define roles and permissions and grant them",
+                "policy:manage": "Change policy rules", "audit:read": "Read the audit log",
+                "audit:manage": "Choose what is audited", "machine:manage": "Define status machines",
+                "route:manage": "Publish functions over HTTP", "key:manage": "Manage signing keys",
+                "limit:manage": "Define rate limits", "event:manage": "Manage event subscriptions",
+                "token:introspect": "Ask whether tokens of others are good"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]}
+            }
+        },
+        "field_service": {
+            "permissions": {"work_order:submit": "Submit service requests",
+                "work_order:read": "See all work orders", "work_order:assign": "Assign technicians",
+                "work_order:schedule": "Schedule work orders", "work_order:update": "Update assigned work orders",
+                "work_order:manage": "Change work orders in any way", "technician:manage": "Manage technicians"},
+            "roles": {
+                "admin": {"description": "Full system access and user management", "manages": ["*"],
+                    "permissions": ["*:*"]},
+                "manager": {"description": "Full data access, manages work orders and technicians",
+                    "manages": ["dispatcher", "technician", "client"], "permissions": ["work_order:*",
+                    "technician:manage", "user:read", "user:manage", "audit:read"]},
+                "dispatcher": {"description": "Assigns and schedules work orders", "manages": [], "permissions": [
+                    "work_order:read", "work_order:assign", "work_order:schedule"]},
+                "technician": {"description": "Updates assigned work orders only", "manages": [], "permissions": [
+                    "work_order:update"]},
+                "client": {"is_default": true, "description": "Submits and tracks service requests", "manages": [],
+                    "permissions": ["work_order:submit"]}
+            }
+        },
+        "blog": {
+            "permissions": {"post:create": "Write posts", "post:read": "Read unpublished posts",
+                "post:edit": "Edit posts of others", "post:publish": "Publish posts",
+                "post:delete": "Delete posts of others", "comment:create": "Comment",
+                "comment:moderate": "Moderate comments"},
+            "roles": {
+                "admin": {"description": "Full system access", "manages": ["*"], "permissions": ["*:*"]},
+                "editor": {"description": "Publishes and moderates", "manages": ["author", "reader"],
+                    "permissions": ["post:*", "comment:*", "user:read", "user:manage"]},
+                "author": {"description": "Writes posts", "manages": [], "permissions": ["post:create",
+                    "post:read", "comment:create"]},
+                "reader": {"is_default": true, "description": "Reads and comments", "manages": [],
+                    "permissions": ["comment:create"]}
+            }
+        }
+    }$json$,
+    publishes => '{user.registered,user.deactivated,user.reactivated,user.deleted,user.restored,user.erased,
+        user.role_changed,role.deactivated,role.restored,user.tier_changed,user.claimed,user.registration_repeated,
+        user.email_verified,user.email_verification_requested,
+        user.email_change_requested,user.email_changed,user.password_changed,user.password_reset_requested,
+        user.login_code_requested,user.verification_code_requested,user.second_factors_reset,consent.withdrawn,
+        customer.erased}',
+    -- What each level of grant_access() may do. Functions stand by name, all their forms together. A test compares
+    -- this with the catalog: no name without an object, no public function without a line.
+    access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
+                                    ORDER BY a.number) FROM (
+        SELECT row_number() OVER () AS number, v.* FROM (VALUES
+        -- Who is asking, and what they may: safe for everybody who can connect as an application.
+        ('function', '{application,gateway,admin}',
+         'authenticate set_request_context current_user_id actor_id current_session_id current_api_key_id
+          current_claims current_assurance_level require_assurance_level verify_token jwks published_jwks
+          has_permission has_permission_somewhere has_role user_has_permission user_has_role can_manage
+          require_permission
+          check_access explain_access list_permissions list_user_roles'),
+        -- Accounts and sessions. What touches somebody else's account checks the permission of the identity itself.
+        ('function', '{application,gateway,admin}',
+         'register_user sign_up login refresh_session logout logout_all list_sessions revoke_session
+          verify_email request_email_verification request_email_change request_password_reset reset_password
+          change_password
+          get_me get_user find_user list_users update_profile set_user_tier set_user_metadata export_user
+          user_reference user_references lock_user_reference
+          set_password unlock_user deactivate_user reactivate_user delete_user restore_user erase_user
+          export_customer erase_customer
+          enroll_totp confirm_totp verify_second_factor login_second_factor regenerate_recovery_codes
+          remove_second_factor
+          reset_second_factors list_second_factors create_api_key list_api_keys revoke_api_key
+          request_login_code login_with_code request_verification_code verify_email_code
+          link_identity unlink_identity list_identities record_consent withdraw_consent list_consents'),
+        ('function', '{application,gateway,auditor,admin}', 'list_login_attempts'),
+        -- Administration, guarded in the same way.
+        ('function', '{application,gateway,admin}',
+         'create_role update_role drop_role add_role_parent remove_role_parent add_role_management
+          remove_role_management
+          grant_role revoke_role create_permission drop_permission grant_permission revoke_permission apply_role_preset
+          add_policy disable_policy remove_policy load_policies enforce define_model drop_model
+          define_machine apply_machine_preset attach_machine detach_machine validate_machine subscribe unsubscribe
+          list_parked_events retry_event
+          define_rate_limit drop_rate_limit reset_rate_limit add_route remove_route list_routes list_machines
+          list_subscriptions
+          add_token_issuer update_token_issuer remove_token_issuer list_token_issuers
+          register_extension unregister_extension list_extensions
+          list_decisions revert_decision apply_decisions'),
+        ('function', '{application,gateway,auditor,admin}',
+         'list_roles list_expiring_grants list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
+        -- Building blocks of applications: they see and change only what they are given.
+        ('function', '{application,gateway,admin}',
+         'uuid_v7 normalize_name name_key raise_error error_codes setting check_max_rows replay_call
+          remember_call publish log_event log_read log_reads hit_rate_limit
+          rate_limit_key http_request
+          openapi
+          oauth_token introspect_token revoke_token oauth_metadata
+          machine_statuses machine_diagram machine_preset allowed_transitions history set_updated_at soft_delete
+          announce_soft_delete restore_row soft_delete_row'),
+        ('function', '{application,admin}',
+         'hash_password verify_password password_needs_rehash sign_jwt verify_jwt enable_updated_at disable_updated_at
+          enable_soft_delete disable_soft_delete add_unique_among_active purge_deleted'),
+        -- What hands out tokens or keys, or steps around a rule. Events carry one-time tokens to the mailer.
+        ('function', '{admin}',
+         'create_first_admin
+          create_password_reset create_email_verification set_provider_tokens get_provider_tokens issue_token
+          import_user import_password_hash rotate_signing_key list_signing_keys wrap_secrets
+          claim_events complete_event fail_event run_event_handlers'),
+        -- Upkeep.
+        ('function', '{gateway,admin}', 'health metrics'),
+        ('function', '{auditor,admin}',
+         'check_configuration self_check last_self_check schema_drift list_unanswered_columns'),
+        ('function', '{admin}', 'run_maintenance run_self_check'),
+        ('function', '{application,gateway,admin}', 'upkeep_step'),
+        -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
+        ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
+        ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
+          _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
+          _missing_triggers _copy_trigger'),
+        -- Called by triggers that other functions make.
+        ('function', '{admin}', 'check_transition record_transition audit_change'),
+        -- Called by functions that run with the caller's own rights.
+        ('function', '{application,gateway,admin}',
+         '_check_attachment _machine_trigger_name _updated_at_trigger_name _active_view_name _row_condition '
+         '_soft_row_condition '
+         '_descendants _table_tree _row_trigger_tables _tell_foreign_tables '
+         '_primary_key _key_object'),
+        -- For the owner of the extension alone: they run with the caller's own rights.
+        ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
+                           matching_users search_users expected_users references_of name_words name_query
+                           permission_scopes
+                           count_or_estimate sample_percent'),
+
+        -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
+        ('table', '{readonly,auditor,admin}',
+         'users(id,status,is_active,tier,email_verified_at,last_login_at)
+          users(deactivated_at,deleted_at,erased_at,created_at,updated_at)
+          active_users active_roles
+          roles role_parents role_closure permissions role_permissions role_management user_roles
+          machines status_history(id,relation,entity_id,seq,from_status,to_status,action,reason_code,changed_at)'),
+        ('table', '{auditor,admin}',
+         'users(email,username,display_name) user_permissions policy_rules policy_models database_roles status_history
+          active_policy_rules
+          audit_logs login_attempts consents identities(id,user_id,provider,provider_user_id,created_at,last_used_at)
+          sessions(id,user_id,status,revoked_reason,revoked_at,client_ip,user_agent,assurance_level)
+          sessions(authentication_methods,created_at,last_activity_at,expires_at,absolute_expires_at)
+          decisions
+          subscriptions deliveries rate_limit_policies rate_limit_records rate_limit_attacks')) AS v (kind, levels,
+                                                                                                      names)) AS a));
+DELETE FROM usher.routes AS r WHERE r.extension = 'usher'
+    AND r.method = 'POST'
+    AND r.shape = '/token-issuers/follow';
+DELETE FROM usher.routes AS r WHERE r.extension = 'usher'
+    AND r.method = 'GET'
+    AND r.shape = '/token-issuers/followed';
+DELETE FROM usher.routes AS r WHERE r.extension = 'usher'
+    AND r.method = 'POST'
+    AND r.shape = '/token-issuers/unfollow';
+ALTER EXTENSION usher DROP TABLE usher.issuer_key_sources;
+DROP TABLE usher.issuer_key_sources;
+ALTER EXTENSION usher DROP TABLE usher.table_sizes;
+DROP TABLE usher.table_sizes;
+
 SELECT usher._record_schema('usher');

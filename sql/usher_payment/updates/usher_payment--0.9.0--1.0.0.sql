@@ -21,4 +21,31 @@ FROM usher.schema_drift() AS d LEFT JOIN usher._describe_schema('usher_payment')
 WHERE d.extension = 'usher_payment'
 ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest || EXCLUDED.digest;
 
+DROP FUNCTION @extschema@._payment_metrics();
+
+CREATE FUNCTION @extschema@._payment_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 'usher_payment_attempts_unresolved', jsonb_build_object('outcome', o.outcome),
+        usher.count_or_estimate(format($sql$SELECT FROM @extschema@.payment_attempts AS a
+            WHERE a.outcome = %L AND a.outcome IN ('requested', 'unknown')$sql$, o.outcome))::double precision,
+        'Attempts to pay whose outcome is not known yet.'
+    FROM unnest('{requested,unknown}'::text[]) AS o (outcome);
+    RETURN QUERY
+    SELECT 'usher_payment_refunds_open', '{}'::jsonb,
+        usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_refunds AS r
+            WHERE r.status IN ('pending', 'processing')$sql$)::double precision,
+        'Refunds that are not done yet.';
+    RETURN QUERY
+    SELECT 'usher_payment_webhooks_unmatched', '{}'::jsonb,
+        usher.count_or_estimate($sql$SELECT FROM @extschema@.payment_webhook_events AS e
+            WHERE e.effect = 'unmatched'$sql$)::double precision,
+        'Webhooks that fit no payment.';
+END
+$$;
+COMMENT ON FUNCTION @extschema@._payment_metrics() IS 'The part of usher_payment in usher.metrics().';
 SELECT usher.finish_extension();

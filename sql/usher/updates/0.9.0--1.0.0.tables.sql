@@ -1,0 +1,23 @@
+-- The level "courier", for the program that sends messages and requests. Both tables are small: their constraints are
+-- checked at once.
+ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
+    ADD CONSTRAINT database_roles_level_check
+    CHECK (level IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin'));
+ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
+    ADD CONSTRAINT extension_access_levels_check
+    CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
+--- end
+-- What a loop makes in the install script.
+SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/follow',
+    function => 'usher.follow_token_issuer(text,text[],text,text,text[])', access => 'permission',
+    permission => 'key:manage', success_status => 204, read_only => false, tag => 'keys',
+    summary => 'Accept an outside issuer and fetch its keys');
+SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/unfollow',
+    function => 'usher.unfollow_token_issuer(text)', access => 'permission', permission => 'key:manage',
+    success_status => 200, read_only => false, tag => 'keys',
+    summary => 'Fetch the keys of an outside issuer no longer');
+SELECT usher.add_route(method => 'GET', path_template => '/token-issuers/followed',
+    function => 'usher.list_followed_issuers()', access => 'permission', permission => 'key:manage',
+    success_status => 200, read_only => true, tag => 'keys', summary => 'Outside issuers whose keys are fetched');
+CREATE TRIGGER refuse_script BEFORE INSERT ON usher.issuer_key_sources
+    FOR EACH STATEMENT EXECUTE FUNCTION usher._refuse_script();

@@ -1,0 +1,13 @@
+-- 0.9.0 knows no level "courier": a role that has it has none afterwards, and nobody's access says anything about it.
+DELETE FROM usher.database_roles WHERE level = 'courier';
+UPDATE usher.extension_access SET levels = array_remove(levels, 'courier') WHERE 'courier' = ANY (levels);
+ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
+    ADD CONSTRAINT database_roles_level_check
+    CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
+ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
+    ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
+--- end
+ALTER EXTENSION usher DROP TABLE usher.issuer_key_sources;
+DROP TABLE usher.issuer_key_sources;
+ALTER EXTENSION usher DROP TABLE usher.table_sizes;
+DROP TABLE usher.table_sizes;

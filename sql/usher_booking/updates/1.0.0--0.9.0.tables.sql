@@ -1,0 +1,12 @@
+-- 0.9.0 publishes no reminders, and so keeps no account of them; its events of bookings do not carry the name of the
+-- service. The table of bookings is locked until the transaction ends.
+--- end
+ALTER EXTENSION usher_booking DROP TABLE @extschema@.booking_reminders;
+DROP TABLE @extschema@.booking_reminders;
+SELECT usher.attach_machine('booking', '@extschema@.bookings'::regclass, 'status', jsonb_build_object(
+    'scope_column', 'location_id', 'reason_column', 'cancellation_reason', 'notes_column', 'status_notes',
+    'version_column', 'version', 'event_prefix', 'booking',
+    'payload_columns',
+    jsonb_build_array('customer_id', 'customer_user_id', 'service_id', 'location_id', 'staff_id',
+        'status', 'start_at', 'end_at', 'price_minor', 'currency', 'prepay_minor', 'refund_due_minor',
+        'refund_percent', 'completed_at', 'cancellation_reason', 'version')));
