@@ -42,8 +42,10 @@ SELECT r.name, g.reason
 FROM (VALUES
     ('what is on offer, where, and how the system is set up: not about people',
      '{error_codes,get_product,health,list_current_advertisements,list_decisions,list_earning_rules,list_extensions,
-       list_locations,list_rate_limits,list_rewards,list_services,list_signing_keys,list_tiers,list_token_issuers,
-       list_webhook_secrets,machine_preset,metrics,oauth_metadata,openapi,jwks,published_jwks,search_products}'),
+       list_followed_issuers,list_locations,list_message_rules,list_rate_limits,list_rewards,list_services,
+       list_signing_keys,list_tiers,list_token_issuers,list_webhook_secrets,list_webhooks,machine_preset,metrics,
+       oauth_metadata,openapi,jwks,published_jwks,search_products}'),
+    ('where requests of the application go; what they say is sealed, and not shown', '{list_http_requests}'),
     ('what the caller has brought along: a token, a basket, an instant',
      '{current_claims,verify_jwt,verify_token,explain_offer,list_offers_for,explain_slot,preview_order}'),
     ('about the caller alone, in each request of a page with a menu', '{get_me}'),
@@ -51,7 +53,7 @@ FROM (VALUES
     ('the name of who holds a token, for the service that it was shown to', '{introspect_token}'),
     ('sums and accounts of the books, by the id of what was paid', '{list_ledger_entries}'),
     ('for programs that act on events, which one hears of by its level of access and whose names it is logged for',
-     '{claim_events,claim_payment_work,list_parked_events}'),
+     '{claim_events,claim_messages,claim_payment_work,claim_requests,list_parked_events}'),
     ('with the rights of the caller on the table, as a SELECT; the functions of features over it log',
      '{history}')) AS g (reason, names)
     CROSS JOIN LATERAL unnest(g.names::name[]) AS r (name);

@@ -30,6 +30,9 @@ INSERT INTO silent VALUES
         'of no one customer'),
     ('loyalty_redemption.reserved loyalty_redemption.redeemed loyalty_redemption.reversed loyalty_redemption.expired', 'they are at the counter'),
     ('referral.created referral.qualified referral.rewarded referral.rejected referral.expired', 'says who has bought: an application decides'),
+    ('role.deactivated role.restored location.deactivated location.restored service.deactivated service.restored location_staff.deactivated location_staff.restored loyalty_tier.deactivated loyalty_tier.restored referral_program.deactivated referral_program.restored',
+        'of no one customer'),
+    ('customer.deactivated customer.restored payment_method.deactivated payment_method.restored', 'the business of administrators, who can say why'),
     ('webhook.disabled http_request.failed', 'for whoever runs the application'),
     ('message.failed message.bounced', 'of messages that did not arrive none are sent');
 CREATE TEMP TABLE told AS SELECT e.event FROM usher.extension_events AS e WHERE e.registrant LIKE 'usher%';

@@ -99,7 +99,7 @@ SELECT i.indexrelid::regclass AS index, pg_get_indexdef(i.indexrelid) AS definit
 FROM pg_extension e
 JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
 JOIN pg_index i ON i.indrelid = d.objid
-WHERE e.extname LIKE 'usher%' AND pg_get_indexdef(i.indexrelid) ~ '(email|username)[^(]*\)' AND pg_get_indexdef(i.indexrelid) !~ 'name_key';
+WHERE e.extname LIKE 'usher%' AND regexp_replace(pg_get_indexdef(i.indexrelid), ' INCLUDE .*', '') ~ '(email|username)[^(]*\)' AND pg_get_indexdef(i.indexrelid) !~ 'name_key';
 SELECT p.oid::regprocedure AS compares_names_itself
 FROM pg_extension e
 JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_proc'::regclass

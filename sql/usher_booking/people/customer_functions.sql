@@ -184,11 +184,15 @@ DECLARE
     accounts uuid[];
     named uuid[];
     others uuid[];
+    own uuid[];
     batch uuid[];
     batch_size integer := 1000;
     looked_at integer := 0;
     met uuid[] := '{}';
 BEGIN
+    IF NOT sees_all AND cardinality(handled) = 0 THEN
+        own := @extschema@._customers_after(after, 2147483647, sees_all, own_id, managed, handled);
+    END IF;
     -- Few, rather few, or many? What few people meet is found at once.
     FOREACH few IN ARRAY ARRAY[500, most] LOOP
         IF few = most OR NOT is_common THEN
@@ -198,8 +202,9 @@ BEGIN
             EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
         END IF;
         LOOP
-            batch := @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size, sees_all,
-                                                  own_id, managed, handled);
+            batch := CASE WHEN own IS NOT NULL THEN own[looked_at + 1:looked_at + batch_size]
+                          ELSE @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size,
+                                                            sees_all, own_id, managed, handled) END;
             looked_at := looked_at + cardinality(batch);
             met := met || @extschema@._matching_among(batch, search, query, word);
             IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
