@@ -16,10 +16,11 @@ for (grep { /^\| `/ } split /\n/, $list)
 }
 # What does not grow by use, table by table: a new one has to be put here or there.
 my %still = (
-	usher => 'database_roles decisions extension_access extension_errors extension_events extension_hooks extension_settings extensions machines password_blocklist
+	usher => 'database_roles decisions extension_access extension_errors extension_events extension_hooks extension_settings extensions issuer_key_sources machines password_blocklist
 		permissions personal_columns policy_models policy_rules rate_limit_policies role_closure role_graph role_management role_parents role_permissions role_presets roles routes
 		self_checks server_secrets signing_keys subscriptions token_issuers upkeep_failures _audit_dump _schema_objects _watched_columns',
 	usher_booking => 'location_exceptions location_hours location_services location_staff locations services staff_hours staff_skills',
+	usher_courier => 'message_rules message_templates webhook_keys webhooks',
 	usher_payment => 'payment_webhook_secrets',
 	usher_shop => '_inventory_dump service_materials tax_rates',
 	usher_loyalty => 'earning_rules loyalty_ads loyalty_offers loyalty_rewards loyalty_segments loyalty_tiers referral_programs');
@@ -33,18 +34,19 @@ SET client_min_messages = warning;
 CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA wash; CREATE EXTENSION usher_booking SCHEMA wash CASCADE; CREATE SCHEMA pay; CREATE EXTENSION usher_payment SCHEMA pay;
 CREATE SCHEMA shop; CREATE EXTENSION usher_shop SCHEMA shop; CREATE SCHEMA club; CREATE EXTENSION usher_loyalty SCHEMA club;
+CREATE SCHEMA courier; CREATE EXTENSION usher_courier SCHEMA courier;
 SQL
 my %kind = map { /^(.*) (.)$/ } split /\n/, $node->safe_psql('postgres', q{
 	SELECT e.extname || ' ' || c.relname || ' ' || c.relkind::text FROM pg_class AS c
 		JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' JOIN pg_extension AS e ON e.oid = d.refobjid
-	WHERE e.extname IN ('usher', 'usher_booking', 'usher_payment', 'usher_shop', 'usher_loyalty') AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT LIKE '%\_inval'});
+	WHERE e.extname IN ('usher', 'usher_booking', 'usher_payment', 'usher_shop', 'usher_loyalty', 'usher_courier') AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT LIKE '%\_inval'});
 cmp_ok(scalar(keys %kind), '>', 100, 'there are tables');
 is_deeply([ grep { !$ended{$_} && !$still_there{$_} } sort keys %kind ], [], 'every table that grows is in the list of docs/scaling.md');
 is_deeply([ grep { !$kind{$_} } sort(keys %ended, keys %still_there) ], [], '… and what is listed is there');
 is_deeply([ grep { $ended{$_} && $still_there{$_} } sort keys %kind ], [], '… once');
 is_deeply([ grep { ($kind{$_} eq 'p') != ($ended{$_} =~ /partition a month/) } sort grep { $kind{$_} } keys %ended ], [], 'those that are partitioned are said to be');
 my %setting = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', q{SELECT name FROM pg_settings WHERE name LIKE 'usher.%' UNION SELECT s.name FROM usher.extension_settings AS s});
-my %named = map { $_ => 1 } map { /`((?:usher|payment|shop|booking|loyalty)\.\w+)`/g } values %ended;
+my %named = map { $_ => 1 } map { /`((?:usher|payment|shop|booking|loyalty|courier)\.\w+)`/g } values %ended;
 is_deeply([ grep { !/^usher\.erase_user/ && !$setting{$_} } sort keys %named ], [], 'the settings that end them are there');
 cmp_ok(scalar(keys %named), '>', 6, '… several');
 

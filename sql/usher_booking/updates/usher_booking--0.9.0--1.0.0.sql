@@ -35,6 +35,75 @@ CREATE INDEX booking_reminders_start_at_idx ON @extschema@.booking_reminders (st
 COMMENT ON TABLE @extschema@.booking_reminders IS
     'Which bookings booking.reminder was published for, and for which start: one that is moved has another reminder.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.booking_reminders', '');
+CREATE OR REPLACE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows integer, sees_all boolean,
+                                              own_id uuid, managed uuid[], handled uuid[])
+    RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Up to so many are all looked at. What more people meet is soon met by walking through those who may be seen.
+    most CONSTANT integer := CASE WHEN sees_all THEN 5000 ELSE 15000 END;
+    few integer;
+    query CONSTANT tsquery := usher.name_query(search);
+    word CONSTANT text := (tsvector_to_array(usher.name_words(search)))[1];
+    is_common CONSTANT boolean := usher.expected_users(search) > 4 * most;
+    accounts uuid[];
+    named uuid[];
+    others uuid[];
+    own uuid[];
+    batch uuid[];
+    batch_size integer := 1000;
+    looked_at integer := 0;
+    met uuid[] := '{}';
+BEGIN
+    IF NOT sees_all AND cardinality(handled) = 0 THEN
+        own := @extschema@._customers_after(after, 2147483647, sees_all, own_id, managed, handled);
+    END IF;
+    -- Few, rather few, or many? What few people meet is found at once.
+    FOREACH few IN ARRAY ARRAY[500, most] LOOP
+        IF few = most OR NOT is_common THEN
+            accounts := ARRAY(SELECT a FROM usher.search_users(search, few + 1) AS a);
+            named := ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                           WHERE usher.name_words(c.name) @@ query LIMIT few + 1);
+            EXIT WHEN greatest(cardinality(accounts), cardinality(named)) <= few;
+        END IF;
+        LOOP
+            batch := CASE WHEN own IS NOT NULL THEN own[looked_at + 1:looked_at + batch_size]
+                          ELSE @extschema@._customers_after(coalesce(batch[cardinality(batch)], after), batch_size,
+                                                            sees_all, own_id, managed, handled) END;
+            looked_at := looked_at + cardinality(batch);
+            met := met || @extschema@._matching_among(batch, search, query, word);
+            IF cardinality(batch) < batch_size OR cardinality(met) >= max_rows THEN
+                RETURN met[1:max_rows];
+            END IF;
+            -- As many as the page needs, if they go on as they began. Where these would be many, it may be soon known
+            -- who has the name; but whom somebody has served or made themselves are never that many.
+            batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
+                                                     / greatest(cardinality(met), 1)))::integer;
+            EXIT WHEN few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0);
+        END LOOP;
+    END LOOP;
+    others := ARRAY(SELECT n FROM unnest(named) AS n
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c
+                    WHERE c.user_id = ANY (accounts) AND c.id <> c.user_id
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c
+                    WHERE usher.name_key(c.email) = usher.name_key(search)
+                    UNION ALL
+                    SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search);
+    -- The first profile of an account has its id.
+    met := accounts || others;
+    IF NOT sees_all THEN
+        met := ARRAY(SELECT s FROM @extschema@._seen_among(met, own_id, managed, handled) AS s);
+    END IF;
+    RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c
+                 WHERE c.id = ANY (met) AND c.id > _search_customers.after
+                     AND (c.id = c.user_id OR c.id = ANY (others))
+                 ORDER BY c.id LIMIT max_rows);
+END
+$$;
 CREATE FUNCTION @extschema@._remind_of_bookings(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
