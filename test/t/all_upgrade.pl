@@ -3,6 +3,7 @@
 # clients go on meanwhile.
 use strict;
 use warnings;
+use File::Basename;
 use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -24,7 +25,8 @@ note("$from to $to");
 my $folder = PostgreSQL::Test::Utils::tempdir();
 mkdir "$folder/$_" for qw(old out);
 unpack_kept("$_--$from.sql", "$folder/old") for @extensions;
-my ($good, $said) = make_scripts($node, "from=$from", "to=$to", "old=$folder/old", "new=$share", "steps=$source/sql/%s/updates", "out=$folder/out", "share=$share", 'only_scripts=1', @extensions);
+my ($good, $said) = make_scripts($node, "from=$from", "to=$to", "old=$folder/old", "new=$share", "steps=$source/sql/%s/updates", "out=$folder/out", "share=$share", 'only_scripts=1',
+	'usher', sort map { basename($_) } glob "$source/sql/usher_*");
 ok($good, 'upgrade scripts can be made') or diag($said);
 for my $extension (@extensions)
 {

@@ -22,6 +22,11 @@ constinit Statement valid_keys{R"(
     WHERE k.webhook_id = $1 AND (k.expires_at IS NULL OR k.expires_at > pg_catalog.clock_timestamp())
     ORDER BY k.expires_at NULLS FIRST, k.id)"};
 
+constinit pg::Statement find_handler{R"(
+    SELECT FROM pg_catalog.pg_proc AS p
+    WHERE p.oid = $1 AND p.prokind = 'f' AND NOT p.proretset AND p.proargtypes = '2950 3802'::pg_catalog.oidvector)",
+                                     pg::Access::read};
+
 std::string content_context(std::string_view column, const Uuid &request) {
     return "http_requests." + std::string(column) + ':' + to_string(request);
 }
@@ -82,6 +87,9 @@ USHER_FUNCTION(usher_courier_call_request_handler) {
     const pg::Args args(fcinfo);
     const std::array<pg::Param, 2> arguments{courier::as_given(fcinfo, 1, UUIDOID),
                                              courier::as_given(fcinfo, 2, JSONBOID)};
+    // Whoever may call this names any function: one with other arguments would misread these.
+    if (courier::find_handler.run({pg::oid(args.oid(0))}).empty())
+        throw Error(errc::unknown_reference, "the handler is not a function (request uuid, answer jsonb)");
     kit::call_handler(args.oid(0), arguments, args.is_null(3) ? 0 : args.int4(3));
     PG_RETURN_VOID();
 }

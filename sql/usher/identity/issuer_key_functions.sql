@@ -22,7 +22,7 @@ BEGIN
         -- The checks of add_token_issuer(), with a key that nobody has: until its own come no token is accepted.
         PERFORM usher._check_token_issuer(ROW(follow_token_issuer.issuer, follow_token_issuer.provider,
             follow_token_issuer.audiences, coalesce(follow_token_issuer.algorithms, '{RS256,ES256}'),
-            '{"keys": []}'::jsonb, true, now(), now())::usher.token_issuers, false);
+            '{"keys": []}'::jsonb, true, NULL, now(), now())::usher.token_issuers, false);
         INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks)
         VALUES (follow_token_issuer.issuer, follow_token_issuer.provider, follow_token_issuer.audiences,
                 coalesce(follow_token_issuer.algorithms, '{RS256,ES256}'), '{"keys": []}');

@@ -100,7 +100,10 @@ BEGIN
         EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete BEFORE INSERT OR UPDATE OR DELETE ON %s '
                        'FOR EACH ROW EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
         IF event_prefix IS NULL THEN
-            EXECUTE format('DROP TRIGGER IF EXISTS usher_announce_soft_delete ON %s', target);
+            IF EXISTS (SELECT FROM pg_trigger t
+                       WHERE t.tgrelid = target AND t.tgname = 'usher_announce_soft_delete') THEN
+                EXECUTE format('DROP TRIGGER usher_announce_soft_delete ON %s', target);
+            END IF;
         ELSE
             EXECUTE format('CREATE OR REPLACE TRIGGER usher_announce_soft_delete AFTER UPDATE ON %s '
                            'FOR EACH ROW WHEN (OLD.is_active IS DISTINCT FROM NEW.is_active) '
