@@ -66,8 +66,9 @@ gateway_stop() { # SYSTEM
 gateway_start() { # SYSTEM PORT
     files=$dir/gateways/$1
     rm -f "$files.ready"
-    # cluster_conninfo names the superuser; of two settings libpq takes the last
-    setsid "$dir/root/usher-gateway" --port "$2" --port-search 100 --ready-file "$files.ready" \
+    # cluster_conninfo names the superuser; of two settings libpq takes the last. Both ports are those of before, if they are free.
+    setsid "$dir/root/usher-gateway" --port "$2" --admin-port "$(cat "$files.admin" 2> /dev/null || echo 8081)" --port-search 100 \
+        --ready-file "$files.ready" \
         --database "$(cluster_conninfo "$dir" "$1") user=usher_gateway" \
         >> "$files.log" 2>&1 < /dev/null &
     echo $! > "$files.pid"
@@ -78,7 +79,9 @@ gateway_start() { # SYSTEM PORT
         [ $i -lt 300 ] || { tail -n 20 "$files.log" >&2; die "the gateway of $1 does not answer"; }
         sleep 0.1
     done
+    sed -n 's/.*"admin":"[^"]*:\([0-9]*\)".*/\1/p' "$files.ready" > "$files.admin"
 }
+
 # --- a courier for each, which writes mail into files, or sends it to --smtp --------------------------------------------
 
 courier_runs() { # SYSTEM
@@ -107,7 +110,7 @@ courier_start() { # SYSTEM [SMTP]
         smtp://localhost*|smtp://127.*) way=--smtp=$2 tls=none ;;
         *) way=--smtp=$2 tls=required ;;
     esac
-    setsid "$dir/root/usher-courier" --admin-port 8082 --port-search 100 --ready-file "$files.ready" "$way" --smtp-tls "$tls" \
+    setsid "$dir/root/usher-courier" --admin-port 8282 --port-search 100 --ready-file "$files.ready" "$way" --smtp-tls "$tls" \
         --database "$(cluster_conninfo "$dir" "$1") user=usher_courier" \
         >> "$files.log" 2>&1 < /dev/null &
     echo $! > "$files.pid"
@@ -374,10 +377,14 @@ choose_databases() { # there|any [SYSTEM] [--dev|--test|--both] [--to VERSION]
     done
 }
 
-# The extensions of a database to a version, or to the newest: core first, or last when it goes back; all or none.
+# The extensions of a database to a version, or to the newest: core first, or last when it goes back; all or none. An extension that the
+# version does not have is dropped.
 update_extensions() { # DATABASE [VERSION]
     cluster_psql "$dir" "$1" -v "version=${2:-}" > "$dir/update.sql" <<'END'
-SELECT format('ALTER EXTENSION %I UPDATE%s;', e.extname, ' TO ' || quote_literal(nullif(:'version', '')))
+SELECT CASE WHEN :'version' IN ('', e.extversion) OR e.extname = 'usher' OR EXISTS (SELECT FROM pg_extension_update_paths(e.extname) AS p
+                WHERE p.source = e.extversion AND p.target = :'version' AND p.path IS NOT NULL)
+            THEN format('ALTER EXTENSION %I UPDATE%s;', e.extname, ' TO ' || quote_literal(nullif(:'version', '')))
+            ELSE format('DROP EXTENSION %I;', e.extname) END
 FROM pg_extension AS e
 WHERE e.extname = 'usher' OR e.extname LIKE 'usher\_%'
 ORDER BY (e.extname = 'usher') = (string_to_array(e.extversion, '.')::integer[]
@@ -407,12 +414,16 @@ END
             ;;
         *) cluster_psql "$dir" "$1" -f "$SRC/tools/gateway_role.sql" > /dev/null ;;
     esac
+    cluster_psql "$dir" "$1" -f "$SRC/tools/courier_role.sql" > /dev/null
     say "applied to $1"
 }
 
 reset_database() { # DATABASE: drop, make anew, apply
     url=$(public_url "$1")
-    [ "$1" != "$system" ] || gateway_stop "$system"
+    if [ "$1" = "$system" ]; then
+        gateway_stop "$system"
+        courier_stop "$system"
+    fi
     cluster_psql "$dir" postgres -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS $1 WITH (FORCE)"
     apply_to "$1"
     # the gateway has the address of before
@@ -420,6 +431,7 @@ reset_database() { # DATABASE: drop, make anew, apply
     if [ "$1" = "$system" ]; then
         sql_sum > "$dir/systems/$system"
         serve "$system"
+        courier_start "$system" '' 8>&-
     fi
 }
 

@@ -117,6 +117,99 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
+                                         event_prefix text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = relation);
+    view_name text;
+    columns text[];
+    wrong text;
+    reader record;
+    target regclass;
+BEGIN
+    IF relation IS NULL OR kind IS NULL OR kind NOT IN ('r', 'p') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s is not a table', coalesce(relation::text, 'NULL')),
+            jsonb_build_object('relation', relation::text));
+    ELSIF mode IS NULL OR mode NOT IN ('deactivate', 'refuse', 'allow') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be deactivate, refuse or allow',
+                                  '{"argument": "mode"}');
+    ELSIF event_prefix !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' OR octet_length(event_prefix) > 80 THEN
+        PERFORM usher.raise_error('invalid_argument', 'event_prefix must be words of a-z, 0-9 and _ joined by dots',
+                                  '{"argument": "event_prefix"}');
+    ELSIF event_prefix IS NOT NULL AND coalesce(cardinality(usher._primary_key(relation)), 0) <> 1 THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s must have a primary key of one column for its events', relation),
+            jsonb_build_object('relation', relation::text));
+    END IF;
+    SELECT d.member::text INTO wrong FROM usher._descendants(relation) d WHERE d.is_foreign LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s has the foreign table %s, whose rows cannot be kept', relation, wrong),
+            jsonb_build_object('relation', relation::text, 'foreign_table', wrong));
+    END IF;
+    view_name := usher._active_view_name(relation);
+    SELECT array_agg(a.attname::text) INTO columns FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attname IN ('is_active', 'deleted_at') AND a.attnum > 0
+          AND NOT a.attisdropped;
+    SELECT a.attname INTO wrong FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+          AND (a.attname, a.atttypid, a.attgenerated) NOT IN (('is_active', 'boolean'::regtype, ''),
+                                                              ('deleted_at', 'timestamptz'::regtype, ''))
+          AND a.attname = ANY (columns);
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %s of relation %s must be a plain boolean (is_active) or timestamptz (deleted_at)',
+                   wrong, relation),
+            jsonb_build_object('relation', relation::text, 'column', wrong));
+    END IF;
+    EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS is_active boolean NOT NULL DEFAULT true, '
+                   'ADD COLUMN IF NOT EXISTS deleted_at timestamptz', relation);
+    IF 'is_active' = ANY (columns) THEN
+        EXECUTE format('UPDATE %s SET is_active = true WHERE is_active IS NULL', relation);
+        EXECUTE format('UPDATE %s SET deleted_at = CASE WHEN is_active THEN NULL ELSE now() END WHERE is_active = '
+                       '(deleted_at IS NOT NULL)', relation);
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN is_active SET NOT NULL, ALTER COLUMN is_active SET DEFAULT true',
+                       relation);
+    END IF;
+    -- after other BEFORE triggers (by name): what they leave is what counts
+    FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete BEFORE INSERT OR UPDATE OR DELETE ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
+        IF event_prefix IS NULL THEN
+            EXECUTE format('DROP TRIGGER IF EXISTS usher_announce_soft_delete ON %s', target);
+        ELSE
+            EXECUTE format('CREATE OR REPLACE TRIGGER usher_announce_soft_delete AFTER UPDATE ON %s '
+                           'FOR EACH ROW WHEN (OLD.is_active IS DISTINCT FROM NEW.is_active) '
+                           'EXECUTE FUNCTION usher.announce_soft_delete(%L)', target, event_prefix);
+        END IF;
+    END LOOP;
+    FOR target IN SELECT d.member FROM usher._descendants(relation) d LOOP
+        IF mode = 'allow' THEN
+            EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete_truncate ON %s', target);
+        ELSE
+            EXECUTE format('CREATE OR REPLACE TRIGGER usher_soft_delete_truncate BEFORE TRUNCATE ON %s '
+                           'FOR EACH STATEMENT EXECUTE FUNCTION usher.soft_delete(%L)', target, mode);
+        END IF;
+    END LOOP;
+    -- with the reader's own rights and row-level security on the table
+    EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS SELECT %s FROM %s WHERE is_active',
+        view_name,
+        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped), relation);
+    EXECUTE format('COMMENT ON VIEW %s IS %L', view_name, format('Rows of %s that are not deleted.', relation));
+    FOR reader IN SELECT DISTINCT x.grantee FROM pg_class c, aclexplode(c.relacl) x
+        WHERE c.oid = relation AND x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+    LOOP
+        EXECUTE format('GRANT SELECT ON %s TO %s', view_name,
+                       CASE reader.grantee WHEN 0 THEN 'PUBLIC' ELSE reader.grantee::regrole::text END);
+    END LOOP;
+    RETURN view_name;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -78,10 +78,10 @@ BEGIN
                 RETURN met[1:max_rows];
             END IF;
             -- As many as the page needs, if they go on as they began. Where these would be many, it may be soon known
-            -- who has the name; but whom somebody has served or made themselves are never that many.
+            -- who has the name; but whom somebody has served or made themselves are fewer than have a common one.
             batch_size := least(64000, greatest(500, (max_rows - cardinality(met)) * (looked_at::bigint * 5 / 4)
                                                      / greatest(cardinality(met), 1)))::integer;
-            EXIT WHEN few < most AND batch_size > 4000 AND (sees_all OR cardinality(handled) > 0);
+            EXIT WHEN few < most AND batch_size > 4000 AND (own IS NULL OR NOT is_common);
         END LOOP;
     END LOOP;
     others := ARRAY(SELECT n FROM unnest(named) AS n
@@ -95,7 +95,9 @@ BEGIN
                     SELECT c.id FROM @extschema@.customers AS c WHERE c.phone = search);
     -- The first profile of an account has its id.
     met := accounts || others;
-    IF NOT sees_all THEN
+    IF own IS NOT NULL THEN
+        met := ARRAY(SELECT unnest(met) INTERSECT SELECT unnest(own));
+    ELSIF NOT sees_all THEN
         met := ARRAY(SELECT s FROM @extschema@._seen_among(met, own_id, managed, handled) AS s);
     END IF;
     RETURN ARRAY(SELECT c.id FROM @extschema@.customers AS c
