@@ -1,5 +1,5 @@
-#include "options.hpp"
 #include "database_url.hpp"
+#include "options.hpp"
 
 namespace usher::gateway {
 

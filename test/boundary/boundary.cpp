@@ -149,8 +149,7 @@ USHER_FUNCTION(boundary_insert_form) {
                                   checks = texts(fcinfo->args[3].value);
     const std::vector<pg::Param> row = parameters(names, values);
     auto *const columns = new std::vector<pg::ColumnForm>; // as long as the backend, as constants are
-    for (std::size_t i = 0; i < names.size(); ++i)
-        columns->push_back({names[i], row[i].type, values[i] != nullptr});
+    for (std::size_t i = 0; i < names.size(); ++i) columns->push_back({names[i], row[i].type, values[i] != nullptr});
     const auto *const form = new pg::TableForm{.columns = *columns, .checks = checks};
     return BoolGetDatum(pg::insert_directly(pg::Args(fcinfo).oid(0), *form, row).has_value());
 }

@@ -11,8 +11,8 @@ void register_workers();
 /// extension. What it throws is logged and shown by usher.health() under its name, and it is tried again. Call these
 /// while the library is loaded (a namespace-scope initialiser will do).
 void work_regularly(const char *name, void (*job)());
-/// The same for what is done piece by piece, each in a transaction of its own, so that it lets go of what it has locked:
-/// again as long as it says that there is more, until the other jobs have their turn.
+/// The same for what is done piece by piece, each in a transaction of its own, so that it lets go of what it has
+/// locked: again as long as it says that there is more, until the other jobs have their turn.
 void work_in_pieces(const char *name, bool (*piece)());
 /// The same for what is known in shared memory only: done once more when the server stops.
 void flush_regularly(const char *name, void (*flush)());

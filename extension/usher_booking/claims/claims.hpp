@@ -41,8 +41,8 @@ void check_capacity(const Schema &schema, const Holder &holder);
 /// for the same later is let in as well, and confirmation decides.
 void check_waiting(const Schema &schema, const Holder &holder);
 
-/// Writes the claims. Throws UB001 slot_taken; UB002 capacity_full and UB010 daily_limit when `check_limits`, which a dump
-/// that is being loaded goes without, bookings that are not there yet included.
+/// Writes the claims. Throws UB001 slot_taken; UB002 capacity_full and UB010 daily_limit when `check_limits`, which a
+/// dump that is being loaded goes without, bookings that are not there yet included.
 void place_claims(const Schema &schema, const std::vector<Holder> &holders, bool check_limits);
 
 } // namespace usher::booking

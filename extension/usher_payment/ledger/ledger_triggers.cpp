@@ -1,5 +1,5 @@
-// The ledger's rules: rows are only added, each journal is written by one transaction, and sums to zero in each currency
-// when it is committed. A new journal is noted as one that the kept totals do not contain yet.
+// The ledger's rules: rows are only added, each journal is written by one transaction, and sums to zero in each
+// currency when it is committed. A new journal is noted as one that the kept totals do not contain yet.
 #include "common/json_object.hpp"
 #include "usher_payment/payment_kit.hpp"
 

@@ -25,8 +25,8 @@ std::vector<KeptSecret> load(const Schema &schema, std::string_view processor) {
     std::vector<KeptSecret> secrets;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const pg::Row row = rows[i];
-        secrets.push_back({context_of(row.uuid(0)), parse_scheme(row.text(1)).value(), row.optional_text(2).value_or(""),
-                           row.string(3), row.int4(4), row.optional_time(5)});
+        secrets.push_back({context_of(row.uuid(0)), parse_scheme(row.text(1)).value(),
+                           row.optional_text(2).value_or(""), row.string(3), row.int4(4), row.optional_time(5)});
     }
     return secrets;
 }
