@@ -1,5 +1,5 @@
--- The extension that makes messages, and the role that the couriers of ./dev run connect as, without a password: whoever
--- reaches the socket owns the files. May run again.
+-- The extension that makes messages, and the role that the couriers of ./dev run connect as, without a password:
+-- whoever reaches the socket owns the files. May run again.
 SET client_min_messages = warning;
 DO $$
 BEGIN
