@@ -13,4 +13,5 @@ BEGIN
 END
 $$;
 SELECT usher.grant_access('usher_courier', 'courier');
-SELECT usher.grant_access('usher_gateway', 'gateway'); -- again: for the functions of the extension
+-- again, everybody's: for the functions of the extension
+SELECT usher.grant_access(r.role_name, r.level) FROM usher.database_roles AS r;
