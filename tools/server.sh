@@ -43,26 +43,39 @@ chosen_system() { # [NAME]
     say "$name_"
 }
 
-# --- a gateway for each ----------------------------------------------------------------------------------------------
+# --- the programs of each system: a gateway, and a courier ---------------------------------------------------------------
 
-gateway_runs() { # SYSTEM
-    [ -f "$dir/gateways/$1.pid" ] || return 1
+program_runs() { # gateway|courier SYSTEM
+    [ -f "$dir/$1s/$2.pid" ] || return 1
     # the number may be somebody else's by now
-    [ "$(readlink "/proc/$(cat "$dir/gateways/$1.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-gateway" ]
+    [ "$(readlink "/proc/$(cat "$dir/$1s/$2.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-$1" ]
 }
-gateway_stop() { # SYSTEM
-    if gateway_runs "$1"; then
-        pid=$(cat "$dir/gateways/$1.pid")
+program_stop() { # gateway|courier SYSTEM TENTHS: after so many of a second it is killed
+    if program_runs "$1" "$2"; then
+        pid=$(cat "$dir/$1s/$2.pid")
         kill -TERM "$pid"
         i=0
-        while gateway_runs "$1"; do
+        while program_runs "$1" "$2"; do
             i=$((i + 1))
-            [ $i -lt 150 ] || { kill -KILL "$pid"; break; }
+            [ $i -lt "$3" ] || { kill -KILL "$pid"; break; }
             sleep 0.1
         done
     fi
-    rm -f "$dir/gateways/$1.pid" "$dir/gateways/$1.ready"
+    rm -f "$dir/$1s/$2.pid" "$dir/$1s/$2.ready"
 }
+program_await() { # gateway|courier SYSTEM: until it has said where it listens
+    i=0
+    while ! [ -s "$dir/$1s/$2.ready" ]; do
+        i=$((i + 1))
+        program_runs "$1" "$2" || [ $i -lt 5 ] || { tail -n 20 "$dir/$1s/$2.log" >&2; die "the $1 of $2 did not start"; }
+        [ $i -lt 300 ] || { tail -n 20 "$dir/$1s/$2.log" >&2; die "the $1 of $2 does not answer"; }
+        sleep 0.1
+    done
+}
+gateway_runs() { program_runs gateway "$1"; } # SYSTEM
+gateway_stop() { program_stop gateway "$1" 150; }
+courier_runs() { program_runs courier "$1"; }
+courier_stop() { program_stop courier "$1" 350; }
 gateway_start() { # SYSTEM PORT
     files=$dir/gateways/$1
     rm -f "$files.ready"
@@ -72,35 +85,11 @@ gateway_start() { # SYSTEM PORT
         --database "$(cluster_conninfo "$dir" "$1") user=usher_gateway" \
         >> "$files.log" 2>&1 < /dev/null &
     echo $! > "$files.pid"
-    i=0
-    while ! [ -s "$files.ready" ]; do
-        i=$((i + 1))
-        gateway_runs "$1" || [ $i -lt 5 ] || { tail -n 20 "$files.log" >&2; die "the gateway of $1 did not start"; }
-        [ $i -lt 300 ] || { tail -n 20 "$files.log" >&2; die "the gateway of $1 does not answer"; }
-        sleep 0.1
-    done
+    program_await gateway "$1"
     sed -n 's/.*"admin":"[^"]*:\([0-9]*\)".*/\1/p' "$files.ready" > "$files.admin"
 }
 
-# --- a courier for each, which writes mail into files, or sends it to --smtp --------------------------------------------
-
-courier_runs() { # SYSTEM
-    [ -f "$dir/couriers/$1.pid" ] || return 1
-    [ "$(readlink "/proc/$(cat "$dir/couriers/$1.pid")/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$dir/root/usher-courier" ]
-}
-courier_stop() { # SYSTEM
-    if courier_runs "$1"; then
-        pid=$(cat "$dir/couriers/$1.pid")
-        kill -TERM "$pid"
-        i=0
-        while courier_runs "$1"; do
-            i=$((i + 1))
-            [ $i -lt 350 ] || { kill -KILL "$pid"; break; }
-            sleep 0.1
-        done
-    fi
-    rm -f "$dir/couriers/$1.pid" "$dir/couriers/$1.ready"
-}
+# Mail goes into files, or to the server that is named.
 courier_start() { # SYSTEM [SMTP]
     files=$dir/couriers/$1
     rm -f "$files.ready"
@@ -114,13 +103,7 @@ courier_start() { # SYSTEM [SMTP]
         --database "$(cluster_conninfo "$dir" "$1") user=usher_courier" \
         >> "$files.log" 2>&1 < /dev/null &
     echo $! > "$files.pid"
-    i=0
-    while ! [ -s "$files.ready" ]; do
-        i=$((i + 1))
-        courier_runs "$1" || [ $i -lt 5 ] || { tail -n 20 "$files.log" >&2; die "the courier of $1 did not start"; }
-        [ $i -lt 300 ] || { tail -n 20 "$files.log" >&2; die "the courier of $1 does not answer"; }
-        sleep 0.1
-    done
+    program_await courier "$1"
 }
 # The newest message to an address. One that is being made is waited for.
 mail_to() { # ADDRESS
