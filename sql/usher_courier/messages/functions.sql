@@ -206,6 +206,24 @@ $$;
 COMMENT ON FUNCTION @extschema@._finish_message(uuid, text, text, text) IS
     'A message has gone, or never will: what it had to say is forgotten.';
 
+CREATE FUNCTION @extschema@._check_claim(worker text, max_rows integer, lease interval) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
+        PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
+    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000', '{"argument": "max_rows"}');
+    ELSIF lease IS NULL OR lease < '1 second' OR lease > '1 hour' THEN
+        PERFORM usher.raise_error('invalid_argument', 'lease must be between one second and one hour',
+                                  '{"argument": "lease"}');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._check_claim(text, integer, interval) IS
+    'Raises 22023, naming the argument, for a claim of messages or requests that cannot be.';
+
 CREATE FUNCTION @extschema@.claim_messages(worker text, max_rows integer DEFAULT 10,
                                            lease interval DEFAULT '60 seconds')
     RETURNS TABLE (message uuid, attempt integer, message_id text, sender text, reply_to text, recipient text,
@@ -222,14 +240,7 @@ DECLARE
     given integer := 0;
     looked integer;
 BEGIN
-    IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
-        PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
-    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000', '{"argument": "max_rows"}');
-    ELSIF lease IS NULL OR lease < '1 second' OR lease > '1 hour' THEN
-        PERFORM usher.raise_error('invalid_argument', 'lease must be between one second and one hour',
-                                  '{"argument": "lease"}');
-    END IF;
+    PERFORM @extschema@._check_claim(worker, max_rows, lease);
     PERFORM @extschema@._collect_messages(200);
     sender := usher.setting('courier.sender');
     reply_to := nullif(usher.setting('courier.reply_to'), '');

@@ -238,14 +238,7 @@ DECLARE
     content jsonb;
     signed_at bigint;
 BEGIN
-    IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
-        PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
-    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000', '{"argument": "max_rows"}');
-    ELSIF lease IS NULL OR lease < '1 second' OR lease > '1 hour' THEN
-        PERFORM usher.raise_error('invalid_argument', 'lease must be between one second and one hour',
-                                  '{"argument": "lease"}');
-    END IF;
+    PERFORM @extschema@._check_claim(worker, max_rows, lease);
     PERFORM @extschema@._collect_webhook_events(100);
     PERFORM @extschema@._run_waiting_handlers(10);
     PERFORM @extschema@._ask_for_issuer_keys();
