@@ -331,10 +331,11 @@ void Courier::listen() {
     }
 }
 
-// Says that this courier is there, for usher.health().
+// Says that this courier is there, for usher.health(). False: begin anew, since a connection that takes the place of
+// another one listens to nothing yet.
 bool Courier::beat(Database &database) {
     const std::optional<std::string> schema = home_.schema(database);
-    if (!schema) return database.ensure_connected();
+    if (!schema) return false;
     const std::string sql = "SELECT " + *schema + ".courier_heartbeat($1, $2)";
     return database.run(nullptr, sql.c_str(), {config_.worker.c_str(), USHER_VERSION}, -1).kind == Outcome::Kind::row;
 }
