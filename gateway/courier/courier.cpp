@@ -50,11 +50,11 @@ void Home::forget() {
 /// One thread with a connection of its own.
 class Courier::Worker {
 public:
-    Worker(Courier &courier, const char *kind, int number)
+    Worker(Courier &courier, const char *kind, int number, const CourierConfig &config)
         : courier_(courier),
           kind_(kind),
-          name_(courier.config_.worker + ':' + kind + ':' + std::to_string(number)),
-          database_(courier.config_, courier.config_.database, courier.back_off_, courier.metrics_) {}
+          name_(config.worker + ':' + kind + ':' + std::to_string(number)),
+          database_(config, config.database, courier.back_off_, courier.metrics_) {}
     virtual ~Worker() = default;
 
     void run() {
@@ -173,7 +173,7 @@ const char *or_null(const std::string &text) { return text.empty() ? nullptr : t
 class Courier::MailWorker final : public Worker {
 public:
     MailWorker(Courier &courier, int number)
-        : Worker(courier, "message", number), sink_(make_mail_sink(courier.config_)) {}
+        : Worker(courier, "message", number, courier.config_), sink_(make_mail_sink(courier.config_)) {}
 
 private:
     std::size_t work_once() override {
@@ -229,7 +229,8 @@ private:
 
 class Courier::RequestWorker final : public Worker {
 public:
-    RequestWorker(Courier &courier, int number) : Worker(courier, "request", number), sender_(courier.config_) {}
+    RequestWorker(Courier &courier, int number)
+        : Worker(courier, "request", number, courier.config_), sender_(courier.config_) {}
 
 private:
     std::size_t work_once() override {
@@ -285,6 +286,21 @@ private:
     RequestSender sender_;
 };
 
+/// Has the database call the handlers of requests that were answered. They are functions of others and may take long, so
+/// that they have a connection of their own; the database limits their time.
+class Courier::HandlerWorker final : public Worker {
+public:
+    HandlerWorker(Courier &courier, int number) : Worker(courier, "handler", number, courier.patient_) {}
+
+private:
+    std::size_t work_once() override {
+        std::optional<std::string> schema;
+        if (database_.ensure_connected()) schema = courier_.home_.schema(database_);
+        if (!schema) return 0;
+        return ask("SELECT " + *schema + ".run_request_handler()", {}) == "t" ? 1 : 0;
+    }
+};
+
 template <class W> void Courier::start_worker(int number) {
     ++working_;
     threads_.emplace_back([this, number] {
@@ -301,6 +317,7 @@ template <class W> void Courier::start_worker(int number) {
 void Courier::start() {
     for (int i = 1; i <= config_.mail_threads; ++i) start_worker<MailWorker>(i);
     for (int i = 1; i <= config_.request_threads; ++i) start_worker<RequestWorker>(i);
+    if (config_.request_threads > 0) start_worker<HandlerWorker>(1);
     threads_.emplace_back([this] { listen(); });
 }
 

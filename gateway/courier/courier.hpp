@@ -37,7 +37,9 @@ private:
 class Courier {
 public:
     Courier(const CourierConfig &config, gateway::BackOff &back_off, gateway::Metrics &metrics, Counts &counts)
-        : config_(config), back_off_(back_off), metrics_(metrics), counts_(counts) {}
+        : config_(config), patient_(config), back_off_(back_off), metrics_(metrics), counts_(counts) {
+        patient_.statement_timeout_ms = gateway::day_ms;
+    }
     void start();
     /// Claims nothing more. What is being sent is finished.
     void finish();
@@ -50,11 +52,13 @@ private:
     class Worker;
     class MailWorker;
     class RequestWorker;
+    class HandlerWorker;
     template <class W> void start_worker(int number);
     void listen();
     bool beat(gateway::Database &database);
 
     const CourierConfig &config_;
+    CourierConfig patient_; // for statements that the database limits itself
     gateway::BackOff &back_off_;
     gateway::Metrics &metrics_;
     Counts &counts_;

@@ -71,7 +71,8 @@ SELECT usher.register_extension('E-mail from templates, webhooks, requests to ot
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES
         -- The program that sends. What it gets holds tokens: no application may call these.
-        ('function', '{courier}', 'claim_messages report_message claim_requests report_request courier_heartbeat'),
+        ('function', '{courier}', 'claim_messages report_message claim_requests report_request run_request_handler
+          courier_heartbeat'),
         -- What an application may call for itself; no route calls it.
         ('function', '{application,admin}', 'enqueue_http_request'),
         -- Each function checks the identity itself.

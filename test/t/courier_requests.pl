@@ -127,6 +127,32 @@ wait_for(sub { one("SELECT status FROM mail.http_requests WHERE id = '$failing'"
 one("INSERT INTO app.answers VALUES (NULL, '{}')");
 wait_answer($failing, '… again with the answer that there is');
 is(scalar(heard('/handler')), 1, '… and the request is not sent again');
+one("SELECT mail._call_request_handler('app.take(uuid,jsonb)'::regprocedure, NULL, NULL, 1)");
+is(one('SELECT count(*) FROM app.answers WHERE answer IS NULL'), 1, 'a handler that is given nothing gets NULL');
+# one that takes longer than a statement of the program may, and one that takes longer than it may itself
+one(<<'SQL');
+CREATE FUNCTION app.take_slowly(request uuid, answer jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep((answer #>> '{context,seconds}')::numeric);
+    INSERT INTO app.answers VALUES (request, answer);
+END $$;
+ALTER SYSTEM SET usher.handler_timeout = '4s';
+SELECT pg_reload_conf();
+SQL
+my $hasty = start_courier($node, mail_threads => 0, statement_timeout_ms => 1000);
+stop_courier($courier);
+my ($slow, $endless) = map { one("SELECT mail.enqueue_http_request('$web/slow_handler', handler => 'app.take_slowly(uuid,jsonb)', context => '{\"seconds\": $_}', max_attempts => 1)") } 2.5, 60;
+wait_for(sub { one("SELECT status FROM mail.http_requests WHERE id = '$slow'") eq 'answered' }, 'an answer is kept before its handler is done');
+ask('/beside');
+wait_for(sub { heard('/beside') }, '… and other requests go out meanwhile');
+is(answer_to($slow), undef, '… while it is not');
+wait_answer($slow, 'a handler that takes longer than statement_timeout_ms gets its answer');
+wait_for(sub { one("SELECT status || ' ' || error_code FROM mail.http_requests WHERE id = '$endless'") =~ /^failed handler: 53400/ }, 'one that takes longer than usher.handler_timeout has failed');
+is(one("SELECT payload ->> 'reason' FROM usher.events WHERE event = 'http_request.failed' ORDER BY id DESC LIMIT 1"), 'handler: 53400', '… which an event tells');
+is(scalar(heard('/slow_handler')), 2, '… and neither request is sent again');
+one("ALTER SYSTEM RESET usher.handler_timeout; SELECT pg_reload_conf()");
+stop_courier($hasty);
+$courier = start_courier($node, mail_threads => 0);
 
 # whose handler
 one("CREATE ROLE app_test LOGIN; SELECT usher.grant_access('app_test', 'application'); GRANT USAGE ON SCHEMA app TO app_test");

@@ -161,67 +161,90 @@ COMMENT ON FUNCTION @extschema@._retry_at(integer, interval) IS
     'When to try again, as events are: after 2.7 seconds, 7.4, 20 … and from the tenth attempt on six hours; not '
     'before the receiver has asked to.';
 
-CREATE FUNCTION @extschema@._run_request_handler(request @extschema@.http_requests, given text) RETURNS text
+CREATE FUNCTION @extschema@._fail_request(request @extschema@.http_requests, reason text, detail text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE @extschema@.http_requests AS r
+    SET status = 'failed', claimed_by = NULL, error_code = left(concat_ws(' ', reason, detail), 300),
+        finished_at = clock_timestamp()
+    WHERE r.id = request.id;
+    PERFORM usher.publish('http_request.failed', jsonb_build_object('id', request.id, 'purpose', request.purpose,
+        'webhook_id', request.webhook_id, 'event_id', request.event_id, 'reason', left(reason, 100)),
+        request.id::text);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._fail_request(@extschema@.http_requests, text, text) IS
+    'A request has been tried often enough: it waits for retry_http_request(), and http_request.failed is published, '
+    'with the reason and without the detail, which may say what not everybody is to read.';
+
+CREATE FUNCTION @extschema@._run_request_handler(request @extschema@.http_requests) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    given CONSTANT jsonb := @extschema@._open_content('answer', request.id, request.answer)::jsonb;
     handler oid;
     failure text;
+    detail text;
 BEGIN
     SELECT p.oid INTO handler
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = request.handler_schema AND p.proname = request.handler_name
         AND p.proargtypes = '2950 3802'::oidvector AND p.prorettype = 'void'::regtype;
-    IF request.handler_name IS NOT NULL AND handler IS NULL THEN
+    IF handler IS NULL THEN
         failure := 'the handler does not exist';
-    ELSIF handler IS NOT NULL THEN
+    ELSE
         BEGIN
-            PERFORM @extschema@._call_request_handler(handler, request.id, given::jsonb || jsonb_build_object(
+            PERFORM @extschema@._call_request_handler(handler, request.id, given || jsonb_build_object(
                         'context', request.context, 'attempts', request.attempts),
                         (SELECT s.setting::integer FROM pg_settings s WHERE s.name = 'usher.handler_timeout'));
         EXCEPTION WHEN OTHERS THEN
-            failure := 'handler: ' || SQLSTATE || ' ' || SQLERRM;
+            failure := 'handler: ' || SQLSTATE;
+            detail := SQLERRM;
         END;
     END IF;
-    UPDATE @extschema@.http_requests AS r
-    SET status = CASE WHEN failure IS NULL THEN 'completed' WHEN request.attempts < request.max_attempts
-                      THEN 'answered' ELSE 'failed' END,
-        claimed_by = NULL, error_code = coalesce(left(failure, 300), given::jsonb ->> 'error'),
-        content = CASE WHEN failure IS NULL THEN NULL ELSE r.content END,
-        answer = CASE WHEN failure IS NOT NULL
-                      THEN @extschema@._seal_content('answer', request.id, given) END,
-        attempts = CASE WHEN failure IS NOT NULL AND request.status = 'answered' THEN r.attempts + 1
-                        ELSE r.attempts END,
-        next_attempt_at = @extschema@._retry_at(request.attempts, NULL),
-        finished_at = CASE WHEN failure IS NULL OR request.attempts >= request.max_attempts
-                           THEN clock_timestamp() END
-    WHERE r.id = request.id;
-    RETURN CASE WHEN failure IS NULL THEN 'completed' WHEN request.attempts < request.max_attempts THEN 'answered'
-                ELSE 'failed' END;
+    IF failure IS NULL THEN
+        UPDATE @extschema@.http_requests AS r
+        SET status = 'completed', error_code = given ->> 'error', content = NULL, answer = NULL,
+            finished_at = clock_timestamp()
+        WHERE r.id = request.id;
+    ELSIF request.attempts < request.max_attempts THEN
+        UPDATE @extschema@.http_requests AS r
+        SET attempts = r.attempts + 1, error_code = left(concat_ws(' ', failure, detail), 300),
+            next_attempt_at = @extschema@._retry_at(request.attempts, NULL)
+        WHERE r.id = request.id;
+    ELSE
+        PERFORM @extschema@._fail_request(request, failure, detail);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._run_request_handler(@extschema@.http_requests, text) IS
+COMMENT ON FUNCTION @extschema@._run_request_handler(@extschema@.http_requests) IS
     'Gives an answer to the handler of its request, and keeps it when that fails: the request is not sent again.';
 
-CREATE FUNCTION @extschema@._run_waiting_handlers(max_rows integer) RETURNS void
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION @extschema@.run_request_handler() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     request @extschema@.http_requests;
 BEGIN
-    FOR request IN
-        SELECT r.* FROM @extschema@.http_requests AS r
-        WHERE r.status = 'answered' AND r.next_attempt_at <= clock_timestamp()
-        ORDER BY r.next_attempt_at, r.id LIMIT max_rows FOR UPDATE SKIP LOCKED
-    LOOP
-        PERFORM @extschema@._run_request_handler(request,
-                    @extschema@._open_content('answer', request.id, request.answer));
-    END LOOP;
+    SELECT r.* INTO request FROM @extschema@.http_requests AS r
+    WHERE r.status = 'answered' AND r.next_attempt_at <= clock_timestamp()
+    ORDER BY r.next_attempt_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM @extschema@._run_request_handler(request);
+    RETURN true;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._run_waiting_handlers(integer) IS 'Calls handlers that have failed before.';
+COMMENT ON FUNCTION @extschema@.run_request_handler() IS
+    'Gives the answer that has waited longest to the handler of its request; false when none waits. What the handler '
+    'does and that it is done commit together. One that fails, or takes longer than usher.handler_timeout, is called '
+    'again later, until max_attempts of its request. For the access level courier.';
 
 CREATE FUNCTION @extschema@.claim_requests(worker text, max_rows integer DEFAULT 10,
                                            lease interval DEFAULT '60 seconds')
@@ -240,7 +263,6 @@ DECLARE
 BEGIN
     PERFORM @extschema@._check_claim(worker, max_rows, lease);
     PERFORM @extschema@._collect_webhook_events(100);
-    PERFORM @extschema@._run_waiting_handlers(10);
     PERFORM @extschema@._ask_for_issuer_keys();
     FOR claimed IN
         WITH next AS (
@@ -290,22 +312,6 @@ COMMENT ON FUNCTION @extschema@.claim_requests(text, integer, interval) IS
     'after the other; webhooks are signed now. Each is to be reported with report_request() before the lease runs '
     'out; else it is handed out again. For the access level courier: they hold secrets.';
 
-CREATE FUNCTION @extschema@._fail_request(request @extschema@.http_requests, reason text) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    UPDATE @extschema@.http_requests AS r
-    SET status = 'failed', claimed_by = NULL, error_code = left(reason, 300), finished_at = clock_timestamp()
-    WHERE r.id = request.id;
-    PERFORM usher.publish('http_request.failed', jsonb_build_object('id', request.id, 'purpose', request.purpose,
-        'webhook_id', request.webhook_id, 'event_id', request.event_id, 'reason', left(reason, 100)),
-        request.id::text);
-END
-$$;
-COMMENT ON FUNCTION @extschema@._fail_request(@extschema@.http_requests, text) IS
-    'A request has been tried often enough: it waits for retry_http_request(), and http_request.failed is published.';
-
 CREATE FUNCTION @extschema@.report_request(request uuid, attempt integer, status_code integer, headers jsonb,
                                            body bytea, error text DEFAULT NULL, retry_after interval DEFAULT NULL)
     RETURNS text
@@ -320,7 +326,7 @@ DECLARE
         AND report_request.status_code NOT IN (408, 425, 429) AND report_request.status_code < 500;
     is_good CONSTANT boolean := coalesce(report_request.status_code BETWEEN 200 AND 299, false);
     word CONSTANT text := left(coalesce(report_request.error, 'HTTP ' || report_request.status_code), 100);
-    answer jsonb;
+    heard jsonb;
 BEGIN
     SELECT r.* INTO reported FROM @extschema@.http_requests AS r
     WHERE r.id = report_request.request AND r.status = 'claimed' AND r.attempts = report_request.attempt
@@ -346,23 +352,35 @@ BEGIN
         WHERE r.id = reported.id;
         RETURN 'pending';
     END IF;
-    answer := jsonb_strip_nulls(jsonb_build_object('status_code', report_request.status_code,
+    heard := jsonb_strip_nulls(jsonb_build_object('status_code', report_request.status_code,
         'headers', report_request.headers, 'error', left(report_request.error, 100)));
     IF @extschema@._is_text(body) THEN
-        answer := answer || jsonb_build_object('body', convert_from(body, 'UTF8'));
+        heard := heard || jsonb_build_object('body', convert_from(body, 'UTF8'));
     ELSIF body IS NOT NULL THEN
-        answer := answer || jsonb_build_object('body_base64', translate(encode(body, 'base64'), E'\n', ''));
+        heard := heard || jsonb_build_object('body_base64', translate(encode(body, 'base64'), E'\n', ''));
     END IF;
     IF reported.purpose = 'issuer_keys' THEN
-        RETURN @extschema@._take_issuer_keys(reported, answer);
+        RETURN @extschema@._take_issuer_keys(reported, heard);
     END IF;
-    RETURN @extschema@._run_request_handler(reported, answer::text);
+    IF reported.handler_name IS NULL THEN
+        UPDATE @extschema@.http_requests AS r
+        SET status = 'completed', claimed_by = NULL, content = NULL, finished_at = clock_timestamp()
+        WHERE r.id = reported.id;
+        RETURN 'completed';
+    END IF;
+    -- The answer is safe before a function of somebody else is called, which may take its time.
+    UPDATE @extschema@.http_requests AS r
+    SET status = 'answered', claimed_by = NULL, answer = @extschema@._seal_content('answer', r.id, heard::text),
+        next_attempt_at = clock_timestamp()
+    WHERE r.id = reported.id;
+    PERFORM pg_notify('usher_courier', '');
+    RETURN 'answered';
 END
 $$;
 COMMENT ON FUNCTION @extschema@.report_request(uuid, integer, integer, jsonb, bytea, text, interval) IS
     'Says what came of a request that was claimed: the answer, or a word for why there is none; not_tried gives the '
-    'attempt back. The status of the request from then on; NULL, and nothing is changed, when the attempt is over. '
-    'For the access level courier.';
+    'attempt back. The status of the request from then on, answered when run_request_handler() is to be called; NULL, '
+    'and nothing is changed, when the attempt is over. For the access level courier.';
 
 CREATE FUNCTION @extschema@._is_text(bytes bytea) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -43,9 +43,9 @@ COMMENT ON TABLE @extschema@.http_requests IS
 COMMENT ON COLUMN @extschema@.http_requests.content IS
     'Headers and body, sealed under the master key: they may hold secrets. Gone once the request is finished, except '
     'of webhooks, which may be sent again.';
-COMMENT ON COLUMN @extschema@.http_requests.answer IS 'What the handler has not taken yet, sealed like the content.';
+COMMENT ON COLUMN @extschema@.http_requests.answer IS 'What the handler has not taken yet, sealed as the content is.';
 COMMENT ON COLUMN @extschema@.http_requests.status IS
     'pending: to be sent, from next_attempt_at on; claimed: somebody sends it, until next_attempt_at; answered: the '
-    'handler has failed, and is called again; completed; failed: too often, waits for retry_http_request().';
+    'handler is called, from next_attempt_at on; completed; failed: too often, waits for retry_http_request().';
 COMMENT ON COLUMN @extschema@.http_requests.ordering_key IS 'Those with the same key go one after the other.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.http_requests', '');
