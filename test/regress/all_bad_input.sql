@@ -73,8 +73,8 @@ END $$;
 -- Each function with every argument running through its values, the others behind by one step each; then with
 -- defaults.
 CREATE VIEW regress_bad_input.calls AS
-WITH public_functions AS (
-    SELECT p.oid, p.pronargs, p.pronargdefaults, n.nspname, p.proname,
+WITH functions AS (
+    SELECT p.oid, p.pronargs, p.pronargdefaults, n.nspname, p.proname, p.proname NOT LIKE '\_%' AS is_public,
            coalesce(p.proargnames, '{}') AS names,
            ARRAY(SELECT pg_catalog.format_type(a.type, NULL)
                  FROM unnest(p.proargtypes) WITH ORDINALITY AS a(type, place) ORDER BY a.place) AS types
@@ -84,25 +84,32 @@ WITH public_functions AS (
         AND d.classid = 'pg_catalog.pg_proc'::regclass
     JOIN pg_catalog.pg_proc p ON p.oid = d.objid
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE e.extname LIKE 'usher%' AND p.proname NOT LIKE '\_%' AND p.prorettype <> 'trigger'::regtype
-        AND p.prokind = 'f'
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE e.extname LIKE 'usher%' AND (p.proname NOT LIKE '\_%' OR l.lanname = 'c')
+        AND p.prorettype <> 'trigger'::regtype AND p.prokind = 'f'
 )
-SELECT f.oid::regprocedure AS function, step,
+SELECT f.oid::regprocedure AS function, f.is_public, step,
        format('SELECT * FROM %I.%I(%s)', f.nspname, f.proname, (
            SELECT string_agg(format('(%s)::%s', v.list[1 + (step + i * (step / 12)) % array_length(v.list, 1)],
                                     f.types[i + 1]), ', ' ORDER BY i)
            FROM generate_series(0, f.pronargs - 1) AS i, LATERAL (SELECT regress_bad_input.values_of(
                coalesce(f.names[i + 1], ''), f.types[i + 1]) AS list) AS v)) AS statement
-FROM public_functions f, generate_series(0, CASE WHEN f.pronargs = 0 THEN 0 ELSE 35 END) AS step;
+FROM functions f, generate_series(0, CASE WHEN f.pronargs = 0 THEN 0 ELSE 35 END) AS step;
 
 SELECT count(DISTINCT function) > 60 AS functions_are_many, count(*) > 1000 AS calls_are_many
-FROM regress_bad_input.calls;
+FROM regress_bad_input.calls WHERE is_public;
 
 SET client_min_messages = warning;
 SELECT DISTINCT function, fault
 FROM regress_bad_input.calls, LATERAL (SELECT regress_bad_input.fault_of(statement) AS fault) AS outcome
-WHERE fault IS NOT NULL
+WHERE is_public AND fault IS NOT NULL
 ORDER BY 1, 2;
+
+-- Nobody but the functions of the extensions calls the inner ones; what they get then is not for them to judge, but no
+-- value ends the server.
+SELECT count(DISTINCT function) FILTER (WHERE fault IS NULL) > 60 AS inner_functions_are_many
+FROM regress_bad_input.calls, LATERAL (SELECT regress_bad_input.fault_of(statement) AS fault) AS outcome
+WHERE NOT is_public;
 
 -- Functions that a trigger calls say so when they are called otherwise.
 SELECT p.oid::regprocedure AS function, fault
