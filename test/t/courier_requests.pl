@@ -47,6 +47,17 @@ wait_for(sub { one("SELECT count(*) FROM usher.deliveries WHERE consumer = 'ushe
 is(scalar(grep { $_->{body} =~ /tiger|token|verification_requested/ } heard('/hook')), 0, 'no webhook gets an event that carries a token');
 is(error_of("SELECT mail.add_webhook('$web/hook', '{user.password_reset_requested}')"), 'UM003', '… nor can one ask for it');
 
+# what was sent stays for a replay, without what was personal of somebody who is gone
+my $ann = one("SELECT id FROM usher.users WHERE email = 'ann\@example.com'");
+one("SELECT usher.publish('user.password_changed', jsonb_build_object('user_id', '$ann', 'client_ip', '203.0.113.77'), '$ann')");
+wait_for(sub { grep { $_->{body} =~ /203\.0\.113\.77/ } heard('/hook') }, 'an event with an address of somebody goes out');
+my ($replayed) = map { $_->{headers}{'webhook-id'} } grep { $_->{body} =~ /203\.0\.113\.77/ } heard('/hook');
+one("SELECT usher.erase_user('$ann')");
+is(one("SELECT mail.retry_http_request(request_id) FROM mail.list_http_requests() WHERE event_id = '$replayed'"), 't', 'after the user was erased it can be sent again');
+wait_for(sub { 2 == grep { $_->{headers}{'webhook-id'} eq $replayed } heard('/hook') }, '… and it is');
+is_deeply([ map { [ $_->{body} =~ /203\.0\.113\.77/ ? 1 : 0, $_->{body} =~ /\Q$ann\E/ ? 1 : 0 ] } grep { $_->{headers}{'webhook-id'} eq $replayed } heard('/hook') ], [ [ 1, 1 ], [ 0, 1 ] ],
+    '… without what was personal');
+
 # failures, order, dead letters, replay
 $settings->{status} = { '/hook' => 500 };
 UsherCourier::web_says($there, $settings);

@@ -230,7 +230,7 @@ BEGIN
     DELETE FROM @extschema@.message_suppressions AS s
     WHERE s.user_id = _erase_courier.user_id OR s.address_key = ANY (addresses);
     GET DIAGNOSTICS lifted = ROW_COUNT;
-    RETURN erased + lifted;
+    RETURN erased + lifted + @extschema@._erase_webhook_events(_erase_courier.user_id::text);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._erase_courier(uuid) IS 'The part of usher_courier in usher.erase_user().';

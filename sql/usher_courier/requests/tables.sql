@@ -36,6 +36,8 @@ CREATE INDEX http_requests_ordering_idx ON @extschema@.http_requests (ordering_k
     WHERE status IN ('pending', 'claimed', 'answered') AND ordering_key IS NOT NULL;
 CREATE UNIQUE INDEX http_requests_event_key ON @extschema@.http_requests (webhook_id, event_id)
     WHERE webhook_id IS NOT NULL;
+CREATE INDEX http_requests_webhook_idx ON @extschema@.http_requests (ordering_key)
+    WHERE purpose = 'webhook' AND content IS NOT NULL;
 CREATE INDEX http_requests_status_idx ON @extschema@.http_requests (status, id DESC);
 CREATE INDEX http_requests_finished_at_idx ON @extschema@.http_requests (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.http_requests IS

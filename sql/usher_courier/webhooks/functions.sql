@@ -243,8 +243,8 @@ BEGIN
                 convert_to(jsonb_build_object('type', told.event, 'timestamp',
                     to_char(told.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                     'data', told.payload)::text, 'UTF8'),
-                NULL, NULL, '{}', w.id || ':' || md5(told.key), 25, '15 seconds', 4096, w.id, told.event_id,
-                told.event)
+                NULL, NULL, '{}', @extschema@._webhook_key(w.id, told.key), 25, '15 seconds', 4096, w.id,
+                told.event_id, told.event)
             FROM @extschema@.webhooks AS w
             WHERE w.is_active AND EXISTS (
                 SELECT FROM unnest(w.events) AS e
@@ -256,6 +256,51 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._collect_webhook_events(integer) IS
     'Makes requests of the events that webhooks are to hear of.';
+
+CREATE FUNCTION @extschema@._webhook_key(webhook_id uuid, key text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN webhook_id || ':' || md5(key);
+COMMENT ON FUNCTION @extschema@._webhook_key(uuid, text) IS
+    'The ordering key of what a webhook hears of one key of events.';
+
+CREATE FUNCTION @extschema@._erase_webhook_events(key text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    request @extschema@.http_requests;
+    said jsonb;
+    body bytea;
+    kept text;
+    emptied bigint := 0;
+BEGIN
+    FOR request IN
+        SELECT r.* FROM @extschema@.webhooks AS w JOIN @extschema@.http_requests AS r
+            ON r.ordering_key = @extschema@._webhook_key(w.id, _erase_webhook_events.key)
+        WHERE r.purpose = 'webhook' AND r.content IS NOT NULL
+        FOR UPDATE OF r
+    LOOP
+        kept := NULL;
+        IF usher.event_payload(request.event_id) IS NOT NULL THEN
+            said := @extschema@._open_content('content', request.id, request.content)::jsonb;
+            body := convert_to(jsonb_set(convert_from(decode(said ->> 'body', 'hex'), 'UTF8')::jsonb, '{data}',
+                                         usher.event_payload(request.event_id))::text, 'UTF8');
+            kept := @extschema@._seal_content('content', request.id,
+                        jsonb_set(said, '{body}', to_jsonb(encode(body, 'hex')))::text);
+        END IF;
+        UPDATE @extschema@.http_requests AS r
+        SET content = kept, status = CASE WHEN kept IS NULL AND r.finished_at IS NULL THEN 'failed' ELSE r.status END,
+            claimed_by = CASE WHEN kept IS NOT NULL THEN r.claimed_by END,
+            finished_at = CASE WHEN kept IS NULL THEN coalesce(r.finished_at, clock_timestamp())
+                               ELSE r.finished_at END
+        WHERE r.id = request.id;
+        emptied := emptied + 1;
+    END LOOP;
+    RETURN emptied;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._erase_webhook_events(text) IS
+    'Makes what webhooks were or will be told of a key what the events say now, after somebody was erased.';
 
 CREATE FUNCTION @extschema@._report_webhook(request @extschema@.http_requests, is_good boolean, status_code integer,
                                             word text, retry_after interval) RETURNS text
