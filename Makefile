@@ -228,7 +228,7 @@ courier: $(COURIER_SHARES:%=$(BUILD)/obj/%.o)
 LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp gateway/courier/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.
 TIDIED     = $(filter-out $(here)/gateway/%,$(filter %.cpp,$(LINTED)))
-TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) $(PG_CPPFLAGS)
+TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) -I'$(here)/gateway' $(PG_CPPFLAGS)
 .PHONY: lint lint-sql lint-format lint-tidy
 lint: lint-sql lint-format lint-tidy
 lint-sql:

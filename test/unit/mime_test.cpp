@@ -260,13 +260,11 @@ TEST(Mime, DomainsOutsideAsciiAreWrittenInAscii) {
 
 TEST(Mime,
      ADomainIsNoUrl) { // it is made one on the way to its ASCII form: nothing of it may be lost, or lead elsewhere
-    for (const char *text : {"ann@evil.example#ü", "ann@evil.example?ü", "ann@evil.example/ü", "ann@evil.example\\ü",
-                             "ann@ü.example:25", "ann@ü%2eexample", "ann@evil.example;ü", "ann@ü.example/..",
-                             "ann@evil.example\xef\xbc\x8fü", "ann@evil.example\xef\xbc\x83ü",
-                             "ann@evil.example\xef\xbc\x9fü", "ann@\xe2\x84\x80.example", "ann@ü..example",
-                             "ann@ü.example\xef\xbc\x9a"
-                             "25",
-                             "ann@ü&x.example", "ann@[ü]", "ann@ü\xe2\x80\xa8x.example"})
+    for (const char *text :
+         {"ann@evil.example#ü", "ann@evil.example?ü", "ann@evil.example/ü", "ann@evil.example\\ü", "ann@ü.example:25",
+          "ann@ü%2eexample", "ann@evil.example;ü", "ann@ü.example/..", "ann@evil.example\xef\xbc\x8fü",
+          "ann@evil.example\xef\xbc\x83ü", "ann@evil.example\xef\xbc\x9fü", "ann@\xe2\x84\x80.example",
+          "ann@ü..example", "ann@ü.example：25", "ann@ü&x.example", "ann@[ü]", "ann@ü\xe2\x80\xa8x.example"})
         EXPECT_TRUE(is_refused(&Mail::recipient, text)) << text;
 }
 
