@@ -144,6 +144,8 @@ UNIT        = $(BUILD)/unit$(if $(SANITIZE),-sanitized)
 UNIT_FLAGS  = $(CXX_COMMON) $(if $(SANITIZE),-O1 $(SANITIZERS),-O0) -g -Wall -Wextra -Wshadow -Wno-maybe-uninitialized -Wno-array-bounds $(WERROR)
 UNIT_PURE   = $(if $(SANITIZE),$(PURE:%.cpp=$(UNIT)/pure/%.o),$(PURE_OBJS))
 UNIT_OBJS   = $(UNIT_TESTS:%=$(UNIT)/test/%.o)
+# Of the program usher-courier: what does no I/O. It asks libcurl for the ASCII form of a domain.
+MIME        = courier/mime
 
 .PHONY: unit unit-build fuzz fuzz-build
 unit: unit-build
@@ -156,8 +158,12 @@ $(UNIT_HEADERS).gch: $(here)/test/unit/headers.hpp $(here)/Makefile
 	$(call show,CXX test/unit/headers.hpp)
 	@echo '#include "$<"' > $(UNIT_HEADERS)
 	$(Q)g++ $(UNIT_FLAGS) -x c++-header -o $@ $(UNIT_HEADERS)
-$(UNIT)/usher_unit_test: $(UNIT_OBJS) $(UNIT_PURE)
-	$(Q)g++ $(if $(SANITIZE),$(SANITIZERS)) -o $@ $^ -lgtest_main -lgtest -lpthread $(LIBRARIES)
+$(UNIT)/usher_unit_test: $(UNIT_OBJS) $(UNIT_PURE) $(UNIT)/gateway/$(MIME).o
+	$(Q)g++ $(if $(SANITIZE),$(SANITIZERS)) -o $@ $^ -lgtest_main -lgtest -lpthread -lcurl $(LIBRARIES)
+$(UNIT)/gateway/%.o: $(here)/gateway/%.cpp
+	@mkdir -p '$(@D)'
+	$(call show,CXX gateway/$*.cpp)
+	$(Q)g++ $(UNIT_FLAGS) -I'$(here)/gateway' -c -o $@ '$<'
 $(UNIT)/pure/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CXX $(@:$(BUILD)/%.o=%))
@@ -165,7 +171,7 @@ $(UNIT)/pure/%.o: $(here)/extension/%.cpp
 $(UNIT)/test/%.o: $(here)/test/unit/%.cpp $(UNIT_HEADERS).gch
 	@mkdir -p '$(@D)'
 	$(call show,CXX $(@:$(BUILD)/%.o=%))
-	$(Q)g++ $(UNIT_FLAGS) -include $(UNIT_HEADERS) -c -o $@ '$<'
+	$(Q)g++ $(UNIT_FLAGS) -I'$(here)/gateway' -include $(UNIT_HEADERS) -c -o $@ '$<'
 
 FUZZ_CXX     ?= clang++
 FUZZ_SECONDS ?= 20
@@ -180,12 +186,17 @@ $(BUILD)/fuzz/pure/%.o: $(here)/extension/%.cpp
 	@mkdir -p '$(@D)'
 	$(call show,CLANG $(@:$(BUILD)/%=%))
 	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZERS) -fsanitize=fuzzer-no-link -c -o $@ '$<'
-$(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.o)
+$(BUILD)/fuzz/gateway/%.o: $(here)/gateway/%.cpp
+	@mkdir -p '$(@D)'
+	$(call show,CLANG gateway/$*.cpp)
+	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -I'$(here)/gateway' -O1 -g $(SANITIZERS) -fsanitize=fuzzer-no-link -c -o $@ '$<'
+$(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.o) $(BUILD)/fuzz/gateway/$(MIME).o
 	$(call show,CLANG $(@:$(BUILD)/%=%))
-	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZERS) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
+	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -I'$(here)/gateway' -O1 -g $(SANITIZERS) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) -lcurl $(LIBRARIES)
 
 -include $(OBJS:.o=.d) $(SHARED_HEADERS:%=$(BUILD)/obj/headers/%.hpp.d) $(UNIT_OBJS:.o=.d) $(UNIT_HEADERS).d \
-         $(PURE:%.cpp=$(UNIT)/pure/%.d) $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.d)
+         $(PURE:%.cpp=$(UNIT)/pure/%.d) $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.d) \
+         $(UNIT)/gateway/$(MIME).d $(BUILD)/fuzz/gateway/$(MIME).d
 
 # --- test functions for the C++ boundary: a library of their own with their own copy of extension/pg ------------------
 
@@ -217,7 +228,7 @@ courier: $(COURIER_SHARES:%=$(BUILD)/obj/%.o)
 LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp gateway/courier/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.
 TIDIED     = $(filter-out $(here)/gateway/%,$(filter %.cpp,$(LINTED)))
-TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) $(PG_CPPFLAGS)
+TIDY_FLAGS = $(filter-out -MMD -MP,$(CXX_COMMON)) -I'$(here)/gateway' $(PG_CPPFLAGS)
 .PHONY: lint lint-sql lint-format lint-tidy
 lint: lint-sql lint-format lint-tidy
 lint-sql:

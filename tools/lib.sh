@@ -9,9 +9,9 @@ RUN_PACKAGES="libpq-dev libcurl4-openssl-dev libssl-dev libargon2-dev libicu-dev
 # Who names a server with PG_CONFIG has one.
 [ -n "${PG_CONFIG:-}" ] || RUN_PACKAGES="postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR $RUN_PACKAGES"
 TEST_PACKAGES="libipc-run-perl libgtest-dev git unzip"
-# Programs beside which we are tested: proxies, pooler, backups, watching, service manager, browser; and the client of PGXN. Their
-# services are never started.
-BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest prometheus systemd chromium pgxnclient"
+# Programs beside which we are tested: proxies, pooler, backups, watching, service manager, browser, mail server, a reader of mail; and the
+# client of PGXN. Their services are never started.
+BESIDE_PACKAGES="openssl nginx haproxy pgbouncer pgbackrest prometheus systemd chromium exim4-daemon-light libemail-mime-perl pgxnclient"
 # Beside those, for the failover of ./dev test-long.
 FAILOVER_PACKAGES="patroni etcd-server python3-etcd"
 BENCH_PACKAGES="wrk"
@@ -66,6 +66,7 @@ need() {
             case $package in
                 nginx|haproxy|pgbouncer|prometheus|patroni) systemctl disable --quiet "$package" || true ;;
                 etcd-server) systemctl disable --quiet etcd || true ;;
+                exim4-daemon-light) systemctl disable --quiet exim4 exim4-base.timer || true ;;
             esac
         done' sh $missing > "$log" 2>&1 || { tail -n 30 "$log" >&2; die "apt-get failed"; }
     rm -f "$log"

@@ -13,6 +13,8 @@ my %secret = (
     'a password hash'    => qr/\$argon2id?\$v=19\$[a-z0-9=,]+\$[A-Za-z0-9+\/]{11,}|\$2[aby]\$\d\d\$[.\/A-Za-z0-9]{53}/,
     'a private key'      => qr/-----BEGIN [A-Z ]*PRIVATE KEY|"d" *: *"[A-Za-z0-9_-]{20,}"/,
     'a one-time token'   => qr/"token" *: *"[A-Za-z0-9_-]{40,}"|"code" *: *"\d{6}"/,
+    'a token in a link'  => qr/[?&]token=[A-Za-z0-9_-]{40,}/,
+    'a webhook secret'   => qr/\bwhsec_[A-Za-z0-9+\/]{40,}/,
     'a password'         => qr/correct horse battery|a new and better one|S3CRET-marker/,
 );
 my ($files, $entries, $bad) = (0, 0, 0);

@@ -11,6 +11,8 @@ using gateway::Mistakes;
 
 namespace {
 
+constexpr int longest_request_s = 60; // the largest time_limit of enqueue_http_request()
+
 const std::vector<gateway::Option<CourierConfig>> &options() {
     using C = CourierConfig;
     static const std::vector<gateway::Option<C>> table = {
@@ -76,6 +78,10 @@ void check(CourierConfig &config, Mistakes &mistakes) {
     if (!config.smtp_user.empty() && config.smtp_tls == "none" && config.smtp.starts_with("smtp://"))
         mistakes.add("smtp_user needs TLS: a password is not sent in the clear");
     if (config.smtp_timeout_ms / 1000 >= config.lease_s) mistakes.add("lease_s must be longer than smtp_timeout_ms");
+    // What cannot end within the lease is not begun: such a request would never go.
+    if (config.request_threads > 0 && config.lease_s <= longest_request_s)
+        mistakes.add("lease_s must be longer than the " + std::to_string(longest_request_s) +
+                     " seconds that a request may take, or request_threads be 0");
     if (config.worker.empty()) {
         char host[256] = "";
         gethostname(host, sizeof host - 1);

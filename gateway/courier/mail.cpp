@@ -56,6 +56,9 @@ struct Conversation {
     Step step = Step::session;
     std::string reply;    // the last line that the server said
     bool is_over = false; // what is said while parting is not about the message
+    bool *knows_smtputf8; // the server of this connection, as its answer to EHLO said
+    bool needs_smtputf8 = false;
+    bool lacks_smtputf8 = false;
     const std::atomic<bool> *stop = nullptr;
 };
 
@@ -76,6 +79,7 @@ int follow(CURL *, curl_infotype type, char *data, std::size_t size, void *user)
     if (type == CURLINFO_HEADER_OUT && text.starts_with("QUIT")) conversation.is_over = true;
     if (conversation.is_over) return 0;
     if (type == CURLINFO_HEADER_OUT) {
+        if (text.starts_with("EHLO")) *conversation.knows_smtputf8 = false;
         if (text.starts_with("MAIL FROM:")) conversation.step = Step::mail;
         if (text.starts_with("RCPT TO:")) conversation.step = Step::recipient;
         if (text.starts_with("DATA")) conversation.step = Step::data;
@@ -86,8 +90,19 @@ int follow(CURL *, curl_infotype type, char *data, std::size_t size, void *user)
         const std::string_view line = trim(text);
         if (line.size() >= 3 && is_digit(line[0]) && is_digit(line[1]) && is_digit(line[2]))
             conversation.reply = std::string(clip(line, longest_detail));
+        if (conversation.step == Step::session && line.size() > 4 && line.starts_with("250") &&
+            equal_ignoring_case(line.substr(4), "SMTPUTF8"))
+            *conversation.knows_smtputf8 = true;
     }
     return 0;
+}
+
+// Before MAIL. To a server without SMTPUTF8 libcurl would send an address as the bytes that it is, and nobody knows
+// what they are taken for (RFC 6531 section 3.2 forbids it).
+int may_send(void *user, char *, char *, int, int) {
+    auto &conversation = *static_cast<Conversation *>(user);
+    conversation.lacks_smtputf8 = conversation.needs_smtputf8 && !*conversation.knows_smtputf8;
+    return conversation.lacks_smtputf8 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 int keep_sending(void *user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -133,6 +148,8 @@ public:
         Conversation conversation;
         conversation.unsent = text;
         conversation.stop = &stop;
+        conversation.knows_smtputf8 = &knows_smtputf8_;
+        conversation.needs_smtputf8 = !is_ascii(to) || !is_ascii(from);
         char error[CURL_ERROR_SIZE] = "";
         CURL *handle = handle_.get();
         curl_easy_reset(handle); // its connection stays
@@ -149,6 +166,8 @@ public:
         curl_easy_setopt(handle, CURLOPT_DEBUGFUNCTION, follow);
         curl_easy_setopt(handle, CURLOPT_DEBUGDATA, &conversation);
         curl_easy_setopt(handle, CURLOPT_VERBOSE, 1L); // to the function above, which prints nothing
+        curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, may_send);
+        curl_easy_setopt(handle, CURLOPT_PREREQDATA, &conversation);
         curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, keep_sending);
         curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &conversation);
         curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
@@ -158,6 +177,9 @@ public:
         curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, nullptr);
         curl_easy_setopt(handle, CURLOPT_VERBOSE, 0L);
         if (result == CURLE_OK) return {"sent", code_of(conversation.reply), conversation.reply};
+        if (conversation.lacks_smtputf8) // not the recipient's fault where it is the sender's
+            return {is_ascii(from) ? "rejected" : "deferred", "no_smtputf8",
+                    "the server does not take addresses outside ASCII"};
         return judge(result, conversation, error);
     }
 
@@ -195,6 +217,7 @@ private:
     }
 
     const CourierConfig &config_;
+    bool knows_smtputf8_ = false;
     std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle_;
 };
 

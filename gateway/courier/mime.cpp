@@ -13,10 +13,8 @@ namespace {
 
 constexpr std::size_t longest_line = 998; // RFC 5322 section 2.1.1, without CRLF
 constexpr std::size_t usual_line = 78;
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
+constexpr std::size_t encoded_line = 76; // RFC 2047 section 2
+constexpr std::size_t longest_id = 250;
 
 // Nobody's text ends a header field and begins the next one.
 void check_line(std::string_view text, const char *field) {
@@ -25,26 +23,40 @@ void check_line(std::string_view text, const char *field) {
     if (!is_valid_utf8(text)) throw MalformedMail(std::string(field) + " is not valid UTF-8");
 }
 
-// "müller.example" as "xn--mller-kva.example": every server understands that, SMTPUTF8 (RFC 6531) or not.
+bool is_domain_character(char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; }
+
+// "müller.example" as "xn--mller-kva.example": every server understands that, SMTPUTF8 (RFC 6531) or not. What is not
+// part of a domain must not be part of the URL that it goes through: "evil.example#ü" would lose its end there.
 std::string ascii_domain(const std::string &domain, const char *field) {
     if (is_ascii(domain)) return domain;
+    if (!std::all_of(domain.begin(), domain.end(),
+                     [](char c) { return static_cast<unsigned char>(c) >= 0x80 || is_domain_character(c); }))
+        throw MalformedMail(std::string(field) + " is not an e-mail address");
 #ifdef CURLU_PUNYCODE
     const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
-    char *host = nullptr;
-    if (url != nullptr && curl_url_set(url.get(), CURLUPART_URL, ("http://" + domain + '/').c_str(), 0) == CURLUE_OK &&
-        curl_url_get(url.get(), CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK) {
+    if (url != nullptr && curl_url_set(url.get(), CURLUPART_URL, ("http://" + domain + '/').c_str(), 0) == CURLUE_OK) {
+        char *host = nullptr;
+        const CURLUcode result = curl_url_get(url.get(), CURLUPART_HOST, &host, CURLU_PUNYCODE);
+        // Of a name that cannot be converted, libcurl 7.88 leaves us the copy that it has made.
         const std::unique_ptr<char, decltype(&curl_free)> owner(host, &curl_free);
-        return host;
+        if (result == CURLUE_OK && host != nullptr) return host;
     }
 #endif
     throw MalformedMail(std::string(field) + " has a domain that cannot be written in ASCII");
 }
 
+// Labels between points, or "[192.0.2.1]" (RFC 5321 section 4.1.3).
+bool is_domain(std::string_view text) {
+    if (text.size() > 2 && text.front() == '[' && text.back() == ']')
+        return text.find_first_not_of("0123456789.", 1) == text.size() - 1;
+    return !text.empty() && text.front() != '.' && text.back() != '.' && text.find("..") == std::string_view::npos &&
+           std::all_of(text.begin(), text.end(), is_domain_character);
+}
+
 void check_address(std::string_view address, const char *field) {
     const std::size_t at = address.rfind('@');
-    const bool is_good = at != std::string_view::npos && at > 0 && at <= 64 && at + 1 < address.size() &&
-                         address.size() <= 254 && address.find_first_of("<>") == std::string_view::npos &&
-                         address.find_first_of(" \t,;:\"()\\/", at) == std::string_view::npos;
+    const bool is_good = at != std::string_view::npos && at > 0 && at <= 64 && address.size() <= 254 &&
+                         address.find_first_of("<>\t") == std::string_view::npos && is_domain(address.substr(at + 1));
     const std::string_view local = address.substr(0, is_good ? at : 0);
     const bool is_quoted = local.size() >= 3 && local.front() == '"' && local.back() == '"' &&
                            local.substr(1, local.size() - 2).find_first_of("\"\\") == std::string_view::npos;
@@ -52,13 +64,19 @@ void check_address(std::string_view address, const char *field) {
         throw MalformedMail(std::string(field) + " is not an e-mail address");
 }
 
-// Words of RFC 2047, each with whole characters and at most 75 bytes long.
-std::string encoded_words(std::string_view text) {
+// Words of RFC 2047, each with whole characters and at most 75 bytes long, in lines of at most 76. used: of the first
+// line.
+std::string encoded_words(std::size_t used, std::string_view text) {
+    constexpr std::size_t around = 12; // "=?UTF-8?B?" and "?="
     std::string out;
     while (!text.empty()) {
-        const std::string_view part = clip(text, 45);
-        if (!out.empty()) out += "\r\n ";
+        if (used + around + 8 > encoded_line) { // too little room for a character of four bytes
+            out += "\r\n ";
+            used = 1;
+        }
+        const std::string_view part = clip(text, (encoded_line - used - around) / 4 * 3);
         out += "=?UTF-8?B?" + base64_encode(part) + "?=";
+        used = encoded_line;
         text.remove_prefix(part.size());
     }
     return out;
@@ -83,10 +101,12 @@ std::string folded(std::size_t used, std::string_view text) {
     return out;
 }
 
-bool has_long_word(std::string_view text) {
+// Whether folded() has too few places to break at: those where a word follows white space.
+bool has_long_stretch(std::string_view text) {
     std::size_t length = 0;
-    for (const char c : text) {
-        length = c == ' ' || c == '\t' ? 0 : length + 1;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool is_break = i + 1 < text.size() && is_space(text[i]) && !is_space(text[i + 1]);
+        length = is_break ? 0 : length + 1;
         if (length > longest_line - 100) return true;
     }
     return false;
@@ -95,11 +115,11 @@ bool has_long_word(std::string_view text) {
 // A field of free text. "=?" in plain text would be taken for an encoded word.
 std::string text_field(const std::string &name, std::string_view value) {
     check_line(value, name.c_str());
-    const bool is_plain = is_ascii(value) && value.find("=?") == std::string_view::npos && !has_long_word(value);
-    return name + ": " + (is_plain ? folded(name.size() + 2, value) : encoded_words(value)) + "\r\n";
+    const bool is_plain = is_ascii(value) && value.find("=?") == std::string_view::npos && !has_long_stretch(value);
+    return name + ": " + (is_plain ? folded(name.size() + 2, value) : encoded_words(name.size() + 2, value)) + "\r\n";
 }
 
-std::string mailbox_field(const std::string &name, const Mailbox &mailbox) {
+std::string mailbox_field(const std::string &name, const NamedAddress &mailbox) {
     if (mailbox.name.empty()) return name + ": " + mailbox.address + "\r\n";
     std::string phrase;
     if (is_ascii(mailbox.name) && mailbox.name.size() <= 200 && mailbox.name.find("=?") == std::string::npos) {
@@ -110,7 +130,7 @@ std::string mailbox_field(const std::string &name, const Mailbox &mailbox) {
         }
         phrase += '"';
     } else {
-        phrase = encoded_words(mailbox.name);
+        phrase = encoded_words(name.size() + 2, mailbox.name);
     }
     return name + ": " + phrase + "\r\n <" + mailbox.address + ">\r\n";
 }
@@ -223,10 +243,14 @@ std::string boundary() {
 
 } // namespace
 
-Mailbox parse_mailbox(std::string_view text, const char *field) {
+bool is_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+NamedAddress parse_mailbox(std::string_view text, const char *field) {
     check_line(text, field);
     text = trim(text, header_space);
-    Mailbox mailbox;
+    NamedAddress mailbox;
     std::string_view address = text;
     if (text.ends_with('>')) {
         const std::size_t open = text.rfind('<');
@@ -255,7 +279,8 @@ std::string compose(const Mail &mail, std::time_t date) {
     std::string_view id = mail.message_id;
     if (id.starts_with('<') && id.ends_with('>')) id = id.substr(1, id.size() - 2);
     check_line(id, "message_id");
-    if (id.find_first_of("<> \t") != std::string_view::npos || id.find('@') == std::string_view::npos)
+    if (id.find_first_of("<> \t") != std::string_view::npos || id.find('@') == std::string_view::npos ||
+        !is_ascii(id) || id.size() > longest_id)
         throw MalformedMail("message_id is not valid");
     out += "Message-ID: <" + std::string(id) + ">\r\n";
     bool says_automatic = false;

@@ -93,8 +93,10 @@ const char *reason_for(CURLcode result, const Transfer &transfer) {
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT: return "timeout";
     case CURLE_COULDNT_RESOLVE_HOST: return "name_not_resolved";
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return "url_refused";
+    case CURLE_URL_MALFORMAT: return "url_refused";
+    case CURLE_UNSUPPORTED_PROTOCOL: // that of the URL, or what the receiver speaks is not HTTP
+        return equal_ignoring_case(std::string_view(transfer.request->url).substr(0, 4), "http") ? "connection_lost"
+                                                                                                 : "url_refused";
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE: return "tls_failed";

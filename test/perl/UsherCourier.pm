@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(start_courier_cluster start_receivers start_courier stop_courier received wait_for sql_text json_text courier_log metric);
+our @EXPORT = qw(start_courier_cluster make_certificate start_receivers start_node_servers start_courier stop_courier received wait_for sql_text json_text courier_log metric);
 
 # A database with a role of the level courier, and an event of ours that makes a message of what it says.
 sub start_courier_cluster
@@ -42,19 +42,33 @@ sub start_courier_cluster
 
 my @running;
 
+# A folder with a certificate for localhost that nobody else knows: tls.crt, tls.key
+sub make_certificate
+{
+    my $folder = PostgreSQL::Test::Utils::tempdir();
+    system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext',
+        'subjectAltName=DNS:localhost', '-keyout', "$folder/tls.key", '-out', "$folder/tls.crt");
+    return $folder;
+}
+
 # The SMTP and HTTP servers; { folder, smtp, smtp_tls, web }
 sub start_receivers
 {
     my ($web) = @_;
-    my $folder = PostgreSQL::Test::Utils::tempdir();
-    system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext',
-        'subjectAltName=DNS:localhost', '-keyout', "$folder/tls.key", '-out', "$folder/tls.crt");
-    my $self = { folder => $folder, kind => 'receivers' };
-    web_says($self, $web // {});
+    my $folder = make_certificate();
+    web_says({ folder => $folder }, $web // {});
+    return start_node_servers('courier.js', $folder);
+}
+
+# Runs a script of test/node that prints its ports as JSON; { folder, the ports by their names }
+sub start_node_servers
+{
+    my ($script, $folder) = @_;
+    my $self = { folder => $folder };
     my ($out, $in) = ('', '');
     local $ENV{NODE_PATH} = $ENV{USHER_NODE};
     $self->{in} = \$in;
-    $self->{process} = IPC::Run::start([ 'node', "$ENV{USHER_SOURCE}/test/node/courier.js", $folder ], '<', \$in, '>', \$out, '2>', "$folder/errors");
+    $self->{process} = IPC::Run::start([ 'node', "$ENV{USHER_SOURCE}/test/node/$script", $folder ], '<', \$in, '>', \$out, '2>', "$folder/errors");
     my $limit = time + $PostgreSQL::Test::Utils::timeout_default;
     while ($out !~ /\}/)
     {
@@ -63,8 +77,7 @@ sub start_receivers
         sleep 0.05;
     }
     push @running, $self;
-    @$self{qw(smtp smtp_tls web)} = @{ decode_json($out) }{qw(smtp smtp_tls web)};
-    return $self;
+    return { %$self, %{ decode_json($out) } };
 }
 
 # What the HTTP server answers from now on: { secrets, status => { path => 500 }, documents => { path => … }, headers }

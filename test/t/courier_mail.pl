@@ -26,7 +26,8 @@ sub make_ready { one("UPDATE mail.messages SET next_attempt_at = now() WHERE sta
 
 # --- options
 for ([ '--mail-threads=1', qr/one of smtp and mail_sink/ ], [ '--smtp=http://localhost', qr/smtp must be smtp/ ], [ '--smtp=smtp://user:word@localhost', qr/without a user/ ],
-    [ '--mail-sink=/no/such/folder', qr/mail_sink must be a folder/ ], [ '--smtp=smtp://localhost --smtp-user=shop', qr/go together/ ], [ '--pool-size=8', qr/unknown option/ ])
+    [ '--mail-sink=/no/such/folder', qr/mail_sink must be a folder/ ], [ '--smtp=smtp://localhost --smtp-user=shop', qr/go together/ ], [ '--mail-threads=0 --lease-s=60', qr/lease_s must be longer than the 60 seconds/ ],
+    [ '--pool-size=8', qr/unknown option/ ])
 {
     my ($flags, $message) = @$_;
     my $errors = '';
@@ -131,6 +132,11 @@ write_to('ok.unknown@example.com');
 wait_for(sub { one("SELECT coalesce(last_code, '') FROM mail.messages WHERE recipient = 'ok.unknown\@example.com'") eq 'tls' }, 'a certificate of nobody known: nothing is sent');
 $log .= slurp_file($courier->{log});
 stop_courier($courier);
+$courier = start_courier($node, smtp => "smtp://127.0.0.1:$there->{smtp}"); # a server without STARTTLS
+write_to('ok.clear@example.com');
+wait_for(sub { one("SELECT coalesce(last_code, '') FROM mail.messages WHERE recipient = 'ok.clear\@example.com'") eq 'tls' }, 'without STARTTLS nothing is sent in the clear');
+$log .= slurp_file($courier->{log});
+stop_courier($courier);
 append_to_file("$password.wrong", "battery staple\n");
 $courier = start_courier($node, %login, tls_ca => "$there->{folder}/tls.crt", smtp_password_file => "$password.wrong");
 write_to('ok.login@example.com');
@@ -155,36 +161,45 @@ for my $statement ('SELECT * FROM mail.messages', 'SELECT * FROM mail.http_reque
 }
 
 # --- many, and couriers that are killed at any moment
-my $many = $ENV{USHER_LONG} ? 10000 : 500;
+my $seed = $ENV{USHER_SEED} // int(rand(1_000_000));
+note("seed $seed: USHER_SEED=$seed repeats the pauses between the kills");
+srand($seed);
+my ($many, $most_kills) = $ENV{USHER_LONG} ? (10000, 60) : (500, 6);
 $node->safe_psql('postgres', qq{SELECT usher.publish('letter.written', jsonb_build_object('email', 'ok.' || i || '\@many.example', 'subject', 'Number ' || i, 'text', 'x'))
     FROM generate_series(1, $many) AS i});
 $node->safe_psql('postgres', "UPDATE mail.messages SET status = 'suppressed', claimed_by = NULL, finished_at = now() WHERE status IN ('pending', 'claimed') AND recipient NOT LIKE '%many%'");
-my %flags = (smtp => "smtp://127.0.0.1:$there->{smtp}", smtp_tls => 'none', smtp_timeout_ms => 1500, lease_s => 3);
+my %flags = (smtp => "smtp://127.0.0.1:$there->{smtp}", smtp_tls => 'none', smtp_timeout_ms => 1500, lease_s => 3, request_threads => 0);
 my @couriers = map { start_courier($node, %flags) } 1 .. 2;
-my $kills = 0;
-wait_for(
-    sub {
-        my $left = one("SELECT count(*) FROM usher.deliveries WHERE consumer = 'usher_courier' AND status = 'pending'") + one("SELECT count(*) FROM mail.messages WHERE status IN ('pending', 'claimed')");
-        return 1 if $left == 0;
-        if ($kills < 6)
-        {
-            sleep rand 0.5;
-            my $victim = int rand 2;
-            stop_courier($couriers[$victim], 'KILL');
-            $couriers[$victim] = start_courier($node, %flags);
-            $kills++;
-        }
-        sleep 0.3;
-        return 0;
-    },
-    'all of many messages find their end') for 1 .. ($ENV{USHER_LONG} ? 5 : 1);
+my ($kills, $left, $begin) = (0, $many, time);
+while ($left > 0 && time < $begin + ($ENV{USHER_LONG} ? 1200 : 120))
+{
+    if ($kills < $most_kills)
+    {
+        sleep rand($ENV{USHER_LONG} ? 2 : 0.5);
+        my $victim = int rand 2;
+        stop_courier($couriers[$victim], 'KILL');
+        $couriers[$victim] = start_courier($node, %flags);
+        $kills++;
+    }
+    sleep 0.3;
+    $left = one("SELECT count(*) FROM usher.deliveries WHERE consumer = 'usher_courier' AND status = 'pending'") + one("SELECT count(*) FROM mail.messages WHERE status IN ('pending', 'claimed')");
+}
+is($left, 0, 'all of many messages find their end');
+my $seconds = time - $begin;
 stop_courier($_) for @couriers;
-my %arrived;
-$arrived{ $_->{envelope_to} }++ for grep { $_->{envelope_to} =~ /many/ } received($there, 'mail');
+my (%arrived, %ids);
+for (grep { $_->{envelope_to} =~ /many/ } received($there, 'mail'))
+{
+    $arrived{ $_->{envelope_to} }++;
+    $ids{ $_->{envelope_to} }{ $_->{message_id} } = 1;
+}
 is(scalar keys %arrived, $many, 'none is lost, though couriers were killed');
+is(one("SELECT count(*) FROM mail.messages WHERE recipient LIKE '%many%' AND status = 'sent'"), $many, '… nor held to have failed');
 my $doubles = 0;
 $doubles += $_ - 1 for values %arrived;
 cmp_ok($doubles, '<=', $kills * 2, 'at most one twice for each thread that was killed');
+is(scalar(grep { keys %$_ > 1 } values %ids), 0, '… with the same Message-ID');
+diag(sprintf 'seed %d: %d messages in %d s, %d couriers killed, %d messages twice', $seed, $many, $seconds, $kills, $doubles) if $ENV{USHER_LONG};
 
 # --- what the database has kept
 is(one("SELECT count(*) FROM usher.self_check() WHERE violations > 0"), 0, 'self_check() finds nothing');

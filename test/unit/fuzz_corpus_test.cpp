@@ -1,4 +1,5 @@
 // The inputs that fuzzing has found interesting, fed to the same functions once more: no crash, no broken rule.
+#include "../fuzz/mail_target.hpp"
 #include "../fuzz/names_target.hpp"
 #include "../fuzz/policy_target.hpp"
 #include "../fuzz/request_target.hpp"
@@ -38,6 +39,7 @@ TEST(FuzzCorpus, Jwt) { EXPECT_GT(replay("jwt_fuzzer", usher::fuzz::jwt_target),
 TEST(FuzzCorpus, Password) { EXPECT_GT(replay("password_fuzzer", usher::fuzz::password_target), 10); }
 TEST(FuzzCorpus, Policy) { EXPECT_GT(replay("policy_fuzzer", usher::fuzz::policy_target), 10); }
 TEST(FuzzCorpus, RequestHead) { EXPECT_GT(replay("head_fuzzer", usher::fuzz::head_target), 10); }
+TEST(FuzzCorpus, Mail) { EXPECT_GT(replay("mail_fuzzer", usher::fuzz::mail_target), 10); }
 TEST(FuzzCorpus, Names) { EXPECT_GT(replay("names_fuzzer", usher::fuzz::names_target), 10); }
 TEST(FuzzCorpus, Template) { EXPECT_GT(replay("template_fuzzer", usher::fuzz::template_target), 10); }
 TEST(FuzzCorpus, Webhook) { EXPECT_GT(replay("webhook_fuzzer", usher::fuzz::webhook_target), 10); }
