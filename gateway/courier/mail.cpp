@@ -211,9 +211,13 @@ private:
             !conversation.reply.empty() && conversation.reply[0] >= '4' && conversation.reply[0] <= '5';
         if (!has_reply || result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_LOGIN_DENIED)
             return {"deferred", obstacle(result), conversation.step == Step::session ? "" : error};
-        const bool is_final = conversation.reply[0] == '5' && conversation.step >= Step::recipient &&
-                              !conversation.reply.starts_with("521"); // the host takes no mail at all (RFC 7504)
-        return {is_final ? "rejected" : "deferred", code_of(conversation.reply), conversation.reply};
+        const std::string code = code_of(conversation.reply);
+        // 521: the host takes no mail at all (RFC 7504). X.7 at a recipient: we may not, for want of a login mostly
+        // (RFC 3463); the recipient is there all the same.
+        const bool is_about_us = code.starts_with("521") ||
+                                 (conversation.step == Step::recipient && code.find(" 5.7.") != std::string::npos);
+        const bool is_final = conversation.reply[0] == '5' && conversation.step >= Step::recipient && !is_about_us;
+        return {is_final ? "rejected" : "deferred", code, conversation.reply};
     }
 
     const CourierConfig &config_;

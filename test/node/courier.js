@@ -2,9 +2,9 @@
 // server that hears webhooks (npm standardwebhooks) and is an issuer of tokens (npm jose).
 // usage: courier.js FOLDER   prints the ports as JSON; what arrives is added to FOLDER/mail.jsonl and FOLDER/http.jsonl
 //
-// What the SMTP server does is told by the recipient: ok…, grey… (451 once), later… (451 always), nobody… (550), refused…
-// (554 after DATA), dies… (takes the message, and is gone before it says so, once). FOLDER/tls.crt and tls.key are its own;
-// on its second port it wants STARTTLS and a login.
+// What the SMTP server does is told by the recipient: ok…, grey… (451 once), later… (451 always), nobody… (550), relay… (550
+// for want of a login), refused… (554 after DATA), dies… (takes the message, and is gone before it says so, once).
+// FOLDER/tls.crt and tls.key are its own; on its second port it wants STARTTLS and a login.
 'use strict';
 const fs = require('node:fs');
 const http = require('node:http');
@@ -25,6 +25,7 @@ function smtp(options) {
             if (address.startsWith('grey') && times(address) === 1) return done(refusal(451, '4.7.1 Greylisted, try again'));
             if (address.startsWith('later')) return done(refusal(451, '4.3.0 Not now'));
             if (address.startsWith('nobody')) return done(refusal(550, '5.1.1 No such user'));
+            if (address.startsWith('relay')) return done(refusal(550, '5.7.1 Relay access denied'));
             return done();
         },
         onData(stream, session, done) {

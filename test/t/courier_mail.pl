@@ -95,6 +95,9 @@ is(scalar(grep { $_->{envelope_to} =~ /victim/ || "@{ $_->{headers} }" =~ /bcc/i
 write_to('nobody@example.com');
 wait_for(sub { status_of('nobody@example.com') eq 'failed' }, '550 for a recipient is final');
 is(one("SELECT last_code FROM mail.messages WHERE recipient = 'nobody\@example.com'"), '550 5.1.1', '… and its code is kept');
+write_to('relay@example.com');
+wait_for(sub { one("SELECT status || ' ' || last_code FROM mail.messages WHERE recipient = 'relay\@example.com'") eq 'pending 550 5.7.1' }, 'that we may not send is for now');
+is(one("SELECT count(*) FROM mail.message_suppressions WHERE address = 'relay\@example.com'"), 0, '… and not held against the recipient');
 write_to('refused@example.com');
 wait_for(sub { status_of('refused@example.com') eq 'failed' }, '554 after DATA is final');
 write_to('grey@example.com');
