@@ -8,7 +8,7 @@
 #   make boundary                            test functions for extension/pg, a library of their own
 #   make fuzz                                the parsers under libFuzzer (clang), FUZZ_SECONDS each
 #   make gateway, make install-gateway       the HTTP gateway; prefix= (/usr/local) and DESTDIR= are honoured
-#   make courier                             the program that sends mail and HTTP requests
+#   make courier, make install-courier       the program that sends mail and HTTP requests, likewise
 #   make lint                                the style of SQL, clang-format and clang-tidy
 #
 # ./dev does all of this, and the servers needed for it, in one command.
@@ -211,19 +211,22 @@ $(BUILD)/boundary/boundary.so: $(BOUNDARY_OBJS)
 	$(Q)$(CXX) -shared -o $@ $^ $(LIBRARIES)
 -include $(BUILD)/boundary/boundary.d
 
-# --- the gateway, and lint -------------------------------------------------------------------------------------------
+# --- the programs, and lint ------------------------------------------------------------------------------------------
 
-# What gateway/Makefile, where the list is, would compile for itself when it runs alone.
-GATEWAY_SHARES := $(shell sed -n 's/^SHARED *:= *//p' '$(here)/gateway/Makefile')
-.PHONY: gateway install-gateway
-gateway install-gateway: $(GATEWAY_SHARES:%=$(BUILD)/obj/%.o)
-	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH= \
-	    $(if $(filter install-gateway,$@),install,all)
-
-COURIER_SHARES := $(shell sed -n 's/^SHARED *:= *//p' '$(here)/gateway/courier/Makefile')
-.PHONY: courier
-courier: $(COURIER_SHARES:%=$(BUILD)/obj/%.o)
-	$(MAKE) -f '$(here)/gateway/courier/Makefile' BUILD='$(CURDIR)/$(BUILD)/courier' SHARED_OBJS='$(addprefix $(CURDIR)/,$^)' VPATH=
+# A program, and the folder of its Makefile, which has the list of what it would compile for itself when it runs alone.
+define program_rules
+$1_SHARES := $$(shell sed -n 's/^SHARED *:= *//p' '$(here)/$2/Makefile')
+.PHONY: $1 install-$1
+$1 install-$1: $$($1_SHARES:%=$(BUILD)/obj/%.o) | $(BUILD)/gateway/server.o
+	$$(MAKE) -f '$(here)/$2/Makefile' BUILD='$(CURDIR)/$(BUILD)/$1' SHARED_OBJS='$$(addprefix $(CURDIR)/,$$^)' VPATH= \
+	    $$(if $$(filter install-$1,$$@),install,all)
+endef
+$(eval $(call program_rules,gateway,gateway))
+$(eval $(call program_rules,courier,gateway/courier))
+# Both take it from there. Once before either of them, so that they do not make it at the same time.
+.PHONY: $(BUILD)/gateway/server.o
+$(BUILD)/gateway/server.o:
+	$(MAKE) -f '$(here)/gateway/Makefile' BUILD='$(CURDIR)/$(BUILD)/gateway' VPATH= '$(CURDIR)/$(BUILD)/gateway/server.o'
 
 LINTED     = $(wildcard $(addprefix $(here)/,extension/*.cpp extension/*/*.[ch]pp extension/*/*/*.[ch]pp gateway/*.[ch]pp gateway/courier/*.[ch]pp test/*/*.[ch]pp))
 # What is compiled here; the gateway's own Makefile knows its flags. A finding in any file fails in the end.

@@ -204,7 +204,7 @@ node_packages() {
 test_regress() { run_regress regress "$@"; }
 test_isolation() { run_isolation isolation "$@"; }
 test_tap() { build boundary courier; node_packages; run_tap tap extensions "$@"; }
-test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway; run_tap gateway gateway "$@"; }
+test_gateway() { node_packages; [ ! -f "$SRC/gateway/Makefile" ] || build gateway courier; run_tap gateway gateway "$@"; }
 test_readme() { [ ! -f "$SRC/gateway/Makefile" ] || build gateway courier; run_tap readme project "$@"; }
 
 # --- parts of ./dev test-long ----------------------------------------------------------------------------------------

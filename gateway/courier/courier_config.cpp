@@ -47,9 +47,11 @@ const std::vector<gateway::Option<CourierConfig>> &options() {
 
 void read_password(CourierConfig &config) {
     std::ifstream file(config.smtp_password_file);
-    if (!file || !std::getline(file, config.smtp_password))
-        throw ConfigError("could not read smtp_password_file " + config.smtp_password_file);
+    if (!file) throw ConfigError("could not read smtp_password_file " + config.smtp_password_file);
+    std::getline(file, config.smtp_password);
     if (config.smtp_password.ends_with('\r')) config.smtp_password.pop_back();
+    if (config.smtp_password.empty())
+        throw ConfigError("no password in the first line of " + config.smtp_password_file);
 }
 
 void check_folder(const CourierConfig &config) {

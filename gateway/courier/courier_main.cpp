@@ -60,6 +60,7 @@ int run(const CourierConfig &config) {
     const sigset_t signals = stop_signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN); // nothing is read again; it would end the process without a word to the database
     setenv("PGTZ", "UTC", 1);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     std::setlocale(LC_CTYPE, "C.UTF-8"); // libidn2, in libcurl, takes names in the characters of the locale

@@ -1,4 +1,4 @@
-# deploy/: the unit, the proxies' configurations and the gateway's own, each checked by the program that reads it.
+# deploy/: the units, the proxies' configurations and the gateway's own, each checked by the program that reads it.
 use strict;
 use warnings;
 use JSON::PP;
@@ -18,14 +18,33 @@ ok($good, 'gateway.json') or diag($out);
 ($good, $out) = run_program($ENV{USHER_GATEWAY}, '--config', "$deploy/ha/gateway.json", '--check-config');
 ok($good, 'ha/gateway.json') or diag($out);
 my $options = decode_json(slurp_file("$deploy/gateway.json"));
-my ($role) = $options->{database} =~ /user=(\S+)/;
-my ($user) = slurp_file("$deploy/usher-gateway.service") =~ /^User=(\S+)$/m;
-is($user, $role, 'systemd unit and connection string name the same user, so that peer authentication works');
-like(slurp_file("$deploy/usher-gateway.service"), qr/adduser .* \Q$user\E$/m, '… whom the unit says how to make');
-unlike(slurp_file("$deploy/usher-gateway.service"), qr/^DynamicUser=/m, '… and whom the server can look up');
 like(slurp_file("$deploy/nginx.conf"), qr/server $options->{listen}:$options->{port};/, 'nginx asks where the gateway listens');
-my ($patience) = slurp_file("$deploy/usher-gateway.service") =~ /^TimeoutStopSec=(\d+)$/m;
-cmp_ok($patience * 1000, '>', $options->{drain_delay_ms} + 15000 + 1000, 'systemd waits for as long as the gateway drains');
+
+# --- the units. What the gateway waits for after the drain: 3 seconds for the clients of what it has cancelled; the courier, 5 for the
+# database to hear what was not finished.
+my %binary = (gateway => $ENV{USHER_GATEWAY}, courier => $ENV{USHER_COURIER});
+my %unit = map { $_ => slurp_file("$deploy/usher-$_.service") } qw(gateway courier);
+my %after_drain_ms = (gateway => 3000, courier => 5000);
+for my $program (sort keys %unit)
+{
+    my $unit = $unit{$program};
+    my $shipped = decode_json(slurp_file("$deploy/$program.json"));
+    my ($role) = $shipped->{database} =~ /user=(\S+)/;
+    my ($user) = $unit =~ /^User=(\S+)$/m;
+    is($user, $role, "$program: systemd unit and connection string name the same user, so that peer authentication works");
+    like($unit, qr/^# .*adduser .* \Q$user\E$/m, '… whom the unit says how to make');
+    unlike($unit, qr/^DynamicUser=/m, '… and whom the server can look up');
+    my $help = (run_program($binary{$program}, '--help'))[1];
+    my %default = $help =~ /^  --(drain-[a-z-]+)=(\d+)$/mg;
+    my $drain = 0;
+    $drain += $shipped->{ tr/-/_/r } // $default{$_} for keys %default;
+    cmp_ok($drain, '>', 10000, '… which drains');
+    my ($patience) = $unit =~ /^TimeoutStopSec=(\d+)$/m;
+    cmp_ok($patience * 1000, '>', $drain + $after_drain_ms{$program}, '… for less than systemd waits');
+}
+sub hardening { return [ grep { /=/ } split /\n/, ($_[0] =~ /^(CapabilityBoundingSet=.*?)^\[Install\]/ms)[0] ] }
+cmp_ok(scalar @{ hardening($unit{gateway}) }, '>', 20, 'the gateway is hardened');
+is_deeply(hardening($unit{courier}), hardening($unit{gateway}), '… and the courier as much');
 
 system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=api.example.com',
     '-addext', 'subjectAltName=DNS:api.example.com', '-keyout', "$folder/tls.key", '-out', "$folder/tls.crt");
@@ -119,15 +138,17 @@ SKIP:
 SKIP:
 {
     my $systemd = program('systemd-analyze') or skip 'systemd-analyze is not installed', 1;
-    my $unit = slurp_file("$deploy/usher-gateway.service");
-    $unit =~ s{/usr/bin/usher-gateway}{$ENV{USHER_GATEWAY}}g; # verify wants the program to be there
-    $unit =~ s/^Documentation=.*\n//m;
-    my $file = write_file('usher-gateway.service', $unit);
-    ($good, $out) = run_program($systemd, 'verify', $file);
-    ok($good, 'systemd-analyze verify');
-    unlike($out, qr/usher-gateway/, '… without a word') or diag($out);
-    ($good, $out) = run_program($systemd, 'security', '--offline=true', '--threshold=20', $file);
-    ok($good, 'systemd-analyze security: exposure of at most 2.0') or diag($out);
+    for my $program (sort keys %unit)
+    {
+        my $unit = $unit{$program} =~ s{/usr/bin/usher-$program}{$binary{$program}}gr; # verify wants the program to be there
+        $unit =~ s/^Documentation=.*\n//m;
+        my $file = write_file("usher-$program.service", $unit);
+        ($good, $out) = run_program($systemd, 'verify', $file);
+        ok($good, "$program: systemd-analyze verify");
+        unlike($out, qr/usher-$program/, '… without a word') or diag($out);
+        ($good, $out) = run_program($systemd, 'security', '--offline=true', '--threshold=20', $file);
+        ok($good, '… and security: exposure of at most 2.0') or diag($out);
+    }
 }
 is(stop_gateway($gateway), 0, 'stopped');
 done_testing();

@@ -1,4 +1,4 @@
-# make install-gateway, into a folder of its own.
+# make install-gateway and make install-courier, into folders of their own.
 use strict;
 use warnings;
 use IPC::Run ();
@@ -13,41 +13,62 @@ sub make
 {
     my ($name, @arguments) = @_;
     my $log = '';
-    ok(IPC::Run::run([ 'make', '-C', $build, '-f', "$source/Makefile", "VPATH=$source", "PG_CONFIG=$pg_config", 'install-gateway', @arguments ], '>&', \$log), $name)
+    ok(IPC::Run::run([ 'make', '-j2', '-C', $build, '-f', "$source/Makefile", "VPATH=$source", "PG_CONFIG=$pg_config", @arguments ], '>&', \$log), $name)
         or diag($log);
 }
 sub files { return [ sort map { s{^\./}{}r } split /\n/, `cd '$_[0]' && find . -type f` ] }
+sub mode_of { return sprintf '%04o', (stat $_[0])[2] & 07777 }
 
-make('make install-gateway', "DESTDIR=$root/own");
+my @programs = qw(gateway courier);
+my @targets = map { "install-$_" } @programs;
+make('make install-gateway install-courier', @targets, "DESTDIR=$root/own");
+my $own = "$root/own/usr/local";
 my @pages = map { s{.*/}{}r } grep { -e } glob "$build/gateway/pages/*.* $build/gateway/pages/LICENSE";
 cmp_ok(scalar @pages, '>=', 3, 'there are pages');
-is_deeply(files("$root/own"),
-    [ sort 'usr/local/bin/usher-gateway', 'usr/local/etc/usher/gateway.json', 'usr/local/lib/systemd/system/usher-gateway.service',
-        'usr/local/share/man/man8/usher-gateway.8', map { "usr/local/share/usher-gateway/pages/$_" } @pages ],
-    'exactly these files are installed');
-my $unit = slurp_file("$root/own/usr/local/lib/systemd/system/usher-gateway.service");
-like($unit, qr{^ExecStart=/usr/local/bin/usher-gateway --config /usr/local/etc/usher/gateway\.json$}m, 'the unit starts the program that is installed, with its options');
+my @expected = map {
+    ("usr/local/bin/usher-$_", "usr/local/etc/usher/$_.json", "usr/local/lib/systemd/system/usher-$_.service", "usr/local/share/man/man8/usher-$_.8")
+} @programs;
+push @expected, 'usr/local/etc/usher/smtp-password', map { "usr/local/share/usher-gateway/pages/$_" } @pages;
+is_deeply(files("$root/own"), [ sort @expected ], 'exactly these files are installed');
+is(mode_of("$own/etc/usher/smtp-password"), '0600', 'nobody else reads the password of the SMTP server');
 
-PostgreSQL::Test::Utils::append_to_file("$root/own/usr/local/etc/usher/gateway.json", "\n");
-my $options = slurp_file("$root/own/usr/local/etc/usher/gateway.json");
-make('once more', "DESTDIR=$root/own");
-is(slurp_file("$root/own/usr/local/etc/usher/gateway.json"), $options, 'options that are there stay');
+for my $program (@programs)
+{
+    my $unit = slurp_file("$own/lib/systemd/system/usher-$program.service");
+    like($unit, qr{^ExecStart=/usr/local/bin/usher-$program --config /usr/local/etc/usher/$program\.json$}m,
+        "the unit of the $program starts the program that is installed, with its options");
+    my @credentials = $unit =~ /^LoadCredential=[^:]*:(.*)$/mg;
+    is_deeply([ grep { !-e "$root/own$_" } @credentials ], [], 'and the credentials that it loads are there');
+}
 
-make('prefix=/usr', "DESTDIR=$root/usr", 'prefix=/usr');
-ok(-f "$root/usr/etc/usher/gateway.json", 'has its options in /etc');
-is(slurp_file("$root/usr/usr/lib/systemd/system/usher-gateway.service"), slurp_file("$source/deploy/usher-gateway.service"), 'and the unit as it is in deploy/');
+# What an administrator has written there stays.
+my %kept = map { $_ => slurp_file($_) . "\n" } "$own/etc/usher/gateway.json", "$own/etc/usher/courier.json", "$own/etc/usher/smtp-password";
+append_to_file($_, "\n") for keys %kept;
+make('once more', @targets, "DESTDIR=$root/own");
+is_deeply({ map { $_ => slurp_file($_) } keys %kept }, \%kept, 'options and password that are there stay');
 
-# The page of the manual has each option once, and no mistake.
-my $page = slurp_file("$root/own/usr/local/share/man/man8/usher-gateway.8");
-my ($help) = run_command([ $ENV{USHER_GATEWAY}, '--help' ]);
-my @options = $help =~ /^  --([a-z-]+)/mg;
-cmp_ok(scalar @options, '>', 40, 'there are options');
-is_deeply([ map { s/\\-/-/gr } $page =~ /^\.It Fl \\&\\-([a-z\\-]+)/mg ], \@options, 'the page of the manual has every option');
+make('prefix=/usr', @targets, "DESTDIR=$root/usr", 'prefix=/usr');
+for my $program (@programs)
+{
+    ok(-f "$root/usr/etc/usher/$program.json", "the $program has its options in /etc");
+    is(slurp_file("$root/usr/usr/lib/systemd/system/usher-$program.service"), slurp_file("$source/deploy/usher-$program.service"),
+        'and the unit as it is in deploy/');
+}
+
+# The page of the manual has each option once.
+for my $program (@programs)
+{
+    my $page = slurp_file("$own/share/man/man8/usher-$program.8");
+    my ($help) = run_command([ "$own/bin/usher-$program", '--help' ]);
+    my @options = $help =~ /^  --([a-z-]+)/mg;
+    cmp_ok(scalar @options, '>', 20, "the $program has options");
+    is_deeply([ map { s/\\-/-/gr } $page =~ /^\.It Fl \\&\\-([a-z\\-]+)/mg ], \@options, 'the page of the manual has every option');
+}
 
 # The program finds the pages that were installed with it.
 {
     my $node = start_cluster('install');
-    local $ENV{USHER_GATEWAY} = "$root/own/usr/local/bin/usher-gateway";
+    local $ENV{USHER_GATEWAY} = "$own/bin/usher-gateway";
     my $gateway = start_gateway($node);
     my $answer = http($gateway, 'GET', '/');
     is($answer->{status}, 200, 'the landing page of an installed gateway');

@@ -1,6 +1,6 @@
 #!/bin/sh
 # ./dev test-long packages [MAJOR...]: builds the Debian packages (of the major of Debian 12, unless others are named), installs them on a
-# bare system, and does there what deploy/debian/usher-gateway.README.Debian says. systemd itself starts the services, in a container without a
+# bare system, and does there what deploy/debian/usher-*.README.Debian say. systemd itself starts the services, in a container without a
 # network (systemd-nspawn). The last line is "N passed, N failed".
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -62,7 +62,7 @@ build_packages() { # MAJOR
         as_builder "$1" /usher/dev package || return 1
         packages=$ROOTS/$1/usher/build/package
     fi
-    ls "$packages"/usher-gateway_*.deb "$packages/postgresql-$1-usher"_*.deb
+    ls "$packages"/usher-gateway_*.deb "$packages"/usher-courier_*.deb "$packages/postgresql-$1-usher"_*.deb
 }
 # But for what only an upload to Debian has, the number of a bug and a maintainer with an address, and for the viewer, which npm has minified only.
 run_lintian() {
@@ -111,7 +111,7 @@ install_packages() { # MAJOR
     cp "$packages"/*.deb "$ROOTS/$bare/packages"
     in_root "$bare" apt-get -q update
     in_root "$bare" env DEBIAN_FRONTEND=noninteractive sh -c \
-        "apt-get -q -y install /packages/usher-gateway_*.deb /packages/postgresql-$1-usher_*.deb" || return 1
+        "apt-get -q -y install /packages/usher-gateway_*.deb /packages/usher-courier_*.deb /packages/postgresql-$1-usher_*.deb" || return 1
     rm -f "$ROOTS/$bare/usr/sbin/policy-rc.d"
 }
 set_up_database() { # MAJOR
@@ -122,14 +122,53 @@ set_up_database() { # MAJOR
     for extension in $(cd "$here/sql" && ls -d usher_*); do
         sql "CREATE SCHEMA $extension; CREATE EXTENSION $extension SCHEMA $extension CASCADE" || return 1
     done
-    sql "CREATE ROLE usher_gateway LOGIN; SELECT usher.grant_access('usher_gateway', 'gateway')"
+    for program in gateway courier; do
+        sql "CREATE ROLE usher_$program LOGIN; SELECT usher.grant_access('usher_$program', '$program')" || return 1
+    done
+    sql "ALTER DATABASE app SET courier.sender = 'The Car Wash <post@wash.example>'"
+}
+# The shipped options name a server that is not here: they are taken without it, and messages become files.
+use_folder_for_mail() {
+    inside sed -i -e '/"smtp"/s|.*|  "mail_sink": "/var/lib/usher-courier",|' -e '/"smtp_user"/d' \
+        -e '/"smtp_password_file"/s|.*|  "drain_timeout_ms": 30000|' /etc/usher/courier.json
 }
 register() {
     inside curl -sf -H 'content-type: application/json' http://127.0.0.1:8080/auth/register \
         -d '{"email": "ada@example.com", "password": "correct horse battery", "first_name": "Ada", "last_name": "Lovelace"}' &&
         says '^ada@example.com$' sql 'SELECT email FROM usher.users'
 }
-same_process() { [ "$pid" = "$(inside systemctl show -P MainPID usher-gateway)" ]; }
+has_mail() { # ADDRESS
+    inside sh -c "cat /var/lib/usher-courier/*.eml" | grep -q "^To: $1"
+}
+process_of() { inside systemctl show -P MainPID "usher-$1"; } # PROGRAM
+same_process() { [ "$pid" = "$(process_of "$1")" ]; } # PROGRAM
+
+# What holds for the gateway as for the courier.
+test_shipped() { # PROGRAM
+    ok "usher-$1(8) has the options" in_root "$bare" sh -c "zcat /usr/share/man/man8/usher-$1.8.gz | grep -F statement"
+    ok "the $1 is neither enabled nor running" says '^disabled inactive$' \
+        inside sh -c "echo \$(systemctl is-enabled usher-$1) \$(systemctl is-active usher-$1)"
+    ok '… its unit has no mistake' says '^$' inside systemd-analyze verify --man=no "usher-$1.service"
+}
+test_started() { # PROGRAM ADMIN_PORT
+    ok "systemctl enable --now usher-$1" inside systemctl enable --now "usher-$1"
+    ok '… readyz says yes: the role of the shipped options, and the user of the unit, are let in by peer authentication' \
+        soon says '^200$' status_of "$2/readyz"
+    ok '… as that user' says "^usher_$1\$" inside sh -c "stat -c %U /proc/\$(systemctl show -P MainPID usher-$1)"
+    ok '… and nobody else gets in as that role' says 'Peer authentication failed' as nobody psql -d app -U "usher_$1" -c 'SELECT 1'
+}
+test_upgraded() { # PROGRAM ADMIN_PORT OPTION: a number of its options, to be changed
+    pid=$(process_of "$1")
+    inside sed -i "s/\"$3\": [0-9]*/\"$3\": 7/" "/etc/usher/$1.json"
+    ok "an upgrade of usher-$1 installs" inside sh -c "dpkg --install /packages/usher-$1_*.deb"
+    ok '… restarts what ran' not same_process "$1"
+    ok '… and keeps changed options' inside grep -F "\"$3\": 7" "/etc/usher/$1.json"
+    ok '… and is ready again' soon says '^200$' status_of "$2/readyz"
+}
+test_removed() { # PROGRAM ADMIN_PORT
+    ok "removing usher-$1 stops it" inside apt-get -q -y remove "usher-$1"
+    ok '… for good' says '^000$' status_of "$2/readyz"
+}
 
 test_major() { # MAJOR
     echo "--- packages for PostgreSQL $1"
@@ -138,31 +177,38 @@ test_major() { # MAJOR
     ok 'the packages build' build_packages "$1"
     ok 'lintian has no error and no warning' run_lintian
     ok 'they install on a bare system, with all that they need' install_packages "$1"
-    ok 'the page of the manual has the options' in_root "$bare" sh -c 'zcat /usr/share/man/man8/usher-gateway.8.gz | grep -F pool'
     ok 'the system starts' boot
     [ -n "$leader" ] || return 0
-    ok 'the gateway is neither enabled nor running' says '^disabled$' inside systemctl is-enabled usher-gateway
-    ok 'its unit has no mistake' says '^$' inside systemd-analyze verify --man=no usher-gateway.service
-    ok 'the extensions are there, and the role of the gateway' set_up_database "$1"
-    ok 'systemctl enable --now usher-gateway' inside systemctl enable --now usher-gateway
-    ok 'readyz says yes: the role of the shipped options, and the user of the unit, are let in by peer authentication' \
-        soon says '^200$' status_of 8081/readyz
-    ok '… as that user' says '^usher_gateway$' inside sh -c 'stat -c %U /proc/$(systemctl show -P MainPID usher-gateway)'
-    ok '… and nobody else gets in as that role' says 'Peer authentication failed' as nobody psql -d app -U usher_gateway -c 'SELECT 1'
+    test_shipped gateway
+    test_shipped courier
+    ok 'the password of the SMTP server is for root alone' says '^root 600$' inside stat -c '%U %a' /etc/usher/smtp-password
+    ok '… and everybody may read the options' says '^/etc/usher/courier.json /etc/usher/gateway.json$' \
+        inside sh -c 'echo $(find /etc/usher -type f -perm -o=r | sort)'
+    ok 'the extensions are there, and the roles of the programs' set_up_database "$1"
+
+    test_started gateway 8081
     ok 'a request reaches the database' register
     ok 'the pages are there' says '^200$' status_of 8080/
     ok '… and the viewer of the API' says '^200$' status_of 8080/docs/swagger-ui-bundle.js
-    pid=$(inside systemctl show -P MainPID usher-gateway)
+    pid=$(process_of gateway)
     ok 'systemctl reload usher-gateway' inside systemctl reload usher-gateway
-    ok '… keeps the process' same_process
-    inside sed -i 's/"drain_delay_ms": 3000/"drain_delay_ms": 0/' /etc/usher/gateway.json
-    ok 'an upgrade installs' inside sh -c 'dpkg --install /packages/usher-gateway_*.deb'
-    ok '… restarts what ran' not same_process
-    ok '… and keeps changed options' inside grep -F '"drain_delay_ms": 0' /etc/usher/gateway.json
-    ok '… and answers again' soon says '^200$' status_of 8081/readyz
-    ok 'removing it stops it' inside apt-get -q -y remove usher-gateway
-    ok '… for good' says '^000$' status_of 8081/readyz
-    ok 'the packages can be purged' inside sh -c "dpkg --purge usher-gateway postgresql-$1-usher"
+    ok '… keeps the process' same_process gateway
+
+    ok 'without a password the courier does not start, and says why' says 'no password in the first line' \
+        inside sh -c 'systemctl start usher-courier; systemctl stop usher-courier; systemctl reset-failed; journalctl -q -u usher-courier -o cat'
+    use_folder_for_mail
+    test_started courier 8082
+    ok 'who has registered gets a mail' soon has_mail ada@example.com
+    ok '… which nobody else can read' says '^usher_courier 700$' inside stat -c '%U %a' /var/lib/usher-courier
+    pid=$(process_of courier)
+    ok 'systemctl reload-or-restart usher-courier' inside systemctl reload-or-restart usher-courier
+    ok '… is a new process, which has read its options' not same_process courier
+
+    test_upgraded gateway 8081 drain_delay_ms
+    test_upgraded courier 8082 drain_timeout_ms
+    test_removed gateway 8081
+    test_removed courier 8082
+    ok 'the packages can be purged' inside sh -c "dpkg --purge usher-gateway usher-courier postgresql-$1-usher"
     ok '… and leave nothing' not inside sh -c 'find / -xdev -path /proc -prune -o -path /sys -prune -o -path /packages -prune \
         -o -path "/var/lib/postgresql/*" -prune -o -path "/etc/postgresql/*" -prune -o -path "/var/log/*" -prune -o -name "*usher*" -print | grep .'
     halt
