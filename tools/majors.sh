@@ -6,13 +6,14 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
 . "$here/tools/lib.sh"
 SUPPORTED="15 16 17 18"
+COMING="19" # not released yet: tested where it is named
 
 asked=$*
 failed=
 absent=
 ran=
 for major in ${asked:-$SUPPORTED}; do
-    case " $SUPPORTED " in
+    case " $SUPPORTED $COMING " in
         *" $major "*) ;;
         *) die "usher supports PostgreSQL $SUPPORTED, not $major (CONTRIBUTING.md says what a new major needs)" ;;
     esac

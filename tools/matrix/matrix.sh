@@ -3,14 +3,15 @@
 # result of each major, with its date, is written into the README when nothing narrower than parts was asked for.
 # ./dev matrix clean removes those Debians.
 #
-# Needs root, mmdebstrap and a mirror. Debian has 15, 17 and 18; 16 comes from apt.postgresql.org, where that can be reached. A major that
-# USHER_MAJORS has (tools/lib.sh), one that was built from its source say, is tested on this machine instead. The programs that the gateway is
-# tested beside are installed when its tests run.
+# Needs root, mmdebstrap and a mirror. Debian has 15, 17 and 18, and in experimental 19, which is not released yet and is tested only where it
+# is named; 16 comes from apt.postgresql.org, where that can be reached. A major that USHER_MAJORS has (tools/lib.sh), one that was built from
+# its source say, is tested on this machine instead. The programs that the gateway is tested beside are installed when its tests run.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd -P)
 . "$here/tools/lib.sh"
 . "$here/tools/matrix/roots.sh"
 SUPPORTED=$(sed -n 's/^SUPPORTED="\(.*\)"/\1/p' "$here/tools/majors.sh")
+COMING=$(sed -n 's/^COMING="\(.*\)".*/\1/p' "$here/tools/majors.sh")
 
 if [ "${1:-}" = clean ]; then
     for made in "$ROOTS"/*.log; do
@@ -22,7 +23,7 @@ fi
 need mmdebstrap debian-archive-keyring git
 majors=
 while [ $# -gt 0 ]; do
-    case " $SUPPORTED " in *" $1 "*) majors="$majors $1"; shift ;; *) break ;; esac
+    case " $SUPPORTED $COMING " in *" $1 "*) majors="$majors $1"; shift ;; *) break ;; esac
 done
 parts=$*
 
@@ -52,12 +53,13 @@ note() { # MAJOR RESULT
     else
         server=$(in_root "$1" "/usr/lib/postgresql/$1/bin/pg_config" --version)
         system=$(in_root "$1" sh -c "$system")
+        case $(suite_of "$1") in *-experimental) system="Debian experimental,${system#*,}" ;; esac # by its name, whatever it will become
     fi
     server=${server#PostgreSQL } # "17.11 (Debian 17.11-0+deb13u1)"
     case $server in *" ("*) server=${server%% *} ;; *) server="$server, built from source" ;; esac
     MAJOR=$1 LINE="| $server | $system | ${parts:-all} | $2 | $(date -u +%Y-%m-%d) |" perl -pi -e '
         if (/<!-- matrix:begin -->/ .. /<!-- matrix:end -->/) {
-            $_ = "$ENV{LINE}\n" if /^\| $ENV{MAJOR}\b/;
+            $_ = "$ENV{LINE}\n" if /^\| $ENV{MAJOR}(?!\d)/;
         }' "$here/README.md"
 }
 
