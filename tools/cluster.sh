@@ -3,16 +3,30 @@
 # It listens on a unix socket in a folder that only its user may enter, and on no port; authentication is trust, since
 # whoever can reach the socket owns the files anyway.
 
-# What makes a server find extensions installed below ROOT, as lines of its configuration.
+# What makes a server find extensions installed below ROOT, as lines of its configuration. A server before 18 that is not Debian's, one built
+# from its source say, has no setting for it. It looks where its own files are, counted from its program: so a copy of it goes below ROOT,
+# into folders of the same names, where what is installed with DESTDIR=ROOT lies among its own extensions.
 extension_settings() { # ROOT
     libdir=$("$PG_CONFIG" --pkglibdir)
     sharedir=$("$PG_CONFIG" --sharedir)
-    if "$BINDIR/postgres" --describe-config | grep -q '^extension_destdir'; then
-        echo "extension_destdir = '$1'" # Debian's own, up to PostgreSQL 17
-    else
-        echo "extension_control_path = '$1$sharedir:\$system'"
-    fi
+    case $("$BINDIR/postgres" --describe-config | cut -f 1) in
+        *extension_destdir*) echo "extension_destdir = '$1'" ;; # Debian's own, up to PostgreSQL 17
+        *extension_control_path*) echo "extension_control_path = '$1$sharedir:\$system'" ;;
+        *) copy_server "$1" || return 1 ;;
+    esac
     echo "dynamic_library_path = '$1$libdir:$libdir'"
+}
+copy_server() { # ROOT
+    ! cmp -s "$BINDIR/postgres" "$1$BINDIR/postgres" || return 0
+    # one that runs keeps the files that it has open; the programs go last: the next call looks for them
+    for folder_ in "$libdir" "$sharedir" "$BINDIR"; do
+        mkdir -p "$1$folder_"
+        cp -R --remove-destination "$folder_/." "$1$folder_/" || return 1
+    done
+}
+# The programs of the server that finds what is installed below ROOT.
+programs_below() { # ROOT
+    if [ -x "$1$BINDIR/postgres" ]; then echo "$1$BINDIR"; else echo "$BINDIR"; fi
 }
 
 # Makes a cluster, unless it is there.
@@ -43,7 +57,8 @@ cluster_conninfo() { # DIR DATABASE
 
 cluster_runs() { [ -f "$1/data/postmaster.pid" ] && "$BINDIR/pg_ctl" -D "$1/data" status > /dev/null 2>&1; }
 
-# Starts it with the settings on standard input; restarts it when they, or $2 (any text), differ from last time.
+# Starts it with the settings on standard input; restarts it when they, or $2 (any text), differ from last time. Extensions are those
+# installed below DIR/root.
 cluster_start() { # DIR [STAMP]
     { cat
       echo "listen_addresses = ''"
@@ -56,7 +71,7 @@ cluster_start() { # DIR [STAMP]
     mv "$1/usher.conf.new" "$1/usher.conf"
     if cluster_runs "$1"; then "$BINDIR/pg_ctl" -D "$1/data" -w -m fast stop > /dev/null; fi
     # no inherited output: whoever waits for the end of ours must not wait for the server's
-    "$BINDIR/pg_ctl" -D "$1/data" -w -t 60 -l "$1/log" start > "$1/start.log" 2>&1 < /dev/null || {
+    "$(programs_below "$1/root")/pg_ctl" -D "$1/data" -w -t 60 -l "$1/log" start > "$1/start.log" 2>&1 < /dev/null || {
         cat "$1/start.log" >&2
         tail -n 20 "$1/log" >&2 || true
         return 1

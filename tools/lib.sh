@@ -117,6 +117,31 @@ find_programs() {
     JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 }
 
+# The pg_config of a major that is installed with its headers: in the folder that USHER_MAJORS names, where each major has a folder of its own
+# (/usr/local/pgsql/16/bin/pg_config for USHER_MAJORS=/usr/local/pgsql), or where the packages of Debian and of apt.postgresql.org put it.
+config_of() { # MAJOR
+    for root_ in ${USHER_MAJORS:-} /usr/lib/postgresql; do
+        config_=$root_/$1/bin/pg_config
+        if [ -x "$config_" ] && [ -f "$("$config_" --includedir-server)/postgres.h" ]; then
+            echo "$config_"
+            return 0
+        fi
+    done
+    return 1
+}
+# ./dev test on that server, in a build folder of its own beside ours.
+test_major() { # MAJOR PG_CONFIG [PART...]
+    find_programs
+    locate
+    [ "$BUILD" = "$here/build" ] || die "each major builds in the checkout, and $here cannot be used for that"
+    major_=$1 config_=$2
+    shift 2
+    say "=== PostgreSQL $major_: $("$config_" --version), built in $BUILD/majors/$major_"
+    mkdir -p "$BUILD/majors"
+    [ -z "$RUN_AS" ] || chown "$RUN_AS:" "$BUILD" "$BUILD/majors"
+    PG_CONFIG=$config_ USHER_BUILD=$BUILD/majors/$major_ "$here/dev" test "$@"
+}
+
 # May the unprivileged user make files in this folder? False below root's 0700 home, say.
 usable() { [ -d "$1" ] && (BUILD=/ as_user test -w "$1" -a -x "$1"); }
 

@@ -6,40 +6,32 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
 . "$here/tools/lib.sh"
 SUPPORTED="15 16 17 18"
-ROOT=${USHER_MAJORS:-/usr/lib/postgresql} # where Debian's packages, and those of apt.postgresql.org, put each major
+COMING="19" # not released yet: tested where it is named
 
 asked=$*
 failed=
 absent=
 ran=
 for major in ${asked:-$SUPPORTED}; do
-    case " $SUPPORTED " in
+    case " $SUPPORTED $COMING " in
         *" $major "*) ;;
         *) die "usher supports PostgreSQL $SUPPORTED, not $major (CONTRIBUTING.md says what a new major needs)" ;;
     esac
 done
-# Where ./dev would build; each major has a folder beside it.
-find_programs
-locate
-[ "$BUILD" = "$here/build" ] || die "test-majors builds in the checkout, and $here cannot be used for that"
-folder=$BUILD/majors
 for major in ${asked:-$SUPPORTED}; do
-    config=$ROOT/$major/bin/pg_config
-    if [ ! -x "$config" ] || [ ! -f "$("$config" --includedir-server)/postgres.h" ]; then
+    if ! config=$(config_of "$major"); then
         absent="$absent $major"
         continue
     fi
-    say "=== PostgreSQL $major: $("$config" --version), built in $folder/$major"
-    mkdir -p "$folder"
-    [ -z "$RUN_AS" ] || chown "$RUN_AS:" "$BUILD" "$folder"
     ran="$ran $major"
-    PG_CONFIG=$config USHER_BUILD=$folder/$major "$here/dev" test || failed="$failed $major"
+    test_major "$major" "$config" || failed="$failed $major"
 done
 
 say ""
 for major in $absent; do
     say "PostgreSQL $major is not installed here. From Debian, or with the repository of apt.postgresql.org set up:"
     say "    apt-get install postgresql-$major postgresql-server-dev-$major"
+    say "or built from its source: USHER_MAJORS=/usr/local/pgsql if that has $major/bin/pg_config"
 done
 [ -z "$ran" ] || say "ran on:$ran"
 [ -z "$failed" ] || say "FAILED on:$failed"

@@ -41,7 +41,10 @@ use_server() { # PG_CONFIG CONFIGURATION_FILE
     SERVER_TESTS=$(dirname "$("$1" --pgxs)")/../test
     CONF=$2
 }
-use_own_server() { use_server "$PG_CONFIG" "$T/test.conf"; }
+use_own_server() { # CONFIGURATION_FILE
+    use_server "$PG_CONFIG" "${1:-$T/test.conf}"
+    SERVER_BIN=$(programs_below "$T/root")
+}
 
 # --- parts: each gets the names that followed it, or nothing ---------------------------------------------------------
 
@@ -220,7 +223,7 @@ test_parallel() {
       echo "min_parallel_table_scan_size = 0"
       echo "max_parallel_workers = 8"
     } > "$T/parallel.conf"
-    use_server "$PG_CONFIG" "$T/parallel.conf"
+    use_own_server "$T/parallel.conf"
     run_regress parallel "$@"
     use_own_server
 }

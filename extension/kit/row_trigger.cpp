@@ -72,7 +72,7 @@ Datum announce_table(FunctionCallInfo fcinfo) {
     const auto fits = [](const TriggerData &each) { return TRIGGER_FIRED_AFTER(each.tg_event); };
     const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER a change");
     pg::call([&] { CacheInvalidateRelcache(data->tg_relation); });
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 } // namespace usher::kit

@@ -11,7 +11,7 @@ std::uint64_t changes = 1;
 // The server has messages for its own caches only, and lets a backend listen to those. So a changed entry is announced
 // as if the sequence with the Oid `number` had changed: nothing but the catalog cache of pg_sequence looks at that, and
 // what it drops it reads again.
-constexpr int carrier = SEQRELID;
+constexpr SystemCache carrier = SEQRELID;
 
 std::uint32_t number_of(const char *table, const pg_uuid_t &key) {
     const std::uint32_t seed =
@@ -40,9 +40,9 @@ void Invalidation::watch() {
     CacheRegisterRelcacheCallback([](Datum arg, Oid relation) { on_relcache_change(arg, relation); }, 0);
     // a renamed schema renames what is in it; a function may be replaced, or forbidden, that a table runs for its rows;
     // a domain may get another constraint, of which nothing is said about the tables that have it
-    for (const int each : {NAMESPACEOID, PROCOID, TYPEOID})
+    for (const SystemCache each : {NAMESPACEOID, PROCOID, TYPEOID})
         CacheRegisterSyscacheCallback(
-            each, [](Datum, int, uint32) { ++changes; }, 0);
+            each, [](Datum, SystemCache, uint32) { ++changes; }, 0);
     registered = true;
 }
 
@@ -94,7 +94,7 @@ void EntryInvalidation::watch_entries() {
     if (first_of_entries == nullptr)
         call([] {
             CacheRegisterSyscacheCallback(
-                carrier, [](Datum, int, uint32 tag) { on_entry_change(tag); }, 0);
+                carrier, [](Datum, SystemCache, uint32 tag) { on_entry_change(tag); }, 0);
         });
     next_ = first_of_entries;
     first_of_entries = this;
@@ -176,7 +176,7 @@ USHER_FUNCTION(usher_cache_invalidate) {
                        data->tg_trigger->tgname));
         if (TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) || count_row(*fcinfo->flinfo) == 1)
             invalidate(fcinfo, data->tg_trigger->tgargs[0]);
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     });
 }
 
@@ -199,6 +199,6 @@ USHER_FUNCTION(usher_cache_invalidate_entry) {
             if (TRIGGER_FIRED_BY_UPDATE(data->tg_event)) announce_row(*data, data->tg_newtuple);
         } else if (rows == most_entries + 1)
             invalidate(fcinfo, data->tg_trigger->tgargs[0]);
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     });
 }

@@ -1,4 +1,4 @@
-// Differences between PostgreSQL 15 and 18, all of them; PG_VERSION_NUM stands nowhere else.
+// Differences between PostgreSQL 15 and 19, all of them; PG_VERSION_NUM stands nowhere else.
 // Included at the end of pg.hpp only.
 #pragma once
 
@@ -25,29 +25,11 @@ namespace usher::pg {
 inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
     return pg_namespace_ownercheck(namespace_oid, role);
 }
-/// Returns the constraints that are to be checked later.
-inline List *insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
-}
-/// The same for a row that was inserted speculatively: a violated constraint is told, not raised.
-inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    bool conflict = false;
-    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL));
-    return !conflict;
-}
 inline RangeType *make_range(TypeCacheEntry *type, RangeBound *lower, RangeBound *upper) {
     return ::make_range(type, lower, upper, false);
 }
 inline bool may_execute(Oid function, Oid role) { return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK; }
 #else
-inline List *insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
-}
-inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
-    bool conflict = false;
-    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL, false));
-    return !conflict;
-}
 inline RangeType *make_range(TypeCacheEntry *type, RangeBound *lower, RangeBound *upper) {
     return ::make_range(type, lower, upper, false, nullptr);
 }
@@ -58,6 +40,29 @@ inline bool object_ownercheck_namespace(Oid namespace_oid, Oid role) {
     return object_ownercheck(NamespaceRelationId, namespace_oid, role);
 }
 #endif
+
+/// Returns the constraints that are to be checked later.
+inline List *insert_index_entries(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+#if PG_VERSION_NUM < 160000
+    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL);
+#elif PG_VERSION_NUM < 190000
+    return ExecInsertIndexTuples(relation, slot, estate, false, false, nullptr, NIL, false);
+#else
+    return ExecInsertIndexTuples(relation, estate, 0, slot, NIL, nullptr);
+#endif
+}
+/// The same for a row that was inserted speculatively: a violated constraint is told, not raised.
+inline bool insert_index_entries_unless_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate) {
+    bool conflict = false;
+#if PG_VERSION_NUM < 160000
+    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL));
+#elif PG_VERSION_NUM < 190000
+    list_free(ExecInsertIndexTuples(relation, slot, estate, false, true, &conflict, NIL, false));
+#else
+    list_free(ExecInsertIndexTuples(relation, estate, EIIT_NO_DUPE_ERROR, slot, NIL, &conflict));
+#endif
+    return !conflict;
+}
 
 using TreeWalker = bool (*)(Node *node, void *context);
 #if PG_VERSION_NUM < 160000
@@ -87,6 +92,36 @@ inline bool walk_expression(Node *node, TreeWalker walker, void *context) {
 inline void end_index_inserts(Relation, IndexInfo *) {}
 #else
 inline void end_index_inserts(Relation index, IndexInfo *info) { index_insert_cleanup(index, info); }
+#endif
+
+#if PG_VERSION_NUM < 190000
+using SystemCache = int;
+using JsonbState = JsonbParseState *;
+inline JsonbValue *push_jsonb(JsonbState &state, JsonbIteratorToken token, JsonbValue *value = nullptr) {
+    return pushJsonbValue(&state, token, value);
+}
+inline HTAB *make_shared_hash(const char *name, long capacity, HASHCTL &control, int flags) {
+    return ShmemInitHash(name, capacity, capacity, &control, flags);
+}
+inline void finish_columns(TupleDesc) {}
+#define USHER_PLAN_ARGUMENTS Query *query, const char *text, int options, ParamListInfo parameters
+#define USHER_PLAN_VALUES query, text, options, parameters
+#else
+using SystemCache = SysCacheIdentifier;
+using JsonbState = JsonbInState;
+/// Returns the value when it is complete.
+inline JsonbValue *push_jsonb(JsonbState &state, JsonbIteratorToken token, JsonbValue *value = nullptr) {
+    pushJsonbValue(&state, token, value);
+    return state.result;
+}
+inline HTAB *make_shared_hash(const char *name, long capacity, HASHCTL &control, int flags) {
+    return ShmemInitHash(name, capacity, &control, flags);
+}
+/// Works out where columns lie, which reading a row takes as given.
+inline void finish_columns(TupleDesc columns) { TupleDescFinalize(columns); }
+#define USHER_PLAN_ARGUMENTS                                                                                           \
+    Query *query, const char *text, int options, ParamListInfo parameters, ExplainState *explain
+#define USHER_PLAN_VALUES query, text, options, parameters, explain
 #endif
 
 /// Does this backend hold a lock of the method? Asks the shared table, from which only this backend removes its own.

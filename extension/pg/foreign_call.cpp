@@ -44,9 +44,9 @@ bool check_query(Node *node, void *) {
 
 // Twice: planning evaluates functions already, and a plan that is kept may have been made before the call.
 planner_hook_type next_planner = nullptr;
-PlannedStmt *plan(Query *query, const char *text, int options, ParamListInfo parameters) {
+PlannedStmt *plan(USHER_PLAN_ARGUMENTS) {
     if (calls > 0) (void)check_query(reinterpret_cast<Node *>(query), nullptr);
-    return (next_planner != nullptr ? next_planner : standard_planner)(query, text, options, parameters);
+    return (next_planner != nullptr ? next_planner : standard_planner)(USHER_PLAN_VALUES);
 }
 
 // SET CONSTRAINTS … IMMEDIATE fires what waits for the end of the transaction: triggers of tables of whoever is there,

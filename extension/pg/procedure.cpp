@@ -5,16 +5,16 @@ namespace usher::pg {
 namespace {
 constinit std::uint64_t procedures = 1, row_types = 1;
 
-void on_procedure_change(Datum, int, uint32) noexcept { ++procedures; }
-void on_row_type_change(Datum, int, uint32) noexcept { ++row_types; }
+void on_procedure_change(Datum, SystemCache, uint32) noexcept { ++procedures; }
+void on_row_type_change(Datum, SystemCache, uint32) noexcept { ++row_types; }
 
 void watch() {
     static constinit bool registered = false;
     if (registered) return;
     call([] {
-        for (const int cache : {PROCOID, NAMESPACEOID, TYPEOID})
+        for (const SystemCache cache : {PROCOID, NAMESPACEOID, TYPEOID})
             CacheRegisterSyscacheCallback(cache, on_procedure_change, 0);
-        for (const int cache : {ATTNUM, ENUMOID}) CacheRegisterSyscacheCallback(cache, on_row_type_change, 0);
+        for (const SystemCache cache : {ATTNUM, ENUMOID}) CacheRegisterSyscacheCallback(cache, on_row_type_change, 0);
     });
     registered = true;
 }

@@ -35,7 +35,7 @@ struct SharedMemoryHooks {
             HASHCTL control{};
             control.keysize = map->key_size_;
             control.entrysize = map->entry_size_;
-            map->table_ = ShmemInitHash(map->name_, map->capacity_, map->capacity_, &control, HASH_ELEM | HASH_BLOBS);
+            map->table_ = make_shared_hash(map->name_, map->capacity_, control, HASH_ELEM | HASH_BLOBS);
             map->lock_ = &lock->lock;
         }
         LWLockRelease(AddinShmemInitLock);

@@ -4,10 +4,10 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Basename;
-use File::Path qw(make_path);
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use UsherRoot;
 
 our @EXPORT = qw(versions_node kept_version this_version kept_extensions unpack_kept make_scripts describe_extension);
 
@@ -40,18 +40,9 @@ sub unpack_kept
 sub versions_node
 {
 	my ($name) = @_;
-	my $configuration = slurp_file($ENV{TEMP_CONFIG});
-	my ($share, $lib) = map { my $folder = `$_`; chomp $folder; $folder } 'pg_config --sharedir', 'pg_config --pkglibdir';
-	my ($root) = $configuration =~ /^dynamic_library_path = '(.*?)\Q$lib\E:/m or die 'where are the extensions installed?';
-	my $own = PostgreSQL::Test::Utils::tempdir();
-	make_path("$own$share", dirname("$own$lib"));
-	system('cp', '-r', "$root$share/extension", "$own$share/extension") == 0 or die 'cp';
-	symlink "$root$lib", "$own$lib" or die "symlink: $!";
-	unpack_kept("$_--" . kept_version() . '.sql', "$own$share/extension") for kept_extensions();
-	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
-	$node->append_conf('postgresql.conf', $configuration =~ /^extension_destdir/m ? "extension_destdir = '$own'\n" : "extension_control_path = '$own$share:\$system'\n");
-	return ($node, "$own$share/extension");
+	my ($node, undef, $share) = own_root($name, extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+	unpack_kept("$_--" . kept_version() . '.sql', "$share/extension") for kept_extensions();
+	return ($node, "$share/extension");
 }
 
 # tools/upgrade_scripts.pl on such a server: whether it was content, and what it said.

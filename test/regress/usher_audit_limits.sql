@@ -2,6 +2,7 @@
 -- and what stands beside it stays readable.
 SET client_min_messages = warning;
 \set VERBOSITY terse
+SET default_toast_compression = pglz; -- since 19 it may be another, with other sizes
 CREATE SCHEMA regress_limits;
 CREATE VIEW regress_limits.log AS SELECT resource_type, resource_id, key, old_values, new_values FROM usher.audit_logs
     WHERE resource_type LIKE 'regress\_limits.%' ORDER BY id;

@@ -232,6 +232,17 @@ SELECT usher.add_route('GET', '/regress/quick', 'regress_http.scalar()', 'public
 SELECT a.status, pg_sleep(10) FROM regress_http.ask('GET', '/regress/quick') AS a;
 SET statement_timeout = 0;
 SELECT a.status, pg_sleep(0.1) IS NOT NULL AS slept FROM regress_http.ask('GET', '/regress/quick') AS a;
+-- a limit that is over where nothing looks: whoever looks next is told what it was
+CREATE FUNCTION regress_http.busy() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    much numeric := 430000;
+BEGIN
+    RETURN 2 ^ much > 1; -- which cannot be interrupted
+END $$;
+SELECT usher.add_route('GET', '/regress/busy', 'regress_http.busy()', 'public',
+                       options => '{"timeout_ms": 20}') IS NOT NULL AS added;
+SET statement_timeout = '1min';
+SELECT a.status, pg_sleep(10) FROM regress_http.ask('GET', '/regress/busy') AS a;
 RESET statement_timeout;
 SELECT timeout_ms FROM usher.list_routes() WHERE path_template IN ('/regress/slow', '/regress/quick') ORDER BY 1;
 SELECT usher.add_route('GET', '/x', 'regress_http.scalar()', options => o::jsonb)

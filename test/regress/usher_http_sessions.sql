@@ -1,6 +1,7 @@
 -- A request leaves nothing behind in its session: the next one is somebody else's.
 \set VERBOSITY terse
 SET client_min_messages = warning;
+SET TIME ZONE 'America/Los_Angeles'; -- that of pg_regress has another name on older servers
 CREATE SCHEMA regress_sessions;
 CREATE FUNCTION regress_sessions.run(statement text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

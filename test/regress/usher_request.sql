@@ -232,7 +232,9 @@ CALL regress_request.both(:'ann_token', :'bob_token');
 CREATE TABLE regress_request.mine (owner uuid DEFAULT usher.current_user_id());
 INSERT INTO regress_request.mine DEFAULT VALUES RETURNING owner;
 CREATE TABLE regress_request.indexed (n integer, CHECK (usher.current_user_id() IS NULL));
+\set VERBOSITY sqlstate
 CREATE INDEX ON regress_request.indexed ((usher.current_user_id()));
+\set VERBOSITY terse
 -- what the identity is made of is not to be had
 SELECT usher._require_person();
 SELECT usher._is_restoring();

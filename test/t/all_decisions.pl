@@ -5,23 +5,17 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherRoot;
 
-# A root of its own, where extensions can be put: that of the tests with links to what is installed there.
+# A root of its own, where extensions can be put.
+my ($node, undef, $sharedir) = own_root('decisions');
 my $folder = PostgreSQL::Test::Utils::tempdir;
-my ($pkglibdir, $sharedir) = map { my $out = `$ENV{PG_CONFIG} --$_`; chomp $out; $out } qw(pkglibdir sharedir);
-my ($installed) = slurp_file($ENV{TEMP_CONFIG}) =~ m{^dynamic_library_path = '(.*?)\Q$pkglibdir\E:}m;
-my $own = "$folder/root";
-is(system('cp', '-a', $installed, $own), 0, 'a root of its own');
-my $node = PostgreSQL::Test::Cluster->new('decisions');
-$node->init;
-(my $settings = slurp_file($ENV{TEMP_CONFIG})) =~ s/\Q$installed\E/$own/g;
-$node->append_conf('postgresql.conf', $settings);
 $node->start;
 
 sub write_file
 {
 	my ($name, $text) = @_;
-	open my $file, '>', "$own$sharedir/extension/$name" or die "$name: $!";
+	open my $file, '>', "$sharedir/extension/$name" or die "$name: $!";
 	print $file $text;
 	close $file;
 }

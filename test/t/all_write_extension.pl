@@ -8,22 +8,15 @@ use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherRoot;
 
-# A root of its own, which make install may write: that of the tests with links to what is installed there.
+# A root of its own, which make install may write.
+my ($node, $own, $sharedir) = own_root('extension');
 my $folder = PostgreSQL::Test::Utils::tempdir;
-my ($pkglibdir, $sharedir) = map { my $out = `$ENV{PG_CONFIG} --$_`; chomp $out; $out } qw(pkglibdir sharedir);
-my ($installed) = slurp_file($ENV{TEMP_CONFIG}) =~ m{^dynamic_library_path = '(.*?)\Q$pkglibdir\E:}m;
-my $own = "$folder/root";
-is(system('cp', '-a', $installed, $own), 0, 'a root of its own');
-
-my $node = PostgreSQL::Test::Cluster->new('extension');
-$node->init;
-(my $settings = slurp_file($ENV{TEMP_CONFIG})) =~ s/\Q$installed\E/$own/g;
-$node->append_conf('postgresql.conf', $settings);
 $node->start;
 my %environment = (
 	PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', DESTDIR => $own, PG_CONFIG => $ENV{PG_CONFIG},
-	USHER_MK => "$own$sharedir/usher/usher.mk", MAKEFLAGS => '');
+	USHER_MK => "$sharedir/usher/usher.mk", MAKEFLAGS => '');
 local @ENV{ keys %environment } = values %environment;
 $node->safe_psql('postgres', 'CREATE EXTENSION usher CASCADE');
 
@@ -68,7 +61,7 @@ for my $block (@blocks)
 sub create_error
 {
 	my ($name, $script, $schema) = @_;
-	my $extensions = "$own$sharedir/extension";
+	my $extensions = "$sharedir/extension";
 	for ([ "$name.control", "default_version = '1'\nrequires = 'usher'\nrelocatable = false\n" ], [ "$name--1.sql", $script ])
 	{
 		open my $file, '>', "$extensions/$_->[0]" or die "$_->[0]: $!";

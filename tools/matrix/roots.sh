@@ -32,6 +32,7 @@ suite_of() { # MAJOR
         16) echo bookworm-pgdg ;;
         17) echo trixie ;;
         18) echo forky ;;
+        19) echo sid-experimental ;;
         *) return 1 ;;
     esac
 }
@@ -55,11 +56,19 @@ make_root() { # NAME SUITE PACKAGE...
     mkdir -p "$ROOTS"
     stamp_="$*"
     packages_=$(IFS=,; echo "ca-certificates,$*")
-    sources_=$(sources_of "${suite_%-pgdg}")
-    case $suite_ in *-pgdg)
-        [ -r "$PGDG_KEYRING" ] || { echo "no $PGDG_KEYRING (package postgresql-common)" >&2; return 1; }
-        sources_="$sources_
+    sources_=$(sources_of "${suite_%-*}")
+    pins_=
+    case $suite_ in
+        *-pgdg)
+            [ -r "$PGDG_KEYRING" ] || { echo "no $PGDG_KEYRING (package postgresql-common)" >&2; return 1; }
+            sources_="$sources_
 deb [signed-by=$PGDG_KEYRING] https://apt.postgresql.org/pub/repos/apt $suite_ main" ;;
+        *-experimental) # of which nothing comes by itself: PostgreSQL, with its libraries, and no more
+            sources_="$sources_
+$(sources_of experimental)"
+            pins_="Package: src:postgresql-${name_##*-}
+Pin: release a=experimental
+Pin-Priority: 500" ;;
     esac
     # No service starts, PostgreSQL comes without a cluster, and nothing waits for the disk. A release that is still in the making may be
     # past the date that its mirror promised.
@@ -68,9 +77,10 @@ deb [signed-by=$PGDG_KEYRING] https://apt.postgresql.org/pub/repos/apt $suite_ m
         --dpkgopt=force-unsafe-io --dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-exclude=/usr/share/info/* \
         --setup-hook='mkdir -p "$1/etc/postgresql-common" "$1/usr/sbin"' \
         --setup-hook='echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"' \
+        --setup-hook="[ -z '$pins_' ] || echo '$pins_' > \"\$1/etc/apt/preferences.d/usher\"" \
         --setup-hook='printf "#!/bin/sh\nexit 101\n" > "$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"' \
         --customize-hook='rm -rf "$1"/var/cache/apt/archives/*.deb' \
-        "${suite_%-pgdg}" "$root_" - > "$root_.log" 2>&1 || { tail -n 20 "$root_.log" >&2; return 1; }
+        "${suite_%-*}" "$root_" - > "$root_.log" 2>&1 || { tail -n 20 "$root_.log" >&2; return 1; }
     cp /etc/resolv.conf "$root_/etc/resolv.conf"
     # what this machine trusts besides Debian's own certificates, a proxy's say
     for certificate in /usr/local/share/ca-certificates/*.crt; do

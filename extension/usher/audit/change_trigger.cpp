@@ -248,7 +248,7 @@ USHER_FUNCTION(usher_audit_change) {
     using namespace usher::audit;
     const TriggerData *const data = check_call(fcinfo);
     // rows of an extension's script come back with the script; rows of a dump have their audit rows in the dump
-    if (creating_extension || operations::is_restoring() || is_empty(data)) return PointerGetDatum(nullptr);
+    if (creating_extension || operations::is_restoring() || is_empty(data)) return Datum{0};
     const char *const options = data->tg_trigger->tgnargs > 0 ? data->tg_trigger->tgargs[0] : "{}";
     const RowEncoder *const encoder = find_encoder(data->tg_relation, options);
     const Actor actor = current_actor();
@@ -256,7 +256,7 @@ USHER_FUNCTION(usher_audit_change) {
     const Statement statement{&actor, &context, encoder->resource_type, action_of(data->tg_event),
                               encoder->subject >= 0};
     pg::call([&] { log_changes(data, *encoder, statement); });
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 /// usher._audit_form(relation, query, key)

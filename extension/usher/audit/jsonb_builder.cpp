@@ -10,12 +10,12 @@ namespace {
 // A jsonb within an array or a composite value is taken apart; deeper ones are written as text.
 constexpr int max_depth = 200;
 
-void push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text) {
+void push_string(pg::JsonbState &state, JsonbIteratorToken token, const char *text) {
     JsonbValue value;
     value.type = jbvString;
     value.val.string.val = const_cast<char *>(text);
     value.val.string.len = static_cast<int>(std::strlen(text));
-    pushJsonbValue(state, token, &value);
+    pg::push_jsonb(state, token, &value);
 }
 
 /// A value under construction, and how much may still go into it, counted across all of its nesting: the parts of a
@@ -23,7 +23,7 @@ void push_string(JsonbParseState **state, JsonbIteratorToken token, const char *
 /// parts that find no room are replaced by a note; small ones have room of their own, so that they stay readable beside
 /// it. Where a function of it returns false the whole value is too much.
 struct Builder {
-    JsonbParseState *state = nullptr;
+    pg::JsonbState state{};
     std::size_t large, small; // bytes
     std::size_t fetched;      // bytes that may be fetched in all, whether they find room or not
     int elements = max_elements;
@@ -50,13 +50,13 @@ struct Builder {
         return true;
     }
     JsonbValue *push(JsonbIteratorToken token, JsonbValue *value = nullptr) {
-        return pushJsonbValue(&state, token, value);
+        return pg::push_jsonb(state, token, value);
     }
 
     static constexpr std::size_t entry_size = sizeof(JEntry);
 };
 
-Builder make_builder(std::size_t limit) { return {nullptr, limit, limit, 4 * limit}; }
+Builder make_builder(std::size_t limit) { return {{}, limit, limit, 4 * limit}; }
 
 bool push_value(Builder &builder, JsonbIteratorToken token, const ValueType &type, Datum value);
 
@@ -278,17 +278,17 @@ bool push_value(Builder &builder, JsonbIteratorToken token, const ValueType &typ
 std::size_t value_limit() { return std::size_t{1024} * static_cast<std::size_t>(guc::audit_max_value); }
 
 JsonbValue *omitted(std::size_t size) {
-    JsonbParseState *state = nullptr;
-    pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-    push_string(&state, WJB_KEY, "$omitted");
-    pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-    push_string(&state, WJB_KEY, "bytes");
+    pg::JsonbState state{};
+    pg::push_jsonb(state, WJB_BEGIN_OBJECT);
+    push_string(state, WJB_KEY, "$omitted");
+    pg::push_jsonb(state, WJB_BEGIN_OBJECT);
+    push_string(state, WJB_KEY, "bytes");
     JsonbValue number;
     number.type = jbvNumeric;
     number.val.numeric = int64_to_numeric(static_cast<int64>(size));
-    pushJsonbValue(&state, WJB_VALUE, &number);
-    pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
-    return pushJsonbValue(&state, WJB_END_OBJECT, nullptr);
+    pg::push_jsonb(state, WJB_VALUE, &number);
+    pg::push_jsonb(state, WJB_END_OBJECT);
+    return pg::push_jsonb(state, WJB_END_OBJECT);
 }
 
 // Each stands behind a bracket, a comma or a colon.

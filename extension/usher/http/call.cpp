@@ -164,11 +164,12 @@ public:
         if (is_ours_) pg::call([&] { enable_timeout_at(STATEMENT_TIMEOUT, wanted); });
     }
     ~Deadline() { // neither can fail: the timer has been set before
-        if (!is_ours_) return;
+        // when it has just fired, the cancel that is on its way says why, unless the timer is set again
+        if (!is_ours_ || get_timeout_indicator(STATEMENT_TIMEOUT, false)) return;
         if (has_earlier_)
             enable_timeout_at(STATEMENT_TIMEOUT, earlier_);
         else
-            disable_timeout(STATEMENT_TIMEOUT, true); // when it has just fired, the cancel says why
+            disable_timeout(STATEMENT_TIMEOUT, true);
     }
     Deadline(const Deadline &) = delete;
     Deadline &operator=(const Deadline &) = delete;

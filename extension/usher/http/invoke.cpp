@@ -57,6 +57,7 @@ TupleDesc describe_columns(Oid function) {
     const char *const name = get_func_result_name(function);
     TupleDescInitEntry(made, 1, name == nullptr ? "result" : name, type, -1, 0);
     TupleDescInitEntryCollation(made, 1, get_typcollation(type));
+    pg::finish_columns(made);
     return made;
 }
 } // namespace

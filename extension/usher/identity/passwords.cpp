@@ -81,10 +81,14 @@ std::string normalize_password(std::string_view password) {
     if (is_ascii(password) || password.size() > password_max_bytes || GetDatabaseEncoding() != PG_UTF8 ||
         !is_valid_utf8(password))
         return std::string(password);
-    const pg_wchar *composed = pg::call([&] {
-        auto *const characters = static_cast<pg_wchar *>(palloc0((password.size() + 1) * sizeof(pg_wchar)));
-        pg_mb2wchar_with_len(password.data(), characters, static_cast<int>(password.size()));
-        return static_cast<const pg_wchar *>(unicode_normalize(UNICODE_NFC, characters));
+    using CodePoint = std::remove_pointer_t<decltype(unicode_normalize(UNICODE_NFC, nullptr))>; // since 19 another type
+    const CodePoint *composed = pg::call([&] {
+        auto *const characters = static_cast<CodePoint *>(palloc0((password.size() + 1) * sizeof(CodePoint)));
+        const auto *const bytes = reinterpret_cast<const unsigned char *>(password.data());
+        std::size_t count = 0;
+        for (std::size_t at = 0; at < password.size(); at += static_cast<std::size_t>(pg_utf_mblen(bytes + at)))
+            characters[count++] = utf8_to_unicode(bytes + at);
+        return static_cast<const CodePoint *>(unicode_normalize(UNICODE_NFC, characters));
     });
     std::string normalized;
     for (; *composed != 0; ++composed) append_utf8(normalized, *composed);

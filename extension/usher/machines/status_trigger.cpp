@@ -402,14 +402,14 @@ USHER_FUNCTION(usher_machines_record_transition) {
     using namespace usher;
     using namespace usher::machines;
     const Fired fired_for = fired(fcinfo, false);
-    if (operations::is_restoring()) return PointerGetDatum(nullptr);
+    if (operations::is_restoring()) return Datum{0};
     const Fired now = whole_change(fired_for);
     const bool stays = now.before != nullptr && pg::call([&] { return same_status(now); });
     const std::shared_ptr<const machine::Machine> &machine = machine_of(fcinfo, *now.attachment);
-    if (stays && !machine->watches_columns()) return PointerGetDatum(nullptr);
+    if (stays && !machine->watches_columns()) return Datum{0};
     const Passage passage(now, machine);
     const machine::Transition *const transition = passage.find(false);
-    if (stays && transition == nullptr) return PointerGetDatum(nullptr);
+    if (stays && transition == nullptr) return Datum{0};
     record(now, passage, transition);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

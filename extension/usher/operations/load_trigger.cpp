@@ -31,11 +31,11 @@ USHER_FUNCTION(usher_operations_load_rows) {
         if (depth > 0 && --depth == 0) set_role("origin");
     } else if (SessionReplicationRole == SESSION_REPLICATION_ROLE_ORIGIN) {
         depth = 0;
-        if (!operations::is_pg_restore()) return PointerGetDatum(nullptr);
+        if (!operations::is_pg_restore()) return Datum{0};
         set_role("replica");
         depth = 1;
     } else if (depth > 0) {
         ++depth;
     }
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

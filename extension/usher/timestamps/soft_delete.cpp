@@ -231,7 +231,7 @@ USHER_FUNCTION(usher_timestamps_announce_soft_delete) {
                    TRIGGER_FIRED_BY_UPDATE(called.tg_event) && called.tg_trigger->tgnargs == 1;
         },
         "AFTER UPDATE for each row, with one argument", "Set it up with usher.enable_soft_delete().");
-    const Datum nothing = PointerGetDatum(nullptr);
+    const Datum nothing = Datum{0};
     if (operations::is_restoring()) return nothing;
     const Columns columns{find_column(data, "is_active", BOOLOID), 0, nullptr};
     const auto [before, after] = pg::call([&] {

@@ -126,6 +126,6 @@ USHER_FUNCTION(usher_timestamps_set_updated_at) {
     const auto *state = static_cast<const State *>(fcinfo->flinfo->fn_extra);
     if (state == nullptr) state = read_state(fcinfo, data);
     if (usher::operations::is_restoring()) return PointerGetDatum(data->tg_newtuple);
-    if (state->skip_unchanged && is_unchanged(data, *state)) return PointerGetDatum(nullptr);
+    if (state->skip_unchanged && is_unchanged(data, *state)) return Datum{0};
     return PointerGetDatum(touch(data, *state));
 }

@@ -218,8 +218,8 @@ USHER_FUNCTION(usher_booking_claim) {
         (is_update && data->tg_oldtable == nullptr) || data->tg_trigger->tgnargs != 1)
         throw Error("39P01", "trigger must fire AFTER INSERT OR UPDATE of a statement, with transition tables");
     // ENABLE ALWAYS, for dumps; but claims of a replica come from its primary
-    if (kit::is_restoring() && !kit::is_loading()) return PointerGetDatum(nullptr);
-    if (tuplestore_tuple_count(data->tg_newtable) == 0) return PointerGetDatum(nullptr);
+    if (kit::is_restoring() && !kit::is_loading()) return Datum{0};
+    if (tuplestore_tuple_count(data->tg_newtable) == 0) return Datum{0};
     const bool is_booking = std::strcmp(data->tg_trigger->tgargs[0], "booking") == 0;
     const Schema schema(fcinfo);
     require_table(data, schema, is_booking ? "bookings" : "appointments");
@@ -230,5 +230,5 @@ USHER_FUNCTION(usher_booking_claim) {
         after_update(schema, holders_of(data->tg_oldtable, data->tg_relation, layout, is_booking), now, is_booking);
     else
         after_insert(schema, now, is_booking);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

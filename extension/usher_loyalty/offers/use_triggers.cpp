@@ -71,12 +71,11 @@ USHER_FUNCTION(usher_loyalty_count_use) {
     using namespace usher;
     using namespace usher::loyalty;
     const RowTrigger trigger(fcinfo, false, "offer_uses");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
-    if (trigger.is_update && !row.differs(TableRow(trigger.before(), relation, numbers), is_released))
-        return PointerGetDatum(nullptr);
+    if (trigger.is_update && !row.differs(TableRow(trigger.before(), relation, numbers), is_released)) return Datum{0};
     const pg::Param step = pg::int4(trigger.is_update ? -1 : 1);
     const Following now;
     if (change_offer.run(trigger.schema, {pg::uuid(row.uuid(offer_id)), step}).processed() == 0) refuse(row, "offer");
@@ -84,5 +83,5 @@ USHER_FUNCTION(usher_loyalty_count_use) {
         if (change_voucher.run(trigger.schema, {pg::uuid(*voucher), step, pg::uuid(row.uuid(offer_id))}).processed() ==
             0)
             refuse(row, "voucher");
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

@@ -288,7 +288,7 @@ USHER_FUNCTION(usher_loyalty_post_entry) {
     using namespace usher;
     using namespace usher::loyalty;
     const RowTrigger trigger(fcinfo, false, "points_entries");
-    if (kit::is_restoring() || trigger.is_update) return PointerGetDatum(nullptr);
+    if (kit::is_restoring() || trigger.is_update) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const TableRow row(trigger.after(), relation, columns.look_up(relation));
     const Entry entry{trigger.schema, row};
@@ -296,5 +296,5 @@ USHER_FUNCTION(usher_loyalty_post_entry) {
     const bool is_new_credit = row.int8(points) > 0 && !entry.is("give_back");
     const pg::Rows changed = is_new_credit ? credit(entry) : post(entry);
     if (!changed.empty()) announce(entry, changed.front()); // else the foreign key refuses
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

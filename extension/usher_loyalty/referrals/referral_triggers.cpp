@@ -92,14 +92,14 @@ USHER_FUNCTION(usher_loyalty_follow_referral) {
     using namespace usher;
     using namespace usher::loyalty;
     const RowTrigger trigger(fcinfo, false, "referrals");
-    if (kit::is_restoring() || !trigger.is_update) return PointerGetDatum(nullptr);
+    if (kit::is_restoring() || !trigger.is_update) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
     if (row.text(status) != "rewarded" || !row.differs(TableRow(trigger.before(), relation, numbers), status))
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     reward.run(trigger.schema, {pg::uuid(row.uuid(id)), pg::uuid(row.uuid(referrer_id)), pg::uuid(row.uuid(referee_id)),
                                 pg::int8(row.int8(referrer_points)), pg::int8(row.int8(referee_points))});
     for (const Column each : {referrer_id, referee_id}) review_tier(trigger.schema, row.uuid(each));
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

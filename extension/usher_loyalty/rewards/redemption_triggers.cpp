@@ -130,16 +130,16 @@ USHER_FUNCTION(usher_loyalty_follow_redemption) {
     using namespace usher;
     using namespace usher::loyalty;
     const RowTrigger trigger(fcinfo, false, "reward_redemptions");
-    if (kit::is_restoring() || !trigger.is_update) return PointerGetDatum(nullptr);
+    if (kit::is_restoring() || !trigger.is_update) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
     const std::string_view now = row.text(status);
     if (!row.differs(TableRow(trigger.before(), relation, numbers), status) || (now != "reversed" && now != "expired"))
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     lock_account.run(trigger.schema, {pg::uuid(row.uuid(customer_id))});
     give_back.run(trigger.schema, {pg::uuid(row.uuid(entry_id)), pg::uuid(row.uuid(id))});
     const Following following;
     change_taken.run(trigger.schema, {pg::uuid(row.uuid(reward_id)), pg::int4(-1)});
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

@@ -61,10 +61,10 @@ USHER_FUNCTION(usher_payment_check_journal) {
     using namespace usher::payment;
     const Schema schema(fcinfo);
     const TriggerData *const data = require_insert(fcinfo, schema, "ledger_entries");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Uuid journal = uuid_column(data, "journal_id");
     const Checked now = check_of(journal);
-    if (is_same(now, last_checked)) return PointerGetDatum(nullptr);
+    if (is_same(now, last_checked)) return Datum{0};
     const pg::Rows writer = find_writer.run(schema, {pg::uuid(journal)});
     const auto xid = static_cast<TransactionId>(std::stoul(writer.front().string(0)));
     if (!pg::call([xid] { return TransactionIdIsCurrentTransactionId(xid); }))
@@ -79,7 +79,7 @@ USHER_FUNCTION(usher_payment_check_journal) {
                         .add("difference_minor", wrong.front().text(1))
                         .text());
     last_checked = now;
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 /// _note_journal(): AFTER INSERT on ledger_journals, for each row
@@ -88,9 +88,9 @@ USHER_FUNCTION(usher_payment_note_journal) {
     using namespace usher::payment;
     const Schema schema(fcinfo);
     const TriggerData *const data = require_insert(fcinfo, schema, "ledger_journals");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     note.run(schema, {pg::uuid(uuid_column(data, "id"))});
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 /// _refuse_ledger_change(): BEFORE UPDATE OR DELETE OR TRUNCATE on the ledger's tables, for each statement

@@ -188,7 +188,7 @@ USHER_FUNCTION(usher_payment_follow_refund) {
     using namespace usher;
     using namespace usher::payment;
     const RowTrigger trigger(fcinfo, false, "payment_refunds");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
@@ -201,18 +201,18 @@ USHER_FUNCTION(usher_payment_follow_refund) {
         const Settling now(transaction);
         if (reserve.run(trigger.schema, {pg::uuid(transaction), amount}).processed() == 0)
             refuse(transaction, row.int8(amount_minor), 0, "remaining");
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     }
     const TableRow before(trigger.before(), relation, numbers);
     const auto from = parse_refund_status(before.text(status)), to = parse_refund_status(row.text(status));
-    if (from == to) return PointerGetDatum(nullptr);
+    if (from == to) return Datum{0};
     if (to == RefundStatus::succeeded) {
         succeed(trigger.schema, row, is_open(from));
     } else if (is_open(from) && !is_open(to)) {
         const Settling now(transaction);
         release.run(trigger.schema, {pg::uuid(transaction), amount});
     }
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 /// _follow_dispute(): AFTER INSERT OR UPDATE on payment_disputes, for each row
@@ -220,13 +220,13 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     using namespace usher;
     using namespace usher::payment;
     const RowTrigger trigger(fcinfo, false, "payment_disputes");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = dispute_columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
     const TableRow before(trigger.before(), relation, numbers);
     if (trigger.is_update && !row.differs(before, dispute_status) && !row.differs(before, dispute_amount))
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     const Uuid transaction = row.uuid(dispute_transaction);
     const std::int64_t delta = taken(row) - (trigger.is_update ? taken(before) : 0);
     pg::Rows changed;
@@ -234,7 +234,7 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
         const Settling now(transaction);
         changed = add_dispute.run(trigger.schema, {pg::uuid(transaction), pg::int8(delta)});
     }
-    if (changed.empty()) return PointerGetDatum(nullptr); // the foreign key refuses
+    if (changed.empty()) return Datum{0}; // the foreign key refuses
     const pg::Row payment = changed.front();
     post(trigger.schema, {"dispute", transaction, "disputes",
                           money_account(row.text(dispute_processor), payment.text(1)), delta, payment.text(0)});
@@ -247,5 +247,5 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     if (!payment.is_null(5)) object.add("reference_type", payment.text(4)).add("reference_id", payment.uuid(5));
     kit::publish(now_status == "open" ? "payment.disputed" : "payment.dispute_closed", object.text(),
                  to_string(transaction));
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

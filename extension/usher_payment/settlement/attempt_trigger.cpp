@@ -227,7 +227,7 @@ USHER_FUNCTION(usher_payment_follow_attempt) {
     using namespace usher;
     using namespace usher::payment;
     const RowTrigger trigger(fcinfo, false, "payment_attempts");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
@@ -236,23 +236,23 @@ USHER_FUNCTION(usher_payment_follow_attempt) {
     if (!trigger.is_update) {
         request(schema, row, to == Outcome::requested);
         if (to == Outcome::succeeded) succeed(schema, row, false);
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     }
     const TableRow before(trigger.before(), relation, numbers);
     const std::optional<Outcome> from = parse_outcome(before.text(outcome));
     if (from == to) {
         const std::int64_t fee = row.int8(fee_minor) - before.int8(fee_minor);
-        if (fee == 0 || to != Outcome::succeeded) return PointerGetDatum(nullptr);
+        if (fee == 0 || to != Outcome::succeeded) return Datum{0};
         const Uuid transaction = row.uuid(transaction_id);
         const Settling now(transaction);
         const pg::Rows changed = add_fee.run(schema, {pg::uuid(transaction), pg::int8(fee)});
         post_fee(schema, row, fee, changed.front().string(0), changed.front().string(1));
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     }
     if (to == Outcome::requested) // once more, with the same key
         ask_worker(row, read_for_worker.run(schema, {pg::uuid(row.uuid(transaction_id))}).front());
     if (to == Outcome::declined) decline(schema, row);
     if (to == Outcome::unknown) publish("payment.outcome_unknown", attempt_payload(row), row.uuid(transaction_id));
     if (to == Outcome::succeeded) succeed(schema, row, from == Outcome::declined);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

@@ -279,7 +279,7 @@ USHER_FUNCTION(usher_shop_follow_line) {
     const TriggerData *const data = pg::require_trigger(fcinfo, fits, "AFTER INSERT OR UPDATE OR DELETE for each row");
     const Schema schema(fcinfo);
     kit::require_table(data, schema, "order_lines");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const bool has_before = !TRIGGER_FIRED_BY_INSERT(data->tg_event);
@@ -302,5 +302,5 @@ USHER_FUNCTION(usher_shop_follow_line) {
         add_sums.run(schema,
                      {pg::uuid(order), pg::int8(discount), pg::int8(net), pg::int8(tax), pg::int8(delta(gross_minor))});
     }
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

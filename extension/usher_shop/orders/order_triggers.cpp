@@ -161,17 +161,17 @@ USHER_FUNCTION(usher_shop_follow_order) {
     using namespace usher;
     using namespace usher::shop;
     const RowTrigger trigger(fcinfo, false, "orders");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers), before(trigger.before(), relation, numbers);
-    if (trigger.is_update && !row.differs(before, status)) return PointerGetDatum(nullptr);
+    if (trigger.is_update && !row.differs(before, status)) return Datum{0};
     tell.run(trigger.schema,
              {pg::uuid(row.uuid(id)), trigger.is_update ? pg::text(before.text(status)) : pg::null(TEXTOID),
               pg::text(row.text(status)),
               pg::text_unless_empty(row.text(status) == "cancelled" ? row.text(reason_code) : "")});
     if (trigger.is_update) publish(trigger.schema, before, row);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
 
 /// _number_order_event(): BEFORE INSERT OR UPDATE OR DELETE for each row, and BEFORE TRUNCATE, on order_events

@@ -103,7 +103,7 @@ USHER_FUNCTION(usher_shop_follow_level) {
     using namespace usher;
     using namespace usher::shop;
     const RowTrigger trigger(fcinfo, false, "stock_levels");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers), before(trigger.before(), relation, numbers);
@@ -111,8 +111,8 @@ USHER_FUNCTION(usher_shop_follow_level) {
     const std::int64_t claimed_before = trigger.is_update ? before.int8(reserved) : 0;
     const std::int64_t on_hand_delta = row.int8(on_hand) - there_before;
     const std::int64_t reserved_delta = row.int8(reserved) - claimed_before;
-    if (on_hand_delta == 0 && reserved_delta == 0) return PointerGetDatum(nullptr);
+    if (on_hand_delta == 0 && reserved_delta == 0) return Datum{0};
     write_log(trigger.schema, row, on_hand_delta, reserved_delta);
     tell(row, there_before - claimed_before);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }

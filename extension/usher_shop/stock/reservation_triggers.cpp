@@ -147,13 +147,13 @@ USHER_FUNCTION(usher_shop_follow_reservation) {
     using namespace usher;
     using namespace usher::shop;
     const RowTrigger trigger(fcinfo, false, "stock_reservations");
-    if (kit::is_restoring()) return PointerGetDatum(nullptr);
+    if (kit::is_restoring()) return Datum{0};
     const Relation relation = trigger.data->tg_relation;
     const AttrNumber *const numbers = columns.look_up(relation);
     const TableRow row(trigger.after(), relation, numbers);
     if (!trigger.is_update) {
         move(trigger.schema, row, "reserve", 0, row.int8(quantity));
-        return PointerGetDatum(nullptr);
+        return Datum{0};
     }
     const TableRow before(trigger.before(), relation, numbers);
     const std::int64_t sent = row.int8(committed) - before.int8(committed);
@@ -162,5 +162,5 @@ USHER_FUNCTION(usher_shop_follow_reservation) {
     move(trigger.schema, row, sent > 0 ? "sale" : "return", -sent, -sent);
     move(trigger.schema, row, "release", 0, -let_go);
     move(trigger.schema, row, "return", row.int8(returned) - before.int8(returned), 0);
-    return PointerGetDatum(nullptr);
+    return Datum{0};
 }
