@@ -30,6 +30,8 @@ BEGIN ATOMIC
     ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
     ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
     ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
+     'says how to write to a customer, or whose account they have', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;

@@ -17,6 +17,11 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
+-- The hook "contact", likewise.
+ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
+    ADD CONSTRAINT extension_hooks_hook_check
+    CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
+                    'contact', 'flush'));
 
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.metrics();
@@ -80,6 +85,25 @@ COMMENT ON TABLE usher.table_sizes IS
 COMMENT ON COLUMN usher.table_sizes.bytes IS 'With indexes and partitions.';
 COMMENT ON COLUMN usher.table_sizes.row_count IS 'As the planner estimated it.';
 REVOKE ALL ON usher.table_sizes FROM PUBLIC;
+CREATE OR REPLACE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES
+    ('upkeep', 'integer', 'TABLE(task text, affected bigint)',
+     'removes what has run out, at most so many rows of each kind', true),
+    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule', true),
+    ('configuration', '', 'TABLE(finding text, severity text, advice text)',
+     'finds what is unsafe or missing in settings and grants', true),
+    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper', true),
+    ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
+    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
+    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
+     'says how to write to a customer, or whose account they have', false),
+    ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
+END;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -260,6 +284,34 @@ COMMENT ON FUNCTION usher.user_contact(uuid) IS
     'Where, in which language and in which time zone to write to a user, the last two as their preferences or their '
     'profile have them ("language": a tag such as de or de-AT, "time_zone": Europe/Vienna), unchecked. For features '
     'that write to users.';
+CREATE FUNCTION usher.customer_contact(id uuid, OUT user_id uuid, OUT name text, OUT email text, OUT language text,
+                                       OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    is_known boolean;
+BEGIN
+    SELECT u.id INTO user_id FROM usher.users AS u WHERE u.id = customer_contact.id;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    FOR hook IN SELECT h.function FROM usher._hook_functions('contact') AS h LOOP
+        SELECT true, c.user_id, c.name, c.email, c.language, c.time_zone
+        INTO is_known, user_id, name, email, language, time_zone
+        FROM jsonb_to_recordset(usher._call_hook(hook.function, user_id => customer_contact.id))
+            AS c (user_id uuid, name text, email text, language text, time_zone text) LIMIT 1;
+        EXIT WHEN is_known;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.customer_contact(uuid) IS
+    'Where, in which language and in which time zone to write to a customer, as the first feature says that knows them '
+    '(hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
+    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For features '
+    'that write to customers.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -1503,7 +1555,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
-                           want_issuer_keys take_issuer_document'),
+                           customer_contact want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

@@ -29,6 +29,12 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
+-- Nor does it know the hook "contact": nobody asks an application that has one.
+DELETE FROM usher.extension_hooks WHERE hook = 'contact';
+ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
+    ADD CONSTRAINT extension_hooks_hook_check
+    CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
+                    'flush'));
 
 DROP EVENT TRIGGER usher_grant_new_members;
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers, boolean);
@@ -40,6 +46,7 @@ DROP FUNCTION usher._statement_metrics();
 DROP FUNCTION usher._statements_view();
 DROP FUNCTION usher._table_sizes();
 DROP FUNCTION usher._unknown_key_seen_at(text);
+DROP FUNCTION usher.customer_contact(uuid);
 DROP FUNCTION usher.cut_event(uuid, text[], text);
 DROP FUNCTION usher.event_payload(uuid);
 DROP FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]);
@@ -80,6 +87,23 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES
+    ('upkeep', 'integer', 'TABLE(task text, affected bigint)',
+     'removes what has run out, at most so many rows of each kind', true),
+    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule', true),
+    ('configuration', '', 'TABLE(finding text, severity text, advice text)',
+     'finds what is unsafe or missing in settings and grants', true),
+    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper', true),
+    ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
+    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
+    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
+END;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
 CREATE FUNCTION @extschema@.list_messages(of_status text DEFAULT NULL, recipient text DEFAULT NULL,
                                           after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
-    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, recipient_address text, language text,
-                   status text, repeats integer, attempts integer, next_attempt_at timestamptz, code text,
-                   detail text, created_at timestamptz, sent_at timestamptz, expires_at timestamptz)
+    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, customer_id uuid, recipient_address text,
+                   language text, status text, repeats integer, attempts integer, next_attempt_at timestamptz,
+                   code text, detail text, created_at timestamptz, sent_at timestamptz, expires_at timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
@@ -13,8 +13,8 @@ BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM usher.log_read('message', NULL, jsonb_strip_nulls(jsonb_build_object('status', of_status)));
     RETURN QUERY
-    SELECT m.id, m.event, m.audience, m.user_id, m.recipient, m.language, m.status, m.repeats, m.attempts,
-           m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
+    SELECT m.id, m.event, m.audience, m.user_id, m.customer_id, m.recipient, m.language, m.status, m.repeats,
+           m.attempts, m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
     FROM @extschema@.messages AS m
     WHERE (of_status IS NULL OR m.status = of_status)
         AND (list_messages.recipient IS NULL OR m.recipient_key = usher.name_key(list_messages.recipient))
@@ -77,10 +77,11 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'reason must be bounced, complaint or manual',
                                   '{"argument": "reason"}');
     END IF;
-    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, reason, suppressed_at)
-    VALUES (usher.name_key(suppress_address.address), suppress_address.address,
-            @extschema@._user_written_to(usher.name_key(suppress_address.address)), suppress_address.reason,
-            clock_timestamp())
+    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, customer_id, reason,
+                                                       suppressed_at)
+    SELECT k.key, suppress_address.address, p.user_id, p.customer_id, suppress_address.reason, clock_timestamp()
+    FROM usher.name_key(suppress_address.address) AS k (key)
+        CROSS JOIN LATERAL @extschema@._person_written_to(k.key) AS p
     ON CONFLICT ON CONSTRAINT message_suppressions_pkey DO UPDATE
     SET reason = EXCLUDED.reason, suppressed_at = coalesce(s.suppressed_at, EXCLUDED.suppressed_at);
 END

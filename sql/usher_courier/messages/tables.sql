@@ -8,6 +8,7 @@ CREATE TABLE @extschema@.messages (
     channel text NOT NULL DEFAULT 'email' CHECK (channel = 'email'),
     entity_key text,
     user_id uuid,
+    customer_id uuid,
     recipient text,
     recipient_key text,
     language text,
@@ -39,12 +40,15 @@ CREATE INDEX messages_entity_idx ON @extschema@.messages (entity_key) WHERE stat
 CREATE INDEX messages_expires_at_idx ON @extschema@.messages (expires_at) WHERE status IN ('pending', 'claimed');
 CREATE INDEX messages_status_idx ON @extschema@.messages (status, id DESC);
 CREATE INDEX messages_user_id_idx ON @extschema@.messages (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX messages_customer_id_idx ON @extschema@.messages (customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX messages_finished_at_idx ON @extschema@.messages (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.messages IS
     'Messages and what became of them. What they say is made from the event when somebody claims them, and stands '
     'nowhere else.';
 COMMENT ON COLUMN @extschema@.messages.entity_key IS
     'What it is about, the key of the event; a newer message about it may stand in its place.';
+COMMENT ON COLUMN @extschema@.messages.customer_id IS
+    'The customer whom it is for, where they have no account. Not a foreign key.';
 COMMENT ON COLUMN @extschema@.messages.message_id IS
     'Message-ID (RFC 5322), the same in each attempt: who gets a message twice can tell.';
 COMMENT ON COLUMN @extschema@.messages.status IS
@@ -59,6 +63,7 @@ CREATE TABLE @extschema@.message_suppressions (
     address_key text PRIMARY KEY,
     address text NOT NULL CHECK (octet_length(address) <= 254),
     user_id uuid,
+    customer_id uuid,
     reason text NOT NULL CHECK (reason IN ('bounced', 'complaint', 'manual')),
     bounces integer NOT NULL DEFAULT 0 CHECK (bounces >= 0),
     last_code text,
@@ -69,11 +74,14 @@ CREATE TABLE @extschema@.message_suppressions (
 CREATE INDEX message_suppressions_at_idx ON @extschema@.message_suppressions (suppressed_at, address_key)
     WHERE suppressed_at IS NOT NULL;
 CREATE INDEX message_suppressions_user_id_idx ON @extschema@.message_suppressions (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX message_suppressions_customer_id_idx ON @extschema@.message_suppressions (customer_id)
+    WHERE customer_id IS NOT NULL;
 COMMENT ON TABLE @extschema@.message_suppressions IS
     'Addresses that nothing is sent to, and bounces of those that may become so.';
 COMMENT ON COLUMN @extschema@.message_suppressions.address_key IS 'The address as usher.name_key() compares it.';
 COMMENT ON COLUMN @extschema@.message_suppressions.user_id IS
     'Whom messages to the address were for last, so that it is forgotten with them. Not a foreign key.';
+COMMENT ON COLUMN @extschema@.message_suppressions.customer_id IS 'The same, of a customer without an account.';
 COMMENT ON COLUMN @extschema@.message_suppressions.suppressed_at IS 'NULL: fewer bounces than it takes.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.message_suppressions', '');
 

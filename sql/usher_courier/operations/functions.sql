@@ -203,10 +203,11 @@ BEGIN
                 'recipient', m.recipient, 'language', m.language, 'status', m.status, 'created_at', m.created_at,
                 'sent_at', m.sent_at) ORDER BY m.id)
             FROM @extschema@.messages AS m
-            WHERE m.user_id = _export_courier.user_id OR m.recipient_key = own_key), '[]'),
+            WHERE _export_courier.user_id IN (m.user_id, m.customer_id) OR m.recipient_key = own_key), '[]'),
         'suppressions', coalesce((SELECT jsonb_agg(jsonb_build_object('address', s.address, 'reason', s.reason,
-                'suppressed_at', s.suppressed_at))
-            FROM @extschema@.message_suppressions AS s WHERE s.address_key = own_key), '[]'));
+                'suppressed_at', s.suppressed_at) ORDER BY s.address_key)
+            FROM @extschema@.message_suppressions AS s
+            WHERE _export_courier.user_id IN (s.user_id, s.customer_id) OR s.address_key = own_key), '[]'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._export_courier(uuid) IS 'The part of usher_courier in usher.export_user().';
@@ -216,19 +217,19 @@ CREATE FUNCTION @extschema@._erase_courier(user_id uuid) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- those of the account, and those that it was written to at
+    -- those of the account, and those that they were written to at
     addresses CONSTANT text[] := ARRAY(
         SELECT m.recipient_key FROM @extschema@.messages AS m
-        WHERE m.user_id = _erase_courier.user_id AND m.recipient_key IS NOT NULL
+        WHERE _erase_courier.user_id IN (m.user_id, m.customer_id) AND m.recipient_key IS NOT NULL
         UNION SELECT usher.name_key((usher.user_contact(_erase_courier.user_id)).email));
     erased bigint;
     lifted bigint;
 BEGIN
     DELETE FROM @extschema@.messages AS m
-    WHERE m.user_id = _erase_courier.user_id OR m.recipient_key = ANY (addresses);
+    WHERE _erase_courier.user_id IN (m.user_id, m.customer_id) OR m.recipient_key = ANY (addresses);
     GET DIAGNOSTICS erased = ROW_COUNT;
     DELETE FROM @extschema@.message_suppressions AS s
-    WHERE s.user_id = _erase_courier.user_id OR s.address_key = ANY (addresses);
+    WHERE _erase_courier.user_id IN (s.user_id, s.customer_id) OR s.address_key = ANY (addresses);
     GET DIAGNOSTICS lifted = ROW_COUNT;
     RETURN erased + lifted;
 END
