@@ -139,7 +139,12 @@ SELECT attempt FROM courier_test.claim();
 SELECT wash.report_message(:'message', 25, 'deferred', '451');
 SELECT status, last_code FROM wash.messages WHERE id = :'message';
 SELECT payload - 'id' - 'user_id' FROM usher.events WHERE event = 'message.failed' ORDER BY id DESC LIMIT 1;
-SELECT wash.retry_message(:'message') AS its_code_is_gone;
+SELECT count(*) AS codes FROM usher.events WHERE event = 'user.login_code_requested' AND payload ? 'code';
+SELECT wash.retry_message(:'message') AS its_code_is_good, wash.retry_message(:'message') AS it_waits;
+SELECT subject, attempt, body_text ~ '\n\n[0-9]{6}\n\n' AS has_code FROM courier_test.claim();
+SELECT wash.report_message(:'message', 1, 'sent');
+SELECT count(*) AS codes FROM usher.events WHERE event = 'user.login_code_requested' AND payload ? 'code';
+SELECT wash.retry_message(:'message') AS was_sent;
 
 -- Refused by the server: counted, and after some, or at once where there is no such mailbox, nothing is sent there.
 CREATE FUNCTION courier_test.refuse(code text) RETURNS text LANGUAGE plpgsql AS $$

@@ -2,8 +2,9 @@
 INSERT INTO @extschema@.message_rules (event, audience, user_keys, customer_keys, address_key, secret_keys, supersedes,
                                        expires_key, max_age, digest_window, priority)
 SELECT v.event, v.audience, v.user_keys::text[],
-       CASE WHEN v.event LIKE 'user.%' THEN '{}' ELSE '{customer_id}' END::text[], v.address_key, v.secret_keys::text[], v.supersedes::text[], v.expires_key, v.max_age::interval,
-       v.digest_window::interval, v.priority
+       CASE WHEN v.event LIKE 'user.%' THEN '{}' ELSE '{customer_id}' END::text[], v.address_key,
+       v.secret_keys::text[], v.supersedes::text[], v.expires_key, v.max_age::interval, v.digest_window::interval,
+       v.priority
 FROM (VALUES
     -- what somebody waits for, in front of a screen
     ('user.email_verification_requested', 'user', '{user_id}', 'email', '{token}',

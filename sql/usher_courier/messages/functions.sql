@@ -82,6 +82,7 @@ DECLARE
     to_address text;
     to_key text;
     useless_at timestamptz;
+    replaced uuid;
     earlier record;
     ready_at timestamptz := clock_timestamp();
     refusal text;
@@ -101,10 +102,14 @@ BEGIN
         RETURN false;
     END IF;
     -- What was to be said about the same thing, and has not been said, need not be.
-    UPDATE @extschema@.messages AS m
-    SET status = 'suppressed', last_code = 'superseded', finished_at = clock_timestamp()
-    WHERE key IS NOT NULL AND m.entity_key = key AND m.status = 'pending' AND m.event = ANY (rule.supersedes)
-        AND m.recipient_key = to_key;
+    FOR replaced IN
+        SELECT m.id FROM @extschema@.messages AS m
+        WHERE key IS NOT NULL AND m.entity_key = key AND (m.status = 'pending' OR m.keeps_secret)
+            AND m.event = ANY (rule.supersedes) AND m.recipient_key = to_key
+        ORDER BY m.id FOR NO KEY UPDATE
+    LOOP
+        PERFORM @extschema@._finish_message(replaced, 'suppressed', 'superseded');
+    END LOOP;
     IF rule.digest_window > '0' THEN
         SELECT m.id, m.status, m.attempts, m.next_attempt_at, m.created_at INTO earlier
         FROM @extschema@.messages AS m
@@ -156,13 +161,28 @@ DECLARE
 BEGIN
     IF cardinality(secrets) > 0 AND NOT EXISTS (
             SELECT FROM @extschema@.messages AS m
-            WHERE m.event_id = _drop_secrets.event_id AND m.status IN ('pending', 'claimed')) THEN
+            WHERE m.event_id = _drop_secrets.event_id
+                AND (m.status IN ('pending', 'claimed') OR m.keeps_secret)) THEN
         PERFORM usher.cut_event(event_id, secrets, 'usher_courier');
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._drop_secrets(uuid, text) IS
-    'Cuts secrets out of an event, once no message is left that has to say them.';
+    'Cuts secrets out of an event, once no message is left that has to say them, or could.';
+
+CREATE FUNCTION @extschema@._has_secrets(event text, audience text, event_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((SELECT usher.event_payload(_has_secrets.event_id) ?| r.secret_keys
+                     FROM @extschema@.message_rules AS r
+                     WHERE r.event = _has_secrets.event AND r.audience = _has_secrets.audience
+                         AND cardinality(r.secret_keys) > 0), false);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._has_secrets(text, text, uuid) IS
+    'Whether a message has to say a token or code, and its event still has it.';
 
 CREATE FUNCTION @extschema@._collect_messages(max_events integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -223,7 +243,10 @@ BEGIN
     UPDATE @extschema@.messages AS m
     SET status = _finish_message.status, claimed_by = NULL, last_code = left(code, 100),
         last_detail = left(detail, 500), finished_at = clock_timestamp(),
-        sent_at = CASE WHEN _finish_message.status = 'sent' THEN clock_timestamp() END
+        sent_at = CASE WHEN _finish_message.status = 'sent' THEN clock_timestamp() END,
+        -- What has failed may be tried again, as long as that is of use.
+        keeps_secret = _finish_message.status = 'failed' AND m.expires_at > clock_timestamp()
+            AND @extschema@._has_secrets(m.event, m.audience, m.event_id)
     WHERE m.id = _finish_message.id
     RETURNING m.* INTO done;
     PERFORM @extschema@._drop_secrets(done.event_id, done.event);
@@ -235,7 +258,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._finish_message(uuid, text, text, text) IS
-    'A message has gone, or never will: what it had to say is forgotten.';
+    'A message has gone, or never will: what it had to say is forgotten, unless it has failed and can be tried again.';
 
 CREATE FUNCTION @extschema@._check_claim(worker text, max_rows integer, lease interval) RETURNS void
     LANGUAGE plpgsql STABLE

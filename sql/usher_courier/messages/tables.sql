@@ -21,12 +21,14 @@ CREATE TABLE @extschema@.messages (
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     claimed_by text,
     expires_at timestamptz NOT NULL,
+    keeps_secret boolean NOT NULL DEFAULT false,
     last_code text,
     last_detail text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at timestamptz,
     finished_at timestamptz,
     CONSTRAINT messages_event_key UNIQUE (event_id, audience, channel),
+    CONSTRAINT messages_secret_check CHECK (status = 'failed' OR NOT keeps_secret),
     CONSTRAINT messages_claimed_check CHECK ((status = 'claimed') = (claimed_by IS NOT NULL)),
     CONSTRAINT messages_sent_check CHECK ((status = 'sent') = (sent_at IS NOT NULL)),
     CONSTRAINT messages_finished_check CHECK ((status IN ('pending', 'claimed')) = (finished_at IS NULL))
@@ -36,7 +38,8 @@ CREATE INDEX messages_ready_idx ON @extschema@.messages (priority, next_attempt_
 CREATE INDEX messages_recipient_idx ON @extschema@.messages (recipient_key, id DESC) WHERE recipient_key IS NOT NULL;
 CREATE INDEX messages_open_recipient_idx ON @extschema@.messages (recipient_key)
     WHERE status IN ('pending', 'claimed');
-CREATE INDEX messages_entity_idx ON @extschema@.messages (entity_key) WHERE status = 'pending';
+CREATE INDEX messages_entity_idx ON @extschema@.messages (entity_key) WHERE status = 'pending' OR keeps_secret;
+CREATE INDEX messages_keeps_secret_idx ON @extschema@.messages (expires_at) WHERE keeps_secret;
 CREATE INDEX messages_expires_at_idx ON @extschema@.messages (expires_at) WHERE status IN ('pending', 'claimed');
 CREATE INDEX messages_status_idx ON @extschema@.messages (status, id DESC);
 CREATE INDEX messages_user_id_idx ON @extschema@.messages (user_id) WHERE user_id IS NOT NULL;
@@ -56,6 +59,8 @@ COMMENT ON COLUMN @extschema@.messages.status IS
     'refused, or tried too often; suppressed: not to be sent to this address, or not needed any more; expired: of no '
     'use any more.';
 COMMENT ON COLUMN @extschema@.messages.repeats IS 'How many equal messages this one stands for.';
+COMMENT ON COLUMN @extschema@.messages.keeps_secret IS
+    'It has failed, and its token or code stays in the event until expires_at, for retry_message().';
 COMMENT ON COLUMN @extschema@.messages.last_code IS 'Why it waits, or did not go: a code of SMTP, or a word of ours.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.messages', '');
 
