@@ -265,6 +265,8 @@ CREATE FUNCTION @extschema@._check_claim(worker text, max_rows integer, lease in
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Where the library is not preloaded, a session knows its settings from its first function in C on.
+    PERFORM usher.actor_id();
     IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
         PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
     ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
