@@ -232,7 +232,7 @@ CREATE FUNCTION @extschema@.claim_requests(worker text, max_rows integer DEFAULT
 AS $$
 #variable_conflict use_column
 DECLARE
-    moment CONSTANT timestamptz := clock_timestamp();
+    moment timestamptz;
     given CONSTANT cidr[] := @extschema@._allowed_networks();
     claimed @extschema@.http_requests;
     content jsonb;
@@ -242,6 +242,7 @@ BEGIN
     PERFORM @extschema@._collect_webhook_events(100);
     PERFORM @extschema@._run_waiting_handlers(10);
     PERFORM @extschema@._ask_for_issuer_keys();
+    moment := clock_timestamp(); -- what was made just now is ready
     FOR claimed IN
         WITH next AS (
             SELECT r.id FROM @extschema@.http_requests AS r
@@ -322,6 +323,7 @@ DECLARE
     word CONSTANT text := left(coalesce(report_request.error, 'HTTP ' || report_request.status_code), 100);
     answer jsonb;
 BEGIN
+    PERFORM usher.actor_id(); -- as _check_claim() does
     SELECT r.* INTO reported FROM @extschema@.http_requests AS r
     WHERE r.id = report_request.request AND r.status = 'claimed' AND r.attempts = report_request.attempt
     FOR UPDATE;
