@@ -278,6 +278,7 @@ BEGIN
         allowed_networks := given;
         IF claimed.webhook_id IS NOT NULL THEN
             signed_at := extract(epoch FROM clock_timestamp())::bigint;
+            url := (SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = claimed.webhook_id);
             headers := headers || jsonb_build_object('webhook-id', claimed.event_id::text,
                 'webhook-timestamp', signed_at::text, 'webhook-signature',
                 @extschema@._sign_webhook(claimed.webhook_id, claimed.event_id::text, signed_at, body));
@@ -385,7 +386,9 @@ BEGIN
     PERFORM usher.require_permission('event:manage');
     PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
-    SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method, r.url, r.status, r.attempts,
+    SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method,
+           coalesce((SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id), r.url), r.status,
+           r.attempts,
            r.next_attempt_at, r.status_code, r.error_code, r.created_at, r.finished_at
     FROM @extschema@.http_requests AS r
     WHERE (of_status IS NULL OR r.status = of_status) AND (of_webhook IS NULL OR r.webhook_id = of_webhook)
