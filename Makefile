@@ -141,7 +141,7 @@ FUZZERS    := $(notdir $(basename $(wildcard $(here)/test/fuzz/*_fuzzer.cpp)))
 SANITIZERS  = -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT        = $(BUILD)/unit$(if $(SANITIZE),-sanitized)
 # With sanitizers g++ 12 takes parts of its own <regex> for uninitialized, and of its own strings for out of bounds.
-UNIT_FLAGS  = $(CXX_COMMON) $(if $(SANITIZE),-O1 $(SANITIZERS),-O0) -g -Wall -Wextra -Wshadow -Wno-maybe-uninitialized -Wno-array-bounds $(WERROR)
+UNIT_FLAGS  = $(CXX_COMMON) -I'$(here)/gateway' $(if $(SANITIZE),-O1 $(SANITIZERS),-O0) -g -Wall -Wextra -Wshadow -Wno-maybe-uninitialized -Wno-array-bounds $(WERROR)
 UNIT_PURE   = $(if $(SANITIZE),$(PURE:%.cpp=$(UNIT)/pure/%.o),$(PURE_OBJS))
 UNIT_OBJS   = $(UNIT_TESTS:%=$(UNIT)/test/%.o)
 
@@ -182,7 +182,7 @@ $(BUILD)/fuzz/pure/%.o: $(here)/extension/%.cpp
 	$(Q)$(FUZZ_CXX) $(CXX_COMMON) -O1 -g $(SANITIZERS) -fsanitize=fuzzer-no-link -c -o $@ '$<'
 $(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(here)/test/fuzz/%.cpp $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.o)
 	$(call show,CLANG $(@:$(BUILD)/%=%))
-	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -O1 -g $(SANITIZERS) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
+	$(Q)$(FUZZ_CXX) $(filter-out -MMD -MP,$(CXX_COMMON)) -I'$(here)/gateway' -O1 -g $(SANITIZERS) -fsanitize=fuzzer -o $@ '$<' $(filter %.o,$^) $(LIBRARIES)
 
 -include $(OBJS:.o=.d) $(SHARED_HEADERS:%=$(BUILD)/obj/headers/%.hpp.d) $(UNIT_OBJS:.o=.d) $(UNIT_HEADERS).d \
          $(PURE:%.cpp=$(UNIT)/pure/%.d) $(PURE:%.cpp=$(BUILD)/fuzz/pure/%.d)

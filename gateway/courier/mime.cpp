@@ -2,9 +2,8 @@
 #include "common/encoding.hpp"
 #include "common/text.hpp"
 #include "common/utf8.hpp"
+#include "courier/ascii_domain.hpp"
 #include <algorithm>
-#include <curl/curl.h>
-#include <memory>
 #include <random>
 
 namespace usher::courier {
@@ -23,21 +22,6 @@ void check_line(std::string_view text, const char *field) {
     if (std::any_of(text.begin(), text.end(), [](char c) { return is_control(c) && c != '\t'; }))
         throw MalformedMail(std::string(field) + " must be one line without control characters");
     if (!is_valid_utf8(text)) throw MalformedMail(std::string(field) + " is not valid UTF-8");
-}
-
-// "müller.example" as "xn--mller-kva.example": every server understands that, SMTPUTF8 (RFC 6531) or not.
-std::string ascii_domain(const std::string &domain, const char *field) {
-    if (is_ascii(domain)) return domain;
-#ifdef CURLU_PUNYCODE
-    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
-    char *host = nullptr;
-    if (url != nullptr && curl_url_set(url.get(), CURLUPART_URL, ("http://" + domain + '/').c_str(), 0) == CURLUE_OK &&
-        curl_url_get(url.get(), CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK) {
-        const std::unique_ptr<char, decltype(&curl_free)> owner(host, &curl_free);
-        return host;
-    }
-#endif
-    throw MalformedMail(std::string(field) + " has a domain that cannot be written in ASCII");
 }
 
 void check_address(std::string_view address, const char *field) {
@@ -99,7 +83,7 @@ std::string text_field(const std::string &name, std::string_view value) {
     return name + ": " + (is_plain ? folded(name.size() + 2, value) : encoded_words(value)) + "\r\n";
 }
 
-std::string mailbox_field(const std::string &name, const Mailbox &mailbox) {
+std::string mailbox_field(const std::string &name, const NamedAddress &mailbox) {
     if (mailbox.name.empty()) return name + ": " + mailbox.address + "\r\n";
     std::string phrase;
     if (is_ascii(mailbox.name) && mailbox.name.size() <= 200 && mailbox.name.find("=?") == std::string::npos) {
@@ -144,7 +128,8 @@ void check_header_name(const std::string &name) {
     const bool is_good = !name.empty() && name.size() <= 70 && std::all_of(name.begin(), name.end(), [](char c) {
         return is_alphanumeric(c) || c == '-' || c == '_';
     });
-    if (!is_good || is_reserved(name)) throw MalformedMail("header must not be given: " + name.substr(0, 70));
+    if (!is_good) throw MalformedMail("a header has a name that no header has");
+    if (is_reserved(name)) throw MalformedMail("header must not be given: " + name);
 }
 
 // Line ends of any kind become CRLF.
@@ -223,10 +208,10 @@ std::string boundary() {
 
 } // namespace
 
-Mailbox parse_mailbox(std::string_view text, const char *field) {
+NamedAddress parse_mailbox(std::string_view text, const char *field) {
     check_line(text, field);
     text = trim(text, header_space);
-    Mailbox mailbox;
+    NamedAddress mailbox;
     std::string_view address = text;
     if (text.ends_with('>')) {
         const std::size_t open = text.rfind('<');
@@ -241,7 +226,11 @@ Mailbox parse_mailbox(std::string_view text, const char *field) {
     }
     const std::size_t at = std::min(address.rfind('@'), address.size());
     mailbox.address = std::string(address.substr(0, at));
-    if (at < address.size()) mailbox.address += '@' + ascii_domain(std::string(address.substr(at + 1)), field);
+    if (at < address.size()) {
+        const std::optional<std::string> domain = ascii_domain(std::string(address.substr(at + 1)));
+        if (!domain) throw MalformedMail(std::string(field) + " has a domain that cannot be written in ASCII");
+        mailbox.address += '@' + *domain;
+    }
     check_address(mailbox.address, field);
     return mailbox;
 }

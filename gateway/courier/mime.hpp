@@ -25,13 +25,13 @@ struct MalformedMail : std::runtime_error {
     using runtime_error::runtime_error;
 };
 
-struct Mailbox {
+struct NamedAddress {
     std::string name;    // as people read it, UTF-8; may be empty
     std::string address; // local part and domain; the domain in ASCII (RFC 5891)
 };
 
 /// Throws MalformedMail. field: what to call it in the message.
-Mailbox parse_mailbox(std::string_view text, const char *field);
+NamedAddress parse_mailbox(std::string_view text, const char *field);
 
 /// The whole message, lines ended by CRLF. Throws MalformedMail.
 std::string compose(const Mail &mail, std::time_t date);
