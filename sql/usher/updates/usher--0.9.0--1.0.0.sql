@@ -144,6 +144,42 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone text;
+    consumers text[];
+BEGIN
+    FOR gone IN SELECT o.object_name
+        FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
+        DELETE FROM usher.extensions AS x WHERE x.extension = gone;
+        DELETE FROM usher.routes AS r WHERE r.extension = gone;
+        -- Also those that its functions have made for whoever called them: a consumer of its name is its own.
+        WITH ended AS (
+            DELETE FROM usher.subscriptions AS s
+            WHERE s.extension = gone OR s.consumer = gone OR starts_with(s.consumer, gone || '.')
+            RETURNING s.consumer)
+        SELECT array_agg(e.consumer) INTO consumers FROM ended AS e;
+        -- What it has not taken nobody will, and events are kept as long as somebody is to have them.
+        DELETE FROM usher.deliveries AS d
+        WHERE d.consumer = ANY (consumers || gone) AND d.status IN ('pending', 'parked')
+            AND NOT EXISTS (SELECT FROM usher.subscriptions AS s WHERE s.consumer = d.consumer);
+        DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
+        DELETE FROM usher.machines AS m WHERE m.extension = gone;
+        DELETE FROM usher._schema_objects AS o WHERE o.extension = gone;
+        DELETE FROM usher.policy_models AS m WHERE m.extension = gone;
+        DELETE FROM usher.permissions AS p WHERE p.extension = gone
+            AND NOT EXISTS (SELECT FROM usher.role_permissions AS r WHERE r.permission = p.name)
+            AND NOT EXISTS (SELECT FROM usher.user_permissions AS u WHERE u.permission = p.name);
+        -- Permissions that are granted stay, and are the application's from now on.
+        UPDATE usher.permissions AS p SET extension = NULL WHERE p.extension = gone;
+        DELETE FROM usher.decisions AS d WHERE d.shipped_by = gone;
+    END LOOP;
+    PERFORM usher._forget_lost_publishers();
+END
+$$;
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -410,7 +446,7 @@ COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) 
     'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
     'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
-    'minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps what is not given. Needs key:manage.';
 CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -466,7 +502,9 @@ BEGIN
     WITH next AS (
         SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer
         WHERE i.is_active AND coalesce(s.asked_at < moment - interval '5 minutes', true)
-            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity'))
+            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity')
+                 -- Without preload nobody can say that a token came with an unknown key: verifying writes nothing.
+                 OR NOT usher._is_preloaded() AND s.fetched_at < moment - interval '5 minutes')
         ORDER BY s.due_at LIMIT max_rows FOR UPDATE OF s SKIP LOCKED)
     UPDATE usher.issuer_key_sources s SET asked_at = moment
     FROM next WHERE s.issuer = next.issuer
@@ -475,8 +513,9 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.want_issuer_keys(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.want_issuer_keys(integer) IS
-    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. For the feature that '
-    'fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
+    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. Where the library is '
+    'not preloaded, nobody can tell that a token has come with an unknown key, and each is asked every five minutes. '
+    'For the feature that fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
 CREATE FUNCTION usher.take_issuer_document(issuer text, document text, cache_control text DEFAULT NULL,
                                            error text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -544,6 +583,30 @@ COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';
+CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- First: it loads the library, without which there is no such setting yet.
+    issuer CONSTANT text := usher._own_issuer();
+    base CONSTANT text := rtrim(current_setting('usher.public_url'), '/');
+BEGIN
+    RETURN jsonb_build_object(
+        'issuer', issuer,
+        'token_endpoint', base || '/oauth/token',
+        'introspection_endpoint', base || '/oauth/introspect',
+        'revocation_endpoint', base || '/oauth/revoke',
+        'jwks_uri', base || '/.well-known/jwks.json',
+        'service_documentation', base || '/docs',
+        'response_types_supported', '[]'::jsonb, -- there is no authorization endpoint
+        'grant_types_supported', '["refresh_token", "client_credentials"]'::jsonb,
+        'token_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb,
+        'introspection_endpoint_auth_methods_supported',
+            '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
+        'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

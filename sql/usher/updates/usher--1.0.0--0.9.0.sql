@@ -141,6 +141,32 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone text;
+BEGIN
+    FOR gone IN SELECT o.object_name
+        FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
+        DELETE FROM usher.extensions AS x WHERE x.extension = gone;
+        DELETE FROM usher.routes AS r WHERE r.extension = gone;
+        DELETE FROM usher.subscriptions AS s WHERE s.extension = gone;
+        DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
+        DELETE FROM usher.machines AS m WHERE m.extension = gone;
+        DELETE FROM usher._schema_objects AS o WHERE o.extension = gone;
+        DELETE FROM usher.policy_models AS m WHERE m.extension = gone;
+        DELETE FROM usher.permissions AS p WHERE p.extension = gone
+            AND NOT EXISTS (SELECT FROM usher.role_permissions AS r WHERE r.permission = p.name)
+            AND NOT EXISTS (SELECT FROM usher.user_permissions AS u WHERE u.permission = p.name);
+        -- Permissions that are granted stay, and are the application's from now on.
+        UPDATE usher.permissions AS p SET extension = NULL WHERE p.extension = gone;
+        DELETE FROM usher.decisions AS d WHERE d.shipped_by = gone;
+    END LOOP;
+    PERFORM usher._forget_lost_publishers();
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
                                          event_prefix text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -283,6 +309,28 @@ $$;
 REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers) FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers) IS
     'Raises 22023, naming what is wrong with an issuer that is about to be stored.';
+CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    base text := rtrim(current_setting('usher.public_url'), '/');
+BEGIN
+    RETURN jsonb_build_object(
+        'issuer', usher._own_issuer(),
+        'token_endpoint', base || '/oauth/token',
+        'introspection_endpoint', base || '/oauth/introspect',
+        'revocation_endpoint', base || '/oauth/revoke',
+        'jwks_uri', base || '/.well-known/jwks.json',
+        'service_documentation', base || '/docs',
+        'response_types_supported', '[]'::jsonb, -- there is no authorization endpoint
+        'grant_types_supported', '["refresh_token", "client_credentials"]'::jsonb,
+        'token_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb,
+        'introspection_endpoint_auth_methods_supported',
+            '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
+        'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
