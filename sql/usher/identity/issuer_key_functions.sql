@@ -47,7 +47,8 @@ COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) 
     'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
     'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
-    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps '
+    'what is not given. Needs key:manage.';
 
 CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -15,7 +15,8 @@ REVOKE ALL ON FUNCTION usher._schema_of(name) FROM PUBLIC;
 COMMENT ON FUNCTION usher._schema_of(name) IS 'The schema of a registered extension or application.';
 
 -- The hooks that there are: how core calls each, and what it must return.
-CREATE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+CREATE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

@@ -85,7 +85,8 @@ COMMENT ON TABLE usher.table_sizes IS
 COMMENT ON COLUMN usher.table_sizes.bytes IS 'With indexes and partitions.';
 COMMENT ON COLUMN usher.table_sizes.row_count IS 'As the planner estimated it.';
 REVOKE ALL ON usher.table_sizes FROM PUBLIC;
-CREATE OR REPLACE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+CREATE OR REPLACE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -344,10 +345,10 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.customer_contact(uuid) IS
-    'Where, in which language and in which time zone to write to a customer, as the first feature says that knows them '
-    '(hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
-    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For features '
-    'that write to customers.';
+    'Where, in which language and in which time zone to write to a customer, as the first feature says that knows '
+    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
+    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For '
+    'features that write to customers.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -446,7 +447,8 @@ COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) 
     'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
     'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
-    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps '
+    'what is not given. Needs key:manage.';
 CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

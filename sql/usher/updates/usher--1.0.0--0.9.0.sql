@@ -87,7 +87,8 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE OR REPLACE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+CREATE OR REPLACE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
