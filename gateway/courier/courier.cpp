@@ -4,6 +4,7 @@
 #include "courier/request_sender.hpp"
 #include "log.hpp"
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace usher::courier {
 
@@ -74,10 +75,25 @@ protected:
     std::optional<std::string> ask(const std::string &sql, const std::vector<const char *> &parameters) {
         if (!database_.ensure_connected()) return std::nullopt;
         const Outcome outcome = database_.run(nullptr, sql.c_str(), parameters, -1);
-        if (outcome.kind == Outcome::Kind::row) return outcome.row.at(0).value_or("");
-        log(Level::warning, "statement_failed", {{"worker", name_}, {"sqlstate", outcome.sqlstate}});
+        if (outcome.kind == Outcome::Kind::row) {
+            note_success();
+            return outcome.row.at(0).value_or("");
+        }
+        note_failure(outcome.sqlstate.empty() ? "connection" : outcome.sqlstate);
         courier_.home_.forget(); // the extension may have gone, or moved
         return std::nullopt;
+    }
+
+    // What goes wrong again and again is told once for each cause, and how often it went wrong when it does no longer.
+    void note_failure(const std::string &cause) {
+        ++failures_;
+        if (std::exchange(failing_, cause) == cause) return;
+        log(Level::warning, "statement_failed", {{"worker", name_}, {"sqlstate", cause}, {"failures", failures_}});
+    }
+    void note_success() {
+        if (failures_ > 1) log(Level::info, "statements_work_again", {{"worker", name_}, {"failures", failures_}});
+        failures_ = 0;
+        failing_.clear();
     }
 
     std::optional<Json> claim(const char *columns, const char *function, int most) {
@@ -102,12 +118,13 @@ protected:
     // Until it is told, or the attempt is over anyway.
     void report(const std::string &call, const std::vector<const char *> &parameters) {
         const auto deadline = claimed_at_ + std::chrono::seconds(courier_.config_.lease_s);
-        while (true) {
+        for (std::chrono::milliseconds pause = 100ms;; pause = std::min(2 * pause, longest_pause)) {
             std::optional<std::string> schema;
             if (database_.ensure_connected()) schema = courier_.home_.schema(database_);
             if (schema && ask("SELECT " + *schema + '.' + call, parameters)) return;
-            if (Clock::now() > deadline || courier_.is_abandoned_) break;
-            std::this_thread::sleep_for(100ms);
+            const auto next = std::min(Clock::now() + pause, deadline);
+            while (Clock::now() < next && !courier_.is_abandoned_) std::this_thread::sleep_for(50ms);
+            if (Clock::now() >= deadline || courier_.is_abandoned_) break;
         }
         ++courier_.counts_.reports_lost;
         log(Level::error, "report_lost", {{"worker", name_}});
@@ -135,11 +152,15 @@ protected:
         Clock::time_point begin_ = Clock::now();
     };
 
+    static constexpr std::chrono::milliseconds longest_pause{5000};
+
     Courier &courier_;
     const char *kind_;
     std::string name_;
     Database database_;
     Clock::time_point claimed_at_;
+    std::string failing_; // why statements fail just now: an SQLSTATE, or "connection"
+    std::uint64_t failures_ = 0;
 };
 
 namespace {
@@ -286,8 +307,8 @@ private:
     RequestSender sender_;
 };
 
-/// Has the database call the handlers of requests that were answered. They are functions of others and may take long, so
-/// that they have a connection of their own; the database limits their time.
+/// Has the database call the handlers of requests that were answered. They are functions of others and may take long,
+/// so that they have a connection of their own; the database limits their time.
 class Courier::HandlerWorker final : public Worker {
 public:
     HandlerWorker(Courier &courier, int number) : Worker(courier, "handler", number, courier.patient_) {}

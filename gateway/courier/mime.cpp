@@ -164,7 +164,8 @@ void check_header_name(const std::string &name) {
     const bool is_good = !name.empty() && name.size() <= 70 && std::all_of(name.begin(), name.end(), [](char c) {
         return is_alphanumeric(c) || c == '-' || c == '_';
     });
-    if (!is_good || is_reserved(name)) throw MalformedMail("header must not be given: " + name.substr(0, 70));
+    if (!is_good) throw MalformedMail("a header has a name that no header has");
+    if (is_reserved(name)) throw MalformedMail("header must not be given: " + name);
 }
 
 // Line ends of any kind become CRLF.

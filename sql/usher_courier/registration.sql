@@ -17,10 +17,10 @@ SELECT usher.register_extension('E-mail from templates, webhooks, requests to ot
     {
         "message_rules": {"impersonal": ["*"]},
         "message_templates": {"impersonal": ["*"]},
-        "messages": {"user": ["user_id"], "personal": ["last_detail", "recipient", "recipient_key"],
+        "messages": {"user": ["customer_id", "user_id"], "personal": ["last_detail", "recipient", "recipient_key"],
             "impersonal": ["audience", "channel", "claimed_by", "entity_key", "event", "event_id", "language",
             "last_code", "message_id", "status"]},
-        "message_suppressions": {"user": ["user_id"], "personal": ["address", "address_key"],
+        "message_suppressions": {"user": ["customer_id", "user_id"], "personal": ["address", "address_key"],
             "impersonal": ["last_code", "reason"]},
         "courier_workers": {"impersonal": ["*"]},
         "webhooks": {"user": ["created_by"], "sensitive": ["url"], "impersonal": ["description", "disabled_reason",

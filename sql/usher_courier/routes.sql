@@ -26,7 +26,8 @@ BEGIN
         ('GET', '/messages/rules', 'list_message_rules()', 'message:read', true,
          'For which events messages are made'),
         ('PUT', '/messages/rules/{event}',
-         'set_message_rule(text,text,text[],text,text[],text[],text,interval,interval,integer,boolean,timestamptz)',
+         'set_message_rule(text,text,text[],text[],text,text[],text[],text,interval,interval,integer,boolean,'
+             'timestamptz)',
          'message:manage', false, 'Say for which event a message is made, and to whom'),
         ('GET', '/messages/templates', 'list_message_templates(text,text,integer)', 'message:read', true,
          'What messages say'),

@@ -153,10 +153,14 @@ CREATE FUNCTION regress_foreign.hostile_export(user_id uuid) RETURNS jsonb
     LANGUAGE sql AS $$ SELECT to_jsonb(regress_foreign.note('export')) $$;
 CREATE FUNCTION regress_foreign.hostile_erase(user_id uuid) RETURNS bigint
     LANGUAGE sql AS $$ SELECT length(regress_foreign.note('erase'))::bigint $$;
+CREATE FUNCTION regress_foreign.hostile_contact(customer_id uuid)
+    RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text)
+    LANGUAGE sql AS $$ SELECT NULL::uuid, regress_foreign.note('contact'), NULL, NULL, NULL $$;
 RESET SESSION AUTHORIZATION;
 SELECT usher.register_extension('Hostile', name => 'regress_hostile', schema_name => 'regress_foreign', hooks => '{
     "upkeep": "hostile_upkeep", "self_check": "hostile_self_check", "configuration": "hostile_configuration",
-    "metrics": "hostile_metrics", "health": "hostile_health", "export": "hostile_export", "erase": "hostile_erase"}');
+    "metrics": "hostile_metrics", "health": "hostile_health", "export": "hostile_export", "erase": "hostile_erase",
+    "contact": "hostile_contact"}');
 SELECT count(*) > 0 AS the_rest_is_done FROM usher.run_maintenance();
 SELECT count(*) FROM usher.self_check();
 SELECT count(*) FROM usher.check_configuration();
@@ -165,6 +169,7 @@ SELECT count(*) FROM usher.health();
 SELECT user_id AS victim FROM usher.register_user('regress.foreign@example.com', 'a password of some length') \gset
 SELECT usher.export_user(:'victim');
 SELECT usher.erase_user(:'victim');
+SELECT usher.customer_contact(usher.uuid_v7());
 SELECT usher.unregister_extension('regress_hostile');
 SELECT usher.erase_user(:'victim') IS NOT NULL AS erased;
 

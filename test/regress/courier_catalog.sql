@@ -58,3 +58,30 @@ WHERE a.language = 'en' AND b.language = 'de' AND a.used <> b.used;
 -- All names, so that a new one is looked at: is it in the payload of the event?
 SELECT DISTINCT m[1] AS name FROM wash.message_templates AS t, regexp_matches(t.subject || t.body_text || t.body_html, '\{\{[#^/]?([a-z_.|:]+)\}\}', 'g') AS m
 ORDER BY 1;
+-- What the first version was to say, word by word: each has its event, its recipient, and its text in both languages.
+WITH wanted (word, event, audience) AS (VALUES
+    ('verification', 'user.email_verification_requested', 'user'), ('verification', 'user.verification_code_requested', 'user'),
+    ('reset', 'user.password_reset_requested', 'user'),
+    ('change of address, to the new one', 'user.email_change_requested', 'user'), ('change of address, to the old one', 'user.email_change_requested', 'account'),
+    ('changed address, to the new one', 'user.email_changed', 'user'), ('changed address, to the old one', 'user.email_changed', 'former_address'),
+    ('code', 'user.login_code_requested', 'user'), ('new device', 'user.new_device', 'user'), ('locked', 'user.locked', 'user'),
+    ('factor added', 'user.second_factor_added', 'user'), ('factor removed', 'user.second_factor_removed', 'user'), ('API key made', 'user.api_key_created', 'user'),
+    ('booking made', 'booking.created', 'user'), ('confirmed', 'booking.confirmed', 'user'), ('moved', 'booking.rescheduled', 'user'),
+    ('cancelled', 'booking.cancelled', 'user'), ('reminder before the start', 'booking.reminder', 'user'),
+    ('payment', 'payment.completed', 'user'), ('refund', 'payment.refunded', 'user'), ('refund', 'payment.partially_refunded', 'user'),
+    ('order', 'order.placed', 'user'), ('points expiring', 'loyalty.points_expiring', 'user'))
+SELECT w.word, count(DISTINCT (w.event, w.audience)) AS rules, array_agg(DISTINCT t.language ORDER BY t.language) AS languages,
+    bool_and(t.subject <> '' AND t.body_html IS NOT NULL) AS whole, bool_and(s.is_active) AS followed
+FROM wanted AS w JOIN wash.message_rules AS r ON (r.event, r.audience) = (w.event, w.audience) AND r.is_active AND r.extension = 'usher_courier'
+    LEFT JOIN wash.message_templates AS t ON (t.event, t.audience) = (w.event, w.audience) AND t.is_active AND t.extension = 'usher_courier'
+    LEFT JOIN usher.subscriptions AS s ON s.event = w.event AND s.consumer = 'usher_courier'
+GROUP BY w.word ORDER BY w.word COLLATE "C";
+-- What a template names is told by some event that was published for real, not only by tests of templates: of those that have happened here.
+WITH names AS (
+    SELECT DISTINCT t.event, m[1] AS name FROM wash.message_templates AS t
+        CROSS JOIN LATERAL regexp_matches(t.subject || t.body_text, '\{\{[#^]?([a-z_]+)', 'g') AS m
+    WHERE t.extension = 'usher_courier'
+    EXCEPT SELECT r.event, k FROM wash.message_rules AS r, unnest(r.secret_keys || '{app_name,app_url,user,time_zone,repeats,is_repeated}'::text[]) AS k)
+SELECT n.event, n.name AS "nobody tells" FROM names AS n JOIN usher.events AS e ON e.event = n.event AND e.publisher IS NOT NULL
+GROUP BY n.event, n.name HAVING NOT bool_or(e.payload ? n.name OR e.payload #> '{lines,0}' ? n.name)
+ORDER BY 1, 2;

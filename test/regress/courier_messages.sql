@@ -96,7 +96,7 @@ SELECT count(*) FROM courier_test.claim();
 SELECT recipient, subject, body_text ~ 'courier-ann2@example.com' AS names_it, body_text ~ 'token=' AS has_token
 FROM (SELECT m.recipient, w.subject_line AS subject, w.text_part AS body_text
       FROM wash.messages AS m CROSS JOIN LATERAL wash._write_message(m.event, m.audience, m.channel, m.language, usher.event_payload(m.event_id),
-          m.user_id, m.recipient, 1) AS w WHERE m.status = 'claimed') AS c ORDER BY recipient;
+          m.user_id, m.customer_id, m.recipient, 1) AS w WHERE m.status = 'claimed') AS c ORDER BY recipient;
 SELECT payload ->> 'token' AS token FROM usher.events WHERE event = 'user.email_change_requested' AND key = :'ann' AND payload ? 'token' \gset
 SELECT wash.report_message(m.id, 1, 'sent') FROM wash.messages AS m WHERE m.status = 'claimed';
 SELECT * FROM courier_test.where_is(:'token');
@@ -115,7 +115,7 @@ SELECT usher.request_login_code('courier-ann2@example.com');
 SELECT subject, body_text ~ '\n\n[0-9]{6}\n\n' AS has_code, body_text ~ 'Asia/Tokyo' AS in_tokyo FROM courier_test.claim();
 -- A subject cannot tell the secret, whatever its template says.
 SELECT version FROM wash.set_message_template('user.login_code_requested', 'de', 'Code: {{code}}', 'Code: {{code}}', expected_version => 1);
-SELECT w.subject_line, w.text_part FROM wash._write_message('user.login_code_requested', 'user', 'email', 'de', '{"code": "123456"}', NULL, 'x@example.com', 1) AS w;
+SELECT w.subject_line, w.text_part FROM wash._write_message('user.login_code_requested', 'user', 'email', 'de', '{"code": "123456"}', NULL, NULL, 'x@example.com', 1) AS w;
 SELECT usher.revert_decision('wash.message_templates', '{"event": "user.login_code_requested", "audience": "user", "channel": "email", "language": "de"}');
 SELECT subject FROM wash.list_message_templates('user.login_code_requested');
 
@@ -139,7 +139,12 @@ SELECT attempt FROM courier_test.claim();
 SELECT wash.report_message(:'message', 25, 'deferred', '451');
 SELECT status, last_code FROM wash.messages WHERE id = :'message';
 SELECT payload - 'id' - 'user_id' FROM usher.events WHERE event = 'message.failed' ORDER BY id DESC LIMIT 1;
-SELECT wash.retry_message(:'message') AS its_code_is_gone;
+SELECT count(*) AS codes FROM usher.events WHERE event = 'user.login_code_requested' AND payload ? 'code';
+SELECT wash.retry_message(:'message') AS its_code_is_good, wash.retry_message(:'message') AS it_waits;
+SELECT subject, attempt, body_text ~ '\n\n[0-9]{6}\n\n' AS has_code FROM courier_test.claim();
+SELECT wash.report_message(:'message', 1, 'sent');
+SELECT count(*) AS codes FROM usher.events WHERE event = 'user.login_code_requested' AND payload ? 'code';
+SELECT wash.retry_message(:'message') AS was_sent;
 
 -- Refused by the server: counted, and after some, or at once where there is no such mailbox, nothing is sent there.
 CREATE FUNCTION courier_test.refuse(code text) RETURNS text LANGUAGE plpgsql AS $$

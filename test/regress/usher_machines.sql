@@ -222,6 +222,20 @@ SELECT rule, status, message FROM usher.validate_machine('regress_odd') ORDER BY
 DROP FUNCTION shop.will_go(jsonb, jsonb);
 SELECT rule, status, message FROM usher.validate_machine('regress_odd') WHERE rule = 'missing_guard';
 SELECT * FROM usher.validate_machine('no_such');
+-- Times are JSON's in a payload, whatever DateStyle and time zone are set where the row is changed
+CREATE TABLE shop.trips (id uuid PRIMARY KEY, status text, departs timestamptz, day date, opens time, noted timestamp, none date);
+SELECT usher.attach_machine('regress_parcel', 'shop.trips', 'status',
+                            '{"event_prefix": "trip", "payload_columns": ["departs", "day", "opens", "noted", "none"]}');
+SELECT usher.subscribe('trip.*', 'regress_trips', mode => 'async');
+SET DateStyle = 'German';
+SET TimeZone = 'Asia/Tokyo';
+INSERT INTO shop.trips VALUES (:'one', 'open', '2026-12-01 14:00:00+00', '2026-12-01', '09:30', '2026-12-01 09:30', NULL);
+UPDATE shop.trips SET status = 'sent';
+SELECT payload - '{relation,id,from,to,action,reason_code,version,actor_id}'::text[] AS times FROM usher.events
+WHERE event = 'trip.sent';
+RESET DateStyle;
+RESET TimeZone;
+SELECT usher.unsubscribe('trip.*', 'regress_trips');
 -- Presets: each is sound, has a diagram, and works on a table
 SELECT p.preset, usher.apply_machine_preset(p.preset, 'regress_' || p.preset) AS version,
        (SELECT count(*) FROM usher.validate_machine('regress_' || p.preset)) AS findings

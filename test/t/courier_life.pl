@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('courier_life');
 $node->init;
-$node->append_conf('postgresql.conf', "usher.argon2_memory = 8MB\nusher.argon2_iterations = 1\nlog_statement = all\nlog_min_messages = debug1\nlog_parameter_max_length = -1\n");
+$node->append_conf('postgresql.conf', "usher.argon2_memory = 8MB\nusher.argon2_iterations = 1\nshared_preload_libraries = ''\nlog_statement = all\nlog_min_messages = debug1\nlog_parameter_max_length = -1\n");
 $node->start;
 sub one { my ($sql, $database) = @_; return $node->safe_psql($database // 'postgres', "SET client_min_messages = warning; $sql") }
 
@@ -28,6 +28,20 @@ one($report);
 is(one(q{SELECT count(*) FROM usher.events WHERE payload ? 'token'}), '0', 'once sent, no token is left');
 is(one('SELECT count(*) FROM usher.schema_drift()'), '0', 'schema_drift() finds nothing');
 is(one('SELECT count(*) FROM usher.list_unanswered_columns()'), '0', 'each column says what it tells about people');
+
+# Keys of outside issuers: without preload nobody can say that a token has come with an unknown key, so they are fetched every five minutes
+is(one('SELECT preloaded FROM usher.health()'), 'f', 'the library is not preloaded');
+my $jwk = '{"kty":"EC","crv":"P-256","kid":"a","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}';
+my $issuer = q{'https://issuer.courier.example/'};
+one("SELECT usher.follow_token_issuer($issuer, '{shop}', 'outside', 'https://issuer.courier.example/keys')");
+my $asked = qq{SELECT count(*) FROM $post.claim_requests('w') WHERE url LIKE 'https://issuer%'};
+is(one($asked), '1', 'keys of an issuer are asked for at once');
+one(qq{SELECT $post.report_request(id, 1, 200, '{"cache-control": "max-age=86400"}', convert_to('{"keys": [$jwk]}', 'UTF8')) FROM $post.http_requests WHERE purpose = 'issuer_keys'});
+my $ago = sub { one("UPDATE usher.issuer_key_sources SET asked_at = asked_at - interval '$_[0]', fetched_at = fetched_at - interval '$_[0]'"); return one($asked) };
+is($ago->('4 minutes'), '0', '… not again within five minutes');
+is($ago->('2 minutes'), '1', '… then again, though they are good for a day');
+is(one($asked), '0', '… once');
+one(qq{DELETE FROM $post.http_requests; SELECT usher.unfollow_token_issuer($issuer)});
 
 # Decisions, and messages under way, in a dump
 one(qq{SELECT $post.set_message_template('user.password_changed', 'en', 'Decided', 'Decided'); SELECT $post.remove_message_template('user.locked', 'de');
@@ -52,10 +66,13 @@ $log =~ s/verify_email\('\Q$verify\E'//g; # typed by this test
 unlike($log, qr/\Q$_\E/, '… and no token') for $verify, $reset;
 is(one(qq{SELECT count(*) FROM usher.audit_logs AS l WHERE position('$verify' IN l::text) > 0 OR position('$reset' IN l::text) > 0}), '0', 'nor has the audit log');
 
-# Dropped
+# Dropped, with a webhook that waits
+one(qq{SELECT $post.add_webhook('https://hooks.courier.example/', '{user.*}'); SELECT usher.register_user('hooked\@courier.example', 'correct horse battery')});
+is(one(q{SELECT count(*) > 0 FROM usher.deliveries WHERE consumer = 'usher_courier.webhooks' AND status = 'pending'}), 't', 'a webhook is to hear of somebody');
 one('DROP EXTENSION usher_courier');
 is(one(q{SELECT count(*) FROM usher.list_extensions() WHERE name = 'usher_courier'}), '0', 'dropped, it leaves nothing behind');
-is(one(q{SELECT count(*) FROM usher.subscriptions WHERE consumer = 'usher_courier'}), '0', '… no subscription either');
+is(one(q{SELECT count(*) FROM usher.subscriptions WHERE consumer LIKE 'usher_courier%'}), '0', '… no subscription either, of a webhook neither');
+is(one(q{SELECT count(*) FROM usher.deliveries WHERE consumer LIKE 'usher_courier%' AND status <> 'completed'}), '0', '… and no event that waits for it');
 is(one(q{SELECT error IS NULL FROM usher.register_user('last@courier.example', 'correct horse battery')}), 't', '… and core goes on');
 $node->stop;
 done_testing();

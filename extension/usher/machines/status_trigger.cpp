@@ -251,6 +251,19 @@ std::optional<std::string> written_text(const Fired &now, AttrNumber column, boo
     return std::nullopt;
 }
 
+/// A time as JSON has it, whatever DateStyle and TimeZone whoever changes the row has set; nothing for other types.
+std::optional<std::string> time_text(const Fired &now, AttrNumber column, Oid type) {
+    if (type != DATEOID && type != TIMEOID && type != TIMETZOID && type != TIMESTAMPOID && type != TIMESTAMPTZOID)
+        return std::nullopt;
+    return std::string(pg::call([&] {
+        bool is_null = false; // it is not: the caller has its text
+        const int utc = 0;
+        return static_cast<const char *>(JsonEncodeDateTime(nullptr,
+                                                            heap_getattr(now.after, column, now.desc, &is_null), type,
+                                                            type == TIMESTAMPTZOID ? &utc : nullptr));
+    }));
+}
+
 std::string payload_json(const Fired &now) {
     const Attachment &attachment = *now.attachment;
     if (attachment.payload_count == 0) return {};
@@ -268,7 +281,7 @@ std::string payload_json(const Fired &now) {
         else if (type == BOOLOID)
             out += *value == "t" ? "true" : "false";
         else
-            json::append_string(out, *value);
+            json::append_string(out, time_text(now, column, type).value_or(*value));
     }
     return out;
 }

@@ -134,10 +134,12 @@ CREATE FUNCTION usher.oauth_metadata() RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    base text := rtrim(current_setting('usher.public_url'), '/');
+    -- First: it loads the library, without which there is no such setting yet.
+    issuer CONSTANT text := usher._own_issuer();
+    base CONSTANT text := rtrim(current_setting('usher.public_url'), '/');
 BEGIN
     RETURN jsonb_build_object(
-        'issuer', usher._own_issuer(),
+        'issuer', issuer,
         'token_endpoint', base || '/oauth/token',
         'introspection_endpoint', base || '/oauth/introspect',
         'revocation_endpoint', base || '/oauth/revoke',

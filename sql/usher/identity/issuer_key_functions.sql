@@ -47,7 +47,8 @@ COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) 
     'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
     'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
-    'minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps '
+    'what is not given. Needs key:manage.';
 
 CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -107,7 +108,9 @@ BEGIN
     WITH next AS (
         SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer
         WHERE i.is_active AND coalesce(s.asked_at < moment - interval '5 minutes', true)
-            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity'))
+            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity')
+                 -- Without preload nobody can say that a token came with an unknown key: verifying writes nothing.
+                 OR NOT usher._is_preloaded() AND s.fetched_at < moment - interval '5 minutes')
         ORDER BY s.due_at LIMIT max_rows FOR UPDATE OF s SKIP LOCKED)
     UPDATE usher.issuer_key_sources s SET asked_at = moment
     FROM next WHERE s.issuer = next.issuer
@@ -116,8 +119,9 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.want_issuer_keys(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.want_issuer_keys(integer) IS
-    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. For the feature that '
-    'fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
+    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. Where the library is '
+    'not preloaded, nobody can tell that a token has come with an unknown key, and each is asked every five minutes. '
+    'For the feature that fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
 
 CREATE FUNCTION usher.take_issuer_document(issuer text, document text, cache_control text DEFAULT NULL,
                                            error text DEFAULT NULL) RETURNS text

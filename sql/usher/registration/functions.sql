@@ -15,7 +15,8 @@ REVOKE ALL ON FUNCTION usher._schema_of(name) FROM PUBLIC;
 COMMENT ON FUNCTION usher._schema_of(name) IS 'The schema of a registered extension or application.';
 
 -- The hooks that there are: how core calls each, and what it must return.
-CREATE FUNCTION usher._hooks() RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+CREATE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -30,6 +31,8 @@ BEGIN ATOMIC
     ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
     ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
     ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
+     'says how to write to a customer, or whose account they have', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;
@@ -470,12 +473,22 @@ CREATE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
 AS $$
 DECLARE
     gone text;
+    consumers text[];
 BEGIN
     FOR gone IN SELECT o.object_name
         FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
         DELETE FROM usher.extensions AS x WHERE x.extension = gone;
         DELETE FROM usher.routes AS r WHERE r.extension = gone;
-        DELETE FROM usher.subscriptions AS s WHERE s.extension = gone;
+        -- Also those that its functions have made for whoever called them: a consumer of its name is its own.
+        WITH ended AS (
+            DELETE FROM usher.subscriptions AS s
+            WHERE s.extension = gone OR s.consumer = gone OR starts_with(s.consumer, gone || '.')
+            RETURNING s.consumer)
+        SELECT array_agg(e.consumer) INTO consumers FROM ended AS e;
+        -- What it has not taken nobody will, and events are kept as long as somebody is to have them.
+        DELETE FROM usher.deliveries AS d
+        WHERE d.consumer = ANY (consumers || gone) AND d.status IN ('pending', 'parked')
+            AND NOT EXISTS (SELECT FROM usher.subscriptions AS s WHERE s.consumer = d.consumer);
         DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
         DELETE FROM usher.machines AS m WHERE m.extension = gone;
         DELETE FROM usher._schema_objects AS o WHERE o.extension = gone;

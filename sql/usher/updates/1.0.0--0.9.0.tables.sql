@@ -6,6 +6,12 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
+-- Nor does it know the hook "contact": nobody asks an application that has one.
+DELETE FROM usher.extension_hooks WHERE hook = 'contact';
+ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
+    ADD CONSTRAINT extension_hooks_hook_check
+    CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
+                    'flush'));
 --- end
 ALTER EXTENSION usher DROP TABLE usher.issuer_key_sources;
 DROP TABLE usher.issuer_key_sources;

@@ -17,6 +17,11 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
+-- The hook "contact", likewise.
+ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
+    ADD CONSTRAINT extension_hooks_hook_check
+    CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
+                    'contact', 'flush'));
 
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.metrics();
@@ -80,6 +85,26 @@ COMMENT ON TABLE usher.table_sizes IS
 COMMENT ON COLUMN usher.table_sizes.bytes IS 'With indexes and partitions.';
 COMMENT ON COLUMN usher.table_sizes.row_count IS 'As the planner estimated it.';
 REVOKE ALL ON usher.table_sizes FROM PUBLIC;
+CREATE OR REPLACE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES
+    ('upkeep', 'integer', 'TABLE(task text, affected bigint)',
+     'removes what has run out, at most so many rows of each kind', true),
+    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule', true),
+    ('configuration', '', 'TABLE(finding text, severity text, advice text)',
+     'finds what is unsafe or missing in settings and grants', true),
+    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper', true),
+    ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
+    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
+    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
+     'says how to write to a customer, or whose account they have', false),
+    ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
+END;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -118,6 +143,42 @@ BEGIN
         INSERT INTO usher.extension_hooks (registrant, hook, function_name)
         VALUES (_register_hooks.registrant, given.hook, given.function_name);
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone text;
+    consumers text[];
+BEGIN
+    FOR gone IN SELECT o.object_name
+        FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
+        DELETE FROM usher.extensions AS x WHERE x.extension = gone;
+        DELETE FROM usher.routes AS r WHERE r.extension = gone;
+        -- Also those that its functions have made for whoever called them: a consumer of its name is its own.
+        WITH ended AS (
+            DELETE FROM usher.subscriptions AS s
+            WHERE s.extension = gone OR s.consumer = gone OR starts_with(s.consumer, gone || '.')
+            RETURNING s.consumer)
+        SELECT array_agg(e.consumer) INTO consumers FROM ended AS e;
+        -- What it has not taken nobody will, and events are kept as long as somebody is to have them.
+        DELETE FROM usher.deliveries AS d
+        WHERE d.consumer = ANY (consumers || gone) AND d.status IN ('pending', 'parked')
+            AND NOT EXISTS (SELECT FROM usher.subscriptions AS s WHERE s.consumer = d.consumer);
+        DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
+        DELETE FROM usher.machines AS m WHERE m.extension = gone;
+        DELETE FROM usher._schema_objects AS o WHERE o.extension = gone;
+        DELETE FROM usher.policy_models AS m WHERE m.extension = gone;
+        DELETE FROM usher.permissions AS p WHERE p.extension = gone
+            AND NOT EXISTS (SELECT FROM usher.role_permissions AS r WHERE r.permission = p.name)
+            AND NOT EXISTS (SELECT FROM usher.user_permissions AS u WHERE u.permission = p.name);
+        -- Permissions that are granted stay, and are the application's from now on.
+        UPDATE usher.permissions AS p SET extension = NULL WHERE p.extension = gone;
+        DELETE FROM usher.decisions AS d WHERE d.shipped_by = gone;
+    END LOOP;
+    PERFORM usher._forget_lost_publishers();
 END
 $$;
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
@@ -260,6 +321,34 @@ COMMENT ON FUNCTION usher.user_contact(uuid) IS
     'Where, in which language and in which time zone to write to a user, the last two as their preferences or their '
     'profile have them ("language": a tag such as de or de-AT, "time_zone": Europe/Vienna), unchecked. For features '
     'that write to users.';
+CREATE FUNCTION usher.customer_contact(id uuid, OUT user_id uuid, OUT name text, OUT email text, OUT language text,
+                                       OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    is_known boolean;
+BEGIN
+    SELECT u.id INTO user_id FROM usher.users AS u WHERE u.id = customer_contact.id;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    FOR hook IN SELECT h.function FROM usher._hook_functions('contact') AS h LOOP
+        SELECT true, c.user_id, c.name, c.email, c.language, c.time_zone
+        INTO is_known, user_id, name, email, language, time_zone
+        FROM jsonb_to_recordset(usher._call_hook(hook.function, user_id => customer_contact.id))
+            AS c (user_id uuid, name text, email text, language text, time_zone text) LIMIT 1;
+        EXIT WHEN is_known;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.customer_contact(uuid) IS
+    'Where, in which language and in which time zone to write to a customer, as the first feature says that knows '
+    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
+    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For '
+    'features that write to customers.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -358,7 +447,8 @@ COMMENT ON FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]) 
     'fresh: from keys_url, or from where its discovery document (OpenID Connect) says. usher_courier fetches them: '
     'at once, '
     'when Cache-Control says that they are old, and when a token has a key that nobody knows, at most every five '
-    'minutes. An issuer that is there keeps what is not given. Needs key:manage.';
+    'minutes; where the library is not preloaded, every five minutes. An issuer that is there keeps '
+    'what is not given. Needs key:manage.';
 CREATE FUNCTION usher.unfollow_token_issuer(issuer text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -414,7 +504,9 @@ BEGIN
     WITH next AS (
         SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer
         WHERE i.is_active AND coalesce(s.asked_at < moment - interval '5 minutes', true)
-            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity'))
+            AND (s.due_at <= moment OR usher._unknown_key_seen_at(s.issuer) > coalesce(s.fetched_at, '-infinity')
+                 -- Without preload nobody can say that a token came with an unknown key: verifying writes nothing.
+                 OR NOT usher._is_preloaded() AND s.fetched_at < moment - interval '5 minutes')
         ORDER BY s.due_at LIMIT max_rows FOR UPDATE OF s SKIP LOCKED)
     UPDATE usher.issuer_key_sources s SET asked_at = moment
     FROM next WHERE s.issuer = next.issuer
@@ -423,8 +515,9 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.want_issuer_keys(integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.want_issuer_keys(integer) IS
-    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. For the feature that '
-    'fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
+    'Issuers whose keys are to be fetched now, and from where; no issuer twice in five minutes. Where the library is '
+    'not preloaded, nobody can tell that a token has come with an unknown key, and each is asked every five minutes. '
+    'For the feature that fetches them: what comes goes to take_issuer_document(). For the owner of the extension.';
 CREATE FUNCTION usher.take_issuer_document(issuer text, document text, cache_control text DEFAULT NULL,
                                            error text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -492,6 +585,30 @@ COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';
+CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- First: it loads the library, without which there is no such setting yet.
+    issuer CONSTANT text := usher._own_issuer();
+    base CONSTANT text := rtrim(current_setting('usher.public_url'), '/');
+BEGIN
+    RETURN jsonb_build_object(
+        'issuer', issuer,
+        'token_endpoint', base || '/oauth/token',
+        'introspection_endpoint', base || '/oauth/introspect',
+        'revocation_endpoint', base || '/oauth/revoke',
+        'jwks_uri', base || '/.well-known/jwks.json',
+        'service_documentation', base || '/docs',
+        'response_types_supported', '[]'::jsonb, -- there is no authorization endpoint
+        'grant_types_supported', '["refresh_token", "client_credentials"]'::jsonb,
+        'token_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb,
+        'introspection_endpoint_auth_methods_supported',
+            '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
+        'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -1503,7 +1620,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
-                           want_issuer_keys take_issuer_document'),
+                           customer_contact want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

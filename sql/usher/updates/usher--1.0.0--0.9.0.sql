@@ -29,6 +29,12 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
+-- Nor does it know the hook "contact": nobody asks an application that has one.
+DELETE FROM usher.extension_hooks WHERE hook = 'contact';
+ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
+    ADD CONSTRAINT extension_hooks_hook_check
+    CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
+                    'flush'));
 
 DROP EVENT TRIGGER usher_grant_new_members;
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers, boolean);
@@ -40,6 +46,7 @@ DROP FUNCTION usher._statement_metrics();
 DROP FUNCTION usher._statements_view();
 DROP FUNCTION usher._table_sizes();
 DROP FUNCTION usher._unknown_key_seen_at(text);
+DROP FUNCTION usher.customer_contact(uuid);
 DROP FUNCTION usher.cut_event(uuid, text[], text);
 DROP FUNCTION usher.event_payload(uuid);
 DROP FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]);
@@ -80,6 +87,24 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._hooks()
+    RETURNS TABLE (hook text, arguments text, result text, purpose text, is_needed boolean)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES
+    ('upkeep', 'integer', 'TABLE(task text, affected bigint)',
+     'removes what has run out, at most so many rows of each kind', true),
+    ('self_check', '', 'TABLE(rule text, violations bigint)', 'counts the rows that break a rule', true),
+    ('configuration', '', 'TABLE(finding text, severity text, advice text)',
+     'finds what is unsafe or missing in settings and grants', true),
+    ('metrics', '', 'TABLE(name text, labels jsonb, value double precision)', 'numbers for a scraper', true),
+    ('health', '', 'text', 'says what is wrong now, NULL when nothing is', true),
+    ('export', 'uuid', 'jsonb', 'tells a user what is kept about them', true),
+    ('erase', 'uuid', 'bigint', 'forgets a user, and says how many rows it changed', true),
+    ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
+    ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
+END;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -115,6 +140,32 @@ BEGIN
         INSERT INTO usher.extension_hooks (registrant, hook, function_name)
         VALUES (_register_hooks.registrant, given.hook, given.function_name);
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone text;
+BEGIN
+    FOR gone IN SELECT o.object_name
+        FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
+        DELETE FROM usher.extensions AS x WHERE x.extension = gone;
+        DELETE FROM usher.routes AS r WHERE r.extension = gone;
+        DELETE FROM usher.subscriptions AS s WHERE s.extension = gone;
+        DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
+        DELETE FROM usher.machines AS m WHERE m.extension = gone;
+        DELETE FROM usher._schema_objects AS o WHERE o.extension = gone;
+        DELETE FROM usher.policy_models AS m WHERE m.extension = gone;
+        DELETE FROM usher.permissions AS p WHERE p.extension = gone
+            AND NOT EXISTS (SELECT FROM usher.role_permissions AS r WHERE r.permission = p.name)
+            AND NOT EXISTS (SELECT FROM usher.user_permissions AS u WHERE u.permission = p.name);
+        -- Permissions that are granted stay, and are the application's from now on.
+        UPDATE usher.permissions AS p SET extension = NULL WHERE p.extension = gone;
+        DELETE FROM usher.decisions AS d WHERE d.shipped_by = gone;
+    END LOOP;
+    PERFORM usher._forget_lost_publishers();
 END
 $$;
 CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
@@ -259,6 +310,28 @@ $$;
 REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers) FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers) IS
     'Raises 22023, naming what is wrong with an issuer that is about to be stored.';
+CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    base text := rtrim(current_setting('usher.public_url'), '/');
+BEGIN
+    RETURN jsonb_build_object(
+        'issuer', usher._own_issuer(),
+        'token_endpoint', base || '/oauth/token',
+        'introspection_endpoint', base || '/oauth/introspect',
+        'revocation_endpoint', base || '/oauth/revoke',
+        'jwks_uri', base || '/.well-known/jwks.json',
+        'service_documentation', base || '/docs',
+        'response_types_supported', '[]'::jsonb, -- there is no authorization endpoint
+        'grant_types_supported', '["refresh_token", "client_credentials"]'::jsonb,
+        'token_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb,
+        'introspection_endpoint_auth_methods_supported',
+            '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
+        'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

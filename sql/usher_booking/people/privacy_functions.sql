@@ -25,6 +25,23 @@ $$;
 COMMENT ON FUNCTION @extschema@._profiles_of(uuid) IS
     'The ids of a user as a customer: others know what was bought or earned under each.';
 
+CREATE FUNCTION @extschema@._contact_of(customer_id uuid)
+    RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    -- A name that somebody gave who may manage bookings: what a form of strangers has filled in greets nobody.
+    SELECT c.user_id, CASE WHEN c.created_by IS NOT NULL THEN c.name END, c.email, c.attributes ->> 'language',
+           c.attributes ->> 'time_zone'
+    FROM @extschema@.customers AS c WHERE c.id = _contact_of.customer_id AND c.is_active;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._contact_of(uuid) IS
+    'How to write to a customer: to their account, or to the address of their profile, in the language and time zone '
+    'of its attributes ("language", "time_zone").';
+
 CREATE FUNCTION @extschema@._export_customer(user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

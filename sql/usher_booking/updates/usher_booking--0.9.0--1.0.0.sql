@@ -182,13 +182,29 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._booking_metrics() IS 'The part of usher_booking in usher.metrics().';
+CREATE FUNCTION @extschema@._contact_of(customer_id uuid)
+    RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    -- A name that somebody gave who may manage bookings: what a form of strangers has filled in greets nobody.
+    SELECT c.user_id, CASE WHEN c.created_by IS NOT NULL THEN c.name END, c.email, c.attributes ->> 'language',
+           c.attributes ->> 'time_zone'
+    FROM @extschema@.customers AS c WHERE c.id = _contact_of.customer_id AND c.is_active;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._contact_of(uuid) IS
+    'How to write to a customer: to their account, or to the address of their profile, in the language and time zone '
+    'of its attributes ("language", "time_zone").';
 SELECT usher.register_extension('Services, locations, hours, staff, customers, and bookings that cannot overlap',
     error_class => 'UB',
     error_codes => @extschema@._error_codes(),
     hooks => '{
         "upkeep": "_booking_upkeep", "self_check": "_booking_self_check", "configuration": "_booking_configuration",
         "metrics": "_booking_metrics", "export": "_export_customer", "erase": "_erase_customer",
-        "profiles": "_profiles_of"}',
+        "profiles": "_profiles_of", "contact": "_contact_of"}',
     -- what may go wrong here is counted by self_check, or is the business of the worker
     declined_hooks => '{health}',
     personal_data => $json$

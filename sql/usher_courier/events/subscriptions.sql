@@ -1,8 +1,10 @@
 -- For what a message is made, and to whom. Events of features that are not installed never come.
-INSERT INTO @extschema@.message_rules (event, audience, user_keys, address_key, secret_keys, supersedes, expires_key,
-                                       max_age, digest_window, priority)
-SELECT v.event, v.audience, v.user_keys::text[], v.address_key, v.secret_keys::text[], v.supersedes::text[],
-       v.expires_key, v.max_age::interval, v.digest_window::interval, v.priority
+INSERT INTO @extschema@.message_rules (event, audience, user_keys, customer_keys, address_key, secret_keys, supersedes,
+                                       expires_key, max_age, digest_window, priority)
+SELECT v.event, v.audience, v.user_keys::text[],
+       CASE WHEN v.event LIKE 'user.%' THEN '{}' ELSE '{customer_id}' END::text[], v.address_key,
+       v.secret_keys::text[], v.supersedes::text[], v.expires_key, v.max_age::interval, v.digest_window::interval,
+       v.priority
 FROM (VALUES
     -- what somebody waits for, in front of a screen
     ('user.email_verification_requested', 'user', '{user_id}', 'email', '{token}',
@@ -27,7 +29,7 @@ FROM (VALUES
     ('user.second_factor_removed', 'user', '{user_id}', NULL, '{}', '{}', NULL, '2 days', '0', 1),
     ('user.second_factors_reset', 'user', '{user_id}', NULL, '{}', '{}', NULL, '2 days', '0', 1),
     ('user.api_key_created', 'user', '{user_id}', NULL, '{}', '{}', NULL, '2 days', '15 minutes', 1),
-    -- what they have booked, bought and earned
+    -- what they have booked, bought and earned, with an account or without
     ('booking.created', 'user', '{customer_user_id}', NULL, '{}', '{}', 'start_at', '2 days', '0', 5),
     ('booking.confirmed', 'user', '{customer_user_id}', NULL, '{}', '{booking.created}', 'start_at', '2 days', '0', 5),
     ('booking.rescheduled', 'user', '{customer_user_id}', NULL, '{}',

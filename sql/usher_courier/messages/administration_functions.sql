@@ -1,8 +1,8 @@
 CREATE FUNCTION @extschema@.list_messages(of_status text DEFAULT NULL, recipient text DEFAULT NULL,
                                           after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
-    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, recipient_address text, language text,
-                   status text, repeats integer, attempts integer, next_attempt_at timestamptz, code text,
-                   detail text, created_at timestamptz, sent_at timestamptz, expires_at timestamptz)
+    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, customer_id uuid, recipient_address text,
+                   language text, status text, repeats integer, attempts integer, next_attempt_at timestamptz,
+                   code text, detail text, created_at timestamptz, sent_at timestamptz, expires_at timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
@@ -13,8 +13,8 @@ BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM usher.log_read('message', NULL, jsonb_strip_nulls(jsonb_build_object('status', of_status)));
     RETURN QUERY
-    SELECT m.id, m.event, m.audience, m.user_id, m.recipient, m.language, m.status, m.repeats, m.attempts,
-           m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
+    SELECT m.id, m.event, m.audience, m.user_id, m.customer_id, m.recipient, m.language, m.status, m.repeats,
+           m.attempts, m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
     FROM @extschema@.messages AS m
     WHERE (of_status IS NULL OR m.status = of_status)
         AND (list_messages.recipient IS NULL OR m.recipient_key = usher.name_key(list_messages.recipient))
@@ -30,39 +30,67 @@ CREATE FUNCTION @extschema@.retry_message(message uuid) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    again @extschema@.messages;
+    void record;
 BEGIN
     PERFORM usher.require_permission('message:manage');
+    SELECT m.* INTO again FROM @extschema@.messages AS m
+    WHERE m.id = retry_message.message AND m.status IN ('failed', 'suppressed', 'expired') FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    SELECT w.* INTO void FROM @extschema@._why_void(again) AS w;
+    IF void.reason IS NOT NULL THEN
+        PERFORM usher.raise_error('message_is_void', 'the message cannot be sent again: ' || void.why,
+                                  jsonb_build_object('reason', void.reason));
+    END IF;
     UPDATE @extschema@.messages AS m
     SET status = 'pending', attempts = 0, next_attempt_at = clock_timestamp(), finished_at = NULL,
-        expires_at = greatest(m.expires_at, clock_timestamp() + interval '1 day')
-    WHERE m.id = retry_message.message AND m.status IN ('failed', 'suppressed', 'expired')
-        AND @extschema@._can_be_said(m.event, m.audience, m.event_id);
-    IF FOUND THEN
-        PERFORM pg_notify('usher_courier', '');
-    END IF;
-    RETURN FOUND;
+        keeps_secret = false,
+        expires_at = least(greatest(m.expires_at, clock_timestamp() + interval '1 day'), void.useless_at)
+    WHERE m.id = again.id;
+    PERFORM pg_notify('usher_courier', '');
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.retry_message(uuid) IS
-    'Puts a message back that failed, with all attempts before it. False when it has not failed, or cannot be said '
-    'any more: its token is gone, or its event. Needs message:manage.';
+    'Puts a message back that failed, or was not sent for another reason, with all attempts before it. The token of '
+    'one that failed is kept for it as long as it is good. False when there is no such message, or it waits or was '
+    'sent. Raises UM004 when it cannot be said any more: its token was used, replaced or has expired (token_gone, '
+    'expired), its event is no longer kept (event_gone), or its recipient is not active (not_active). Needs '
+    'message:manage.';
 
-CREATE FUNCTION @extschema@._can_be_said(event text, audience text, event_id uuid) RETURNS boolean
+CREATE FUNCTION @extschema@._why_void(again @extschema@.messages, OUT reason text, OUT why text,
+                                      OUT useless_at timestamptz)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    payload CONSTANT jsonb := usher.event_payload(event_id);
+    payload CONSTANT jsonb := usher.event_payload(again.event_id);
+    rule @extschema@.message_rules;
 BEGIN
-    RETURN payload IS NOT NULL AND NOT EXISTS (
-        SELECT FROM @extschema@.message_rules AS r
-        WHERE r.event = _can_be_said.event AND r.audience = _can_be_said.audience
-            AND (cardinality(r.secret_keys) > 0 AND NOT payload ?| r.secret_keys
-                 OR (payload ->> r.expires_key)::timestamptz <= clock_timestamp()));
+    SELECT r.* INTO rule FROM @extschema@.message_rules AS r
+    WHERE r.event = again.event AND r.audience = again.audience;
+    useless_at := (payload ->> rule.expires_key)::timestamptz;
+    IF payload IS NULL THEN
+        reason := 'event_gone';
+        why := 'its event is no longer kept';
+    ELSIF cardinality(rule.secret_keys) > 0 AND NOT payload ?| rule.secret_keys THEN
+        reason := 'token_gone';
+        why := 'its token was sent, used or replaced, or has expired';
+    ELSIF useless_at <= clock_timestamp() THEN
+        reason := 'expired';
+        why := 'it is of no use any more';
+    ELSIF again.user_id IS NOT NULL AND (usher.user_contact(again.user_id)).is_active IS NOT TRUE
+          OR again.customer_id IS NOT NULL AND (usher.customer_contact(again.customer_id)).email IS NULL THEN
+        reason := 'not_active';
+        why := 'its recipient is not active';
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._can_be_said(text, text, uuid) IS
-    'Whether an event still says all that a message needs.';
+COMMENT ON FUNCTION @extschema@._why_void(@extschema@.messages) IS
+    'Why a message that was not sent cannot be, a word and a sentence; NULL when it can, until useless_at.';
 
 CREATE FUNCTION @extschema@.suppress_address(address text, reason text DEFAULT 'manual') RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -77,10 +105,11 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'reason must be bounced, complaint or manual',
                                   '{"argument": "reason"}');
     END IF;
-    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, reason, suppressed_at)
-    VALUES (usher.name_key(suppress_address.address), suppress_address.address,
-            @extschema@._user_written_to(usher.name_key(suppress_address.address)), suppress_address.reason,
-            clock_timestamp())
+    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, customer_id, reason,
+                                                       suppressed_at)
+    SELECT k.key, suppress_address.address, p.user_id, p.customer_id, suppress_address.reason, clock_timestamp()
+    FROM usher.name_key(suppress_address.address) AS k (key)
+        CROSS JOIN LATERAL @extschema@._person_written_to(k.key) AS p
     ON CONFLICT ON CONSTRAINT message_suppressions_pkey DO UPDATE
     SET reason = EXCLUDED.reason, suppressed_at = coalesce(s.suppressed_at, EXCLUDED.suppressed_at);
 END

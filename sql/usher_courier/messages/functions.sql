@@ -10,14 +10,14 @@ CREATE FUNCTION @extschema@._parse_mailbox(mailbox text, OUT name text, OUT addr
 COMMENT ON FUNCTION @extschema@._parse_mailbox(text) IS
     'The parts of "Name <address>" or "address"; NULLs when it is neither.';
 
-CREATE FUNCTION @extschema@._account_to_tell(payload jsonb, user_keys text[]) RETURNS uuid
+CREATE FUNCTION @extschema@._first_id(payload jsonb, keys text[]) RETURNS uuid
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     key text;
 BEGIN
-    FOREACH key IN ARRAY user_keys LOOP
+    FOREACH key IN ARRAY keys LOOP
         IF payload ->> key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
             RETURN (payload ->> key)::uuid;
         END IF;
@@ -25,7 +25,39 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._account_to_tell(jsonb, text[]) IS 'The user of an event: the first of these members.';
+COMMENT ON FUNCTION @extschema@._first_id(jsonb, text[]) IS 'The first of these members of an event that is an id.';
+
+CREATE FUNCTION @extschema@._addressee(rule @extschema@.message_rules, payload jsonb, OUT user_id uuid,
+                                       OUT customer_id uuid, OUT is_reachable boolean, OUT email text,
+                                       OUT language text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known record;
+BEGIN
+    is_reachable := true;
+    user_id := @extschema@._first_id(payload, rule.user_keys);
+    IF user_id IS NULL THEN
+        customer_id := @extschema@._first_id(payload, rule.customer_keys);
+        IF customer_id IS NULL THEN
+            RETURN;
+        END IF;
+        SELECT c.* INTO known FROM usher.customer_contact(customer_id) AS c;
+        IF known.user_id IS NULL THEN
+            email := known.email;
+            language := known.language;
+            RETURN;
+        END IF;
+        user_id := known.user_id;
+        customer_id := NULL;
+    END IF;
+    SELECT coalesce(c.is_active, false), c.email, c.language INTO is_reachable, email, language
+    FROM usher.user_contact(user_id) AS c;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._addressee(@extschema@.message_rules, jsonb) IS
+    'Whom an event concerns, by a rule: a user, or else a customer without an account, and how to write to them.';
 
 CREATE FUNCTION @extschema@._is_suppressed(recipient_key text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -46,18 +78,18 @@ CREATE FUNCTION @extschema@._make_message(rule @extschema@.message_rules, event_
 AS $$
 #variable_conflict use_column
 DECLARE
-    account CONSTANT uuid := @extschema@._account_to_tell(payload, rule.user_keys);
     who record;
     to_address text;
     to_key text;
     useless_at timestamptz;
+    replaced uuid;
     earlier record;
     ready_at timestamptz := clock_timestamp();
     refusal text;
     new_id CONSTANT uuid := usher.uuid_v7();
 BEGIN
-    SELECT c.* INTO who FROM usher.user_contact(account) AS c;
-    IF account IS NOT NULL AND who.is_active IS NOT TRUE THEN
+    SELECT a.* INTO who FROM @extschema@._addressee(rule, payload) AS a;
+    IF NOT who.is_reachable THEN
         RETURN false;
     END IF;
     to_address := CASE WHEN rule.address_key IS NOT NULL THEN payload ->> rule.address_key ELSE who.email END;
@@ -70,10 +102,14 @@ BEGIN
         RETURN false;
     END IF;
     -- What was to be said about the same thing, and has not been said, need not be.
-    UPDATE @extschema@.messages AS m
-    SET status = 'suppressed', last_code = 'superseded', finished_at = clock_timestamp()
-    WHERE key IS NOT NULL AND m.entity_key = key AND m.status = 'pending' AND m.event = ANY (rule.supersedes)
-        AND m.recipient_key = to_key;
+    FOR replaced IN
+        SELECT m.id FROM @extschema@.messages AS m
+        WHERE key IS NOT NULL AND m.entity_key = key AND (m.status = 'pending' OR m.keeps_secret)
+            AND m.event = ANY (rule.supersedes) AND m.recipient_key = to_key
+        ORDER BY m.id FOR NO KEY UPDATE
+    LOOP
+        PERFORM @extschema@._finish_message(replaced, 'suppressed', 'superseded');
+    END LOOP;
     IF rule.digest_window > '0' THEN
         SELECT m.id, m.status, m.attempts, m.next_attempt_at, m.created_at INTO earlier
         FROM @extschema@.messages AS m
@@ -98,11 +134,11 @@ BEGIN
     ELSIF NOT (SELECT h.allowed FROM usher.hit_rate_limit('courier.recipient', to_key) AS h) THEN
         refusal := 'recipient_limit';
     END IF;
-    INSERT INTO @extschema@.messages (id, event_id, event, audience, entity_key, user_id, recipient, recipient_key,
-                                      language, message_id, priority, next_attempt_at, expires_at, status, last_code,
-                                      finished_at)
-    VALUES (new_id, _make_message.event_id, rule.event, rule.audience, key, account, left(to_address, 1000),
-            left(to_key, 1000), who.language,
+    INSERT INTO @extschema@.messages (id, event_id, event, audience, entity_key, user_id, customer_id, recipient,
+                                      recipient_key, language, message_id, priority, next_attempt_at, expires_at,
+                                      status, last_code, finished_at)
+    VALUES (new_id, _make_message.event_id, rule.event, rule.audience, key, who.user_id, who.customer_id,
+            left(to_address, 1000), left(to_key, 1000), who.language,
             format('<%s@%s>', new_id,
                    coalesce((@extschema@._parse_mailbox(usher.setting('courier.sender'))).domain, 'localhost')),
             rule.priority, ready_at, useless_at, CASE WHEN refusal IS NULL THEN 'pending' ELSE 'suppressed' END,
@@ -125,13 +161,28 @@ DECLARE
 BEGIN
     IF cardinality(secrets) > 0 AND NOT EXISTS (
             SELECT FROM @extschema@.messages AS m
-            WHERE m.event_id = _drop_secrets.event_id AND m.status IN ('pending', 'claimed')) THEN
+            WHERE m.event_id = _drop_secrets.event_id
+                AND (m.status IN ('pending', 'claimed') OR m.keeps_secret)) THEN
         PERFORM usher.cut_event(event_id, secrets, 'usher_courier');
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._drop_secrets(uuid, text) IS
-    'Cuts secrets out of an event, once no message is left that has to say them.';
+    'Cuts secrets out of an event, once no message is left that has to say them, or could.';
+
+CREATE FUNCTION @extschema@._has_secrets(event text, audience text, event_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((SELECT usher.event_payload(_has_secrets.event_id) ?| r.secret_keys
+                     FROM @extschema@.message_rules AS r
+                     WHERE r.event = _has_secrets.event AND r.audience = _has_secrets.audience
+                         AND cardinality(r.secret_keys) > 0), false);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._has_secrets(text, text, uuid) IS
+    'Whether a message has to say a token or code, and its event still has it.';
 
 CREATE FUNCTION @extschema@._collect_messages(max_events integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -192,25 +243,30 @@ BEGIN
     UPDATE @extschema@.messages AS m
     SET status = _finish_message.status, claimed_by = NULL, last_code = left(code, 100),
         last_detail = left(detail, 500), finished_at = clock_timestamp(),
-        sent_at = CASE WHEN _finish_message.status = 'sent' THEN clock_timestamp() END
+        sent_at = CASE WHEN _finish_message.status = 'sent' THEN clock_timestamp() END,
+        -- What has failed may be tried again, as long as that is of use.
+        keeps_secret = _finish_message.status = 'failed' AND m.expires_at > clock_timestamp()
+            AND @extschema@._has_secrets(m.event, m.audience, m.event_id)
     WHERE m.id = _finish_message.id
     RETURNING m.* INTO done;
     PERFORM @extschema@._drop_secrets(done.event_id, done.event);
     IF done.status = 'failed' THEN
         PERFORM usher.publish('message.failed', jsonb_build_object('id', done.id, 'user_id', done.user_id,
-            'event', done.event, 'audience', done.audience, 'code', done.last_code, 'attempts', done.attempts),
-            coalesce(done.user_id, done.id)::text);
+            'customer_id', done.customer_id, 'event', done.event, 'audience', done.audience, 'code', done.last_code,
+            'attempts', done.attempts), coalesce(done.user_id, done.customer_id, done.id)::text);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._finish_message(uuid, text, text, text) IS
-    'A message has gone, or never will: what it had to say is forgotten.';
+    'A message has gone, or never will: what it had to say is forgotten, unless it has failed and can be tried again.';
 
 CREATE FUNCTION @extschema@._check_claim(worker text, max_rows integer, lease interval) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Where the library is not preloaded, a session knows its settings from its first function in C on.
+    PERFORM usher.actor_id();
     IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
         PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
     ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
@@ -263,8 +319,8 @@ BEGIN
                 PERFORM @extschema@._finish_message(claimed.id, 'failed', 'too_many_attempts', claimed.last_detail);
             ELSE
                 SELECT w.* INTO written FROM @extschema@._write_message(claimed.event, claimed.audience,
-                    claimed.channel, claimed.language, payload, claimed.user_id, claimed.recipient, claimed.repeats)
-                    AS w;
+                    claimed.channel, claimed.language, payload, claimed.user_id, claimed.customer_id,
+                    claimed.recipient, claimed.repeats) AS w;
                 IF written.problem IS NOT NULL THEN
                     PERFORM @extschema@._finish_message(claimed.id, 'failed',
                         CASE written.problem WHEN 'no_template' THEN 'no_template' ELSE 'template_error' END,
@@ -325,13 +381,14 @@ $$;
 COMMENT ON FUNCTION @extschema@._claim_ready(text, integer, interval) IS
     'Marks messages that are ready as claimed: at most one of each recipient.';
 
-CREATE FUNCTION @extschema@._user_written_to(recipient_key text) RETURNS uuid
+CREATE FUNCTION @extschema@._person_written_to(recipient_key text, OUT user_id uuid, OUT customer_id uuid)
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT m.user_id FROM @extschema@.messages AS m
-    WHERE m.recipient_key = _user_written_to.recipient_key AND m.user_id IS NOT NULL ORDER BY m.id DESC LIMIT 1;
+    SELECT m.user_id, m.customer_id FROM @extschema@.messages AS m
+    WHERE m.recipient_key = _person_written_to.recipient_key AND num_nonnulls(m.user_id, m.customer_id) > 0
+    ORDER BY m.id DESC LIMIT 1;
 END;
-COMMENT ON FUNCTION @extschema@._user_written_to(text) IS 'Whom the last message to an address was for.';
+COMMENT ON FUNCTION @extschema@._person_written_to(text) IS 'Whom the last message to an address was for.';
 
 CREATE FUNCTION @extschema@._count_bounce(address text, reason text, code text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
@@ -345,12 +402,14 @@ DECLARE
     to_key CONSTANT text := coalesce(usher.name_key(_count_bounce.address), _count_bounce.address);
     counted @extschema@.message_suppressions;
 BEGIN
-    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, reason, bounces, last_code,
-                                                       suppressed_at)
-    VALUES (to_key, _count_bounce.address, @extschema@._user_written_to(to_key), _count_bounce.reason, 1,
-            left(code, 100), CASE WHEN enough <= 1 THEN clock_timestamp() END)
+    INSERT INTO @extschema@.message_suppressions AS s (address_key, address, user_id, customer_id, reason, bounces,
+                                                       last_code, suppressed_at)
+    SELECT to_key, _count_bounce.address, p.user_id, p.customer_id, _count_bounce.reason, 1, left(code, 100),
+           CASE WHEN enough <= 1 THEN clock_timestamp() END
+    FROM @extschema@._person_written_to(to_key) AS p
     ON CONFLICT ON CONSTRAINT message_suppressions_pkey DO UPDATE
-    SET bounces = s.bounces + 1, user_id = coalesce(EXCLUDED.user_id, s.user_id), last_code = EXCLUDED.last_code,
+    SET bounces = s.bounces + 1, user_id = coalesce(EXCLUDED.user_id, s.user_id),
+        customer_id = coalesce(EXCLUDED.customer_id, s.customer_id), last_code = EXCLUDED.last_code,
         reason = CASE WHEN s.suppressed_at IS NULL THEN EXCLUDED.reason ELSE s.reason END,
         suppressed_at = coalesce(s.suppressed_at, CASE WHEN s.bounces + 1 >= enough THEN clock_timestamp() END)
     RETURNING s.* INTO counted;
@@ -367,8 +426,9 @@ CREATE FUNCTION @extschema@._publish_bounce(bounced @extschema@.messages, reason
 AS $$
 BEGIN
     PERFORM usher.publish('message.bounced', jsonb_build_object('id', bounced.id, 'user_id', bounced.user_id,
-        'event', bounced.event, 'audience', bounced.audience, 'reason', reason, 'code', left(code, 100),
-        'is_suppressed', is_suppressed), coalesce(bounced.user_id, bounced.id)::text);
+        'customer_id', bounced.customer_id, 'event', bounced.event, 'audience', bounced.audience, 'reason', reason,
+        'code', left(code, 100), 'is_suppressed', is_suppressed),
+        coalesce(bounced.user_id, bounced.customer_id, bounced.id)::text);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._publish_bounce(@extschema@.messages, text, text, boolean) IS

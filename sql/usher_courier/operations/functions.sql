@@ -23,6 +23,29 @@ $$;
 COMMENT ON FUNCTION @extschema@._expire_messages(integer) IS
     'Ends messages that are of no use any more; returns how many.';
 
+CREATE FUNCTION @extschema@._forget_secrets(max_rows integer) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    useless record;
+    forgotten bigint := 0;
+BEGIN
+    FOR useless IN
+        SELECT m.id, m.event_id, m.event FROM @extschema@.messages AS m
+        WHERE m.keeps_secret AND m.expires_at <= clock_timestamp()
+        ORDER BY m.expires_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        UPDATE @extschema@.messages AS m SET keeps_secret = false WHERE m.id = useless.id;
+        PERFORM @extschema@._drop_secrets(useless.event_id, useless.event);
+        forgotten := forgotten + 1;
+    END LOOP;
+    RETURN forgotten;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._forget_secrets(integer) IS
+    'Cuts tokens and codes that nobody can send any more, of messages that have failed; returns of how many.';
+
 CREATE FUNCTION @extschema@._remove_old_messages(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -33,6 +56,7 @@ BEGIN
     DELETE FROM @extschema@.messages AS m WHERE m.id IN (
         SELECT o.id FROM @extschema@.messages AS o
         WHERE o.finished_at < now() - make_interval(days => usher.setting('courier.message_retention')::integer)
+            AND NOT o.keeps_secret
         ORDER BY o.finished_at LIMIT max_rows FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS removed = ROW_COUNT;
     -- programs that have not been heard of for a day
@@ -52,6 +76,8 @@ BEGIN
         FROM usher.upkeep_step('messages_made', 'SELECT @extschema@._collect_messages($1)', max_rows) AS u;
     RETURN QUERY SELECT u.task, u.affected
         FROM usher.upkeep_step('messages_expired', 'SELECT @extschema@._expire_messages($1)', max_rows) AS u;
+    RETURN QUERY SELECT u.task, u.affected
+        FROM usher.upkeep_step('message_secrets_forgotten', 'SELECT @extschema@._forget_secrets($1)', max_rows) AS u;
     RETURN QUERY SELECT u.task, u.affected
         FROM usher.upkeep_step('messages_removed', 'SELECT @extschema@._remove_old_messages($1)', max_rows) AS u;
     RETURN QUERY SELECT u.task, u.affected
@@ -203,10 +229,11 @@ BEGIN
                 'recipient', m.recipient, 'language', m.language, 'status', m.status, 'created_at', m.created_at,
                 'sent_at', m.sent_at) ORDER BY m.id)
             FROM @extschema@.messages AS m
-            WHERE m.user_id = _export_courier.user_id OR m.recipient_key = own_key), '[]'),
+            WHERE _export_courier.user_id IN (m.user_id, m.customer_id) OR m.recipient_key = own_key), '[]'),
         'suppressions', coalesce((SELECT jsonb_agg(jsonb_build_object('address', s.address, 'reason', s.reason,
-                'suppressed_at', s.suppressed_at))
-            FROM @extschema@.message_suppressions AS s WHERE s.address_key = own_key), '[]'));
+                'suppressed_at', s.suppressed_at) ORDER BY s.address_key)
+            FROM @extschema@.message_suppressions AS s
+            WHERE _export_courier.user_id IN (s.user_id, s.customer_id) OR s.address_key = own_key), '[]'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._export_courier(uuid) IS 'The part of usher_courier in usher.export_user().';
@@ -216,19 +243,27 @@ CREATE FUNCTION @extschema@._erase_courier(user_id uuid) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- those of the account, and those that it was written to at
+    -- those of the account, and those that they were written to at
     addresses CONSTANT text[] := ARRAY(
         SELECT m.recipient_key FROM @extschema@.messages AS m
-        WHERE m.user_id = _erase_courier.user_id AND m.recipient_key IS NOT NULL
+        WHERE _erase_courier.user_id IN (m.user_id, m.customer_id) AND m.recipient_key IS NOT NULL
         UNION SELECT usher.name_key((usher.user_contact(_erase_courier.user_id)).email));
-    erased bigint;
+    gone record;
+    erased bigint := 0;
     lifted bigint;
 BEGIN
-    DELETE FROM @extschema@.messages AS m
-    WHERE m.user_id = _erase_courier.user_id OR m.recipient_key = ANY (addresses);
-    GET DIAGNOSTICS erased = ROW_COUNT;
+    FOR gone IN
+        DELETE FROM @extschema@.messages AS m
+        WHERE _erase_courier.user_id IN (m.user_id, m.customer_id) OR m.recipient_key = ANY (addresses)
+        RETURNING m.event_id, m.event, m.status IN ('pending', 'claimed') OR m.keeps_secret AS may_hold_secret
+    LOOP
+        erased := erased + 1;
+        IF gone.may_hold_secret THEN
+            PERFORM @extschema@._drop_secrets(gone.event_id, gone.event);
+        END IF;
+    END LOOP;
     DELETE FROM @extschema@.message_suppressions AS s
-    WHERE s.user_id = _erase_courier.user_id OR s.address_key = ANY (addresses);
+    WHERE _erase_courier.user_id IN (s.user_id, s.customer_id) OR s.address_key = ANY (addresses);
     GET DIAGNOSTICS lifted = ROW_COUNT;
     RETURN erased + lifted + @extschema@._erase_webhook_events(_erase_courier.user_id::text);
 END

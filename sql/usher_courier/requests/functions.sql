@@ -231,6 +231,7 @@ AS $$
 DECLARE
     request @extschema@.http_requests;
 BEGIN
+    PERFORM usher.actor_id(); -- as _check_claim() does
     SELECT r.* INTO request FROM @extschema@.http_requests AS r
     WHERE r.status = 'answered' AND r.next_attempt_at <= clock_timestamp()
     ORDER BY r.next_attempt_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED;
@@ -255,7 +256,7 @@ CREATE FUNCTION @extschema@.claim_requests(worker text, max_rows integer DEFAULT
 AS $$
 #variable_conflict use_column
 DECLARE
-    moment CONSTANT timestamptz := clock_timestamp();
+    moment timestamptz;
     given CONSTANT cidr[] := @extschema@._allowed_networks();
     claimed @extschema@.http_requests;
     content jsonb;
@@ -264,6 +265,7 @@ BEGIN
     PERFORM @extschema@._check_claim(worker, max_rows, lease);
     PERFORM @extschema@._collect_webhook_events(100);
     PERFORM @extschema@._ask_for_issuer_keys();
+    moment := clock_timestamp(); -- what was made just now is ready
     FOR claimed IN
         WITH next AS (
             SELECT r.id FROM @extschema@.http_requests AS r
@@ -299,6 +301,7 @@ BEGIN
         allowed_networks := given;
         IF claimed.webhook_id IS NOT NULL THEN
             signed_at := extract(epoch FROM clock_timestamp())::bigint;
+            url := (SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = claimed.webhook_id);
             headers := headers || jsonb_build_object('webhook-id', claimed.event_id::text,
                 'webhook-timestamp', signed_at::text, 'webhook-signature',
                 @extschema@._sign_webhook(claimed.webhook_id, claimed.event_id::text, signed_at, body));
@@ -328,6 +331,7 @@ DECLARE
     word CONSTANT text := left(coalesce(report_request.error, 'HTTP ' || report_request.status_code), 100);
     heard jsonb;
 BEGIN
+    PERFORM usher.actor_id(); -- as _check_claim() does
     SELECT r.* INTO reported FROM @extschema@.http_requests AS r
     WHERE r.id = report_request.request AND r.status = 'claimed' AND r.attempts = report_request.attempt
     FOR UPDATE;
@@ -401,7 +405,9 @@ BEGIN
     PERFORM usher.require_permission('event:manage');
     PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
-    SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method, r.url, r.status, r.attempts,
+    SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method,
+           coalesce((SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id), r.url), r.status,
+           r.attempts,
            r.next_attempt_at, r.status_code, r.error_code, r.created_at, r.finished_at
     FROM @extschema@.http_requests AS r
     WHERE (of_status IS NULL OR r.status = of_status) AND (of_webhook IS NULL OR r.webhook_id = of_webhook)

@@ -42,6 +42,8 @@ CREATE INDEX http_requests_status_idx ON @extschema@.http_requests (status, id D
 CREATE INDEX http_requests_finished_at_idx ON @extschema@.http_requests (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE @extschema@.http_requests IS
     'Requests to other servers, until they have been answered: of webhooks, of the application, for keys of issuers.';
+COMMENT ON COLUMN @extschema@.http_requests.url IS
+    'Of a webhook: where that was when the event happened. It goes where the webhook is when it goes.';
 COMMENT ON COLUMN @extschema@.http_requests.content IS
     'Headers and body, sealed under the master key: they may hold secrets. Gone once the request is finished, except '
     'of webhooks, which may be sent again.';

@@ -70,34 +70,40 @@ $$;
 COMMENT ON FUNCTION @extschema@._local_times(jsonb, text) IS
     'A payload with its times as clocks show them in a time zone, or in UTC when there is none of that name.';
 
-CREATE FUNCTION @extschema@._message_values(event text, payload jsonb, user_id uuid, recipient text, language text,
-                                            repeats integer) RETURNS jsonb
+CREATE FUNCTION @extschema@._message_values(event text, payload jsonb, user_id uuid, customer_id uuid, recipient text,
+                                            language text, repeats integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    who record;
+    who jsonb;
     zone text;
 BEGIN
-    SELECT c.* INTO who FROM usher.user_contact(user_id) AS c;
-    zone := coalesce(payload ->> 'time_zone', who.time_zone, usher.setting('courier.time_zone'));
     -- Nobody is called by a name before they have confirmed their address: strangers could write to them by it.
+    IF customer_id IS NULL THEN
+        SELECT jsonb_build_object('id', user_id, 'email', c.email, 'time_zone', c.time_zone,
+                                  'name', CASE WHEN c.is_verified THEN c.name END)
+        INTO who FROM usher.user_contact(user_id) AS c WHERE c.is_active IS NOT NULL;
+    ELSE
+        SELECT jsonb_build_object('email', c.email, 'time_zone', c.time_zone, 'name', c.name)
+        INTO who FROM usher.customer_contact(customer_id) AS c WHERE c.email IS NOT NULL;
+    END IF;
+    zone := coalesce(payload ->> 'time_zone', who ->> 'time_zone', usher.setting('courier.time_zone'));
     RETURN @extschema@._local_times(payload, zone) || jsonb_build_object(
         'event', event, 'recipient', recipient, 'language', language, 'repeats', repeats, 'is_repeated', repeats > 1,
         'app_name', usher.setting('courier.app_name'),
         'app_url', rtrim(coalesce(nullif(usher.setting('courier.app_url'), ''),
                                   current_setting('usher.public_url')), '/'),
-        'user', CASE WHEN who.is_active IS NOT NULL
-                     THEN jsonb_strip_nulls(jsonb_build_object('id', user_id, 'email', who.email,
-                                                       'name', CASE WHEN who.is_verified THEN who.name END)) END);
+        'user', jsonb_strip_nulls(who - 'time_zone'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._message_values(text, jsonb, uuid, text, text, integer) IS
+COMMENT ON FUNCTION @extschema@._message_values(text, jsonb, uuid, uuid, text, text, integer) IS
     'What a template can show: the payload of the event, and who, where and in what way.';
 
 CREATE FUNCTION @extschema@._write_message(event text, audience text, channel text, language text, payload jsonb,
-                                           user_id uuid, recipient text, repeats integer, OUT subject_line text,
-                                           OUT text_part text, OUT html_part text, OUT problem text)
+                                           user_id uuid, customer_id uuid, recipient text, repeats integer,
+                                           OUT subject_line text, OUT text_part text, OUT html_part text,
+                                           OUT problem text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -115,8 +121,8 @@ BEGIN
         problem := 'no_template';
         RETURN;
     END IF;
-    shown := @extschema@._message_values(_write_message.event, payload, _write_message.user_id, recipient,
-                                         template.language, repeats);
+    shown := @extschema@._message_values(_write_message.event, payload, _write_message.user_id,
+                                         _write_message.customer_id, recipient, template.language, repeats);
     -- What a subject says is seen on locked screens and in logs of servers: no secrets there.
     SELECT r.subject_line, r.text_part, r.html_part, r.problem INTO subject_line, text_part, html_part, problem
     FROM @extschema@._render_message(
@@ -126,7 +132,7 @@ BEGIN
         shown) AS r;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._write_message(text, text, text, text, jsonb, uuid, text, integer) IS
+COMMENT ON FUNCTION @extschema@._write_message(text, text, text, text, jsonb, uuid, uuid, text, integer) IS
     'What a message says, in the best language that there is. problem: no_template, or why the template cannot be '
     'filled.';
 
@@ -146,7 +152,8 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'payload must be a JSON object', '{"argument": "payload"}');
     END IF;
     SELECT w.subject_line, w.text_part, w.html_part, w.problem INTO subject, body_text, body_html, problem
-    FROM @extschema@._write_message(event, audience, 'email', language, payload, user_id, payload ->> 'email', 1) AS w;
+    FROM @extschema@._write_message(event, audience, 'email', language, payload, user_id, NULL, payload ->> 'email',
+                                    1) AS w;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.preview_message(text, jsonb, text, text, uuid) IS
@@ -273,10 +280,10 @@ COMMENT ON FUNCTION @extschema@._follow_event(text, timestamptz) IS
     'Subscribes the courier to an event, from an instant on if there is one.';
 
 CREATE FUNCTION @extschema@.set_message_rule(event text, audience text DEFAULT 'user',
-        user_keys text[] DEFAULT '{user_id}', address_key text DEFAULT NULL, secret_keys text[] DEFAULT '{}',
-        supersedes text[] DEFAULT '{}', expires_key text DEFAULT NULL, max_age interval DEFAULT '2 days',
-        digest_window interval DEFAULT '0', priority integer DEFAULT 5, is_active boolean DEFAULT true,
-        since timestamptz DEFAULT NULL) RETURNS void
+        user_keys text[] DEFAULT '{user_id}', customer_keys text[] DEFAULT '{customer_id}',
+        address_key text DEFAULT NULL, secret_keys text[] DEFAULT '{}', supersedes text[] DEFAULT '{}',
+        expires_key text DEFAULT NULL, max_age interval DEFAULT '2 days', digest_window interval DEFAULT '0',
+        priority integer DEFAULT 5, is_active boolean DEFAULT true, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -285,6 +292,7 @@ DECLARE
     wrong CONSTANT text := CASE
         WHEN audience IS NULL OR audience !~ '^[a-z][a-z0-9_]{0,62}$' THEN 'audience'
         WHEN user_keys IS NULL OR array_position(user_keys, NULL) IS NOT NULL THEN 'user_keys'
+        WHEN customer_keys IS NULL OR array_position(customer_keys, NULL) IS NOT NULL THEN 'customer_keys'
         WHEN secret_keys IS NULL OR array_position(secret_keys, NULL) IS NOT NULL THEN 'secret_keys'
         WHEN supersedes IS NULL OR array_position(supersedes, NULL) IS NOT NULL THEN 'supersedes'
         WHEN address_key = '' THEN 'address_key'
@@ -307,39 +315,42 @@ BEGIN
             jsonb_build_object('event', set_message_rule.event),
             'Declare it in publishes of usher.register_extension(): what anybody could publish makes no messages.');
     END IF;
-    INSERT INTO @extschema@.message_rules AS r (event, audience, user_keys, address_key, secret_keys, supersedes,
-                                                expires_key, max_age, digest_window, priority, is_active)
+    INSERT INTO @extschema@.message_rules AS r (event, audience, user_keys, customer_keys, address_key, secret_keys,
+                                                supersedes, expires_key, max_age, digest_window, priority, is_active)
     VALUES (set_message_rule.event, set_message_rule.audience, set_message_rule.user_keys,
-            set_message_rule.address_key, set_message_rule.secret_keys, set_message_rule.supersedes,
-            set_message_rule.expires_key, set_message_rule.max_age, set_message_rule.digest_window,
-            set_message_rule.priority, set_message_rule.is_active)
+            set_message_rule.customer_keys, set_message_rule.address_key, set_message_rule.secret_keys,
+            set_message_rule.supersedes, set_message_rule.expires_key, set_message_rule.max_age,
+            set_message_rule.digest_window, set_message_rule.priority, set_message_rule.is_active)
     ON CONFLICT ON CONSTRAINT message_rules_pkey DO UPDATE
-    SET user_keys = EXCLUDED.user_keys, address_key = EXCLUDED.address_key, secret_keys = EXCLUDED.secret_keys,
-        supersedes = EXCLUDED.supersedes, expires_key = EXCLUDED.expires_key, max_age = EXCLUDED.max_age,
-        digest_window = EXCLUDED.digest_window, priority = EXCLUDED.priority, is_active = EXCLUDED.is_active;
+    SET user_keys = EXCLUDED.user_keys, customer_keys = EXCLUDED.customer_keys, address_key = EXCLUDED.address_key,
+        secret_keys = EXCLUDED.secret_keys, supersedes = EXCLUDED.supersedes, expires_key = EXCLUDED.expires_key,
+        max_age = EXCLUDED.max_age, digest_window = EXCLUDED.digest_window, priority = EXCLUDED.priority,
+        is_active = EXCLUDED.is_active;
     IF NOT EXISTS (SELECT FROM usher.list_subscriptions() AS s
                    WHERE s.event = set_message_rule.event AND s.consumer = 'usher_courier') OR since IS NOT NULL THEN
         PERFORM @extschema@._follow_event(set_message_rule.event, since);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.set_message_rule(text, text, text[], text, text[], text[], text, interval, interval,
-                                                 integer, boolean, timestamptz) IS
-    'Says that a message is made for an event, and to whom, and follows the event, from since on if it is given. The '
-    'event must be a declared one. Needs message:manage and event:manage, and *:* where the message carries a token.';
+COMMENT ON FUNCTION @extschema@.set_message_rule(text, text, text[], text[], text, text[], text[], text, interval,
+                                                 interval, integer, boolean, timestamptz) IS
+    'Says that a message is made for an event, and to whom, and follows the event, from since on if it is given. '
+    'user_keys name the members of its payload that may hold the id of a user, customer_keys those with a customer, '
+    'who may have no account. The event must be a declared one. Needs message:manage and event:manage, and *:* '
+    'where the message carries a token.';
 
 CREATE FUNCTION @extschema@.list_message_rules()
-    RETURNS TABLE (event text, audience text, user_keys text[], address_key text, secret_keys text[],
-                   supersedes text[], expires_key text, max_age interval, digest_window interval, priority integer,
-                   is_active boolean, is_default boolean, languages text[])
+    RETURNS TABLE (event text, audience text, user_keys text[], customer_keys text[], address_key text,
+                   secret_keys text[], supersedes text[], expires_key text, max_age interval, digest_window interval,
+                   priority integer, is_active boolean, is_default boolean, languages text[])
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM usher.require_permission('message:read');
     RETURN QUERY
-    SELECT r.event, r.audience, r.user_keys, r.address_key, r.secret_keys, r.supersedes, r.expires_key, r.max_age,
-           r.digest_window, r.priority, r.is_active, r.extension IS NOT NULL,
+    SELECT r.event, r.audience, r.user_keys, r.customer_keys, r.address_key, r.secret_keys, r.supersedes,
+           r.expires_key, r.max_age, r.digest_window, r.priority, r.is_active, r.extension IS NOT NULL,
            ARRAY(SELECT t.language FROM @extschema@.message_templates AS t
                  WHERE t.event = r.event AND t.audience = r.audience AND t.is_active ORDER BY t.language)
     FROM @extschema@.message_rules AS r

@@ -5,6 +5,7 @@ CREATE TABLE @extschema@.message_rules (
     event text NOT NULL CHECK (event ~ '^[a-z0-9_]+(\.[a-z0-9_]+)+$' AND octet_length(event) <= 100),
     audience text NOT NULL DEFAULT 'user' CHECK (audience ~ '^[a-z][a-z0-9_]{0,62}$'),
     user_keys text[] NOT NULL DEFAULT '{user_id}' CHECK (array_position(user_keys, NULL) IS NULL),
+    customer_keys text[] NOT NULL DEFAULT '{customer_id}' CHECK (array_position(customer_keys, NULL) IS NULL),
     address_key text CHECK (address_key <> ''),
     secret_keys text[] NOT NULL DEFAULT '{}' CHECK (array_position(secret_keys, NULL) IS NULL),
     supersedes text[] NOT NULL DEFAULT '{}' CHECK (array_position(supersedes, NULL) IS NULL),
@@ -24,8 +25,12 @@ COMMENT ON COLUMN @extschema@.message_rules.audience IS
     'Who gets it: user, or another name where one event is told to several, such as former_address.';
 COMMENT ON COLUMN @extschema@.message_rules.user_keys IS
     'Members of the payload that may hold the id of the user: the first that is there counts.';
+COMMENT ON COLUMN @extschema@.message_rules.customer_keys IS
+    'Members of the payload that may hold the id of a customer, asked where there is no user: the features that know '
+    'the customer tell their account or their address (usher.customer_contact()).';
 COMMENT ON COLUMN @extschema@.message_rules.address_key IS
-    'The member of the payload with the address; NULL: the address of the account, as it is when the event is seen.';
+    'The member of the payload with the address; NULL: that of the account or the customer, as it is when the event '
+    'is seen.';
 COMMENT ON COLUMN @extschema@.message_rules.secret_keys IS
     'Members of the payload that are cut out of the event once the message has gone, or never will. A subject cannot '
     'have them, and without one of them there is no message: it was used, or replaced by a newer one.';

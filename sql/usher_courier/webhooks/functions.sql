@@ -111,7 +111,11 @@ DECLARE
     changed @extschema@.webhooks;
 BEGIN
     PERFORM usher.require_permission('event:manage');
-    SELECT w.* INTO changed FROM @extschema@.webhooks AS w WHERE w.id = update_webhook.webhook_id FOR UPDATE;
+    IF NOT update_webhook.is_active THEN -- what has happened until now waits for it
+        PERFORM @extschema@._collect_webhook_events(1000);
+    END IF;
+    SELECT w.* INTO changed FROM @extschema@.webhooks AS w
+    WHERE w.id = update_webhook.webhook_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     ELSIF length(update_webhook.description) > 200 THEN
@@ -128,10 +132,6 @@ BEGIN
         disabled_at = CASE WHEN update_webhook.is_active THEN NULL ELSE w.disabled_at END,
         disabled_reason = CASE WHEN update_webhook.is_active THEN NULL ELSE w.disabled_reason END
     WHERE w.id = update_webhook.webhook_id;
-    IF update_webhook.url IS NOT NULL THEN -- what waits goes where the webhook is now
-        UPDATE @extschema@.http_requests AS r SET url = update_webhook.url
-        WHERE r.webhook_id = update_webhook.webhook_id AND r.status IN ('pending', 'claimed', 'failed');
-    END IF;
     PERFORM @extschema@._follow_webhook_events(changed.events);
     PERFORM usher.log_event('webhook.changed', jsonb_build_object('events', update_webhook.events,
                             'is_active', update_webhook.is_active, 'url_changed', update_webhook.url IS NOT NULL),
@@ -141,7 +141,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_webhook(uuid, text, text[], text, boolean) IS
-    'Changes what is given of a webhook. is_active false holds back what waits, and what happens meanwhile is not '
+    'Changes what is given of a webhook; what waits goes to the new url. is_active false holds back what waits, '
+    'and what happens meanwhile is not '
     'sent later; true begins again, also after it was disabled. False when there is no such webhook. Needs '
     'event:manage.';
 
@@ -160,7 +161,7 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'overlap must be between nothing and 30 days',
                                   '{"argument": "overlap"}');
     END IF;
-    PERFORM FROM @extschema@.webhooks AS w WHERE w.id = rotate_webhook_secret.webhook_id FOR UPDATE;
+    PERFORM FROM @extschema@.webhooks AS w WHERE w.id = rotate_webhook_secret.webhook_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM usher.raise_error('unknown_reference', 'webhook does not exist',
                                   jsonb_build_object('webhook_id', rotate_webhook_secret.webhook_id));
@@ -191,6 +192,8 @@ DECLARE
     former text[];
 BEGIN
     PERFORM usher.require_permission('event:manage');
+    -- Requests before their webhook, as whoever reports one locks them.
+    DELETE FROM @extschema@.http_requests AS r WHERE r.webhook_id = remove_webhook.webhook_id;
     DELETE FROM @extschema@.webhooks AS w WHERE w.id = remove_webhook.webhook_id RETURNING w.events INTO former;
     IF NOT FOUND THEN
         RETURN false;
@@ -232,25 +235,34 @@ CREATE FUNCTION @extschema@._collect_webhook_events(max_events integer) RETURNS 
 AS $$
 DECLARE
     told record;
+    batch integer;
+    collected integer := 0;
 BEGIN
     IF NOT EXISTS (SELECT FROM @extschema@.webhooks) THEN
         RETURN;
     END IF;
-    FOR told IN SELECT c.* FROM usher.claim_events('usher_courier.webhooks', max_events, '1 minute') AS c LOOP
-        -- What nobody has declared anybody may have published, in the name of whoever they like.
-        IF told.publisher IS NOT NULL AND NOT @extschema@._tells_secret(told.event, told.payload) THEN
-            PERFORM @extschema@._add_request('webhook', 'POST', w.url, '{"content-type": "application/json"}',
-                convert_to(jsonb_build_object('type', told.event, 'timestamp',
-                    to_char(told.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-                    'data', told.payload)::text, 'UTF8'),
-                NULL, NULL, '{}', @extschema@._webhook_key(w.id, told.key), 25, '15 seconds', 4096, w.id,
-                told.event_id, told.event)
-            FROM @extschema@.webhooks AS w
-            WHERE w.is_active AND EXISTS (
-                SELECT FROM unnest(w.events) AS e
-                WHERE e IN ('*', told.event) OR right(e, 2) = '.*' AND starts_with(told.event, left(e, -1)));
-        END IF;
-        PERFORM usher.complete_event('usher_courier.webhooks', told.event_id, told.attempt);
+    LOOP -- of one key there is one event in each batch
+        batch := 0;
+        FOR told IN SELECT c.* FROM usher.claim_events('usher_courier.webhooks', least(max_events, 100), '1 minute')
+            AS c LOOP
+            batch := batch + 1;
+            -- What nobody has declared anybody may have published, in the name of whoever they like.
+            IF told.publisher IS NOT NULL AND NOT @extschema@._tells_secret(told.event, told.payload) THEN
+                PERFORM @extschema@._add_request('webhook', 'POST', w.url, '{"content-type": "application/json"}',
+                    convert_to(jsonb_build_object('type', told.event, 'timestamp',
+                        to_char(told.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                        'data', told.payload)::text, 'UTF8'),
+                    NULL, NULL, '{}', @extschema@._webhook_key(w.id, told.key), 25, '15 seconds', 4096, w.id,
+                    told.event_id, told.event)
+                FROM @extschema@.webhooks AS w
+                WHERE w.is_active AND EXISTS (
+                    SELECT FROM unnest(w.events) AS e
+                    WHERE e IN ('*', told.event) OR right(e, 2) = '.*' AND starts_with(told.event, left(e, -1)));
+            END IF;
+            PERFORM usher.complete_event('usher_courier.webhooks', told.event_id, told.attempt);
+        END LOOP;
+        collected := collected + batch;
+        EXIT WHEN batch = 0 OR collected >= max_events;
     END LOOP;
 END
 $$;
