@@ -8,6 +8,7 @@ CREATE SCHEMA courier_hooks;
 SELECT usher.apply_role_preset('courier');
 UPDATE usher.deliveries SET status = 'completed', completed_at = now() WHERE consumer LIKE 'usher_courier%' AND status = 'pending';
 DELETE FROM wash.http_requests;
+DELETE FROM wash.messages;
 SELECT usher.register_extension('Hooks', 'hooks', 'courier_hooks', declined_hooks => (SELECT array_agg(h.hook) FROM usher._hooks() AS h), publishes => '{hooked.told,hooked.late}');
 SELECT webhook_id AS hook FROM wash.add_webhook('https://hooks.example/a', '{hooked.*}') \gset
 SELECT usher.publish('hooked.told', '{"n": 1}', 'k') IS NOT NULL AS published;

@@ -656,9 +656,9 @@ $$;
 REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.customer_contact(uuid) IS
     'Where, in which language and in which time zone to write to a customer, as the first feature says that knows '
-    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
-    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For '
-    'features that write to customers.';
+    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs '
+    'when nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. '
+    'For features that write to customers.';
 
 CREATE FUNCTION usher.lock_user_reference(id uuid, require_active boolean DEFAULT true) RETURNS usher.user_reference
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER

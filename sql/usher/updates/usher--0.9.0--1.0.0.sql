@@ -346,9 +346,9 @@ $$;
 REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.customer_contact(uuid) IS
     'Where, in which language and in which time zone to write to a customer, as the first feature says that knows '
-    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs when '
-    'nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. For '
-    'features that write to customers.';
+    'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs '
+    'when nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. '
+    'For features that write to customers.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
