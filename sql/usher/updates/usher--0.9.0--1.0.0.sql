@@ -492,6 +492,56 @@ COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';
+CREATE OR REPLACE FUNCTION usher._describe_schema(of_extension name) RETURNS TABLE (object text, digest text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = error
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH member AS (
+        SELECT d.classid, d.objid
+        FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE e.extname = of_extension AND d.deptype = 'e'),
+    relation AS (
+        SELECT c.* FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid),
+    described (name, definition) AS (
+        SELECT 'function ' || p.oid::regprocedure, pg_get_functiondef(p.oid)
+        FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prokind <> 'a'
+        UNION ALL
+        SELECT 'table ' || r.oid::regclass, concat_ws(' ', r.relrowsecurity, r.relforcerowsecurity)
+        FROM relation r WHERE r.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT format('column %I of %s', a.attname, r.oid::regclass),
+               concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated,
+                         pg_get_expr(f.adbin, f.adrelid))
+        FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+            LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+        WHERE r.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT 'view ' || r.oid::regclass, pg_get_viewdef(r.oid) FROM relation r WHERE r.relkind = 'v'
+        UNION ALL
+        SELECT format('constraint %I on %s', c.conname, c.conrelid::regclass),
+               concat_ws(' ', pg_get_constraintdef(c.oid), c.convalidated)
+        FROM pg_constraint c JOIN relation r ON r.oid = c.conrelid
+        WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+            -- NOT NULL, a constraint since PostgreSQL 18, is said with its column, unless there is more to say
+            OR c.contype = 'n' AND NOT c.convalidated
+        UNION ALL
+        SELECT 'index ' || i.indexrelid::regclass, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid)
+        FROM pg_index i JOIN relation r ON r.oid = i.indrelid
+        UNION ALL
+        SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass),
+               concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
+        FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+        UNION ALL
+        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass),
+            concat_ws(' ', p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
+                      pg_get_expr(p.polwithcheck, p.polrelid))
+        FROM pg_policy p JOIN relation r ON r.oid = p.polrelid)
+    SELECT d.name, md5(d.definition) FROM described d;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -574,6 +624,69 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'PUBLIC, lets pg_restore --jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the '
     'install script wrote into tables without usher.ship_rows(), except those named in derived. Raises 55000 when the '
     'extension has not registered.';
+CREATE OR REPLACE FUNCTION usher._definitions() RETURNS TABLE (object text, command text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH relation AS (
+        SELECT DISTINCT d.objid AS oid FROM pg_depend AS d JOIN pg_extension AS e ON d.refobjid = e.oid
+            JOIN usher._installed() AS i ON i.extension = e.extname
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
+    SELECT format('column %I of %s', a.attname, r.oid::regclass),
+           format('ALTER TABLE %s ADD COLUMN %I %s%s%s;', r.oid::regclass, a.attname,
+                  format_type(a.atttypid, a.atttypmod),
+                  CASE WHEN a.attgenerated <> ''
+                       THEN format(' GENERATED ALWAYS AS (%s) %s', pg_get_expr(f.adbin, f.adrelid),
+                                   CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END)
+                       ELSE ' DEFAULT ' || pg_get_expr(f.adbin, f.adrelid) END,
+                  CASE WHEN a.attnotnull THEN ' NOT NULL' END)
+    FROM relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attrdef AS f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+    UNION ALL
+    SELECT format('constraint %I on %s', c.conname, c.conrelid::regclass),
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s;', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
+    FROM relation AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
+    UNION ALL
+    SELECT 'index ' || i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) || ';'
+    FROM relation AS r JOIN pg_index AS i ON i.indrelid = r.oid
+    UNION ALL
+    SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid) || ';'
+    FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._count_orphans() RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    each record;
+    found bigint;
+    orphans bigint := 0;
+BEGIN
+    FOR each IN
+        SELECT k.conrelid::regclass AS child, k.confrelid::regclass AS parent,
+            string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ') AS match,
+            string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') AS filled
+        FROM pg_constraint AS k JOIN pg_extension AS e ON k.conrelid = ANY (e.extconfig)
+            JOIN usher._installed() AS i ON i.extension = e.extname
+            CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (child, parent)
+            JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.child
+            JOIN pg_attribute AS b ON b.attrelid = k.confrelid AND b.attnum = u.parent
+        WHERE k.contype = 'f'
+            -- since PostgreSQL 18 a key may ask nothing, or whether a period is covered, by several rows maybe
+            AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+            AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+        GROUP BY k.oid, k.conrelid, k.confrelid
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
+                       each.child, each.filled, each.parent, each.match) INTO found;
+        orphans := orphans + found;
+    END LOOP;
+    RETURN orphans;
+END
+$$;
 CREATE FUNCTION usher._statements_view() RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
