@@ -59,7 +59,8 @@ line (kind, name, definition, more) AS (
     UNION ALL
     SELECT 'constraint', format('%I on %s', c.conname, c.conrelid::regclass),
         concat_ws(' ', pg_get_constraintdef(c.oid), c.convalidated), NULL
-    FROM pg_constraint AS c JOIN relation AS r ON r.oid = c.conrelid WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+    FROM pg_constraint AS c JOIN relation AS r ON r.oid = c.conrelid
+    WHERE c.contype IN ('c', 'f', 'p', 'u', 'x') OR c.contype = 'n' AND NOT c.convalidated
     UNION ALL
     SELECT 'index', i.indexrelid::regclass::text, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid), NULL
     FROM pg_index AS i JOIN relation AS r ON r.oid = i.indrelid

@@ -14,7 +14,8 @@ extern "C" {
 
 namespace usher::pg {
 
-#if PG_VERSION_NUM >= 180000
+// Only the library of usher itself says its name: extensions of others that stand on the kit have this header too.
+#if PG_VERSION_NUM >= 180000 && defined(USHER_VERSION)
 #define USHER_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "usher", .version = USHER_VERSION)
 #else
 #define USHER_MODULE_MAGIC PG_MODULE_MAGIC

@@ -106,6 +106,13 @@ SELECT e.key, e.value FROM usher.audit_logs l, jsonb_each(l.new_values) e
 SELECT count(*) FILTER (WHERE new_values::text::jsonb = new_values AND new_values @> new_values) AS sound, count(*)
 FROM usher.audit_logs
     WHERE resource_type = 'ledger.kinds';
+-- a key whose text depends on settings is found by whoever has others than the log
+CREATE TABLE ledger.spans (days daterange, times tstzrange, amount integer, PRIMARY KEY (days, times));
+SELECT usher.enable_audit('ledger.spans');
+INSERT INTO ledger.spans VALUES ('[2026-02-01,2026-02-03)', '[2026-02-01 12:00,2026-02-01 13:00)', 1);
+SELECT resource_id FROM usher.audit_logs WHERE resource_type = 'ledger.spans';
+SELECT action, new_values ->> 'amount' AS amount FROM usher.row_history('ledger.spans',
+    '{"days": "[01.02.2026,03.02.2026)", "times": "[2026-02-01 12:00,2026-02-01 13:00)"}');
 SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1;
 SELECT a.key AS unlike_to_jsonb, a.value, b.value
     FROM usher.audit_logs l

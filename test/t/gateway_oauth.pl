@@ -34,7 +34,11 @@ SKIP:
 	my ($out, $errors) = ('', '');
 	my $ran = IPC::Run::run([ 'node', "$ENV{USHER_SOURCE}/test/node/oauth_clients.js", $issuer, $id, $key, 'user:read', 'usher' ], '<', \undef, '>', \$out, '2>', \$errors);
 	ok($ran, 'the clients ran') or diag($errors);
-	ok($_->[1], $_->[0]) for @{ $ran ? decode_json($out) : [] };
+	for my $each (@{ $ran ? decode_json($out) : [] })
+	{
+		utf8::encode(my $name = $each->[0]); # modules of PostgreSQL 17 and later die of a wide character
+		ok($each->[1], $name);
+	}
 }
 
 # --- the tokens

@@ -84,6 +84,25 @@ for my $action (['--check-config'], [])
     ok(!IPC::Run::run([ 'g++', '-std=c++20', '-fsyntax-only', '-x', 'c++', '-I', "$folder/old", "$source/http.hpp" ], '<', \undef, '>', \$out, '2>', \$errors) && $errors =~ /cpp-httplib 0\.41 or newer is needed/, '… and does not compile');
 }
 
+# --- mirrors are found where apt has fetched no list yet: apt 3.3 says nothing of such targets
+{
+    mkdir "$folder/apt" or die;
+    append_to_file("$folder/apt/apt-get", <<'END');
+#!/bin/sh
+case $* in
+    *indextargets*) ;;
+    '--print-uris update') echo "'http://mirror.invalid/debian/dists/forky/InRelease' mirror.invalid_debian_dists_forky_InRelease 0 " ;;
+    *) exit 100 ;;
+esac
+END
+    chmod 0755, "$folder/apt/apt-get";
+    my ($out, $errors) = ('', '');
+    local $ENV{PATH} = "$folder/apt:$ENV{PATH}";
+    delete local $ENV{USHER_HTTPLIB_INCLUDE};
+    ok(!IPC::Run::run([ "$ENV{USHER_SOURCE}/gateway/fetch-httplib", "$folder/fetched" ], '<', \undef, '>', \$out, '2>', \$errors), 'without a mirror that answers there is no httplib.h');
+    like($errors, qr{^no usable cpp-httplib from http://mirror\.invalid/debian forky:$}m, '… but the mirror was found, and asked');
+}
+
 my $node = start_cluster('process');
 my $gateway = start_gateway($node, config => config_file('{"max_body_bytes": 10, "max_headers": 20, "pool_size": 3, "cors_origins": ["https://a.example"]}'),
     environment => { USHER_GATEWAY_MAX_BODY_BYTES => 20, USHER_GATEWAY_POOL_SIZE => 4 }, pool_size => 2);

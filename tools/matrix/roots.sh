@@ -118,6 +118,7 @@ in_root() { # NAME COMMAND...
             mount --bind "/dev/$device" "$root/dev/$device"
         done
         mkdir -m 1777 "$root/dev/shm"
+        mkdir -p "$root/run/systemd" # systemd-analyze wants it to be there, and an ordinary user cannot make it
         ln -s /proc/self/fd "$root/dev/fd"
         ln -s /proc/self/fd/0 "$root/dev/stdin"
         ln -s /proc/self/fd/1 "$root/dev/stdout"

@@ -185,6 +185,15 @@ void fix_settings() {
     set("timezone", "UTC");
 }
 
+/// A row as the trigger would write it: who asks for it may have other settings than who wrote it.
+Datum form_of(Datum row) {
+    const int level = NewGUCNestLevel();
+    fix_settings();
+    const Datum form = row_to_jsonb(row);
+    AtEOXact_GUC(true, level);
+    return form;
+}
+
 Action action_of(TriggerEvent event) {
     return TRIGGER_FIRED_BY_INSERT(event)   ? Action::insert_rows
            : TRIGGER_FIRED_BY_UPDATE(event) ? Action::update_rows
@@ -268,7 +277,7 @@ USHER_FUNCTION(usher_audit_form) {
     bool is_null = true;
     const Datum form = pg::call([&] {
         return pg::row_as_owner(relation, query.c_str(), {fcinfo->args[2].value, fcinfo->args[2].isnull}, JSONBOID,
-                                audit::row_to_jsonb, &is_null);
+                                audit::form_of, &is_null);
     });
     return is_null ? pg::null_result(fcinfo) : form;
 }

@@ -38,7 +38,10 @@ BEGIN
         UNION ALL
         SELECT format('constraint %I on %s', c.conname, c.conrelid::regclass),
                concat_ws(' ', pg_get_constraintdef(c.oid), c.convalidated)
-        FROM pg_constraint c JOIN relation r ON r.oid = c.conrelid WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+        FROM pg_constraint c JOIN relation r ON r.oid = c.conrelid
+        WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+            -- NOT NULL, a constraint since PostgreSQL 18, is said with its column, unless there is more to say
+            OR c.contype = 'n' AND NOT c.convalidated
         UNION ALL
         SELECT 'index ' || i.indexrelid::regclass, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid)
         FROM pg_index i JOIN relation r ON r.oid = i.indrelid
