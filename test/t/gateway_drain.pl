@@ -11,6 +11,14 @@ use UsherGateway;
 my $node = start_cluster('drain');
 sub is_draining { my ($self) = @_; return http($self, 'GET', "$self->{admin}/readyz")->{content} =~ /draining/ }
 
+sub answered
+{
+	my ($self) = @_;
+	my ($answered, $metrics) = (0, http($self, 'GET', "$self->{admin}/metrics")->{content});
+	$answered += $1 while $metrics =~ /^usher_gateway_requests_total\{.* (\d+)$/mg;
+	return $answered;
+}
+
 # --- during the delay
 my $gateway = start_gateway($node, drain_delay_ms => 60000);
 my $ask = "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -65,8 +73,8 @@ SKIP:
 		for my $delay (0, 600)
 		{
 			my $gone = start_gateway($node, drain_delay_ms => $delay, log_requests => 'false');
-			my $load = $start->("$gone->{url}/echo", 32, 4, $kind);
-			sleep 1.5;
+			my $load = $start->("$gone->{url}/echo", 32, 6, $kind);
+			wait_for(sub { answered($gone) > 150 }, "$kind, $delay ms: there is load"); # some answers are still on their way
 			is(stop_gateway($gone), 0, "$kind, $delay ms: stopped");
 			my $seen = $judge->($load, "$kind, $delay ms", 100);
 			cmp_ok($seen->{refused}, '>', 0, "$kind, $delay ms: then nobody listens");

@@ -32,9 +32,13 @@ for major in ${*:-17 18}; do
     cp -R "$old" "$ROOTS/$major/usher-old"
     chmod -R a+rX "$ROOTS/$major/usher-old"
     libdir=/usr/lib/postgresql/$PG_MAJOR/lib
+    # Functions that the old server has made name $libdir/usher. Up to 17, Debian's server looks below the folder of the tests for that as
+    # well; a later one has to find it there. It is the same file, so it is not loaded a second time.
+    new_libdir=/usr/lib/postgresql/$major/lib
+    in_root "$major" ln -sfn "/usher/build/test/root$new_libdir/usher.so" "$new_libdir/usher.so"
     as_builder "$major" USHER_OLD_BIN="/usr/lib/postgresql/$PG_MAJOR/bin" \
         USHER_OLD_SETTINGS="extension_destdir = '/usher-old'
 dynamic_library_path = '/usher-old$libdir:$libdir'" /usher/dev test tap all_pg_upgrade || failed="$failed $major"
-    rm -rf "$ROOTS/$major/usher-old"
+    rm -rf "$ROOTS/$major/usher-old" "$ROOTS/$major$new_libdir/usher.so"
 done
 [ -z "$failed" ] || { say "FAILED to:$failed"; exit 1; }
