@@ -15,7 +15,7 @@ program('pgbackrest') && program('jq') or plan skip_all => 'pgbackrest or jq is 
 my $node = PostgreSQL::Test::Cluster->new('backrest');
 $node->init(allows_streaming => 1, extra => ['--data-checksums']);
 my $folder = PostgreSQL::Test::Utils::tempdir;
-mkdir "$folder/$_" or die for qw(repository log lock bin);
+mkdir "$folder/$_" or die for qw(repository log lock spool bin);
 my $key = join '', map { sprintf '%02x', $_ } reverse 1 .. 32;
 append_to_file("$folder/master.key", "$key\n");
 chmod 0600, "$folder/master.key";
@@ -32,7 +32,7 @@ $node->safe_psql('postgres', q{
 
 # the configuration that is shipped, with the folders of this test in the places of the machine's
 my $configuration = slurp_file("$source/deploy/backup/pgbackrest.conf");
-ok($configuration =~ s{^repo1-path=.*$}{repo1-path=$folder/repository\nrepo1-cipher-pass=opensesame\nlog-path=$folder/log\nlock-path=$folder/lock}m
+ok($configuration =~ s{^repo1-path=.*$}{repo1-path=$folder/repository\nrepo1-cipher-pass=opensesame\nlog-path=$folder/log\nlock-path=$folder/lock\nspool-path=$folder/spool}m
 		&& $configuration =~ s{^pg1-path=.*$}{'pg1-path=' . $node->data_dir . "\npg1-socket-path=" . $node->host}me
 		&& $configuration =~ s{^pg1-port=.*$}{'pg1-port=' . $node->port}me, 'pgbackrest.conf names what is to be replaced');
 is($configuration =~ /^repo1-retention-full-type=time\nrepo1-retention-full=30\nrepo1-retention-archive-type=full\nrepo1-retention-archive=7$/m ? 1 : 0, 1,
