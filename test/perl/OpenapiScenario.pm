@@ -175,7 +175,8 @@ sub scenario
             (map { $_ => $user{victim} } qw(user_id to_user from_user)), session_id => $ended, (map { $_ => 'tester' } qw(role to_role from_role)), parent => 'client',
             target_role => 'client', permission => 'thing:do', policy => 'auth.mail', key => 'address:192.0.2.1', email => 'nobody@example.com', purpose => 'newsletter',
             machine => 'light', issuer => 'https://idp.example.com', provider => 'idp' },
-        order_first => [qw(put_machines_name)],
+        # a code of a second factor is good for a minute
+        order_first => [qw(put_machines_name post_auth_second_factors_factor_id_confirm)],
         # what ends the subjects of other operations
         order_last => [qw(put_locations_location_id_active delete_locations_location_id_staff_staff_id delete_users_user_id_roles_role delete_roles_role_parents_parent delete_roles_role
             delete_permissions_name delete_users_user_id post_users_user_id_restore post_users_user_id_erase)] };
