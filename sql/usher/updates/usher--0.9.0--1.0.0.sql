@@ -18,6 +18,7 @@ ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
 
+DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.metrics();
 
@@ -120,6 +121,93 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE FUNCTION usher._apply_presets(names text[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    added bigint;
+    total bigint := 0;
+BEGIN
+    INSERT INTO usher.permissions (name, description)
+    SELECT p.key, p.value
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each_text(x.preset -> 'permissions') AS p
+    WHERE x.name = ANY (names)
+    ORDER BY x.registrant <> 'usher', x.registrant
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.permissions (name, description)
+    SELECT DISTINCT p.name, 'Everything about ' || split_part(p.name, ':', 1)
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
+    WHERE x.name = ANY (names) AND p.name LIKE '%:*'
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.roles (name, description, is_system)
+    SELECT r.key, r.value ->> 'description', true
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+    WHERE x.name = ANY (names)
+    ORDER BY x.registrant <> 'usher', x.registrant
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    -- Of several presets the first one applied says who newcomers are.
+    UPDATE usher.roles AS o SET is_default = true
+    WHERE NOT EXISTS (SELECT FROM usher.roles AS d WHERE d.is_default)
+        AND o.name = (SELECT r.key
+                      FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+                      WHERE x.name = ANY (names) AND (r.value -> 'is_default')::boolean
+                      ORDER BY x.registrant <> 'usher', x.registrant, r.key LIMIT 1);
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.role_permissions (role_id, permission)
+    SELECT o.id, p.name
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        JOIN usher.roles AS o ON o.name = r.key
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
+    WHERE x.name = ANY (names)
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.role_management (actor_role_id, target_role_id)
+    SELECT o.id, t.id
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        JOIN usher.roles AS o ON o.name = r.key
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'manages') AS m (name)
+        LEFT JOIN usher.roles AS t ON t.name = m.name
+    WHERE x.name = ANY (names) AND (t.id IS NOT NULL OR m.name = '*')
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    RETURN total;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._apply_presets(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._apply_presets(text[]) IS
+    'Adds the permissions, roles, grants and management rights of registered presets that are missing; returns how '
+    'many rows that took.';
+CREATE OR REPLACE FUNCTION usher.apply_role_preset(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('*:*');
+    IF NOT EXISTS (SELECT FROM usher.role_presets AS p WHERE p.name = apply_role_preset.name) THEN
+        PERFORM usher.raise_error('invalid_argument', 'preset must be one of ' ||
+            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p));
+    END IF;
+    -- Administration is the same everywhere.
+    IF usher._apply_presets(ARRAY['administration', name]) > 0 THEN
+        PERFORM usher._log_access_change('access.preset_applied', '{}', 'role_preset', name);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION usher.apply_role_preset(text) IS
+    'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
+    'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
+    'what is missing, so it can be repeated, and is audited when there was something to add. Needs *:*.';
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -240,6 +328,26 @@ BEGIN
                        CASE reader.grantee WHEN 0 THEN 'PUBLIC' ELSE reader.grantee::regrole::text END);
     END LOOP;
     RETURN view_name;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    accounts CONSTANT real := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'usher.users'::regclass);
+    fraction real;
+BEGIN
+    -- The planner itself does not look for the beginnings of words in these. A word that begins none of them is rare.
+    SELECT least(1, min(coalesce(found.frequency, 0)))
+    INTO fraction
+    FROM (SELECT sum(e.frequency) FILTER (WHERE starts_with(e.word, w.word)) AS frequency
+          FROM pg_stats s
+              CROSS JOIN unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS e (word, frequency)
+              CROSS JOIN unnest(tsvector_to_array(usher.name_words(search))) AS w (word)
+          WHERE s.schemaname = 'usher' AND s.tablename = 'users_name_idx'
+          GROUP BY w.word) AS found;
+    RETURN greatest(0, coalesce(fraction, 0) * accounts)::bigint;
 END
 $$;
 CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT is_verified boolean,
@@ -492,6 +600,35 @@ COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';
+CREATE OR REPLACE FUNCTION usher._worker_problem() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expected CONSTANT boolean := usher._worker_expected();
+BEGIN
+    IF expected IS NULL THEN
+        RETURN 'usher.worker_databases is not a list of database names';
+    ELSIF NOT expected THEN
+        RETURN NULL;
+    ELSIF NOT usher._worker_running() THEN
+        RETURN 'the background worker does not run';
+    END IF;
+    RETURN (
+        SELECT CASE WHEN j.failed_at > coalesce(j.succeeded_at, '-infinity')
+                    THEN format('%s failed: %s', j.job, j.message)
+                    ELSE format('%s has not succeeded since %s', j.job, greatest(j.succeeded_at, j.known_since)) END
+        FROM usher._worker_jobs() j
+        WHERE j.failed_at > coalesce(j.succeeded_at, '-infinity')
+           OR greatest(j.succeeded_at, j.known_since) < clock_timestamp() - interval '30 seconds'
+                - CASE WHEN j.job IN ('maintenance', 'sealing the audit log', 'self-check')
+                                 THEN 3 * current_setting('usher.maintenance_interval')::interval
+                             ELSE 5 * current_setting('usher.flush_interval')::interval END
+              -- a self-check takes as long as there are rows, and usher.worker_job_timeout at most
+              AND (j.job <> 'self-check' OR j.running_since IS NULL)
+        ORDER BY j.failed_at DESC NULLS LAST, j.job LIMIT 1);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
