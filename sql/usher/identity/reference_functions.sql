@@ -82,7 +82,7 @@ DECLARE
     fraction real;
 BEGIN
     -- The planner itself does not look for the beginnings of words in these. A word that begins none of them is rare.
-    SELECT least(1, min(coalesce(found.frequency, 0)))
+    SELECT min(least(1, coalesce(found.frequency, 0)))
     INTO fraction
     FROM (SELECT sum(e.frequency) FILTER (WHERE starts_with(e.word, w.word)) AS frequency
           FROM pg_stats s
