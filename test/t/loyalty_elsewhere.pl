@@ -141,6 +141,7 @@ is(points($eve), 9, '… which keeps what it has');
 shop("SELECT usher.erase_user('$ann')");
 1 while feed(); # those of one key come one after the other
 is(club("SELECT closed_at IS NOT NULL FROM club.points_accounts WHERE customer_id = '$ann'"), 't', 'whoever is erased there is gone here');
+is(club("SELECT count(*) FROM usher.audit_logs WHERE event_type = 'customer.erased' AND resource_id = '$ann'"), 1, '… with what was kept of them');
 is(club("SELECT count(*) FROM usher.self_check() WHERE violations > 0"), 0, 'the other cluster checks itself');
 is(shop("SELECT count(*) FROM usher.deliveries WHERE consumer = 'club' AND status <> 'completed'"), 0, 'and all is delivered');
 done_testing();
