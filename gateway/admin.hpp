@@ -1,25 +1,20 @@
-// The admin listener's handler: livez, readyz (healthz), primary, replica, read-only, metrics. A listener and database
-// connections of its own, so that it answers while the public side sheds load. Not for the public: it has no
-// authentication.
+// The admin listener's handler: what all have (probes.hpp), and primary, replica, read-only. A listener and database
+// connections of its own, so that it answers while the public side sheds load.
 #pragma once
-#include "connection.hpp"
 #include "database.hpp"
+#include "probes.hpp"
 
 namespace usher::gateway {
 
-class Admin final : public Handler {
+class Admin final : public Probes {
 public:
     Admin(const Config &config, BackOff &back_off, Metrics &metrics, const Drain &drain)
-        : config_(config),
+        : Probes(drain),
+          config_(config),
           metrics_(metrics),
-          drain_(drain),
           database_(config, config.database, back_off, metrics),
           metrics_database_(config, config.database, back_off, metrics) {}
     void begin(Exchange &exchange) override;
-    void check_head(const Exchange &exchange) override;
-    Response answer(Exchange &exchange) override;
-    void complete(const Exchange &exchange, Response &response) override;
-    void finished(const Exchange &, const Response &, bool) override {}
 
 private:
     struct Role {
@@ -27,18 +22,16 @@ private:
         bool is_standby = false;
         double lag_seconds = 0;
     };
-    const char *why_not_ready();
+    const char *look() override;
+    std::string metrics() override;
+    Response answer_other(const Request &request) override;
     Role role();
     Response answer_role(const Request &request);
     std::string database_metrics();
 
     const Config &config_;
     Metrics &metrics_;
-    const Drain &drain_;
-    std::mutex mutex_; // guards what follows
-    Database database_;
-    const char *last_reason_ = nullptr;
-    Clock::time_point checked_at_{};
+    Database database_; // guarded by mutex_, with what follows
     Role role_;
     Clock::time_point role_asked_at_{};
     std::mutex metrics_mutex_;  // guards what follows: a slow answer there does not keep readyz waiting

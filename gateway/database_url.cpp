@@ -1,5 +1,6 @@
 #include "database_url.hpp"
 #include "config.hpp"
+#include <algorithm>
 #include <libpq-fe.h>
 #include <vector>
 
@@ -39,7 +40,11 @@ std::string url_for_libpq(const std::string &option, const std::string &given, s
     const std::string dialect = scheme.substr(0, scheme.find('+')); // postgresql+asyncpg: a driver of Python
     if (dialect != "postgresql" && dialect != "postgres")
         throw ConfigError(option + " is a URL of another kind of database; it begins with postgresql://");
-    const std::size_t question = given.find('?', scheme_end);
+    // As libpq finds them: a password may hold a ? as it is.
+    std::size_t authority = scheme_end + 3;
+    const std::size_t at = given.find_first_of("@/", authority);
+    if (at != std::string::npos && given[at] == '@') authority = at + 1;
+    const std::size_t question = given.find('?', authority);
     std::string url = "postgresql" + given.substr(scheme_end, question - scheme_end);
     if (question == std::string::npos) return url;
     std::string rest = given.substr(question + 1);

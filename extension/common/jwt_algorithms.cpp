@@ -102,9 +102,9 @@ std::string ec_members(const Algorithm &algorithm, EVP_PKEY *key) {
 }
 
 /// DER as OpenSSL makes it to r||s of fixed width as RFC 7518 section 3.4 wants it.
-std::string raw_from_der(const Algorithm &algorithm, std::string der) {
+std::string raw_from_der(const Algorithm &algorithm, const std::string &der) {
     const std::size_t width = algorithm.curve.bytes;
-    const unsigned char *at = bytes_of(std::string_view(der));
+    const unsigned char *at = bytes_of(der);
     const EcSignaturePtr signature(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
     if (!signature) fail("could not read a signature");
     return bytes_of_number(ECDSA_SIG_get0_r(signature.get()), width) +
@@ -203,7 +203,7 @@ bool set_pss(EVP_PKEY_CTX *context) { // PKCS#1 v1.5 is the default of RSA keys
            EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-std::string as_it_is(const Algorithm &, std::string signature) { return signature; }
+std::string as_it_is(const Algorithm &, const std::string &signature) { return signature; }
 
 std::optional<std::string> of_key_size(const Algorithm &, EVP_PKEY *key, std::string_view signature) {
     if (signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(key))) return std::nullopt;

@@ -58,7 +58,7 @@ struct Family {
     /// The members that RFC 7638 section 3.2 (and RFC 8037 section 2) hash, in their order.
     std::string (*members)(const Algorithm &, EVP_PKEY *);
     /// Between OpenSSL's form of a signature and that of JWS; from_jws gives nothing for a wrong size.
-    std::string (*to_jws)(const Algorithm &, std::string signature);
+    std::string (*to_jws)(const Algorithm &, const std::string &signature);
     std::optional<std::string> (*from_jws)(const Algorithm &, EVP_PKEY *, std::string_view signature);
 };
 

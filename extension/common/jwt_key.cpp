@@ -1,5 +1,6 @@
 // Keys of JSON Web Tokens: reading, making, exporting and signing, all through OpenSSL's EVP. What is particular to an
 // algorithm stands in common/jwt_algorithms.cpp.
+#include <algorithm>
 #include <memory>
 
 #include <openssl/err.h>
@@ -208,7 +209,7 @@ std::string JwtKey::sign(std::string_view message) const {
     if (EVP_DigestSign(context.get(), bytes_of(signature), &size, bytes_of(message), message.size()) != 1)
         fail("could not sign");
     signature.resize(size);
-    return impl.algorithm.family->to_jws(impl.algorithm, std::move(signature));
+    return impl.algorithm.family->to_jws(impl.algorithm, signature);
 }
 
 bool JwtKey::verify(std::string_view message, std::string_view given) const {

@@ -28,7 +28,7 @@ public:
             found->second.used = uses_;
             return found->second.plan;
         }
-        const Plan plan = make(); // may ERROR, or ask for plans itself: nothing is changed before
+        Plan plan = make(); // may ERROR, or ask for plans itself: nothing is changed before
         if (plans_.size() >= most_)
             plans_.erase(std::min_element(plans_.begin(), plans_.end(),
                                           [](const auto &a, const auto &b) { return a.second.used < b.second.used; }));

@@ -80,6 +80,19 @@ FROM usher.users a, usher.users t
 WHERE a.email LIKE '%@preset.test' AND t.email LIKE '%@preset.test' GROUP BY a.email ORDER BY a.email;
 ROLLBACK;
 
+-- A preset that is applied again is audited when something was missing.
+BEGIN;
+SELECT count(*) AS before FROM usher.audit_logs WHERE event_type = 'access.preset_applied' \gset
+SELECT count(usher.apply_role_preset('blog')) AS applied, count(usher.apply_role_preset('blog')) AS again;
+DELETE FROM usher.role_permissions AS p USING usher.roles AS r
+WHERE p.role_id = r.id AND (r.name, p.permission) = (SELECT o.name, x.permission FROM usher.roles AS o
+    JOIN usher.role_permissions AS x ON x.role_id = o.id
+    JOIN usher.role_presets AS t ON t.name = 'blog' AND t.preset -> 'roles' -> o.name -> 'permissions' ? x.permission
+    ORDER BY o.name, x.permission LIMIT 1);
+SELECT count(usher.apply_role_preset('blog')) AS mended;
+SELECT count(*) - :before AS audited FROM usher.audit_logs WHERE event_type = 'access.preset_applied';
+ROLLBACK;
+
 -- Identity: none, then each of them ----------------------------------------------------------------------------------
 SELECT usher.has_permission('booking:create'), usher.has_role('client'),
        usher.has_permission_somewhere('booking:create');

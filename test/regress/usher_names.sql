@@ -94,6 +94,16 @@ SELECT name FROM wash.list_customers(E'WALK@bu\u0308cher.example');
 INSERT INTO wash.customers (name, email) VALUES ('Raw', E'Raw@bu\u0308cher.example');
 SELECT name FROM wash.list_customers(E'raw@xn--bcher-kva.example');
 
+-- How many a search would find: of words that begin with each of those that are asked for, by the sample that ANALYZE takes.
+BEGIN;
+INSERT INTO usher.users (email, status, first_name, last_name)
+SELECT 'many' || i || '@names.example', 'active', 'Wanda' || i % 2, 'Quixley' FROM generate_series(1, 1000) AS i;
+ANALYZE usher.users;
+SELECT s AS search, round(usher.expected_users(s) / 100.0) * 100 AS about
+FROM unnest(ARRAY['wanda', 'wanda0', 'wanda1', 'quix', 'wanda0 quixley', 'quixley wanda', 'wanda nobodyatall', 'nobodyatall',
+                  '', NULL]) AS s;
+ROLLBACK;
+
 -- No feature compares addresses or usernames in a way of its own: indexes and statements use the key.
 SELECT i.indexrelid::regclass AS index, pg_get_indexdef(i.indexrelid) AS definition
 FROM pg_extension e

@@ -1,6 +1,7 @@
 # pg_dump | psql into a new database: no row is lost or rewritten, and everything keeps working.
 use strict;
 use warnings;
+use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -290,14 +291,18 @@ is($node->safe_psql('before', $additions), join("\n",
     'columns, checks, indexes and triggers of the DBA are named');
 # with the commands that are given, run where docs/dump.md says
 my $commands = $node->safe_psql('before', q{SELECT substring(advice FROM 'of a dump: (.*)') FROM usher.check_configuration() WHERE finding LIKE '%by hand%'});
-$node->safe_psql('postgres', 'CREATE DATABASE added');
+$node->safe_psql('postgres', 'CREATE DATABASE new');
 $node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.added", '-d', $node->connstr('before') ], 'additions: pg_dump');
-my @restore = ('pg_restore', '--exit-on-error', '-d', $node->connstr('added'));
-$node->command_ok([ @restore, '--section=pre-data', "$dump.added" ], 'additions: definitions');
-$node->safe_psql('added', $commands);
-$node->command_ok([ @restore, '--section=data', '--section=post-data', '--jobs=3', "$dump.added" ], 'additions: rows');
-is(contents('added'), contents('before'), 'additions: every row is the same');
-is($node->safe_psql('added', $additions), $node->safe_psql('before', $additions), 'additions: and every addition is there');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$folder/additions.sql", $commands);
+rename "$dump.added", "$folder/app.dump" or die $!;
+my ($block) = document_blocks('docs/dump.md');
+{
+    local @ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
+    command_ok([ 'sh', '-ec', "cd '$folder'\n$block->{text}" ], "additions: docs/dump.md:$block->{line}");
+}
+is(contents('new'), contents('before'), 'additions: every row is the same');
+is($node->safe_psql('new', $additions), $node->safe_psql('before', $additions), 'additions: and every addition is there');
 
 $node->stop;
 done_testing();

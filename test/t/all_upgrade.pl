@@ -163,7 +163,7 @@ $node->safe_psql('filled', q{DROP INDEX usher.by_hand});
 
 # --- docs/upgrade.md, as it stands there
 
-my @blocks = document_blocks('docs/upgrade.md', 'test/t/all_upgrade.pl');
+my @blocks = document_blocks('docs/upgrade.md');
 cmp_ok(scalar @blocks, '>=', 5, 'the page has blocks');
 for my $block (@blocks)
 {

@@ -167,7 +167,7 @@ my $hits = sub { my ($times) = @_; return query(leader(), "SELECT min(1000 - rem
 is($hits->(7), '1 7', 'hits are counted');
 my $flushed = sub { query(leader(), q{SELECT coalesce(sum(hits), 0) FROM usher.rate_limit_records WHERE policy = 'failover'}) };
 
-my @blocks = document_blocks('docs/failover.md', 'test/t/gateway_failover.pl');
+my @blocks = document_blocks('docs/failover.md');
 is(scalar @blocks, 4, 'docs/failover.md has its blocks');
 my ($list, $switch, $asynchronous, $synchronous) = @blocks;
 local $ENV{PATRONICTL_CONFIG_FILE} = $node{1}{patroni_config};

@@ -4,6 +4,7 @@
 # also made by the npm packages stripe and standardwebhooks.
 use strict;
 use warnings;
+use DocumentBlocks;
 use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
@@ -21,16 +22,13 @@ SET client_min_messages = warning;
 CREATE SCHEMA shop;
 CREATE EXTENSION usher_payment SCHEMA shop;
 SELECT usher.grant_access('gateway_test', 'gateway');
-CREATE ROLE payments_worker LOGIN;
-SELECT usher.grant_access('payments_worker', 'application');
-SELECT usher.apply_role_preset('payments');
-SELECT usher.subscribe('payment.attempt_requested', 'payment_worker', mode => 'async');
-SELECT usher.subscribe('refund.requested', 'payment_worker', mode => 'async');
 SQL
-my $secret = 'whsec_of_the_fake_processor_7';
+my ($setup, $try) = map { $_->{text} } document_blocks('examples/payments/README.md');
+my $secret = 'whsec_of_at_least_16_characters';
+one("SET client_min_messages = warning; $setup");
 my $standard = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
-one("SELECT shop.add_webhook_secret('fake', 'stripe', '$secret'), shop.add_webhook_secret('other', 'standard', '$standard')");
-my $user = add_user($node, 'worker@example.com', 'payment_worker');
+one("SELECT shop.add_webhook_secret('other', 'standard', '$standard')");
+my $user = one("SELECT id FROM usher.users WHERE email = 'worker\@example.com'");
 my $key = one("SELECT api_key FROM usher.create_api_key('worker', '{payment:process}', now() + interval '1 day', '$user')");
 $node->append_conf('postgresql.conf', "log_statement = all\nlog_parameter_max_length = -1\n");
 $node->reload;
@@ -134,6 +132,10 @@ is(one("SELECT string_agg(rule, ' ') FROM usher.self_check() WHERE violations > 
 is(one("SELECT count(*) FROM (SELECT 1 FROM shop.get_trial_balance() GROUP BY currency HAVING sum(net_minor) <> 0) AS x"), '0', 'the ledger sums to zero');
 cmp_ok(one("SELECT count(*) FROM shop.payment_webhook_events WHERE effect IN ('applied', 'known')"), '>', $count, 'webhooks came, each kept once');
 is(one("SELECT count(*) FROM shop.payment_webhook_events WHERE effect IN ('received', 'unmatched', 'mismatch')"), '0', '… and none was left over');
+
+# What the page of the example tries
+like(one($try), qr/^processing$/m, 'examples/payments/README.md: a payment is under way');
+work_until("SELECT (SELECT status FROM shop.payment_transactions WHERE amount_minor = 1002 ORDER BY id DESC LIMIT 1) = 'completed'", '… and is completed as the page says');
 
 # What is the processor's stays the processor's
 my $server_log = slurp_file($node->logfile);

@@ -1,6 +1,7 @@
 # The pool: connections that are kept, more of them while all are busy, the wait, the age; DATABASE_URL; and the numbers of the sources.
 use strict;
 use warnings;
+use DocumentBlocks;
 use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
@@ -51,7 +52,7 @@ my @patient = (statement_timeout_ms => 600_000, database_metrics_s => 0);
 
 # --- the page about pools
 {
-    my ($json) = slurp_file("$ENV{USHER_SOURCE}/docs/pools.md") =~ /```json\n(.*?)```/s;
+    my ($json) = map { $_->{text} } document_blocks('docs/pools.md');
     my $file = PostgreSQL::Test::Utils::tempdir() . '/gateway.json';
     append_to_file($file, $json);
     is(system("'$ENV{USHER_GATEWAY}' --check-config --config '$file' > /dev/null"), 0, 'the options of docs/pools.md are valid');
@@ -86,11 +87,43 @@ my $user = getpwuid($>);
 is(echo("postgresql://$user\@$address"), 'usher-gateway', 'DATABASE_URL is understood');
 is(echo("postgres://$user\@$address?application_name=shop"), 'shop', '… with parameters of libpq');
 is(echo("postgresql+asyncpg://$user\@$address?ssl=disable&application_name=py"), 'py', '… with a driver of SQLAlchemy, whose ssl is sslmode');
+# names, passwords and hosts of every kind
+{
+    my ($name, $password) = (q{o'd d@:/?#[]&=%}, q{p?s&s=w:r/d@%25+\\ '});
+    my $escaped = sub { return $_[0] =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ger };
+    my $is_v6 = eval { require IO::Socket::IP; IO::Socket::IP->new(LocalHost => '::1', Listen => 1) };
+    $node->append_conf('postgresql.conf', 'listen_addresses = \'127.0.0.1' . ($is_v6 ? ', ::1' : '') . "'\npassword_encryption = 'scram-sha-256'\n");
+    my $rules = slurp_file($node->data_dir . '/pg_hba.conf');
+    unlink $node->data_dir . '/pg_hba.conf';
+    $node->append_conf('pg_hba.conf', join('', map { qq{host all "$name",plain $_ scram-sha-256\n} } '127.0.0.1/32', '::1/128') . $rules);
+    $node->restart;
+    $node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA usher TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA usher TO PUBLIC');
+    $node->safe_psql('template1', "CREATE ROLE \"$name\" LOGIN PASSWORD '" . ($password =~ s/'/''/gr) . "'");
+    $node->safe_psql('template1', "CREATE ROLE plain LOGIN PASSWORD 'what?is=this&that'");
+    $node->safe_psql('template1', "CREATE DATABASE \"$name\" TEMPLATE postgres");
+    my $port = $node->port;
+    my $who = $escaped->($name) . ':' . $escaped->($password);
+    is(echo("postgresql://$who\@127.0.0.1:$port/" . $escaped->($name)), 'usher-gateway', '… with odd characters in names and password');
+    is(echo("postgresql://plain:what?is=this&that\@127.0.0.1:$port/postgres?application_name=odd"), 'odd', '… with ? and & in the password as they are');
+    is(echo("postgresql://$who\@127.0.0.1:1,127.0.0.1:$port/postgres"), 'usher-gateway', '… with several hosts, of which the first is away');
+    is(echo("postgresql://$who\@/postgres?host=127.0.0.1&port=$port&sslmode=prefer&target_session_attrs=read-write"), 'usher-gateway', '… with the host among the parameters');
+    is(echo("postgresql:///postgres?host=$host&port=$port&user=$user"), 'usher-gateway', '… with the folder of the socket among them');
+    SKIP:
+    {
+        skip 'there is no IPv6', 1 unless $is_v6;
+        is(echo("postgresql://$who\@[::1]:$port/postgres"), 'usher-gateway', '… with an address of IPv6');
+    }
+    my $gateway = start_gateway($node, @patient, environment => { DATABASE_URL => "postgresql://$who\@127.0.0.1:$port/postgres?sslmode=require" }, database => '');
+    is(http($gateway, 'GET', '/echo')->{status}, 503, '… and sslmode counts: without TLS at the server there is no connection');
+    stop_gateway($gateway);
+    unlike(slurp_file($gateway->{log}), qr/\Q$password\E/, '… and the log does not have the password');
+}
 is(echo('postgresql://nobody@127.0.0.1:1/none', database => $node->connstr('postgres')), 'usher-gateway', 'an option wins over DATABASE_URL');
 for (
     [ 'mysql://app:hunter2@db/app', qr/^usher-gateway: DATABASE_URL is a URL of another kind of database; it begins with postgresql:\/\/$/m ],
     [ 'postgresql://app:hunter2@db/app?prepared_statement_cache_size=0', qr/^usher-gateway: DATABASE_URL: the URL has a parameter "prepared_statement_cache_size" that libpq does not know/m ],
     [ 'postgresql+asyncpg://app:hunter2@db/app?ssl=hunter2', qr/^usher-gateway: DATABASE_URL: ssl in the URL must be true or a value of sslmode$/m ],
+    [ 'postgresql://app:hunt?er2hunter2@db/app?nothing=hunter2', qr/^usher-gateway: DATABASE_URL: the URL has a parameter "nothing" that libpq does not know/m ],
     [ 'postgresql://app:hunter2@[db/app', qr/^usher-gateway: DATABASE_URL is not a valid libpq connection string or URL$/m ])
 {
     my ($url, $message) = @$_;

@@ -98,7 +98,7 @@ is($out, "trossapp\n", '… or the one that is named');
 }
 
 # Schemas and versions, as docs/upgrade.md has them.
-my @blocks = document_blocks('docs/upgrade.md', 'test/t/project_dev.pl');
+my @blocks = document_blocks('docs/upgrade.md');
 cmp_ok(scalar @blocks, '>=', 8, 'docs/upgrade.md has commands');
 for my $block (@blocks)
 {

@@ -11,16 +11,16 @@ my $node = PostgreSQL::Test::Cluster->new('access_row_security');
 $node->init;
 $node->start;
 my @examples = map { $_->{text} } document_blocks('docs/access.md');
-my ($roles, $setup, $model, $file) = @examples;
-is(scalar(@examples), 4, 'docs/access.md has its examples');
+my ($roles, $setup, $grants, $transaction, $model, $file) = @examples;
+is(scalar(@examples), 6, 'docs/access.md has its examples');
 $node->safe_psql('postgres', "SET client_min_messages = warning; CREATE EXTENSION usher CASCADE; CREATE SCHEMA wash; CREATE EXTENSION usher_booking SCHEMA wash CASCADE; $setup");
 sub one { return $node->safe_psql('postgres', $_[0]) }
 
 my %id;
 $id{$_} = one("INSERT INTO usher.users (email, status) VALUES ('$_\@rows.test', 'active') RETURNING id") for qw(ada bob cid dan);
 $id{$_} = one("INSERT INTO sites (name) VALUES ('$_') RETURNING id") for qw(north south);
-one("SELECT usher.grant_role('$id{ada}', 'leader', scope => '$id{north}'), usher.grant_role('$id{bob}', 'member', scope => '$id{north}'),
-        usher.grant_role('$id{cid}', 'member', scope => '$id{south}')");
+one("\\set ada $id{ada}\n\\set bob $id{bob}\n\\set north $id{north}\n$grants");
+one("SELECT usher.grant_role('$id{cid}', 'member', scope => '$id{south}')");
 one("INSERT INTO tasks (owner_id, site_id, title) VALUES ('$id{$_->[0]}', '$id{$_->[1]}', '$_->[0] $_->[1]')")
     for [qw(ada south)], [qw(bob north)], [qw(bob south)], [qw(cid north)], [qw(cid south)], [qw(dan south)];
 my %token = map { $_ => one("SELECT usher.issue_token('$id{$_}', ttl => '1 hour')") } qw(ada bob cid dan);
@@ -39,6 +39,9 @@ for my $who (sort keys %sees)
     my ($status, $out) = web(as($who, $see));
     is($out, $sees{$who}, "$who sees what the page says");
 }
+my ($status, $out) = web("\\set access_token $token{dan}\n\\pset tuples_only off\n$transaction");
+is($status, 0, 'the request of the page runs');
+like($out, qr/dan south\n\(1 row\)/, '… and shows what its user may see');
 my (undef, $nobody) = web("SELECT count(*) FROM tasks");
 is($nobody, '0', 'nobody sees nothing');
 my $write = sub { my ($who, $sql) = @_; my (undef, $out, $error) = web(as($who, $sql)); return $out || ($error =~ /ERROR:  (.*)/ ? $1 : '') };

@@ -48,7 +48,7 @@ sub one { return $node->safe_psql('postgres', $_[0]) }
 sub labels { return map { /^\s+\w+ backup: (\S+)$/ ? $1 : () } split /\n/, sh('pgbackrest --stanza=app info') }
 chdir $folder;
 
-my @blocks = document_blocks('docs/backup.md', 'test/t/usher_backup.pl');
+my @blocks = document_blocks('docs/backup.md');
 is(scalar @blocks, 8, 'docs/backup.md has its blocks');
 my ($archive, $backup, $accident, $restore, $beside, $extension, $lost, $again) = @blocks;
 run_block($archive);

@@ -94,7 +94,7 @@ is(one("SELECT error FROM usher.verify_token('$made->{forged}')"), 'wrong_algori
 is(one("SELECT error FROM usher.verify_token('$made{HS256}{token}')"), 'wrong_algorithm', 'nor without kid');
 
 # The example of docs/identity.md.
-my ($example) = map { $_->{text} } document_blocks('docs/identity.md', 'test/t/usher_jose.pl') or die 'the example is missing';
+my ($example) = map { $_->{text} } document_blocks('docs/identity.md') or die 'the example is missing';
 my $bob = one("INSERT INTO usher.users (email, status) VALUES ('bob\@jose.example', 'active') RETURNING id");
 my $auth0 = jose('sign', { secret => $secret, claims => { iss => 'https://tenant.eu.auth0.com/', aud => [ 'https://api.example.com', 'https://tenant.eu.auth0.com/userinfo' ],
 	sub => 'auth0|5f7c8ec7c33c6c004bbafe82', iat => $now - 1, exp => $now + 3600, azp => 'web', scope => 'openid profile' } });

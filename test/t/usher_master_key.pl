@@ -2,6 +2,7 @@
 # standby. The keys never show in the server log.
 use strict;
 use warnings;
+use DocumentBlocks;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -173,6 +174,20 @@ set_keys('');
 is(sealed() =~ /^0 of/ ? 'none' : sealed(), 'none', 'nothing is sealed any more');
 is(one("SELECT private_key FROM usher.signing_keys WHERE algorithm = 'ES256' ORDER BY activates_at LIMIT 1"), $plain, 'and the key is the one it was');
 is(one("SELECT (usher.verify_token('$old_token')).error IS NULL"), 't', 'that its tokens verify with');
+
+# As docs/identity.md has it, in another folder. ALTER SYSTEM goes before what stands in postgresql.conf.
+{
+	my ($make, $settings, $wrap) = map { $_->{text} =~ s{/etc/postgresql}{$keys}gr } document_blocks('docs/identity.md');
+	my $owner = getpwuid $<;
+	command_ok([ 'sh', '-ec', $make =~ s/chown postgres/chown $owner/r ], 'the commands of the page make a key');
+	one('ALTER SYSTEM RESET usher.master_key_file');
+	$node->append_conf('postgresql.conf', $settings);
+	one('SELECT pg_reload_conf()');
+	$node->poll_query_until('postgres', "SELECT current_setting('usher.master_key_file') = '$keys/usher.key'") or die 'the setting did not arrive';
+	like(one($wrap), qr/^signing_keys\|[1-9]/m, '… under which secrets are sealed');
+	is(sealed() =~ /^(\d+) of \1$/ ? 'all' : sealed(), 'all', '… all of them');
+	is(one("SELECT (usher.verify_token('$old_token')).error IS NULL"), 't', '… and work');
+}
 
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 unlike($log, qr/\Q$hex\E|\Q$second\E/, 'the server log does not hold a master key');

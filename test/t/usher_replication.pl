@@ -2,6 +2,7 @@
 # so does a session with session_replication_role = replica.
 use strict;
 use warnings;
+use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -87,6 +88,21 @@ $publisher->safe_psql('postgres', q{
 is(counts($publisher), $before, 'session_replication_role = replica: no audit row, history, event or delivery');
 is($publisher->safe_psql('postgres', q{SELECT updated_at = '2021-01-01', version, status FROM shop.orders WHERE id::text LIKE '%5'}), 't|7|placed', 'and nothing touched');
 is($publisher->safe_psql('postgres', q{SELECT count(*) FROM shop.orders WHERE id::text LIKE '%1'}), 0, 'a delete deletes');
+
+# what docs/scaling.md has: some columns of accounts, to a database without usher
+my ($publication, $subscription) = map { $_->{text} } document_blocks('docs/scaling.md');
+$publisher->safe_psql('postgres', $publication);
+$subscriber->safe_psql('postgres', 'CREATE DATABASE plain');
+$subscriber->safe_psql('plain', "\\set shop `printf '%s' \"\$SHOP_CLUSTER\"`\n$subscription") for local $ENV{SHOP_CLUSTER} = $connection;
+my $people = "SELECT string_agg(u.id || ' ' || u.status || ' ' || u.tier, ', ' ORDER BY u.id) FROM usher.users AS u";
+my $alike = sub {
+	my ($what) = @_;
+	my $expected = $publisher->safe_psql('postgres', $people);
+	ok($subscriber->poll_query_until('plain', "SELECT ($people) IS NOT DISTINCT FROM \$\$$expected\$\$"), $what) or diag($subscriber->safe_psql('plain', $people));
+};
+$alike->('some columns of accounts come to a database without usher');
+$publisher->safe_psql('postgres', "UPDATE usher.users SET tier = 'GOLD' WHERE id = '$user'");
+$alike->('… and follow');
 
 $subscriber->stop;
 $publisher->stop;

@@ -55,6 +55,63 @@ one(q{
 eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.one'}, 'a handler is run');
 eventually(q{SELECT attempts >= 1 AND error_message LIKE '%never%' FROM usher.deliveries WHERE consumer = 'a_bad'}, 'the one that fails waits for its next attempt');
 
+# a self-check that takes long keeps nobody: it has a process of its own. Here it takes until the test lets it go on.
+one(q{
+	CREATE SCHEMA slow;
+	CREATE FUNCTION slow.check() RETURNS TABLE (rule text, violations bigint) LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NOT pg_try_advisory_xact_lock(4711) LOOP PERFORM pg_sleep(0.05); END LOOP;
+		RETURN QUERY VALUES ('looked', 7::bigint);
+	END $$;
+	SELECT usher.register_extension('Slow checks', 'slow', 'slow', hooks => '{"self_check": "check"}',
+		declined_hooks => '{upkeep,configuration,metrics,health,export,erase}')});
+my $checkers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'usher self-check' AND datname = 'postgres'};
+my $checked = q{SELECT coalesce(bool_or(violations = 7 AND checked_at > now() - interval '1 minute'), false) FROM usher.last_self_check() WHERE extension = 'slow'};
+my $gate = $node->background_psql('postgres');
+sub check_slowly
+{
+	my ($what) = @_;
+	$gate->query_safe('SELECT pg_advisory_lock(4711)');
+	eventually(q{WITH u AS (UPDATE usher.self_checks SET started_at = now() - interval '25 hours' WHERE registrant = 'slow' RETURNING 1) SELECT count(*) > 0 FROM u}, $what);
+	eventually("SELECT ($checkers) = 1", '… runs by itself');
+}
+check_slowly('a slow self-check');
+my $until = one('SELECT clock_timestamp()');
+one(q{SELECT usher.publish('job.meanwhile'), usher.hit_rate_limit('calls', 'meanwhile')});
+eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.meanwhile'}, '… handlers run meanwhile');
+eventually(q{SELECT count(*) = 1 FROM usher.rate_limit_records WHERE key_hash = usher.rate_limit_hash('calls', 'meanwhile')}, '… counters are flushed');
+eventually("SELECT last_upkeep_at > '$until' FROM usher.health()", '… and upkeep is done');
+one(q{UPDATE usher.self_checks SET started_at = now() - interval '25 hours' WHERE registrant = 'usher'});
+eventually("SELECT last_upkeep_at > now() - interval '1 second' AND last_upkeep_at > '$until'::timestamptz + interval '2 seconds' FROM usher.health()", '… twice');
+if ($ENV{USHER_LONG}) # a job that has not succeeded for half a minute is a problem, but not a check that still looks
+{
+	eventually("SELECT clock_timestamp() > '$until'::timestamptz + interval '40 seconds'", '… for long');
+	is(one('SELECT worker_problem FROM usher.health()'), '', '… is no problem');
+}
+is(one($checkers), 1, '… no other check begins before it is done');
+is(one($checked), 'f', '… which it is not');
+$gate->query_safe('SELECT pg_advisory_unlock(4711)');
+eventually($checked, '… until it is let go on');
+eventually("SELECT ($checkers) = 0", '… and its process is gone');
+eventually(q{SELECT checked_at > now() - interval '1 minute' FROM usher.last_self_check() WHERE extension = 'usher' LIMIT 1}, '… then it is the turn of what else is due');
+check_slowly('one that is terminated');
+my $worker = one(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'});
+one(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'usher self-check'});
+eventually("SELECT ($checkers) = 0", '… is gone');
+is(one(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'}), $worker, '… and takes no worker with it');
+$gate->query_safe('SELECT pg_advisory_unlock(4711)');
+eventually(q{WITH u AS (UPDATE usher.self_checks SET started_at = now() - interval '25 hours', checked_at = now() - interval '25 hours' WHERE registrant = 'slow' RETURNING 1) SELECT count(*) > 0 FROM u}, '… the next one');
+eventually($checked, '… is done');
+$gate->quit;
+# without a place for another process (the workers of three databases and the launcher of logical replication), the worker does it itself
+$node->adjust_conf('postgresql.conf', 'max_worker_processes', '4');
+$node->restart;
+one(q{UPDATE usher.self_checks SET started_at = now() - interval '25 hours', checked_at = now() - interval '25 hours' WHERE registrant = 'slow'});
+eventually($checked, 'where the server has no process to spare, the worker checks');
+$node->adjust_conf('postgresql.conf', 'max_worker_processes', '8');
+$node->restart;
+one(q{SELECT usher.unregister_extension('slow')});
+
 # upkeep that fails is told in the log; counters and handlers go on
 my $offset = -s $node->logfile;
 one(q{CREATE OR REPLACE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000) RETURNS TABLE (task text, affected bigint)
@@ -63,7 +120,7 @@ $node->wait_for_log(qr/LOG: .*usher: maintenance failed: no upkeep today/, $offs
 pass('failing upkeep is told in the log');
 one(q{SELECT usher.publish('job.two'), usher.hit_rate_limit('calls', 'y')});
 eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.two'}, 'handlers run nevertheless');
-eventually(q{SELECT count(*) = 2 FROM usher.rate_limit_records WHERE policy = 'calls'}, 'and counters are flushed');
+eventually(q{SELECT count(*) = 3 FROM usher.rate_limit_records WHERE policy = 'calls'}, 'and counters are flushed');
 # and the other way round: a flush that fails keeps nobody from upkeep, which another database shows
 $offset = -s $node->logfile;
 one(q{CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)

@@ -8,7 +8,7 @@ namespace {
 struct TypeInfo {
     Oid base, element;
     char kind, *name;
-    TupleDesc columns; // of a row
+    TupleDesc columns; // of a row (Shape::object), and of nothing else
 };
 
 TypeInfo look_up(Oid type) {
@@ -67,7 +67,7 @@ ValueType describe(Oid type, std::size_t depth) {
     if (info.base == INT4OID) limit<std::int32_t>(made);
     if (info.base == INT8OID) limit<std::int64_t>(made);
     if (made.shape == Shape::array) made.elements.push_back(describe(info.element, depth + 1));
-    for (int i = 0; made.shape == Shape::object && i < info.columns->natts; ++i) {
+    for (int i = 0; info.columns != nullptr && i < info.columns->natts; ++i) {
         const Form_pg_attribute column = TupleDescAttr(info.columns, i);
         if (!column->attisdropped)
             made.fields.push_back({NameStr(column->attname), describe(column->atttypid, depth + 1)});

@@ -51,6 +51,7 @@ void choose_check() {
     const pg::Rows rows = begin_check.run({pg::int4(guc::self_check_interval)});
     if (const std::optional<std::string> due = rows.front().optional_text(0)) pg::copy_text(due_check, due->c_str());
 }
+/// In a process of its own, if the server has one to spare: the other jobs go on meanwhile.
 void run_check() {
     const pg::Rows rows = keep_check.run({pg::text(due_check)});
     if (const std::optional<std::string> failure = rows.front().optional_text(0))
@@ -272,6 +273,65 @@ void work_on(Job &job) {
     while (report.has_more && !ShutdownRequestPending && GetCurrentTimestamp() < until);
 }
 
+// --- processes of their own ------------------------------------------------------------------------------------------
+
+void describe(BackgroundWorker &worker, const char *type, const char *database, const char *entry) {
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished; // a standby has nothing to write
+    snprintf(worker.bgw_name, BGW_MAXLEN, "%s for %s", type, database);
+    snprintf(worker.bgw_type, BGW_MAXLEN, "%s", type);
+    snprintf(worker.bgw_library_name, BGW_MAXLEN, "usher");
+    snprintf(worker.bgw_function_name, BGW_MAXLEN, "%s", entry);
+}
+
+void begin_process() {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, stop_soon);
+    BackgroundWorkerUnblockSignals();
+}
+
+void connected() {
+    tick_timeout = RegisterTimeout(USER_TIMEOUT, tick);
+    is_connected = true;
+}
+
+constinit BackgroundWorkerHandle *checker = nullptr; // the process of the last self-check
+
+bool is_checking() {
+    if (checker == nullptr) return false;
+    return pg::call([] {
+        pid_t pid = 0;
+        const BgwHandleStatus status = GetBackgroundWorkerPid(checker, &pid);
+        if (status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED) return true;
+        pfree(checker);
+        checker = nullptr;
+        return false;
+    });
+}
+
+/// False when the server has no place left for a process (max_worker_processes).
+bool start_checker() {
+    return pg::call([] {
+        BackgroundWorker worker{};
+        describe(worker, "usher self-check", due_check, "usher_self_check_main");
+        worker.bgw_restart_time = BGW_NEVER_RESTART;
+        worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+        static_assert(sizeof due_check <= sizeof worker.bgw_extra);
+        std::memcpy(worker.bgw_extra, due_check, sizeof due_check);
+        const MemoryContext before = MemoryContextSwitchTo(TopMemoryContext); // where the handle stays
+        const bool is_registered = RegisterDynamicBackgroundWorker(&worker, &checker);
+        MemoryContextSwitchTo(before);
+        return is_registered;
+    });
+}
+
+void check_what_is_due() {
+    if (is_checking()) return; // one at a time
+    run_job(choosing_check, end_of_job(), guc::worker_lock_timeout);
+    if (due_check[0] == '\0' || ShutdownRequestPending) return;
+    if (!start_checker()) run_job(checking, end_of_job(), guc::worker_lock_timeout);
+}
+
 void keep_up() {
     operations::job_log::worker_started();
     TimestampTz next_maintenance = 0;
@@ -285,9 +345,7 @@ void keep_up() {
                 TimestampTzPlusMilliseconds(now, static_cast<std::int64_t>(guc::maintenance_interval) * 1000);
             run_job(maintenance, end_of_job(), guc::worker_lock_timeout);
             is_sealing_behind = true; // until a block is not full
-            run_job(choosing_check, end_of_job(), guc::worker_lock_timeout);
-            if (due_check[0] != '\0' && !ShutdownRequestPending)
-                run_job(checking, end_of_job(), guc::worker_lock_timeout);
+            check_what_is_due();
         }
         seal_for_a_while();
     }
@@ -296,22 +354,30 @@ void keep_up() {
 } // namespace
 
 extern "C" PGDLLEXPORT void usher_worker_main(Datum index);
+extern "C" PGDLLEXPORT void usher_self_check_main(Datum database);
 
 /// Entry point of a worker; `index` is the place of its database in usher.worker_databases. It always ends with 1: the
 /// server starts such a worker again unless it stops itself, also after pg_terminate_backend(), and when the database
 /// is made later.
 void usher_worker_main(Datum index) {
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    pqsignal(SIGTERM, stop_soon);
-    BackgroundWorkerUnblockSignals();
+    begin_process();
     const List *const databases = operations::worker_databases().names;
     if (DatumGetInt32(index) >= list_length(databases)) proc_exit(0); // cannot be: the setting is that of the start
     BackgroundWorkerInitializeConnection(static_cast<const char *>(list_nth(databases, DatumGetInt32(index))), nullptr,
                                          0);
-    tick_timeout = RegisterTimeout(USER_TIMEOUT, tick);
-    is_connected = true;
+    connected();
     pg::entry([] { keep_up(); });
     proc_exit(1);
+}
+
+/// Entry point of a self-check; bgw_extra is the extension whose it is. It ends when that is done.
+void usher_self_check_main(Datum database) {
+    begin_process();
+    BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
+    pg::copy_text(due_check, MyBgworkerEntry->bgw_extra);
+    connected();
+    pg::entry([] { run_job(checking, end_of_job(), guc::worker_lock_timeout); });
+    proc_exit(0);
 }
 
 namespace usher::operations {
@@ -342,15 +408,9 @@ void register_workers() {
                 errdetail("No background worker is started."));
     for (int i = 0; i < list_length(databases.names); ++i) {
         BackgroundWorker worker{};
-        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-        worker.bgw_start_time = BgWorkerStart_RecoveryFinished; // a standby has nothing to write
+        describe(worker, "usher worker", static_cast<const char *>(list_nth(databases.names, i)), "usher_worker_main");
         worker.bgw_restart_time = 10;
         worker.bgw_main_arg = Int32GetDatum(i);
-        snprintf(worker.bgw_name, BGW_MAXLEN, "usher worker for %s",
-                 static_cast<const char *>(list_nth(databases.names, i)));
-        snprintf(worker.bgw_type, BGW_MAXLEN, "usher worker");
-        snprintf(worker.bgw_library_name, BGW_MAXLEN, "usher");
-        snprintf(worker.bgw_function_name, BGW_MAXLEN, "usher_worker_main");
         RegisterBackgroundWorker(&worker);
     }
 }

@@ -2,10 +2,13 @@
 
 -- Only adds: what an administrator has added stays, what they have taken away comes back. Step by step for all presets
 -- together: a role of one may get its permissions from another, and manage roles of a third.
-CREATE FUNCTION usher._apply_presets(names text[]) RETURNS void
+CREATE FUNCTION usher._apply_presets(names text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    added bigint;
+    total bigint := 0;
 BEGIN
     INSERT INTO usher.permissions (name, description)
     SELECT p.key, p.value
@@ -13,18 +16,24 @@ BEGIN
     WHERE x.name = ANY (names)
     ORDER BY x.registrant <> 'usher', x.registrant
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
     INSERT INTO usher.permissions (name, description)
     SELECT DISTINCT p.name, 'Everything about ' || split_part(p.name, ':', 1)
     FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
         CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
     WHERE x.name = ANY (names) AND p.name LIKE '%:*'
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
     INSERT INTO usher.roles (name, description, is_system)
     SELECT r.key, r.value ->> 'description', true
     FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
     WHERE x.name = ANY (names)
     ORDER BY x.registrant <> 'usher', x.registrant
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
     -- Of several presets the first one applied says who newcomers are.
     UPDATE usher.roles AS o SET is_default = true
     WHERE NOT EXISTS (SELECT FROM usher.roles AS d WHERE d.is_default)
@@ -32,6 +41,8 @@ BEGIN
                       FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
                       WHERE x.name = ANY (names) AND (r.value -> 'is_default')::boolean
                       ORDER BY x.registrant <> 'usher', x.registrant, r.key LIMIT 1);
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
     INSERT INTO usher.role_permissions (role_id, permission)
     SELECT o.id, p.name
     FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
@@ -39,6 +50,8 @@ BEGIN
         CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
     WHERE x.name = ANY (names)
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
     INSERT INTO usher.role_management (actor_role_id, target_role_id)
     SELECT o.id, t.id
     FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
@@ -47,11 +60,15 @@ BEGIN
         LEFT JOIN usher.roles AS t ON t.name = m.name
     WHERE x.name = ANY (names) AND (t.id IS NOT NULL OR m.name = '*')
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    RETURN total;
 END
 $$;
 REVOKE ALL ON FUNCTION usher._apply_presets(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION usher._apply_presets(text[]) IS
-    'Adds the permissions, roles, grants and management rights of registered presets that are missing.';
+    'Adds the permissions, roles, grants and management rights of registered presets that are missing; returns how '
+    'many rows that took.';
 
 CREATE FUNCTION usher.apply_role_preset(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -64,15 +81,16 @@ BEGIN
             (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p));
     END IF;
     -- Administration is the same everywhere.
-    PERFORM usher._apply_presets(ARRAY['administration', name]);
-    PERFORM usher._log_access_change('access.preset_applied', '{}', 'role_preset', name);
+    IF usher._apply_presets(ARRAY['administration', name]) > 0 THEN
+        PERFORM usher._log_access_change('access.preset_applied', '{}', 'role_preset', name);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.apply_role_preset(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
-    'what is missing, so it can be repeated. Needs *:*.';
+    'what is missing, so it can be repeated, and is audited when there was something to add. Needs *:*.';
 
 CREATE FUNCTION usher.create_first_admin(email text, password text, first_name text DEFAULT NULL,
                                          last_name text DEFAULT NULL, OUT error text, OUT user_id uuid)

@@ -400,6 +400,8 @@ BEGIN
                 - CASE WHEN j.job IN ('maintenance', 'sealing the audit log', 'self-check')
                                  THEN 3 * current_setting('usher.maintenance_interval')::interval
                              ELSE 5 * current_setting('usher.flush_interval')::interval END
+              -- a self-check takes as long as there are rows, and usher.worker_job_timeout at most
+              AND (j.job <> 'self-check' OR j.running_since IS NULL)
         ORDER BY j.failed_at DESC NULLS LAST, j.job LIMIT 1);
 END
 $$;
