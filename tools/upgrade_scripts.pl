@@ -319,6 +319,7 @@ sub script_between
 			next unless $from_nothing || $differs{$key};
 			# nobody's object is taken over for a new one
 			$text =~ s/^CREATE /CREATE OR REPLACE / if !$from_nothing;
+			$text =~ s/ RETURNS/\n    RETURNS/ if $text =~ /^.{120}/; # which has made the line too long
 			$script .= "$text\n";
 			$made_about{$about} = $from_nothing ? 'new' : 'replaced';
 			$made_about{"$one->{trigger} of $one->{table}"} = 1 if $kind eq 'trigger';

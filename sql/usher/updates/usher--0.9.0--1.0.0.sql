@@ -23,6 +23,7 @@ ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
                     'contact', 'flush'));
 
+DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.metrics();
 
@@ -181,6 +182,93 @@ BEGIN
     PERFORM usher._forget_lost_publishers();
 END
 $$;
+CREATE FUNCTION usher._apply_presets(names text[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    added bigint;
+    total bigint := 0;
+BEGIN
+    INSERT INTO usher.permissions (name, description)
+    SELECT p.key, p.value
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each_text(x.preset -> 'permissions') AS p
+    WHERE x.name = ANY (names)
+    ORDER BY x.registrant <> 'usher', x.registrant
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.permissions (name, description)
+    SELECT DISTINCT p.name, 'Everything about ' || split_part(p.name, ':', 1)
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
+    WHERE x.name = ANY (names) AND p.name LIKE '%:*'
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.roles (name, description, is_system)
+    SELECT r.key, r.value ->> 'description', true
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+    WHERE x.name = ANY (names)
+    ORDER BY x.registrant <> 'usher', x.registrant
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    -- Of several presets the first one applied says who newcomers are.
+    UPDATE usher.roles AS o SET is_default = true
+    WHERE NOT EXISTS (SELECT FROM usher.roles AS d WHERE d.is_default)
+        AND o.name = (SELECT r.key
+                      FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+                      WHERE x.name = ANY (names) AND (r.value -> 'is_default')::boolean
+                      ORDER BY x.registrant <> 'usher', x.registrant, r.key LIMIT 1);
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.role_permissions (role_id, permission)
+    SELECT o.id, p.name
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        JOIN usher.roles AS o ON o.name = r.key
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'permissions') AS p (name)
+    WHERE x.name = ANY (names)
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    INSERT INTO usher.role_management (actor_role_id, target_role_id)
+    SELECT o.id, t.id
+    FROM usher.role_presets AS x CROSS JOIN jsonb_each(x.preset -> 'roles') AS r
+        JOIN usher.roles AS o ON o.name = r.key
+        CROSS JOIN jsonb_array_elements_text(r.value -> 'manages') AS m (name)
+        LEFT JOIN usher.roles AS t ON t.name = m.name
+    WHERE x.name = ANY (names) AND (t.id IS NOT NULL OR m.name = '*')
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    total := total + added;
+    RETURN total;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._apply_presets(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._apply_presets(text[]) IS
+    'Adds the permissions, roles, grants and management rights of registered presets that are missing; returns how '
+    'many rows that took.';
+CREATE OR REPLACE FUNCTION usher.apply_role_preset(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('*:*');
+    IF NOT EXISTS (SELECT FROM usher.role_presets AS p WHERE p.name = apply_role_preset.name) THEN
+        PERFORM usher.raise_error('invalid_argument', 'preset must be one of ' ||
+            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p));
+    END IF;
+    -- Administration is the same everywhere.
+    IF usher._apply_presets(ARRAY['administration', name]) > 0 THEN
+        PERFORM usher._log_access_change('access.preset_applied', '{}', 'role_preset', name);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION usher.apply_role_preset(text) IS
+    'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
+    'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
+    'what is missing, so it can be repeated, and is audited when there was something to add. Needs *:*.';
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -301,6 +389,26 @@ BEGIN
                        CASE reader.grantee WHEN 0 THEN 'PUBLIC' ELSE reader.grantee::regrole::text END);
     END LOOP;
     RETURN view_name;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    accounts CONSTANT real := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'usher.users'::regclass);
+    fraction real;
+BEGIN
+    -- The planner itself does not look for the beginnings of words in these. A word that begins none of them is rare.
+    SELECT min(least(1, coalesce(found.frequency, 0)))
+    INTO fraction
+    FROM (SELECT sum(e.frequency) FILTER (WHERE starts_with(e.word, w.word)) AS frequency
+          FROM pg_stats s
+              CROSS JOIN unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS e (word, frequency)
+              CROSS JOIN unnest(tsvector_to_array(usher.name_words(search))) AS w (word)
+          WHERE s.schemaname = 'usher' AND s.tablename = 'users_name_idx'
+          GROUP BY w.word) AS found;
+    RETURN greatest(0, coalesce(fraction, 0) * accounts)::bigint;
 END
 $$;
 CREATE FUNCTION usher.user_contact(id uuid, OUT is_active boolean, OUT email text, OUT is_verified boolean,
@@ -609,6 +717,85 @@ BEGIN
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._worker_problem() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expected CONSTANT boolean := usher._worker_expected();
+BEGIN
+    IF expected IS NULL THEN
+        RETURN 'usher.worker_databases is not a list of database names';
+    ELSIF NOT expected THEN
+        RETURN NULL;
+    ELSIF NOT usher._worker_running() THEN
+        RETURN 'the background worker does not run';
+    END IF;
+    RETURN (
+        SELECT CASE WHEN j.failed_at > coalesce(j.succeeded_at, '-infinity')
+                    THEN format('%s failed: %s', j.job, j.message)
+                    ELSE format('%s has not succeeded since %s', j.job, greatest(j.succeeded_at, j.known_since)) END
+        FROM usher._worker_jobs() j
+        WHERE j.failed_at > coalesce(j.succeeded_at, '-infinity')
+           OR greatest(j.succeeded_at, j.known_since) < clock_timestamp() - interval '30 seconds'
+                - CASE WHEN j.job IN ('maintenance', 'sealing the audit log', 'self-check')
+                                 THEN 3 * current_setting('usher.maintenance_interval')::interval
+                             ELSE 5 * current_setting('usher.flush_interval')::interval END
+              -- a self-check takes as long as there are rows, and usher.worker_job_timeout at most
+              AND (j.job <> 'self-check' OR j.running_since IS NULL)
+        ORDER BY j.failed_at DESC NULLS LAST, j.job LIMIT 1);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._describe_schema(of_extension name) RETURNS TABLE (object text, digest text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = error
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH member AS (
+        SELECT d.classid, d.objid
+        FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE e.extname = of_extension AND d.deptype = 'e'),
+    relation AS (
+        SELECT c.* FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid),
+    described (name, definition) AS (
+        SELECT 'function ' || p.oid::regprocedure, pg_get_functiondef(p.oid)
+        FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prokind <> 'a'
+        UNION ALL
+        SELECT 'table ' || r.oid::regclass, concat_ws(' ', r.relrowsecurity, r.relforcerowsecurity)
+        FROM relation r WHERE r.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT format('column %I of %s', a.attname, r.oid::regclass),
+               concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated,
+                         pg_get_expr(f.adbin, f.adrelid))
+        FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+            LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+        WHERE r.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT 'view ' || r.oid::regclass, pg_get_viewdef(r.oid) FROM relation r WHERE r.relkind = 'v'
+        UNION ALL
+        SELECT format('constraint %I on %s', c.conname, c.conrelid::regclass),
+               concat_ws(' ', pg_get_constraintdef(c.oid), c.convalidated)
+        FROM pg_constraint c JOIN relation r ON r.oid = c.conrelid
+        WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+            -- NOT NULL, a constraint since PostgreSQL 18, is said with its column, unless there is more to say
+            OR c.contype = 'n' AND NOT c.convalidated
+        UNION ALL
+        SELECT 'index ' || i.indexrelid::regclass, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid)
+        FROM pg_index i JOIN relation r ON r.oid = i.indrelid
+        UNION ALL
+        SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass),
+               concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
+        FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+        UNION ALL
+        SELECT format('policy %I on %s', p.polname, p.polrelid::regclass),
+            concat_ws(' ', p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
+                      pg_get_expr(p.polwithcheck, p.polrelid))
+        FROM pg_policy p JOIN relation r ON r.oid = p.polrelid)
+    SELECT d.name, md5(d.definition) FROM described d;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._record_schema(of_extension name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -691,6 +878,69 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'PUBLIC, lets pg_restore --jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the '
     'install script wrote into tables without usher.ship_rows(), except those named in derived. Raises 55000 when the '
     'extension has not registered.';
+CREATE OR REPLACE FUNCTION usher._definitions() RETURNS TABLE (object text, command text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH relation AS (
+        SELECT DISTINCT d.objid AS oid FROM pg_depend AS d JOIN pg_extension AS e ON d.refobjid = e.oid
+            JOIN usher._installed() AS i ON i.extension = e.extname
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
+    SELECT format('column %I of %s', a.attname, r.oid::regclass),
+           format('ALTER TABLE %s ADD COLUMN %I %s%s%s;', r.oid::regclass, a.attname,
+                  format_type(a.atttypid, a.atttypmod),
+                  CASE WHEN a.attgenerated <> ''
+                       THEN format(' GENERATED ALWAYS AS (%s) %s', pg_get_expr(f.adbin, f.adrelid),
+                                   CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END)
+                       ELSE ' DEFAULT ' || pg_get_expr(f.adbin, f.adrelid) END,
+                  CASE WHEN a.attnotnull THEN ' NOT NULL' END)
+    FROM relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attrdef AS f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+    UNION ALL
+    SELECT format('constraint %I on %s', c.conname, c.conrelid::regclass),
+           format('ALTER TABLE %s ADD CONSTRAINT %I %s;', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
+    FROM relation AS r JOIN pg_constraint AS c ON c.conrelid = r.oid
+    UNION ALL
+    SELECT 'index ' || i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) || ';'
+    FROM relation AS r JOIN pg_index AS i ON i.indrelid = r.oid
+    UNION ALL
+    SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid) || ';'
+    FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._count_orphans() RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    each record;
+    found bigint;
+    orphans bigint := 0;
+BEGIN
+    FOR each IN
+        SELECT k.conrelid::regclass AS child, k.confrelid::regclass AS parent,
+            string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ') AS match,
+            string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') AS filled
+        FROM pg_constraint AS k JOIN pg_extension AS e ON k.conrelid = ANY (e.extconfig)
+            JOIN usher._installed() AS i ON i.extension = e.extname
+            CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (child, parent)
+            JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.child
+            JOIN pg_attribute AS b ON b.attrelid = k.confrelid AND b.attnum = u.parent
+        WHERE k.contype = 'f'
+            -- since PostgreSQL 18 a key may ask nothing, or whether a period is covered, by several rows maybe
+            AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+            AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+        GROUP BY k.oid, k.conrelid, k.confrelid
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
+                       each.child, each.filled, each.parent, each.match) INTO found;
+        orphans := orphans + found;
+    END LOOP;
+    RETURN orphans;
+END
+$$;
 CREATE FUNCTION usher._statements_view() RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
