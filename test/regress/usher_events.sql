@@ -1,6 +1,8 @@
 -- Events: sync and async subscribers, order, chains, retries, parking; every refusal once.
 \set VERBOSITY terse
 SET client_min_messages = warning;
+-- What others have published, and nobody has taken yet, is not for the handlers here.
+DELETE FROM usher.events;
 CREATE SCHEMA regress_events;
 CREATE ROLE regress_events_owner;
 CREATE ROLE regress_events_app;
