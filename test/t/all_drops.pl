@@ -64,5 +64,7 @@ for my $feature (@features)
 	is(one("SELECT count(*) FROM usher.decisions WHERE shipped_by = '$feature'"), '0', '… made again, it is as shipped');
 	one("DROP EXTENSION $feature; DROP SCHEMA $schema");
 }
+one("CREATE EXTENSION pg_trgm; SELECT usher.subscribe('letter.written', 'pg_trgm', mode => 'async'); DROP EXTENSION pg_trgm");
+is(one("SELECT count(*) FROM usher.subscriptions WHERE consumer = 'pg_trgm'"), '1', 'a consumer that shares its name with an extension of others stays');
 $node->stop;
 done_testing();

@@ -152,21 +152,24 @@ CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trig
 AS $$
 DECLARE
     gone text;
+    was_known boolean;
     consumers text[];
 BEGIN
     FOR gone IN SELECT o.object_name
         FROM pg_event_trigger_dropped_objects() AS o WHERE o.object_type = 'extension' LOOP
         DELETE FROM usher.extensions AS x WHERE x.extension = gone;
+        was_known := FOUND;
         DELETE FROM usher.routes AS r WHERE r.extension = gone;
         -- Also those that its functions have made for whoever called them: a consumer of its name is its own.
         WITH ended AS (
             DELETE FROM usher.subscriptions AS s
-            WHERE s.extension = gone OR s.consumer = gone OR starts_with(s.consumer, gone || '.')
+            WHERE s.extension = gone
+                OR was_known AND (s.consumer = gone OR starts_with(s.consumer, gone || '.'))
             RETURNING s.consumer)
         SELECT array_agg(e.consumer) INTO consumers FROM ended AS e;
         -- What it has not taken nobody will, and events are kept as long as somebody is to have them.
         DELETE FROM usher.deliveries AS d
-        WHERE d.consumer = ANY (consumers || gone) AND d.status IN ('pending', 'parked')
+        WHERE d.consumer = ANY (consumers || CASE WHEN was_known THEN gone END) AND d.status IN ('pending', 'parked')
             AND NOT EXISTS (SELECT FROM usher.subscriptions AS s WHERE s.consumer = d.consumer);
         DELETE FROM usher.rate_limit_policies AS p WHERE p.extension = gone;
         DELETE FROM usher.machines AS m WHERE m.extension = gone;
