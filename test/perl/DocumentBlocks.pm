@@ -14,11 +14,12 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(document_blocks);
 my @handed_out;
 
-# The blocks of a page of the sources that name the running test, each { line, language, text, file, expect => [REGEX...], fails }.
+# The blocks of a page of the sources that name the running test, each { line, language, text, file, expect => [REGEX...], fails }. With the
+# name of another test: those which that one runs, and of which this one needs some.
 sub document_blocks
 {
-	my ($page) = @_;
-	my $test = 'test/t/' . basename($0);
+	my ($page, $runner) = @_;
+	my $test = 'test/t/' . ($runner // basename($0));
 	my ($inside, $fence, $number, $file, @blocks) = (0, 0, 0);
 	for my $line (split /\n/, slurp_file("$ENV{USHER_SOURCE}/$page"))
 	{
@@ -40,7 +41,7 @@ sub document_blocks
 	}
 	@blocks = grep { $_->{language} ne 'mermaid' } @blocks; # pictures
 	die "$page has no block that is run by $test" unless @blocks;
-	for my $block (@blocks)
+	for my $block ($runner ? () : @blocks)
 	{
 		my $text = delete $block->{text};
 		push @handed_out, { where => "$page:$block->{line}", text => $text, reads => 0 };

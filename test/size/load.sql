@@ -266,6 +266,8 @@ INSERT INTO courier.messages (id, event_id, event, audience, user_id, recipient,
            CASE WHEN s.status = 'claimed' THEN 'size' END, CASE WHEN s.status = 'sent' THEN now() END, CASE WHEN s.status NOT IN ('pending', 'claimed') THEN now() END, now()
     FROM generate_series(1::bigint, :users) AS m
         CROSS JOIN LATERAL (SELECT CASE WHEN m % 5000 = 1 THEN 'failed' WHEN m % 5000 = 2 THEN 'claimed' WHEN m % 5000 < 10 THEN 'pending' ELSE 'sent' END) AS s (status);
+INSERT INTO usher.events (id, event, payload, key, user_id) -- of the first, which has failed and can be sent again
+    VALUES (size.id(1, '2022-07-02 00:00+00'), 'user.password_changed', jsonb_build_object('user_id', size.user(1)), size.user(1)::text, size.user(1));
 INSERT INTO courier.message_suppressions (address_key, address, reason, bounces, suppressed_at)
     SELECT 'user' || s || '@example.com', 'user' || s || '@example.com', 'bounced', 1, now() FROM generate_series(1::bigint, :users, 10) AS s;
 INSERT INTO club.loyalty_ad_counts (ad_id, day, kind, count)

@@ -60,7 +60,7 @@ sql('sentences', "CREATE SCHEMA app; CREATE TABLE app.orders (id uuid PRIMARY KE
 my ($tried, @wrong) = (0);
 my %known = map { $_ => 1 } split(/\n/, sql('sentences', 'SELECT DISTINCT proname FROM pg_proc')),
 	# of C++, of Casbin's models, of jq, of a man page, and of the sources of others
-	qw(cut_off eval select gateway migrate_database setup_database);
+	qw(cut_off eval select gateway courier migrate_database setup_database);
 my $of_code = qr/architecture|walks|write-an-extension/; # they name functions of C++
 for my $file ('README.md', glob "$ENV{USHER_SOURCE}/docs/*.md")
 {

@@ -103,6 +103,8 @@ is(quietly("SELECT count(*) FROM usher.events WHERE event IN ('message.failed', 
 # --- where none may be
 my $log = slurp_file($node->logfile);
 like($log, qr/$_/, "the server's log has $_") for 'claim_messages', 'report_message', 'report_request', 'not now';
+my %kept = map { my $token = $secret{$_}; $_ => quietly("SELECT count(*) FROM usher.events AS e JOIN mail.messages AS m ON m.event_id = e.id
+    WHERE m.keeps_secret AND e.payload ->> 'token' = '$token'") } grep { /^token/ } keys %secret;
 my $dump = '';
 IPC::Run::run([ 'pg_dump', '--data-only', $node->connstr('postgres') ], '>', \$dump) or die 'pg_dump failed';
 my %place = (
@@ -113,6 +115,8 @@ for my $place (sort keys %place)
 {
     cmp_ok(length $place{$place}, '>', 100, "there is something to search in: $place");
     my @found = grep { index($place{$place}, $secret{$_}) >= 0 } sort keys %secret;
+    # A message that has failed can be sent again: its token stays in the event while it is good, and nowhere else.
+    @found = grep { !$kept{$_} } @found if $place eq 'a dump';
     is(join(', ', @found), '', "no secret in $place");
 }
 done_testing();

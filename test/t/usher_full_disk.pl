@@ -73,7 +73,7 @@ local @ENV{qw(PGHOST PGPORT PGDATABASE)} = ($node->host, $node->port, 'app');
 sub one { return $node->safe_psql('app', $_[0]) }
 one(q{CREATE EXTENSION usher CASCADE; SELECT usher.register_user('ann@full.example', 'what ann remembers');
 	CREATE TABLE confirmed AS SELECT 0 AS n; SELECT pg_create_physical_replication_slot('gone_standby', true)});
-my @blocks = document_blocks('docs/runbook.md');
+my @blocks = document_blocks('docs/runbook.md', 'usher_runbook.pl');
 my ($look) = grep { $blocks[$_]{text} =~ /pg_ls_waldir/ } 0 .. $#blocks;
 my ($see, $drop, $upkeep) = @blocks[ $look .. $look + 2 ];
 sub sqlstate_of { my ($sql) = @_; my (undef, undef, $errors) = $node->psql('app', "\\set VERBOSITY sqlstate\n$sql"); return ($errors =~ /(?:ERROR|FATAL|PANIC):\s+(\w{5})/)[0] // '' }
