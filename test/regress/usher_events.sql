@@ -2,6 +2,7 @@
 \set VERBOSITY terse
 SET client_min_messages = warning;
 -- What others have published, and nobody has taken yet, is not for the handlers here.
+DELETE FROM usher.deliveries;
 DELETE FROM usher.events;
 CREATE SCHEMA regress_events;
 CREATE ROLE regress_events_owner;
