@@ -71,6 +71,11 @@ protected:
     /// Claims a few and sends them; returns how many there were.
     virtual std::size_t work_once() = 0;
 
+    // The schema of the extension, or nothing while the database or the extension is not there.
+    std::optional<std::string> home() {
+        return database_.ensure_connected() ? courier_.home_.schema(database_) : std::nullopt;
+    }
+
     // One row of text, or nothing when the database could not be asked.
     std::optional<std::string> ask(const std::string &sql, const std::vector<const char *> &parameters) {
         if (!database_.ensure_connected()) return std::nullopt;
@@ -97,8 +102,7 @@ protected:
     }
 
     std::optional<Json> claim(const char *columns, const char *function, int most) {
-        std::optional<std::string> schema;
-        if (database_.ensure_connected()) schema = courier_.home_.schema(database_);
+        const std::optional<std::string> schema = home();
         if (!schema) {
             ++courier_.counts_.claims_failed;
             return std::nullopt;
@@ -119,8 +123,7 @@ protected:
     void report(const std::string &call, const std::vector<const char *> &parameters) {
         const auto deadline = claimed_at_ + std::chrono::seconds(courier_.config_.lease_s);
         for (std::chrono::milliseconds pause = 100ms;; pause = std::min(2 * pause, longest_pause)) {
-            std::optional<std::string> schema;
-            if (database_.ensure_connected()) schema = courier_.home_.schema(database_);
+            const std::optional<std::string> schema = home();
             if (schema && ask("SELECT " + *schema + '.' + call, parameters)) return;
             const auto next = std::min(Clock::now() + pause, deadline);
             while (Clock::now() < next && !courier_.is_abandoned_) std::this_thread::sleep_for(50ms);
@@ -315,10 +318,8 @@ public:
 
 private:
     std::size_t work_once() override {
-        std::optional<std::string> schema;
-        if (database_.ensure_connected()) schema = courier_.home_.schema(database_);
-        if (!schema) return 0;
-        return ask("SELECT " + *schema + ".run_request_handler()", {}) == "t" ? 1 : 0;
+        const std::optional<std::string> schema = home();
+        return schema && ask("SELECT " + *schema + ".run_request_handler()", {}) == "t" ? 1 : 0;
     }
 };
 

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(start_courier_cluster make_certificate start_receivers start_node_servers start_courier stop_courier received wait_for sql_text json_text courier_log metric);
+our @EXPORT = qw(start_courier_cluster make_certificate start_receivers start_node_servers start_courier stop_courier received wait_for sql_text json_text publish_letter make_messages_ready courier_log metric);
 
 # A database with a role of the level courier, and an event of ours that makes a message of what it says.
 sub start_courier_cluster
@@ -50,6 +50,17 @@ sub make_certificate
         'subjectAltName=DNS:localhost', '-keyout', "$folder/tls.key", '-out', "$folder/tls.crt");
     return $folder;
 }
+
+# An event that makes a message to an address.
+sub publish_letter
+{
+    my ($node, $email, $subject, $text, $event) = @_;
+    my $payload = json_text(email => $email, subject => $subject // 'Hello', text => $text // 'Some text.');
+    return $node->safe_psql('postgres', "SELECT usher.publish('" . ($event // 'letter.written') . "', $payload)");
+}
+
+# What is to be tried again later is tried at once.
+sub make_messages_ready { my ($node) = @_; return $node->safe_psql('postgres', "UPDATE mail.messages SET next_attempt_at = now() WHERE status = 'pending'") }
 
 # The SMTP and HTTP servers; { folder, smtp, smtp_tls, web }
 sub start_receivers

@@ -13,14 +13,9 @@ my $has_reader = eval { require Email::MIME; 1 };
 
 my $node = start_courier_cluster('courier_exim');
 sub one { return $node->safe_psql('postgres', $_[0]) }
-sub write_to
-{
-    my ($email, $subject, $text, $event) = @_;
-    my $payload = json_text(email => $email, subject => $subject // 'Hello', text => $text // 'Some text.');
-    return one("SELECT usher.publish('" . ($event // 'letter.written') . "', $payload)");
-}
+sub write_to { return publish_letter($node, @_) }
 sub row_of { my ($email) = @_; return one("SELECT status || ' ' || coalesce(last_code, '') FROM mail.messages WHERE recipient = " . sql_text($email) . ' ORDER BY id DESC LIMIT 1') }
-sub make_ready { one("UPDATE mail.messages SET next_attempt_at = now() WHERE status = 'pending'") }
+sub make_ready { make_messages_ready($node) }
 
 my $certificates = make_certificate();
 my $exim = start_exim($certificates, knows_smtputf8 => 1);

@@ -14,15 +14,10 @@ my $program = $ENV{USHER_COURIER};
 my $node = start_courier_cluster('courier_mail');
 my $there = start_receivers();
 sub one { return $node->safe_psql('postgres', $_[0]) }
-sub write_to
-{
-    my ($email, $subject, $text, $event) = @_;
-    my $payload = json_text(email => $email, subject => $subject // 'Hello', text => $text // 'Some text.');
-    return one("SELECT usher.publish('" . ($event // 'letter.written') . "', $payload)");
-}
+sub write_to { return publish_letter($node, @_) }
 sub status_of { my ($email) = @_; return one("SELECT status FROM mail.messages WHERE recipient = " . sql_text($email) . ' ORDER BY id DESC LIMIT 1') }
 sub mails_to { my ($email) = @_; return grep { $_->{envelope_to} eq $email } received($there, 'mail') }
-sub make_ready { one("UPDATE mail.messages SET next_attempt_at = now() WHERE status = 'pending'") }
+sub make_ready { make_messages_ready($node) }
 
 # --- options
 for ([ '--mail-threads=1', qr/one of smtp and mail_sink/ ], [ '--smtp=http://localhost', qr/smtp must be smtp/ ], [ '--smtp=smtp://user:word@localhost', qr/without a user/ ],

@@ -407,8 +407,7 @@ BEGIN
     RETURN QUERY
     SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method,
            coalesce((SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id), r.url), r.status,
-           r.attempts,
-           r.next_attempt_at, r.status_code, r.error_code, r.created_at, r.finished_at
+           r.attempts, r.next_attempt_at, r.status_code, r.error_code, r.created_at, r.finished_at
     FROM @extschema@.http_requests AS r
     WHERE (of_status IS NULL OR r.status = of_status) AND (of_webhook IS NULL OR r.webhook_id = of_webhook)
         AND (list_http_requests.after IS NULL OR r.id < list_http_requests.after)

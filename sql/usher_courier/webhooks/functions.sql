@@ -141,10 +141,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_webhook(uuid, text, text[], text, boolean) IS
-    'Changes what is given of a webhook; what waits goes to the new url. is_active false holds back what waits, '
-    'and what happens meanwhile is not '
-    'sent later; true begins again, also after it was disabled. False when there is no such webhook. Needs '
-    'event:manage.';
+    'Changes what is given of a webhook; what waits goes to the new url. is_active false holds back what waits, and '
+    'what happens meanwhile is not sent later; true begins again, also after it was disabled. False when there is no '
+    'such webhook. Needs event:manage.';
 
 CREATE FUNCTION @extschema@.rotate_webhook_secret(webhook_id uuid, secret text DEFAULT NULL,
                                                   overlap interval DEFAULT '1 day') RETURNS text
