@@ -156,20 +156,28 @@ CREATE FUNCTION regress_foreign.hostile_erase(user_id uuid) RETURNS bigint
 CREATE FUNCTION regress_foreign.hostile_contact(customer_id uuid)
     RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text)
     LANGUAGE sql AS $$ SELECT NULL::uuid, regress_foreign.note('contact'), NULL, NULL, NULL $$;
+CREATE FUNCTION regress_foreign.hostile_location(location_id uuid) RETURNS TABLE (name text, time_zone text)
+    LANGUAGE sql AS $$ SELECT regress_foreign.note('location'), NULL $$;
 RESET SESSION AUTHORIZATION;
 SELECT usher.register_extension('Hostile', name => 'regress_hostile', schema_name => 'regress_foreign', hooks => '{
     "upkeep": "hostile_upkeep", "self_check": "hostile_self_check", "configuration": "hostile_configuration",
     "metrics": "hostile_metrics", "health": "hostile_health", "export": "hostile_export", "erase": "hostile_erase",
-    "contact": "hostile_contact"}');
+    "contact": "hostile_contact", "location": "hostile_location"}');
 SELECT count(*) > 0 AS the_rest_is_done FROM usher.run_maintenance();
-SELECT count(*) FROM usher.self_check();
-SELECT count(*) FROM usher.check_configuration();
-SELECT count(*) FROM usher.metrics();
-SELECT count(*) FROM usher.health();
+-- The others are told, and that this one cannot.
+SELECT extension, rule, violations FROM usher.self_check() WHERE violations > 0;
+SELECT finding, severity FROM usher.check_configuration() WHERE extension = 'regress_hostile';
+SELECT labels ->> 'extension' AS fails FROM usher.metrics() WHERE name = 'usher_metrics_failing' AND value = 1;
+SELECT count(DISTINCT labels ->> 'extension') > 5 AS others_do_not FROM usher.metrics()
+WHERE name = 'usher_metrics_failing' AND value = 0;
+SELECT status, extension_problems FROM usher.health();
 SELECT user_id AS victim FROM usher.register_user('regress.foreign@example.com', 'a password of some length') \gset
 SELECT usher.export_user(:'victim');
 SELECT usher.erase_user(:'victim');
 SELECT usher.customer_contact(usher.uuid_v7());
+SELECT usher.location_reference(usher.uuid_v7());
+DROP FUNCTION regress_foreign.hostile_configuration();
+SELECT finding, severity FROM usher.check_configuration() WHERE extension = 'regress_hostile';
 SELECT usher.unregister_extension('regress_hostile');
 SELECT usher.erase_user(:'victim') IS NOT NULL AS erased;
 

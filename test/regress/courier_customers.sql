@@ -46,7 +46,7 @@ COMMIT;
 SELECT count(*) AS addresses FROM usher.events AS e WHERE e.payload ->> 'customer_id' = :'will' AND e.payload::text ILIKE '%will@%';
 SELECT recipient, subject, text_part FROM courier_guests.sent();
 SELECT (wash.confirm_booking(:'wills')).status;
-SELECT recipient, subject FROM courier_guests.sent();
+SELECT recipient, text_part ~ 'Guests' AS says_where, text_part ~ '10:00( Uhr)? \(Europe/Berlin\)' AS where_it_is FROM courier_guests.sent();
 SELECT (wash.reschedule_booking(:'wills', :'ten'::timestamptz + interval '1 hour')).booking_id IS NOT NULL AS moved;
 SELECT recipient, subject FROM courier_guests.sent();
 SET session_replication_role = replica;
@@ -71,7 +71,7 @@ SELECT id AS form FROM wash.upsert_customer(name => 'Win now at evil.example', e
 SELECT id AS mute FROM wash.upsert_customer(name => 'Mute') \gset
 SELECT count(wash.create_booking(c::uuid, :'look', :'place', :'ten')) AS booked FROM unnest(ARRAY[:'form', :'mute']) AS c;
 SELECT usher.publish('payment.completed', jsonb_build_object('customer_id', usher.uuid_v7(), 'amount_minor', 1000, 'currency', 'EUR'), 'unknown') IS NOT NULL AS paid;
-SELECT recipient, text_part ~ 'evil' AS names_them, text_part ~ '\(UTC\)' AS in_utc FROM courier_guests.sent();
+SELECT recipient, text_part ~ 'evil' AS names_them FROM courier_guests.sent();
 
 -- What they pay, order and earn, they are told as well, by features that know nothing but the id of a customer.
 SELECT e.event, usher.publish(e.event, jsonb_build_object('customer_id', :'will', 'user_id', NULL, 'amount_minor', 1000, 'total_minor', 1000, 'currency', 'EUR', 'lines', '[]'::jsonb, 'points', 7,
@@ -81,20 +81,36 @@ SELECT recipient, subject FROM courier_guests.sent() ORDER BY subject;
 SELECT event FROM wash.list_message_rules() WHERE is_default AND event NOT LIKE 'user.%' AND customer_keys <> '{customer_id}';
 SELECT event FROM wash.list_message_rules() WHERE is_default AND event LIKE 'user.%' AND customer_keys <> '{}';
 
--- An application's own customers: its hook is asked, with its owner's rights.
+-- An application's own customers and places: its hooks are asked, with its owner's rights.
 CREATE TABLE courier_guests.members (id uuid PRIMARY KEY, email text);
 CREATE FUNCTION courier_guests.contact(customer_id uuid) RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text) LANGUAGE sql STABLE
     AS $$ SELECT NULL::uuid, 'Zoe <b>', m.email, 'fr', NULL FROM courier_guests.members AS m WHERE m.id = contact.customer_id $$;
-SELECT usher.register_extension('Club', 'club', 'courier_guests', hooks => '{"contact": "contact"}', declined_hooks => '{upkeep,self_check,configuration,metrics,health,export,erase}',
+CREATE FUNCTION courier_guests.place(location_id uuid) RETURNS TABLE (name text, time_zone text) LANGUAGE sql STABLE
+    AS $$ SELECT 'Club <b>', 'Asia/Tokyo' WHERE location_id = '00000000-0000-7000-8000-00000000c1b1' $$;
+SELECT usher.register_extension('Club', 'club', 'courier_guests', hooks => '{"contact": "contact", "location": "place"}', declined_hooks => '{upkeep,self_check,configuration,metrics,health,export,erase}',
     publishes => '{club.joined}');
 SELECT wash.set_message_rule('club.joined', customer_keys => '{member,payer}');
 SELECT version FROM wash.set_message_template('club.joined', 'en', 'Welcome', 'Hello {{user.name}}{{user.id}}', '<p>Hello {{user.name}}</p>');
 INSERT INTO courier_guests.members VALUES ('00000000-0000-7000-8000-00000000c1b0', 'zoe@guests.example');
 SELECT usher.publish('club.joined', '{"payer": "00000000-0000-7000-8000-00000000c1b0"}') IS NOT NULL AS published;
 SELECT c.recipient, c.subject, c.body_text, c.body_html, wash.report_message(c.message, c.attempt, 'sent') FROM wash.claim_messages('test') AS c;
+SELECT version FROM wash.set_message_template('club.joined', 'en', 'Welcome', '{{at|time}} {{time_zone}} {{location_name}}{{^location_name}}nowhere{{/location_name}}', '<p>{{location_name}}</p>');
+-- Where: what the event says itself counts first, then what the feature says that has the place; the place of another is theirs.
+SELECT usher.publish('club.joined', '{"payer": "00000000-0000-7000-8000-00000000c1b0", "at": "2027-01-01T00:00:00Z"}' || p::jsonb) IS NOT NULL AS published
+FROM unnest(ARRAY['{"location_id": "00000000-0000-7000-8000-00000000c1b1"}', format('{"location_id": "%s"}', :'place'), '{"location_id": "nowhere"}',
+    '{"location_id": "00000000-0000-7000-8000-00000000c1b1", "location_name": "Annex", "time_zone": "America/Lima"}']) AS p;
+SELECT c.body_html, wash.report_message(c.message, c.attempt, 'sent') FROM wash.claim_messages('test') AS c;
+SELECT text_part FROM courier_guests.sent();
 SELECT wash.set_message_rule('club.joined', customer_keys => NULL);
+-- A hook that fails when a message is written puts off that message, and nobody else's.
+SELECT usher.publish('club.joined', '{"payer": "00000000-0000-7000-8000-00000000c1b0"}') IS NOT NULL AS published;
+SELECT wash._collect_messages(100) > 0 AS made;
 CREATE OR REPLACE FUNCTION courier_guests.contact(customer_id uuid) RETURNS TABLE (user_id uuid, name text, email text, language text, time_zone text) LANGUAGE plpgsql STABLE
     AS $$ BEGIN RAISE EXCEPTION 'the club is closed'; END $$;
+SELECT usher.publish('payment.completed', jsonb_build_object('customer_id', :'will', 'amount_minor', 1000, 'currency', 'EUR'), 'will') IS NOT NULL AS paid;
+SELECT recipient, subject FROM courier_guests.sent();
+SELECT recipient, status, attempts, last_code, last_detail, next_attempt_at > now() + interval '20 seconds' AS later FROM wash.messages WHERE event = 'club.joined' AND status = 'pending';
+-- Nor does one that fails when the event comes.
 SELECT usher.publish('club.joined', '{"payer": "00000000-0000-7000-8000-00000000c1b0"}') IS NOT NULL AS published;
 SELECT count(*) AS sent FROM courier_guests.sent();
 SELECT status, attempts, error_message FROM usher.deliveries WHERE event = 'club.joined' AND consumer = 'usher_courier' ORDER BY event_id DESC LIMIT 1;

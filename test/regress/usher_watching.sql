@@ -8,7 +8,7 @@ SELECT DISTINCT m.name FROM usher._metrics() AS m WHERE m.name NOT IN (SELECT h.
 SELECT m.name FROM usher.metrics() AS m WHERE m.name LIKE 'usher\_%' GROUP BY m.name HAVING count(DISTINCT m.help) > 1;
 -- … and what has help is measured by some function
 SELECT h.name FROM usher._metric_help() AS h WHERE NOT EXISTS (
-    SELECT FROM pg_proc AS p WHERE p.pronamespace = 'usher'::regnamespace AND p.proname ~ '^_[a-z]*_?metrics$'
+    SELECT FROM pg_proc AS p WHERE p.pronamespace = 'usher'::regnamespace AND p.proname ~ '^(_[a-z]*_?)?metrics$'
         AND p.prosrc LIKE '%''' || h.name || '''%');
 -- No series comes twice
 SELECT m.name, m.labels FROM usher.metrics() AS m GROUP BY 1, 2 HAVING count(*) > 1;

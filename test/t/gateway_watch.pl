@@ -30,6 +30,9 @@ CREATE FUNCTION app.metrics() RETURNS TABLE (name text, labels jsonb, value doub
     VALUES ('app_parcels', '{"place": "a \"b\"\\ \n c", "bad label": 1}'::jsonb, 4::double precision, E'Parcels\nby \\ place.'), ('app_sold_total', '{}', 1e9, 'Sold.'),
         ('bad name', '{}', 1, NULL), ('usher_gateway_connections', '{}', 1, NULL), ('app_unknown', '{}', 'NaN', NULL), ('app_nothing', '{}', NULL, NULL) $$;
 SELECT usher.register_extension('Parcels', 'app', 'app', hooks => '{"metrics": "metrics"}', declined_hooks => '{upkeep,self_check,configuration,health,export,erase}');
+-- … and one that cannot tell them
+CREATE FUNCTION app.broken_metrics() RETURNS TABLE (name text, labels jsonb, value double precision) LANGUAGE sql AS $$ SELECT 'app_broken', '{}'::jsonb, 1 / (random() * 0) $$;
+SELECT usher.register_extension('Broken', 'broken', 'app', hooks => '{"metrics": "broken_metrics"}', declined_hooks => '{upkeep,self_check,configuration,health,export,erase}');
 SQL
 add_user($node, 'u@example.com');
 my $gateway = start_gateway($node, database => $node->connstr('postgres') . ' user=gateway_test', database_metrics_s => 3600);
@@ -49,6 +52,7 @@ like($text, qr/^usher_index_scans_total\{index="users_email_key",schema="usher",
 like($text, qr/^usher_gateway_database_up 1$/m, '… and that it answers');
 like($text, qr/^# HELP app_parcels Parcels by \/ place\.\n# TYPE app_parcels gauge\napp_parcels\{place="a \\"b\\"\\\\ \\n c"\} 4$/m, 'what an application says is escaped');
 like($text, qr/^# TYPE app_sold_total counter\napp_sold_total 1e\+09$/m, '… and typed by its name');
+like($text, qr/^usher_metrics_failing\{extension="app"\} 0\nusher_metrics_failing\{extension="broken"\} 1$/m, 'one that fails is named, and keeps nobody from telling');
 unlike($text, qr/bad name|bad label|app_unknown|app_nothing/, '… and what would break the format is left out');
 is(() = $text =~ /^usher_gateway_connections /mg, 1, '… nobody speaks for the gateway');
 is_deeply([ grep { !/^(# (HELP|TYPE) \w+ .+|\w+(\{([^"\\}]|"([^"\\]|\\.)*")*\})? [-+0-9.e]+)$/ } split /\n/, $text ], [], 'each line is well-formed');

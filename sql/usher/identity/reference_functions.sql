@@ -154,21 +154,13 @@ CREATE FUNCTION usher.customer_contact(id uuid, OUT user_id uuid, OUT name text,
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    hook record;
-    is_known boolean;
 BEGIN
     SELECT u.id INTO user_id FROM usher.users AS u WHERE u.id = customer_contact.id;
-    IF FOUND THEN
-        RETURN;
+    IF NOT FOUND THEN
+        SELECT c.user_id, c.name, c.email, c.language, c.time_zone INTO user_id, name, email, language, time_zone
+        FROM jsonb_to_record(usher._first_answer('contact', customer_contact.id))
+            AS c (user_id uuid, name text, email text, language text, time_zone text);
     END IF;
-    FOR hook IN SELECT h.function FROM usher._hook_functions('contact') AS h LOOP
-        SELECT true, c.user_id, c.name, c.email, c.language, c.time_zone
-        INTO is_known, user_id, name, email, language, time_zone
-        FROM jsonb_to_recordset(usher._call_hook(hook.function, user_id => customer_contact.id))
-            AS c (user_id uuid, name text, email text, language text, time_zone text) LIMIT 1;
-        EXIT WHEN is_known;
-    END LOOP;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
@@ -177,6 +169,20 @@ COMMENT ON FUNCTION usher.customer_contact(uuid) IS
     'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs '
     'when nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. '
     'For features that write to customers.';
+
+CREATE FUNCTION usher.location_reference(id uuid, OUT name text, OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT l.name, l.time_zone INTO name, time_zone
+    FROM jsonb_to_record(usher._first_answer('location', location_reference.id)) AS l (name text, time_zone text);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.location_reference(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.location_reference(uuid) IS
+    'What a location is called, and the time zone of its clocks, as the first feature says that knows it (hook '
+    'location); NULLs when nobody does. For features that write to customers.';
 
 CREATE FUNCTION usher.lock_user_reference(id uuid, require_active boolean DEFAULT true) RETURNS usher.user_reference
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER

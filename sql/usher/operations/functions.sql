@@ -204,8 +204,14 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT h.registrant, c.finding, c.severity, c.advice
-    FROM usher._hook_functions('configuration') AS h
-        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (finding text, severity text, advice text);
+    FROM usher._hook_functions('configuration') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        CROSS JOIN LATERAL (
+            SELECT f.finding, f.severity, f.advice
+            FROM jsonb_to_recordset(t.answer) AS f (finding text, severity text, advice text)
+            UNION ALL
+            SELECT 'cannot be checked: ' || t.failure, 'critical', 'Mend the function of its hook "configuration".'
+            WHERE t.failure IS NOT NULL) AS c
+    WHERE h.function IS NOT NULL;
     RETURN QUERY
     SELECT e.extname, 'extension builds on usher and is not registered', 'warning',
         'Its install script must call usher.register_extension(): else its upkeep, checks, export and erasure are '
@@ -235,14 +241,18 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT h.registrant, c.rule, c.violations
-    FROM usher._hook_functions('self_check') AS h
-        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (rule text, violations bigint);
+    FROM usher._hook_functions('self_check') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        CROSS JOIN LATERAL (
+            SELECT f.rule, f.violations FROM jsonb_to_recordset(t.answer) AS f (rule text, violations bigint)
+            UNION ALL
+            SELECT 'the rules can be checked: ' || t.failure, 1 WHERE t.failure IS NOT NULL) AS c;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.self_check() FROM PUBLIC;
 COMMENT ON FUNCTION usher.self_check() IS
     'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all '
-    'is well. Looks at everything, now; last_self_check() tells at once what was found last.';
+    'is well; 1 for the checks of an extension, if they fail themselves. Looks at everything, now; last_self_check() '
+    'tells at once what was found last.';
 
 CREATE FUNCTION usher._begin_self_check(max_age_seconds integer, of_registrant name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql VOLATILE
@@ -279,12 +289,9 @@ DECLARE
     found jsonb;
     problem text;
 BEGIN
-    BEGIN
-        found := usher._call_hook((SELECT h.function FROM usher._hook_functions('self_check') AS h
-                                   WHERE h.registrant = of_registrant));
-    EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
-        problem := format('%s (%s)', SQLERRM, SQLSTATE);
-    END;
+    SELECT CASE WHEN t.failure IS NULL THEN t.answer END, t.failure INTO found, problem
+    FROM usher._hook_functions('self_check') AS h CROSS JOIN usher._try_hook(h.function) AS t
+    WHERE h.registrant = of_registrant;
     -- What it found before stays until there is something newer.
     UPDATE usher.self_checks AS c
     SET findings = coalesce(found, c.findings), failure = problem,

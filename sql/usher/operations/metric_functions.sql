@@ -248,6 +248,7 @@ BEGIN ATOMIC
         ('usher_login_attempts_last_hour', 'Login attempts of the last hour.'),
         ('usher_lost_survivors_total', 'Rows that were to outlive a rollback and were lost.'),
         ('usher_master_key_problem', '1 while the master key cannot be used.'),
+        ('usher_metrics_failing', '1 while an extension fails to tell its metrics.'),
         ('usher_oldest_pending_event_seconds', 'Age of the oldest event that waits for a consumer.'),
         ('usher_oldest_transaction_seconds', 'Age of the oldest transaction.'),
         ('usher_rate_limit_keys', 'Keys of rate limits: hit, refused, blocked.'),
@@ -281,12 +282,20 @@ CREATE FUNCTION usher.metrics() RETURNS TABLE (name text, labels jsonb, value do
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- What fails here must not blind those who watch all the rest.
     RETURN QUERY
-    SELECT m.name, m.labels, m.value, coalesce(m.help, d.help)
-    FROM usher._hook_functions('metrics') AS h
-        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS m (name text, labels jsonb,
-                                                                          value double precision, help text)
-        LEFT JOIN usher._metric_help() AS d ON d.name = m.name;
+    WITH asked AS MATERIALIZED (
+        SELECT h.registrant, t.answer, t.failure
+        FROM usher._hook_functions('metrics') AS h CROSS JOIN usher._try_hook(h.function) AS t),
+    told AS (
+        SELECT m.* FROM asked AS a
+            CROSS JOIN jsonb_to_recordset(a.answer) AS m (name text, labels jsonb, value double precision, help text)
+        UNION ALL
+        SELECT 'usher_metrics_failing', jsonb_build_object('extension', a.registrant),
+               (a.failure IS NOT NULL)::integer, NULL
+        FROM asked AS a)
+    SELECT t.name, t.labels, t.value, coalesce(t.help, d.help)
+    FROM told AS t LEFT JOIN usher._metric_help() AS d ON d.name = t.name;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;

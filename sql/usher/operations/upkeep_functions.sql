@@ -216,8 +216,8 @@ BEGIN
     last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
     extension_problems := (
         SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
-        FROM usher._hook_functions('health') AS h
-            CROSS JOIN jsonb_array_elements_text(usher._call_hook(h.function)) AS p (problem)
+        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function) AS t
+            CROSS JOIN coalesce('cannot be asked: ' || t.failure, t.answer ->> 0) AS p (problem)
         WHERE p.problem IS NOT NULL);
     database_time := clock_timestamp();
     status := CASE WHEN parked_events > 0 OR worker_problem IS NOT NULL OR extension_problems <> '{}' THEN 'degraded'

@@ -33,6 +33,8 @@ BEGIN ATOMIC
     ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
     ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
      'says how to write to a customer, or whose account they have', false),
+    ('location', 'uuid', 'TABLE(name text, time_zone text)',
+     'says what a location is called, and the time zone of its clocks', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;
@@ -48,6 +50,22 @@ REVOKE ALL ON FUNCTION usher._call_hook(regprocedure, integer, uuid) FROM PUBLIC
 COMMENT ON FUNCTION usher._call_hook(regprocedure, integer, uuid) IS
     'Runs a hook with the rights of its owner and nothing more, and returns its rows as a JSON array.';
 
+-- One feature's trouble is not the others': whoever asks all of them tells of the one that failed.
+CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, OUT answer jsonb, OUT failure text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    answer := usher._call_hook(function, user_id => user_id);
+EXCEPTION WHEN OTHERS THEN
+    answer := '[]';
+    failure := format('%s (%s)', SQLERRM, SQLSTATE);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid) IS
+    'Runs a hook as _call_hook() does; when it fails, no rows, and why.';
+
 CREATE FUNCTION usher._hook_functions(of_hook text) RETURNS TABLE (registrant name, function regprocedure)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -61,6 +79,35 @@ END;
 REVOKE ALL ON FUNCTION usher._hook_functions(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._hook_functions(text) IS
     'Who has registered a hook, core first, and the function; NULL for a function that is gone.';
+
+CREATE FUNCTION usher._first_answer(of_hook text, id uuid) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    tried record;
+    failure text;
+BEGIN
+    FOR hook IN
+        SELECT h.registrant, h.function FROM usher._hook_functions(of_hook) AS h WHERE _first_answer.id IS NOT NULL
+    LOOP
+        tried := usher._try_hook(hook.function, _first_answer.id);
+        IF tried.answer <> '[]' THEN
+            RETURN tried.answer -> 0;
+        END IF;
+        failure := coalesce(failure, format('hook "%s" of "%s" failed: ', of_hook, hook.registrant) || tried.failure);
+    END LOOP;
+    IF failure IS NOT NULL THEN -- the one that failed may know it
+        RAISE EXCEPTION USING MESSAGE = failure;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._first_answer(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._first_answer(text, uuid) IS
+    'What the first feature says that knows this id; NULL when nobody does. Fails only if a hook has failed and no '
+    'other feature knows the id.';
 
 CREATE FUNCTION usher._flush_extensions() RETURNS text
     LANGUAGE plpgsql VOLATILE

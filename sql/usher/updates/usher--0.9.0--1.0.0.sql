@@ -17,11 +17,11 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
--- The hook "contact", likewise.
+-- The hooks "contact" and "location", likewise.
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
-                    'contact', 'flush'));
+                    'contact', 'location', 'flush'));
 
 DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
@@ -104,8 +104,52 @@ BEGIN ATOMIC
     ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
     ('contact', 'uuid', 'TABLE(user_id uuid, name text, email text, language text, time_zone text)',
      'says how to write to a customer, or whose account they have', false),
+    ('location', 'uuid', 'TABLE(name text, time_zone text)',
+     'says what a location is called, and the time zone of its clocks', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
+CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, OUT answer jsonb, OUT failure text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    answer := usher._call_hook(function, user_id => user_id);
+EXCEPTION WHEN OTHERS THEN
+    answer := '[]';
+    failure := format('%s (%s)', SQLERRM, SQLSTATE);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid) IS
+    'Runs a hook as _call_hook() does; when it fails, no rows, and why.';
+CREATE FUNCTION usher._first_answer(of_hook text, id uuid) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    tried record;
+    failure text;
+BEGIN
+    FOR hook IN
+        SELECT h.registrant, h.function FROM usher._hook_functions(of_hook) AS h WHERE _first_answer.id IS NOT NULL
+    LOOP
+        tried := usher._try_hook(hook.function, _first_answer.id);
+        IF tried.answer <> '[]' THEN
+            RETURN tried.answer -> 0;
+        END IF;
+        failure := coalesce(failure, format('hook "%s" of "%s" failed: ', of_hook, hook.registrant) || tried.failure);
+    END LOOP;
+    IF failure IS NOT NULL THEN -- the one that failed may know it
+        RAISE EXCEPTION USING MESSAGE = failure;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._first_answer(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._first_answer(text, uuid) IS
+    'What the first feature says that knows this id; NULL when nobody does. Fails only if a hook has failed and no '
+    'other feature knows the id.';
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -437,21 +481,13 @@ CREATE FUNCTION usher.customer_contact(id uuid, OUT user_id uuid, OUT name text,
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    hook record;
-    is_known boolean;
 BEGIN
     SELECT u.id INTO user_id FROM usher.users AS u WHERE u.id = customer_contact.id;
-    IF FOUND THEN
-        RETURN;
+    IF NOT FOUND THEN
+        SELECT c.user_id, c.name, c.email, c.language, c.time_zone INTO user_id, name, email, language, time_zone
+        FROM jsonb_to_record(usher._first_answer('contact', customer_contact.id))
+            AS c (user_id uuid, name text, email text, language text, time_zone text);
     END IF;
-    FOR hook IN SELECT h.function FROM usher._hook_functions('contact') AS h LOOP
-        SELECT true, c.user_id, c.name, c.email, c.language, c.time_zone
-        INTO is_known, user_id, name, email, language, time_zone
-        FROM jsonb_to_recordset(usher._call_hook(hook.function, user_id => customer_contact.id))
-            AS c (user_id uuid, name text, email text, language text, time_zone text) LIMIT 1;
-        EXIT WHEN is_known;
-    END LOOP;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.customer_contact(uuid) FROM PUBLIC;
@@ -460,6 +496,19 @@ COMMENT ON FUNCTION usher.customer_contact(uuid) IS
     'them (hook contact); user_id: the customer has an account, and user_contact() says how to write to it. NULLs '
     'when nobody knows the customer, or they are not active. name: only one that strangers cannot have chosen. '
     'For features that write to customers.';
+CREATE FUNCTION usher.location_reference(id uuid, OUT name text, OUT time_zone text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT l.name, l.time_zone INTO name, time_zone
+    FROM jsonb_to_record(usher._first_answer('location', location_reference.id)) AS l (name text, time_zone text);
+END
+$$;
+REVOKE ALL ON FUNCTION usher.location_reference(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.location_reference(uuid) IS
+    'What a location is called, and the time zone of its clocks, as the first feature says that knows it (hook '
+    'location); NULLs when nobody does. For features that write to customers.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -718,6 +767,78 @@ BEGIN
         'introspection_endpoint_auth_methods_supported',
             '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.check_configuration()
+    RETURNS TABLE (extension name, finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.finding, c.severity, c.advice
+    FROM usher._hook_functions('configuration') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        CROSS JOIN LATERAL (
+            SELECT f.finding, f.severity, f.advice
+            FROM jsonb_to_recordset(t.answer) AS f (finding text, severity text, advice text)
+            UNION ALL
+            SELECT 'cannot be checked: ' || t.failure, 'critical', 'Mend the function of its hook "configuration".'
+            WHERE t.failure IS NOT NULL) AS c
+    WHERE h.function IS NOT NULL;
+    RETURN QUERY
+    SELECT e.extname, 'extension builds on usher and is not registered', 'warning',
+        'Its install script must call usher.register_extension(): else its upkeep, checks, export and erasure are '
+        'unknown.'
+    FROM pg_extension AS e
+    WHERE NOT EXISTS (SELECT FROM usher.extensions AS x WHERE x.name = e.extname)
+        AND EXISTS (SELECT FROM pg_depend AS d
+                        JOIN pg_extension AS core ON core.oid = d.refobjid AND core.extname = 'usher'
+            WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
+                AND d.refclassid = 'pg_extension'::regclass);
+    RETURN QUERY
+    SELECT h.registrant, format('the function of hook "%s" is gone', k.hook), 'critical',
+           'Register again, or make the function again.'
+    FROM usher._hooks() AS k CROSS JOIN usher._hook_functions(k.hook) AS h
+    WHERE h.function IS NULL;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.self_check() RETURNS TABLE (extension name, rule text, violations bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.rule, c.violations
+    FROM usher._hook_functions('self_check') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        CROSS JOIN LATERAL (
+            SELECT f.rule, f.violations FROM jsonb_to_recordset(t.answer) AS f (rule text, violations bigint)
+            UNION ALL
+            SELECT 'the rules can be checked: ' || t.failure, 1 WHERE t.failure IS NOT NULL) AS c;
+END
+$$;
+COMMENT ON FUNCTION usher.self_check() IS
+    'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all '
+    'is well; 1 for the checks of an extension, if they fail themselves. Looks at everything, now; last_self_check() '
+    'tells at once what was found last.';
+CREATE OR REPLACE FUNCTION usher._keep_self_check(of_registrant name) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    found jsonb;
+    problem text;
+BEGIN
+    SELECT CASE WHEN t.failure IS NULL THEN t.answer END, t.failure INTO found, problem
+    FROM usher._hook_functions('self_check') AS h CROSS JOIN usher._try_hook(h.function) AS t
+    WHERE h.registrant = of_registrant;
+    -- What it found before stays until there is something newer.
+    UPDATE usher.self_checks AS c
+    SET findings = coalesce(found, c.findings), failure = problem,
+        checked_at = CASE WHEN problem IS NULL THEN clock_timestamp() ELSE c.checked_at END,
+        took = CASE WHEN problem IS NULL THEN clock_timestamp() - began ELSE c.took END
+    WHERE c.registrant = of_registrant;
+    RETURN problem;
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._worker_problem() RETURNS text
@@ -1185,6 +1306,7 @@ BEGIN ATOMIC
         ('usher_login_attempts_last_hour', 'Login attempts of the last hour.'),
         ('usher_lost_survivors_total', 'Rows that were to outlive a rollback and were lost.'),
         ('usher_master_key_problem', '1 while the master key cannot be used.'),
+        ('usher_metrics_failing', '1 while an extension fails to tell its metrics.'),
         ('usher_oldest_pending_event_seconds', 'Age of the oldest event that waits for a consumer.'),
         ('usher_oldest_transaction_seconds', 'Age of the oldest transaction.'),
         ('usher_rate_limit_keys', 'Keys of rate limits: hit, refused, blocked.'),
@@ -1217,12 +1339,20 @@ CREATE FUNCTION usher.metrics() RETURNS TABLE (name text, labels jsonb, value do
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- What fails here must not blind those who watch all the rest.
     RETURN QUERY
-    SELECT m.name, m.labels, m.value, coalesce(m.help, d.help)
-    FROM usher._hook_functions('metrics') AS h
-        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS m (name text, labels jsonb,
-                                                                          value double precision, help text)
-        LEFT JOIN usher._metric_help() AS d ON d.name = m.name;
+    WITH asked AS MATERIALIZED (
+        SELECT h.registrant, t.answer, t.failure
+        FROM usher._hook_functions('metrics') AS h CROSS JOIN usher._try_hook(h.function) AS t),
+    told AS (
+        SELECT m.* FROM asked AS a
+            CROSS JOIN jsonb_to_recordset(a.answer) AS m (name text, labels jsonb, value double precision, help text)
+        UNION ALL
+        SELECT 'usher_metrics_failing', jsonb_build_object('extension', a.registrant),
+               (a.failure IS NOT NULL)::integer, NULL
+        FROM asked AS a)
+    SELECT t.name, t.labels, t.value, coalesce(t.help, d.help)
+    FROM told AS t LEFT JOIN usher._metric_help() AS d ON d.name = t.name;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.metrics() FROM PUBLIC;
@@ -1334,6 +1464,40 @@ BEGIN
     LOOP
         RETURN QUERY SELECT u.task, u.affected FROM usher.upkeep_step(step.task, step.statement, max_rows) u;
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.health(OUT status text, OUT in_recovery boolean, OUT preloaded boolean,
+                             OUT active_users bigint, OUT live_sessions bigint, OUT audit_rows_last_hour bigint,
+                             OUT parked_events bigint, OUT worker_expected boolean, OUT worker_running boolean,
+                             OUT worker_problem text, OUT last_flush_at timestamptz, OUT last_upkeep_at timestamptz,
+                             OUT extension_problems jsonb, OUT database_time timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    in_recovery := pg_is_in_recovery();
+    preloaded := usher._is_preloaded();
+    active_users := usher.count_or_estimate($sql$SELECT FROM usher.users u WHERE u.status = 'active'$sql$);
+    live_sessions := usher._live_sessions();
+    audit_rows_last_hour := usher.count_or_estimate($sql$SELECT FROM usher.audit_logs a
+        WHERE a.created_at > now() - interval '1 hour'
+            AND a.id > usher._first_id_at(now() - interval '1 hour 1 second')$sql$);
+    parked_events := usher.count_or_estimate($sql$SELECT FROM usher.deliveries d WHERE d.status = 'parked'$sql$);
+    worker_expected := usher._worker_expected();
+    worker_running := usher._worker_running();
+    worker_problem := usher._worker_problem();
+    last_flush_at := (SELECT CASE WHEN bool_and(j.succeeded_at IS NOT NULL) THEN min(j.succeeded_at) END
+        FROM usher._worker_jobs() j
+        WHERE j.job NOT IN ('maintenance', 'sealing the audit log', 'self-check', 'running event handlers'));
+    last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
+    extension_problems := (
+        SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
+        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function) AS t
+            CROSS JOIN coalesce('cannot be asked: ' || t.failure, t.answer ->> 0) AS p (problem)
+        WHERE p.problem IS NOT NULL);
+    database_time := clock_timestamp();
+    status := CASE WHEN parked_events > 0 OR worker_problem IS NOT NULL OR extension_problems <> '{}' THEN 'degraded'
+                   ELSE 'ok' END;
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
@@ -1873,7 +2037,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
-                           customer_contact want_issuer_keys take_issuer_document'),
+                           customer_contact location_reference want_issuer_keys take_issuer_document'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

@@ -29,8 +29,8 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
--- Nor does it know the hook "contact": nobody asks an application that has one.
-DELETE FROM usher.extension_hooks WHERE hook = 'contact';
+-- Nor does it know the hooks "contact" and "location": nobody asks an application that has them.
+DELETE FROM usher.extension_hooks WHERE hook IN ('contact', 'location');
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
@@ -39,6 +39,7 @@ ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
 DROP EVENT TRIGGER usher_grant_new_members;
 DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers, boolean);
+DROP FUNCTION usher._first_answer(text, uuid);
 DROP FUNCTION usher._grant_new_members();
 DROP FUNCTION usher._metric_help();
 DROP FUNCTION usher._note_table_sizes();
@@ -46,12 +47,14 @@ DROP FUNCTION usher._server_metrics();
 DROP FUNCTION usher._statement_metrics();
 DROP FUNCTION usher._statements_view();
 DROP FUNCTION usher._table_sizes();
+DROP FUNCTION usher._try_hook(regprocedure, uuid);
 DROP FUNCTION usher._unknown_key_seen_at(text);
 DROP FUNCTION usher.customer_contact(uuid);
 DROP FUNCTION usher.cut_event(uuid, text[], text);
 DROP FUNCTION usher.event_payload(uuid);
 DROP FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]);
 DROP FUNCTION usher.list_followed_issuers();
+DROP FUNCTION usher.location_reference(uuid);
 DROP FUNCTION usher.metrics();
 DROP FUNCTION usher.slow_statements(integer);
 DROP FUNCTION usher.table_growth(integer);
@@ -423,6 +426,71 @@ BEGIN
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.check_configuration()
+    RETURNS TABLE (extension name, finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.finding, c.severity, c.advice
+    FROM usher._hook_functions('configuration') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (finding text, severity text, advice text);
+    RETURN QUERY
+    SELECT e.extname, 'extension builds on usher and is not registered', 'warning',
+        'Its install script must call usher.register_extension(): else its upkeep, checks, export and erasure are '
+        'unknown.'
+    FROM pg_extension AS e
+    WHERE NOT EXISTS (SELECT FROM usher.extensions AS x WHERE x.name = e.extname)
+        AND EXISTS (SELECT FROM pg_depend AS d
+                        JOIN pg_extension AS core ON core.oid = d.refobjid AND core.extname = 'usher'
+            WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
+                AND d.refclassid = 'pg_extension'::regclass);
+    RETURN QUERY
+    SELECT h.registrant, format('the function of hook "%s" is gone', k.hook), 'critical',
+           'Register again, or make the function again.'
+    FROM usher._hooks() AS k CROSS JOIN usher._hook_functions(k.hook) AS h
+    WHERE h.function IS NULL;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.self_check() RETURNS TABLE (extension name, rule text, violations bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.registrant, c.rule, c.violations
+    FROM usher._hook_functions('self_check') AS h
+        CROSS JOIN jsonb_to_recordset(usher._call_hook(h.function)) AS c (rule text, violations bigint);
+END
+$$;
+COMMENT ON FUNCTION usher.self_check() IS
+    'The rules that the data of all usher extensions must obey, each with the number of rows that break it: 0, if all '
+    'is well. Looks at everything, now; last_self_check() tells at once what was found last.';
+CREATE OR REPLACE FUNCTION usher._keep_self_check(of_registrant name) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    found jsonb;
+    problem text;
+BEGIN
+    BEGIN
+        found := usher._call_hook((SELECT h.function FROM usher._hook_functions('self_check') AS h
+                                   WHERE h.registrant = of_registrant));
+    EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+        problem := format('%s (%s)', SQLERRM, SQLSTATE);
+    END;
+    -- What it found before stays until there is something newer.
+    UPDATE usher.self_checks AS c
+    SET findings = coalesce(found, c.findings), failure = problem,
+        checked_at = CASE WHEN problem IS NULL THEN clock_timestamp() ELSE c.checked_at END,
+        took = CASE WHEN problem IS NULL THEN clock_timestamp() - began ELSE c.took END
+    WHERE c.registrant = of_registrant;
+    RETURN problem;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._worker_problem() RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -658,6 +726,40 @@ BEGIN
     LOOP
         RETURN QUERY SELECT u.task, u.affected FROM usher.upkeep_step(step.task, step.statement, max_rows) u;
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.health(OUT status text, OUT in_recovery boolean, OUT preloaded boolean,
+                             OUT active_users bigint, OUT live_sessions bigint, OUT audit_rows_last_hour bigint,
+                             OUT parked_events bigint, OUT worker_expected boolean, OUT worker_running boolean,
+                             OUT worker_problem text, OUT last_flush_at timestamptz, OUT last_upkeep_at timestamptz,
+                             OUT extension_problems jsonb, OUT database_time timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    in_recovery := pg_is_in_recovery();
+    preloaded := usher._is_preloaded();
+    active_users := usher.count_or_estimate($sql$SELECT FROM usher.users u WHERE u.status = 'active'$sql$);
+    live_sessions := usher._live_sessions();
+    audit_rows_last_hour := usher.count_or_estimate($sql$SELECT FROM usher.audit_logs a
+        WHERE a.created_at > now() - interval '1 hour'
+            AND a.id > usher._first_id_at(now() - interval '1 hour 1 second')$sql$);
+    parked_events := usher.count_or_estimate($sql$SELECT FROM usher.deliveries d WHERE d.status = 'parked'$sql$);
+    worker_expected := usher._worker_expected();
+    worker_running := usher._worker_running();
+    worker_problem := usher._worker_problem();
+    last_flush_at := (SELECT CASE WHEN bool_and(j.succeeded_at IS NOT NULL) THEN min(j.succeeded_at) END
+        FROM usher._worker_jobs() j
+        WHERE j.job NOT IN ('maintenance', 'sealing the audit log', 'self-check', 'running event handlers'));
+    last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
+    extension_problems := (
+        SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
+        FROM usher._hook_functions('health') AS h
+            CROSS JOIN jsonb_array_elements_text(usher._call_hook(h.function)) AS p (problem)
+        WHERE p.problem IS NOT NULL);
+    database_time := clock_timestamp();
+    status := CASE WHEN parked_events > 0 OR worker_problem IS NOT NULL OR extension_problems <> '{}' THEN 'degraded'
+                   ELSE 'ok' END;
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._metrics() RETURNS TABLE (name text, labels jsonb, value double precision)

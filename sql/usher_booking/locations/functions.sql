@@ -151,6 +151,17 @@ COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer, boolean) IS
     'Active locations with the weekly hours that hold today and the services they offer; the next page starts after '
     'the last id. With include_deleted also those that are closed for good or for now, which needs location:manage.';
 
+CREATE FUNCTION @extschema@._location_of(location_id uuid) RETURNS TABLE (name text, time_zone text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT l.name, l.time_zone FROM @extschema@.locations AS l WHERE l.id = _location_of.location_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._location_of(uuid) IS
+    'What messages call a location, and the time zone in which they tell the times of what takes place there.';
+
 CREATE FUNCTION @extschema@._lock_location(location_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

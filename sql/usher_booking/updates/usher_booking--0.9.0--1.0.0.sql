@@ -106,6 +106,16 @@ BEGIN
                  ORDER BY c.id LIMIT max_rows);
 END
 $$;
+CREATE FUNCTION @extschema@._location_of(location_id uuid) RETURNS TABLE (name text, time_zone text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT l.name, l.time_zone FROM @extschema@.locations AS l WHERE l.id = _location_of.location_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._location_of(uuid) IS
+    'What messages call a location, and the time zone in which they tell the times of what takes place there.';
 CREATE FUNCTION @extschema@._remind_of_bookings(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -204,7 +214,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
     hooks => '{
         "upkeep": "_booking_upkeep", "self_check": "_booking_self_check", "configuration": "_booking_configuration",
         "metrics": "_booking_metrics", "export": "_export_customer", "erase": "_erase_customer",
-        "profiles": "_profiles_of", "contact": "_contact_of"}',
+        "profiles": "_profiles_of", "contact": "_contact_of", "location": "_location_of"}',
     -- what may go wrong here is counted by self_check, or is the business of the worker
     declined_hooks => '{health}',
     personal_data => $json$

@@ -14,6 +14,7 @@ ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest |
 
 DROP FUNCTION @extschema@._booking_metrics();
 DROP FUNCTION @extschema@._contact_of(uuid);
+DROP FUNCTION @extschema@._location_of(uuid);
 DROP FUNCTION @extschema@._remind_of_bookings(integer);
 
 CREATE OR REPLACE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows integer, sees_all boolean,

@@ -318,9 +318,14 @@ BEGIN
             ELSIF claimed.attempts > usher.setting('courier.max_attempts')::integer THEN
                 PERFORM @extschema@._finish_message(claimed.id, 'failed', 'too_many_attempts', claimed.last_detail);
             ELSE
-                SELECT w.* INTO written FROM @extschema@._write_message(claimed.event, claimed.audience,
-                    claimed.channel, claimed.language, payload, claimed.user_id, claimed.customer_id,
-                    claimed.recipient, claimed.repeats) AS w;
+                BEGIN
+                    SELECT w.* INTO written FROM @extschema@._write_message(claimed.event, claimed.audience,
+                        claimed.channel, claimed.language, payload, claimed.user_id, claimed.customer_id,
+                        claimed.recipient, claimed.repeats) AS w;
+                EXCEPTION WHEN OTHERS THEN -- a feature that cannot say who or where that is: nobody else waits for it
+                    PERFORM @extschema@.report_message(claimed.id, claimed.attempts, 'deferred', SQLSTATE, SQLERRM);
+                    CONTINUE;
+                END;
                 IF written.problem IS NOT NULL THEN
                     PERFORM @extschema@._finish_message(claimed.id, 'failed',
                         CASE written.problem WHEN 'no_template' THEN 'no_template' ELSE 'template_error' END,

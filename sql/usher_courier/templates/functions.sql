@@ -77,6 +77,7 @@ CREATE FUNCTION @extschema@._message_values(event text, payload jsonb, user_id u
 AS $$
 DECLARE
     who jsonb;
+    shown jsonb;
     zone text;
 BEGIN
     -- Nobody is called by a name before they have confirmed their address: strangers could write to them by it.
@@ -88,8 +89,10 @@ BEGIN
         SELECT jsonb_build_object('email', c.email, 'time_zone', c.time_zone, 'name', c.name)
         INTO who FROM usher.customer_contact(customer_id) AS c WHERE c.email IS NOT NULL;
     END IF;
-    zone := coalesce(payload ->> 'time_zone', who ->> 'time_zone', usher.setting('courier.time_zone'));
-    RETURN @extschema@._local_times(payload, zone) || jsonb_build_object(
+    SELECT jsonb_strip_nulls(jsonb_build_object('location_name', l.name, 'time_zone', l.time_zone)) || payload
+    INTO shown FROM usher.location_reference(@extschema@._first_id(payload, '{location_id}')) AS l;
+    zone := coalesce(shown ->> 'time_zone', who ->> 'time_zone', usher.setting('courier.time_zone'));
+    RETURN @extschema@._local_times(shown, zone) || jsonb_build_object(
         'event', event, 'recipient', recipient, 'language', language, 'repeats', repeats, 'is_repeated', repeats > 1,
         'app_name', usher.setting('courier.app_name'),
         'app_url', rtrim(coalesce(nullif(usher.setting('courier.app_url'), ''),
@@ -98,7 +101,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._message_values(text, jsonb, uuid, uuid, text, text, integer) IS
-    'What a template can show: the payload of the event, and who, where and in what way.';
+    'What a template can show: the payload of the event, what the location in it is called, and who, where and in '
+    'what way.';
 
 CREATE FUNCTION @extschema@._write_message(event text, audience text, channel text, language text, payload jsonb,
                                            user_id uuid, customer_id uuid, recipient text, repeats integer,

@@ -145,7 +145,8 @@ $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
 thank you. This is what you have asked for; we will confirm it:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.confirmed', 'user', 'Your booking is confirmed',
 $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
@@ -153,7 +154,8 @@ $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
 your booking is confirmed:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 
 We look forward to seeing you.
 $text$),
@@ -163,7 +165,8 @@ $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
 your booking was changed. It is now:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.cancelled', 'user', 'Your booking was cancelled',
 $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
@@ -171,7 +174,8 @@ $text$Hello{{#user.name}} {{user.name}}{{/user.name}},
 this booking was cancelled:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.reminder', 'user', 'Your booking: {{start_at|datetime}}',
 $text$Hello{{#user.name}} {{user.name}}{{/user.name}},

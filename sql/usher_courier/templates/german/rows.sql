@@ -149,7 +149,8 @@ $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
 vielen Dank. Das haben Sie angefragt; wir bestätigen es Ihnen noch:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.confirmed', 'user', 'Ihre Buchung ist bestätigt',
 $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
@@ -157,7 +158,8 @@ $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
 Ihre Buchung ist bestätigt:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 
 Wir freuen uns auf Sie.
 $text$),
@@ -167,7 +169,8 @@ $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
 Ihre Buchung wurde geändert. Sie ist jetzt:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.cancelled', 'user', 'Ihre Buchung wurde storniert',
 $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
@@ -175,7 +178,8 @@ $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
 diese Buchung wurde storniert:
 
 {{#service_name}}{{service_name}}
-{{/service_name}}{{start_at|datetime}} ({{time_zone}})
+{{/service_name}}{{start_at|datetime}} ({{time_zone}}){{#location_name}}
+{{location_name}}{{/location_name}}
 $text$),
     ('booking.reminder', 'user', 'Ihre Buchung: {{start_at|datetime}}',
 $text$Guten Tag{{#user.name}} {{user.name}}{{/user.name}},
