@@ -35,8 +35,8 @@ CREATE FUNCTION pg_temp.cell(text) RETURNS text LANGUAGE sql IMMUTABLE
 \qecho 'Made by `./dev docs` from the catalog and its comments; a test checks that it is fresh. Do not edit.'
 \qecho
 \qecho 'Names that begin with `_` are private. *May execute* and *may read* name the levels of'
-\qecho '`usher.grant_access()`; the owner and superusers always may. `usher_booking` is shown in the schema'
-\qecho '`wash`; it lives where `CREATE EXTENSION … SCHEMA` puts it.'
+\qecho '`usher.grant_access()`; the owner and superusers always may. The features are shown in the schema `wash`;'
+\qecho 'each lives where `CREATE EXTENSION … SCHEMA` puts it.'
 
 WITH functions AS (
     SELECT m.extname, n.nspname, p.oid, p.proname, p.prokind,

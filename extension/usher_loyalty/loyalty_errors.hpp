@@ -13,7 +13,7 @@ inline constexpr ErrorCode points_account_closed{"points_account_closed", "UL004
 inline constexpr ErrorCode loyalty_append_only{"loyalty_append_only", "UL005", 409, "Entries of the ledger of points, and rules that have been valid, do not change: add another one."};
 inline constexpr ErrorCode offer_not_applicable{"offer_not_applicable", "UL006", 409, "The offer does not apply to this customer and situation."};
 inline constexpr ErrorCode reward_unavailable{"reward_unavailable", "UL007", 409, "The reward is not offered now, out of stock, not for this customer, or taken by them as often as it may be."};
-inline constexpr ErrorCode referral_refused{"referral_refused", "UL008", 409, "Nobody brings themselves along, or whom has brought them; and whoever is brought is new."};
+inline constexpr ErrorCode referral_refused{"referral_refused", "UL008", 409, "Nobody brings themselves along, or whoever has brought them; and only newcomers can be brought."};
 inline constexpr ErrorCode code_invalid{"code_invalid", "", 422, "The code is not known, was used, has expired, or is somebody else's."};
 // clang-format on
 

@@ -311,8 +311,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.reverse_redemption(uuid, text) IS
-    'Gives a reward back that one has reserved; one that was handed out with loyalty:adjust. The points go back to '
-    'the lots that they came from.';
+    'Gives back a reward that one has reserved; for one that was handed out already it needs loyalty:adjust. The '
+    'points go back to the lots that they came from.';
 
 CREATE FUNCTION @extschema@.list_redemptions(customer_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
                                              max_rows integer DEFAULT 100)

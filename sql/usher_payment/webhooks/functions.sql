@@ -76,4 +76,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_webhook_secrets(text) IS
-    'The secrets of webhooks, without the secrets. Needs webhook:manage.';
+    'What is known of each webhook secret, but not the secret itself. Needs webhook:manage.';
