@@ -13,5 +13,6 @@ void _PG_init() {
     usher::guc::define_settings();
     if (!process_shared_preload_libraries_in_progress) return;
     usher::pg::request_shared_memory();
-    usher::operations::register_workers();
+    // What pg_upgrade reads must stay as it is: a worker would use up transaction ids that the new server gives again.
+    if (!IsBinaryUpgrade) usher::operations::register_workers();
 }

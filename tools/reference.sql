@@ -8,7 +8,11 @@ BEGIN;
 
 -- One role per level, to ask the catalog what each may do.
 CREATE TEMP TABLE levels (level text PRIMARY KEY, place int);
-INSERT INTO levels VALUES ('application', 1), ('gateway', 2), ('readonly', 3), ('auditor', 4), ('admin', 5);
+INSERT INTO levels -- those that there are, in the order in which the table of roles names them
+SELECT l.found[1], l.place
+FROM pg_constraint AS c
+    CROSS JOIN regexp_matches(pg_get_constraintdef(c.oid), '''(\w+)''', 'g') WITH ORDINALITY AS l (found, place)
+WHERE c.conrelid = 'usher.database_roles'::regclass AND c.conname = 'database_roles_level_check';
 DO $$
 DECLARE
     l text;
@@ -94,4 +98,9 @@ SELECT format('| `%s` | %s | %s | %s |', name,
                            WHEN 'postmaster' THEN 'the configuration file, at start' ELSE context END,
               pg_temp.cell(concat_ws(' ', short_desc, extra_desc)))
 FROM pg_settings WHERE name LIKE 'usher.%' ORDER BY name COLLATE "C";
+-- Those of the features are known by what they have registered.
+SELECT format('| `%s` | %s | everybody | %s |', s.name,
+              CASE WHEN s.default_value = '' THEN '(empty)' ELSE '`' || pg_temp.cell(s.default_value) || '`' END,
+              pg_temp.cell(s.description))
+FROM usher.extension_settings AS s ORDER BY s.name COLLATE "C";
 ROLLBACK;

@@ -134,7 +134,7 @@ Entered enter(Oid owner) {
 
 void leave(const Entered &before) {
     --calls;
-    AtEOXact_GUC(true, before.settings);
+    AtEOXact_GUC(false, before.settings); // also what it has set for the session
     SetUserIdAndSecContext(before.user, before.context);
 }
 } // namespace

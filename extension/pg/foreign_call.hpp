@@ -10,6 +10,8 @@
 // - A deferred trigger that it leaves behind would run at commit, as whoever commits (CVE-2020-25695). So it runs in a
 //   security-restricted operation, as the server itself runs index expressions: it can leave nothing for the end of the
 //   transaction, create no temporary objects and not change its role.
+// - What it sets would stay: a search_path would choose the operators of the functions that run on as the owner of the
+//   extension, and of whoever is there. So every setting is as before when it returns, also after a plain SET.
 // - The deferred triggers of whoever is there would run as the owner if the function made constraints immediate. So it
 //   cannot.
 //

@@ -9,7 +9,7 @@ namespace usher::pg {
 class LockPatience {
 public:
     explicit LockPatience(int milliseconds);
-    ~LockPatience() { AtEOXact_GUC(true, level_); }
+    ~LockPatience() { AtEOXact_GUC(false, level_); }
     LockPatience(const LockPatience &) = delete;
     LockPatience &operator=(const LockPatience &) = delete;
 

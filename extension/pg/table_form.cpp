@@ -61,7 +61,7 @@ bool knows_checks(Relation table, const TableForm &form) {
             return std::any_of(form.checks.begin(), form.checks.end(),
                                [&](const char *each) { return is_check(table, check.ccbin, each); });
         });
-    AtEOXact_GUC(true, settings);
+    AtEOXact_GUC(false, settings);
     SetUserIdAndSecContext(user, security); // abort puts it back after an ERROR
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(scratch);

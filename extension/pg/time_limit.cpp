@@ -36,4 +36,11 @@ bool disarm_time_limit() noexcept {
     return is_over != 0;
 }
 
+bool passes_handlers(const ErrorData &error) {
+    if (error.sqlerrcode == ERRCODE_ASSERT_FAILURE) return true;
+    if (error.sqlerrcode != ERRCODE_QUERY_CANCELED || error.filename == nullptr) return false;
+    // the server's own cancels, for a request or a time limit, come from where it looks for interrupts
+    return !std::string_view(error.filename).ends_with("postgres.c");
+}
+
 } // namespace usher::pg::detail

@@ -9,25 +9,33 @@ namespace detail {
 bool arm_time_limit(int seconds);
 /// Whether the time was up.
 bool disarm_time_limit() noexcept;
+/// Whether code has failed in a way that plpgsql's OTHERS does not catch, though nobody has cancelled it.
+bool passes_handlers(const ErrorData &error);
 } // namespace detail
 
-/// Runs f, and cancels it after so many seconds (0: never), and every second again in case it goes on. The cancel then
-/// arrives as an error with `message` that can be caught like any other, for it is one call's fault. A cancel for
-/// another reason goes on as what it is.
+/// Runs code of others, and cancels it after so many seconds (0: never), and every second again in case it goes on. The
+/// cancel then arrives as an error with `message` that can be caught like any other, for it is one call's fault; so do
+/// a failed ASSERT and a cancel that the code itself has raised, which a handler for others (WHEN OTHERS) would let
+/// pass. A cancel for another reason goes on as what it is.
 template <class F> void within(int seconds, const char *message, F &&f) {
-    if (seconds == 0 || !detail::arm_time_limit(seconds)) return f();
+    const bool is_limited = seconds > 0 && detail::arm_time_limit(seconds);
+    std::string failure;
     try {
         f();
-        detail::disarm_time_limit();
+        if (is_limited) detail::disarm_time_limit();
         return;
     } catch (const PgError &error) {
-        const bool is_over = detail::disarm_time_limit();
-        if (!is_over || error.edata->sqlerrcode != ERRCODE_QUERY_CANCELED) throw;
+        const bool is_over = is_limited && detail::disarm_time_limit();
+        if (!(is_over && error.edata->sqlerrcode == ERRCODE_QUERY_CANCELED)) {
+            if (!detail::passes_handlers(*error.edata)) throw;
+            failure = error.edata->message;
+        }
     } catch (...) {
-        detail::disarm_time_limit();
+        if (is_limited) detail::disarm_time_limit();
         throw;
     }
-    throw Error("53400", message);
+    if (failure.empty()) throw Error("53400", message);
+    throw Error("38000", failure.c_str());
 }
 
 } // namespace usher::pg

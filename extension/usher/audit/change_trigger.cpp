@@ -190,7 +190,7 @@ Datum form_of(Datum row) {
     const int level = NewGUCNestLevel();
     fix_settings();
     const Datum form = row_to_jsonb(row);
-    AtEOXact_GUC(true, level);
+    AtEOXact_GUC(false, level);
     return form;
 }
 
@@ -224,7 +224,7 @@ void log_changes(const TriggerData *data, const RowEncoder &encoder, const State
     before.close();
     after.close();
     writer->close();
-    if (level > 0) AtEOXact_GUC(true, level);
+    if (level > 0) AtEOXact_GUC(false, level);
 }
 
 const TriggerData *check_call(FunctionCallInfo fcinfo) {

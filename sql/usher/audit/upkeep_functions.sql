@@ -85,7 +85,7 @@ BEGIN
         EXCEPTION
             WHEN lock_not_available THEN
                 EXIT;
-            WHEN OTHERS THEN
+            WHEN OTHERS OR assert_failure THEN
                 RAISE WARNING 'no partition of the audit log could be made for %: % (%)', to_char(month, 'YYYY-MM'),
                     SQLERRM, SQLSTATE;
                 has_failed := true;
@@ -128,7 +128,7 @@ BEGIN
     END IF;
     PERFORM usher._call_archive_function(hook, partition_table, since, until);
     RETURN true;
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN OTHERS OR assert_failure THEN
     RAISE WARNING 'usher.audit_archive_function failed: % is kept: %', partition_table, SQLERRM;
     RETURN false;
 END

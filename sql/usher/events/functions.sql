@@ -288,7 +288,7 @@ BEGIN
                 BEGIN
                     failure := NULL;
                     ran := usher._run_event_handler(claimed.event_id, subscriber);
-                EXCEPTION WHEN OTHERS THEN
+                EXCEPTION WHEN OTHERS OR assert_failure THEN
                     ran := false;
                     failure := SQLSTATE || ' ' || SQLERRM;
                 END;

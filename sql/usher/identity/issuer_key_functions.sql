@@ -160,7 +160,7 @@ BEGIN
             ELSE
                 next_url := content ->> 'jwks_uri';
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
             failure := 'the keys cannot be used: ' || SQLERRM;
         END;
     END IF;

@@ -31,7 +31,7 @@ BEGIN
             GET DIAGNOSTICS affected = ROW_COUNT;
         END IF;
         task := task || CASE WHEN affected IS NULL THEN '_failed' ELSE '' END;
-    EXCEPTION WHEN OTHERS THEN -- a cancel and a shutdown are none of these: they end the whole
+    EXCEPTION WHEN OTHERS OR assert_failure THEN -- a cancel and a shutdown are none of these: they end the whole
         RAISE WARNING 'upkeep step % failed: % (%)', task, SQLERRM, SQLSTATE;
         task := task || '_failed';
         affected := NULL;
@@ -151,7 +151,7 @@ BEGIN
             SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') INTO steps
             FROM jsonb_to_recordset(usher._call_hook(hook.function, max_rows => run_maintenance.max_rows))
                 AS m (task text, affected bigint);
-        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+        EXCEPTION WHEN OTHERS OR assert_failure THEN -- one extension's trouble is not the others'
             RAISE WARNING 'upkeep of % failed: % (%)', hook.registrant, SQLERRM, SQLSTATE;
             steps := jsonb_build_array(jsonb_build_object('task', hook.registrant || '_failed', 'affected', NULL));
         END;
@@ -223,7 +223,7 @@ BEGIN
             WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
                 AND d.refclassid = 'pg_extension'::regclass);
     RETURN QUERY
-    SELECT h.registrant, format('the function of hook "%s" is gone', k.hook), 'critical',
+    SELECT h.registrant, format('the function of hook "%s" is gone, or returns something else', k.hook), 'critical',
            'Register again, or make the function again.'
     FROM usher._hooks() AS k CROSS JOIN usher._hook_functions(k.hook) AS h
     WHERE h.function IS NULL;

@@ -248,7 +248,7 @@ BEGIN ATOMIC
         ('usher_login_attempts_last_hour', 'Login attempts of the last hour.'),
         ('usher_lost_survivors_total', 'Rows that were to outlive a rollback and were lost.'),
         ('usher_master_key_problem', '1 while the master key cannot be used.'),
-        ('usher_metrics_failing', '1 while an extension fails to tell its metrics.'),
+        ('usher_metrics_failing', '1 while an extension or application fails to tell its metrics, or has too many.'),
         ('usher_oldest_pending_event_seconds', 'Age of the oldest event that waits for a consumer.'),
         ('usher_oldest_transaction_seconds', 'Age of the oldest transaction.'),
         ('usher_rate_limit_keys', 'Keys of rate limits: hit, refused, blocked.'),
@@ -286,13 +286,20 @@ BEGIN
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT h.registrant, t.answer, t.failure
-        FROM usher._hook_functions('metrics') AS h CROSS JOIN usher._try_hook(h.function) AS t),
+        FROM usher._hook_functions('metrics') AS h
+            CROSS JOIN usher._try_hook(h.function, seconds => CASE WHEN h.registrant <> 'usher' THEN 5 END) AS t),
     told AS (
-        SELECT m.* FROM asked AS a
-            CROSS JOIN jsonb_to_recordset(a.answer) AS m (name text, labels jsonb, value double precision, help text)
+        SELECT m.name, m.labels, m.value, m.help
+        FROM asked AS a
+            CROSS JOIN ROWS FROM (jsonb_to_recordset(a.answer)
+                                      AS (name text, labels jsonb, value double precision, help text))
+                WITH ORDINALITY AS m (name, labels, value, help, place)
+        -- Nor does one crowd out the others, or speak for them.
+        WHERE a.registrant LIKE 'usher%' OR m.place <= 1000 AND m.name NOT LIKE 'usher\_%'
         UNION ALL
         SELECT 'usher_metrics_failing', jsonb_build_object('extension', a.registrant),
-               (a.failure IS NOT NULL)::integer, NULL
+               (a.failure IS NOT NULL
+                OR a.registrant NOT LIKE 'usher%' AND jsonb_array_length(a.answer) > 1000)::integer, NULL
         FROM asked AS a)
     SELECT t.name, t.labels, t.value, coalesce(t.help, d.help)
     FROM told AS t LEFT JOIN usher._metric_help() AS d ON d.name = t.name;

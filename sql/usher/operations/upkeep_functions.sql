@@ -216,7 +216,7 @@ BEGIN
     last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
     extension_problems := (
         SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
-        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function, seconds => 5) AS t
             CROSS JOIN coalesce('cannot be asked: ' || t.failure, t.answer ->> 0) AS p (problem)
         WHERE p.problem IS NOT NULL);
     database_time := clock_timestamp();

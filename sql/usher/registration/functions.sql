@@ -42,43 +42,57 @@ COMMENT ON FUNCTION usher._hooks() IS
     'What core calls in registered extensions: arguments, result and purpose of each hook, and whether each must be '
     'given or declined.';
 
-CREATE FUNCTION usher._call_hook(function regprocedure, max_rows integer DEFAULT NULL, user_id uuid DEFAULT NULL)
-    RETURNS jsonb
+CREATE FUNCTION usher._call_hook(function regprocedure, max_rows integer DEFAULT NULL, user_id uuid DEFAULT NULL,
+                                 seconds integer DEFAULT NULL) RETURNS jsonb
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_call_hook';
-REVOKE ALL ON FUNCTION usher._call_hook(regprocedure, integer, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._call_hook(regprocedure, integer, uuid) IS
-    'Runs a hook with the rights of its owner and nothing more, and returns its rows as a JSON array.';
+REVOKE ALL ON FUNCTION usher._call_hook(regprocedure, integer, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._call_hook(regprocedure, integer, uuid, integer) IS
+    'Runs a hook with the rights of its owner and nothing more, for so many seconds at most, and returns its rows as '
+    'a JSON array.';
 
 -- One feature's trouble is not the others': whoever asks all of them tells of the one that failed.
-CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, OUT answer jsonb, OUT failure text)
+CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, seconds integer DEFAULT NULL,
+                                OUT answer jsonb, OUT failure text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    answer := usher._call_hook(function, user_id => user_id);
-EXCEPTION WHEN OTHERS THEN
+    answer := usher._call_hook(function, user_id => user_id, seconds => seconds);
+EXCEPTION WHEN OTHERS OR assert_failure THEN
     answer := '[]';
     failure := format('%s (%s)', SQLERRM, SQLSTATE);
 END
 $$;
-REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid) IS
+REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid, integer) IS
     'Runs a hook as _call_hook() does; when it fails, no rows, and why.';
+
+CREATE FUNCTION usher._returns(function regprocedure, result text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- metrics may say what they are about
+    SELECT replace(pg_get_function_result(function), ', help text)', ')') IS NOT DISTINCT FROM result;
+END;
+REVOKE ALL ON FUNCTION usher._returns(regprocedure, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._returns(regprocedure, text) IS 'Whether a function returns what a hook has to.';
 
 CREATE FUNCTION usher._hook_functions(of_hook text) RETURNS TABLE (registrant name, function regprocedure)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT h.registrant,
-           to_regprocedure(format('%I.%I(%s)', usher._schema_of(h.registrant), h.function_name, k.arguments))
+    SELECT h.registrant, CASE WHEN usher._returns(f.function, k.result) THEN f.function END
     FROM usher.extension_hooks AS h JOIN usher._hooks() AS k ON k.hook = h.hook
+        CROSS JOIN to_regprocedure(format('%I.%I(%s)', usher._schema_of(h.registrant), h.function_name, k.arguments))
+            AS f (function)
     WHERE h.hook = of_hook
     ORDER BY h.registrant <> 'usher', h.registrant;
 END;
 REVOKE ALL ON FUNCTION usher._hook_functions(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._hook_functions(text) IS
-    'Who has registered a hook, core first, and the function; NULL for a function that is gone.';
+    'Who has registered a hook, core first, and the function; NULL for a function that is gone, or returns something '
+    'else since.';
 
 CREATE FUNCTION usher._first_answer(of_hook text, id uuid) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE
@@ -92,7 +106,7 @@ BEGIN
     FOR hook IN
         SELECT h.registrant, h.function FROM usher._hook_functions(of_hook) AS h WHERE _first_answer.id IS NOT NULL
     LOOP
-        tried := usher._try_hook(hook.function, _first_answer.id);
+        tried := usher._try_hook(hook.function, _first_answer.id, seconds => 1);
         IF tried.answer <> '[]' THEN
             RETURN tried.answer -> 0;
         END IF;
@@ -120,7 +134,7 @@ BEGIN
     FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('flush') AS h LOOP
         BEGIN
             PERFORM usher._call_hook(hook.function);
-        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+        EXCEPTION WHEN OTHERS OR assert_failure THEN -- one extension's trouble is not the others'
             failures := concat_ws('; ', failures, format('%s: %s (%s)', hook.registrant, SQLERRM, SQLSTATE));
         END;
     END LOOP;
@@ -139,7 +153,6 @@ AS $$
 DECLARE
     given record;
     found_function pg_proc;
-    result text;
 BEGIN
     FOR given IN
         SELECT h.key AS hook, h.value AS function_name, k.arguments, k.result
@@ -153,15 +166,11 @@ BEGIN
         SELECT p.* INTO found_function FROM pg_proc AS p
         WHERE p.oid = to_regprocedure(
             format('%I.%I(%s)', usher._schema_of(registrant), given.function_name, given.arguments));
-        result := pg_get_function_result(found_function.oid);
-        IF given.hook = 'metrics' THEN -- which may say what they are about
-            result := replace(result, ', help text)', ')');
-        END IF;
-        IF found_function.oid IS NULL OR result IS DISTINCT FROM given.result THEN
+        IF found_function.oid IS NULL OR NOT usher._returns(found_function.oid, given.result) THEN
             PERFORM usher.raise_error('unknown_reference',
                 format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
                        usher._schema_of(registrant), given.function_name, given.arguments, given.result),
-                jsonb_build_object('hook', given.hook, 'returns', result));
+                jsonb_build_object('hook', given.hook, 'returns', pg_get_function_result(found_function.oid)));
         ELSIF usher._installing_extension() IS NULL
               AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
             PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',

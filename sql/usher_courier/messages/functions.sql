@@ -211,7 +211,7 @@ BEGIN
                     made := made + @extschema@._make_message(rule, told.event_id, told.payload, told.key,
                                                              told.created_at)::integer;
                 END LOOP;
-            EXCEPTION WHEN OTHERS THEN -- one event's trouble is not the others'
+            EXCEPTION WHEN OTHERS OR assert_failure THEN -- one event's trouble is not the others'
                 failure := SQLSTATE || ' ' || SQLERRM;
             END;
             IF failure IS NULL THEN
@@ -322,7 +322,8 @@ BEGIN
                     SELECT w.* INTO written FROM @extschema@._write_message(claimed.event, claimed.audience,
                         claimed.channel, claimed.language, payload, claimed.user_id, claimed.customer_id,
                         claimed.recipient, claimed.repeats) AS w;
-                EXCEPTION WHEN OTHERS THEN -- a feature that cannot say who or where that is: nobody else waits for it
+                EXCEPTION WHEN OTHERS OR assert_failure THEN
+                    -- A feature that cannot say who or where that is: nobody else waits for it.
                     PERFORM @extschema@.report_message(claimed.id, claimed.attempts, 'deferred', SQLSTATE, SQLERRM);
                     CONTINUE;
                 END;
