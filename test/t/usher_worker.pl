@@ -142,7 +142,11 @@ is($standby->safe_psql('postgres', 'SELECT in_recovery, worker_running FROM ushe
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM usher.metrics()'), '>', 20, 'and so does metrics()');
 $standby->promote;
 ok($standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'postgres'}), 'it starts with the promotion');
+# Nor does it run in the old server of pg_upgrade: the transaction ids that it would use there are given again by the new one.
 $standby->stop;
+system_or_bail('pg_ctl', '-w', '-D', $standby->data_dir, '-l', $standby->logfile, '-o', '-b', 'start');
+is($standby->safe_psql('postgres', q{SELECT pg_sleep(1), pg_current_xact_id_if_assigned() IS NULL, (SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'usher%')}), '|t|0', 'no worker while pg_upgrade has the server');
+system_or_bail('pg_ctl', '-w', '-D', $standby->data_dir, '-m', 'fast', 'stop');
 
 $node->append_conf('postgresql.conf', "usher.flush_interval = 60s\nusher.maintenance_interval = 1h"); # upkeep flushes as well
 $node->reload;
