@@ -1,10 +1,10 @@
 // The row trigger of bookings: takes the terms from the service, and checks what one row can show. It runs for every
 // writer. What several bookings decide together (claims, capacity) is in claims.cpp.
 #include "common/json_object.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/bookings/booking_payments.hpp"
 #include "usher_booking/bookings/booking_row.hpp"
 #include "usher_booking/bookings/service_terms.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/people/location_permissions.hpp"
 #include "usher_booking/people/people.hpp"
 

@@ -1,7 +1,7 @@
 // The statement trigger of bookings and of appointments: claims follow time, staff and status, whoever writes the rows.
 #include "common/json_object.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/claims/claims.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/slots/index_plans.hpp"
 
 namespace usher::booking {
