@@ -4,8 +4,8 @@
 \pset tuples_only on
 \qecho '# Error codes'
 \qecho
-\qecho 'Made by `./dev docs` from `usher.error_codes()`, what each extension has registered; a test checks that'
-\qecho 'it is fresh. Do not edit: the lists are `extension/common/error_codes.hpp` and `extension/usher_*/*_errors.hpp`.'
+\qecho 'Made by `./dev docs` from `usher.error_codes()`, what each extension has registered; a test checks that it is'
+\qecho 'fresh. Do not edit: the lists are `extension/common/error_codes.hpp` and `extension/usher_*/*_errors.hpp`.'
 \qecho
 \qecho 'An error carries its SQLSTATE, and a JSON object as DETAIL; over HTTP it is a problem document (RFC 9457)'
 \qecho 'with the status and the `code` below. Codes without SQLSTATE are never raised: they are values of the'

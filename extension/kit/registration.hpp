@@ -6,7 +6,7 @@
 
 namespace usher::kit {
 
-/// The body of a function `_error_codes() RETURNS jsonb`: the codes as usher.register_extension() takes them.
+/// The body of a function `_<feature>_error_codes() RETURNS jsonb`: the codes as usher.register_extension() takes them.
 Datum error_codes(FunctionCallInfo fcinfo, std::span<const ErrorCode *const> codes);
 
 } // namespace usher::kit

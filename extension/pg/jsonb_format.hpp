@@ -60,9 +60,6 @@ struct Container {
     std::size_t next = 0;
 };
 
-/// How many bytes a container takes in front of its values; `parts` of an object are its keys and its values.
-constexpr std::size_t head_size(std::size_t parts) { return sizeof(std::uint32_t) + parts * sizeof(JEntry); }
-
 /// Appends the header and room for the entries. `count`: elements of an array, pairs of an object.
 template <class Buffer> Container begin(Buffer &buffer, std::uint32_t kind, std::size_t count) {
     const std::uint32_t header = static_cast<std::uint32_t>(count) | kind;

@@ -2,5 +2,5 @@
 #include "usher_booking/booking_errors.hpp"
 #include "kit/registration.hpp"
 
-/// _error_codes()
+/// _booking_error_codes()
 USHER_FUNCTION(usher_booking_error_codes) { return usher::kit::error_codes(fcinfo, usher::booking::error_codes); }

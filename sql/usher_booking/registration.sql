@@ -1,14 +1,14 @@
 -- What usher_booking tells core about itself.
 
-CREATE FUNCTION @extschema@._error_codes() RETURNS jsonb
+CREATE FUNCTION @extschema@._booking_error_codes() RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_booking_error_codes';
-COMMENT ON FUNCTION @extschema@._error_codes() IS
+COMMENT ON FUNCTION @extschema@._booking_error_codes() IS
     'The error codes of usher_booking (extension/usher_booking/booking_errors.hpp).';
 
 SELECT usher.register_extension('Services, locations, hours, staff, customers, and bookings that cannot overlap',
     error_class => 'UB',
-    error_codes => @extschema@._error_codes(),
+    error_codes => @extschema@._booking_error_codes(),
     hooks => '{
         "upkeep": "_booking_upkeep", "self_check": "_booking_self_check", "configuration": "_booking_configuration",
         "metrics": "_booking_metrics", "export": "_export_customer", "erase": "_erase_customer",

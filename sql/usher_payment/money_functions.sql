@@ -35,12 +35,6 @@ CREATE FUNCTION @extschema@.format_amount(amount_minor bigint, currency text) RE
     AS 'MODULE_PATHNAME', 'usher_payment_format_amount';
 COMMENT ON FUNCTION @extschema@.format_amount(bigint, text) IS '1250 EUR is "12.50", 1250 JPY is "1250".';
 
-CREATE FUNCTION @extschema@._has_card_number(text text) RETURNS boolean
-    LANGUAGE c IMMUTABLE PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'usher_payment_has_card_number';
-COMMENT ON FUNCTION @extschema@._has_card_number(text) IS
-    'Whether a text holds 13 to 19 digits that pass the Luhn test, with or without separators.';
-
 CREATE FUNCTION @extschema@._refuse_card_numbers() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_payment_refuse_card_numbers';

@@ -1,5 +1,5 @@
 -- Webhooks: signed in three schemes with several secrets at a time, once each, late, double and in the wrong order; over
--- HTTP as they were sent. Signatures are made here with pgcrypto, and by the npm packages in test/t/payment_worker.pl.
+-- HTTP as they were sent. Signatures are made here with pgcrypto, and by the npm packages in test/t/gateway_payments.pl.
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 CREATE SCHEMA payment_test;

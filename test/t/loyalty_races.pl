@@ -3,36 +3,14 @@
 # C-28 referrals that are rewarded and circles that are closed, views of advertisements. And a thousand guesses, which lock whoever rolls them back. Nothing is earned, spent or given twice, and no deadlock is logged.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherCrowd;
 
-my $node = PostgreSQL::Test::Cluster->new('loyalty_races');
-$node->init;
-$node->append_conf('postgresql.conf', "max_connections = 120\nfsync = off\nshared_preload_libraries = 'usher'\n");
-$node->start;
-sub one { return $node->safe_psql('postgres', $_[0]) }
+start_cluster('loyalty_races', "max_connections = 120\nshared_preload_libraries = 'usher'", 'club._loyalty_self_check()');
 one(<<'SQL');
 SET client_min_messages = warning;
-CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA club;
 CREATE EXTENSION usher_loyalty SCHEMA club;
-CREATE TABLE stage (name text PRIMARY KEY, id uuid, key text);
-CREATE TABLE outcome (answer text);
-CREATE FUNCTION stage(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT s.id FROM stage AS s WHERE s.name = wanted $$;
--- what a statement answers, or how it is refused; what is to be tried again is for pgbench to try
-CREATE FUNCTION answer(statement text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	said text;
-BEGIN
-	EXECUTE statement INTO said;
-	INSERT INTO outcome VALUES (said);
-EXCEPTION
-	WHEN serialization_failure OR deadlock_detected THEN
-		RAISE;
-	WHEN OTHERS THEN
-		INSERT INTO outcome VALUES (SQLSTATE);
-END $$;
 CREATE FUNCTION new_customer(points bigint, expires_at timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	made uuid := usher.uuid_v7();
@@ -58,24 +36,6 @@ SELECT club.define_referral_program(100, 50);
 SELECT club.create_earning_rule('{"code": "per_euro", "event": "payment.completed", "points": "r.amount_minor / 100"}');
 SELECT club.create_earning_rule('{"code": "each", "event": "payment.completed", "points": "5", "max_in_period": 5, "period": "year"}');
 SQL
-my $file = $node->basedir . '/script.sql';
-my $level;
-
-# Empties the stage, sets it, lets that many clients run a script once, and returns their answers: "UL001 10, 40 1".
-sub crowd
-{
-	my ($clients, $setup, $script) = @_;
-	one("TRUNCATE stage, outcome; $setup");
-	open my $handle, '>', $file or die $!;
-	print $handle $script;
-	close $handle;
-	local $ENV{PGOPTIONS} = "-c default_transaction_isolation=" . ($level =~ s/ /\\ /r) . " -c lock_timeout=60s";
-	my ($out, $err);
-	my $good = IPC::Run::run([ 'pgbench', '-n', '-c', $clients, '-j', 2, '--max-tries', 1000, '-t', 1, '-f', $file, $node->connstr('postgres') ], '>', \$out, '2>', \$err);
-	ok($good && $err !~ /aborted/, "$level: pgbench came to its end") or diag($err);
-	is(one("SELECT string_agg(rule || ' ' || violations, ', ') FROM club._loyalty_self_check() WHERE violations > 0"), '', "$level: … and left nothing wrong behind");
-	return one("SELECT string_agg(answer || ' ' || n, ', ' ORDER BY answer) FROM (SELECT answer, count(*) AS n FROM outcome GROUP BY 1) AS x");
-}
 my $payment = q(jsonb_build_object('transaction_id', stage('payment'), 'customer_id', stage('customer'), 'captured_minor', 1000, 'currency', 'EUR'));
 
 for (('read committed', 'repeatable read', 'serializable'))
@@ -180,9 +140,4 @@ $answers{$_}++ for split /\n/, one($guesses);
 is_deeply(\%answers, { code_invalid => 20, rate_limited => 980 }, 'a thousand guesses that are rolled back: twenty are looked at');
 is(one("SELECT error FROM club.redeem_offer('order', usher.uuid_v7(), customer_id => usher.uuid_v7(), amount_minor => 1000, voucher_code => (SELECT key FROM stage WHERE name = 'code'))"), 'rate_limited', '… and then the right one is not');
 
-my $log = slurp_file($node->logfile);
-is(scalar(() = $log =~ /deadlock detected/g), 0, 'no deadlock');
-is(scalar(() = $log =~ /canceling statement due to lock timeout/g), 0, 'nobody waited for long');
-unlike($log, qr/PANIC|TRAP|terminated by signal/, 'no process broke');
-$node->stop;
-done_testing();
+finish();

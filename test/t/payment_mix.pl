@@ -4,18 +4,11 @@
 # deadlock was logged. 12 seconds; 60 for each of ten rounds with USHER_LONG=1.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use UsherMix;
 
 my ($rounds, $seconds) = $ENV{USHER_LONG} ? (10, 60) : (1, 12);
-my $node = PostgreSQL::Test::Cluster->new('payment_mix');
-$node->init;
-# Room for the conflicts between 64 serializable transactions: the server sizes their pool by max_connections, and fails when it is full.
-$node->append_conf('postgresql.conf', "max_connections = 500\nlock_timeout = 60s\n");
-$node->start;
-sub one { return $node->safe_psql('postgres', $_[0]) }
+start_cluster('payment_mix');
 one(<<'SQL');
 SET client_min_messages = warning;
 CREATE EXTENSION usher CASCADE;
@@ -63,44 +56,11 @@ EXCEPTION
 		OR unique_violation THEN NULL;
 END $$;
 SQL
-my $script = $node->basedir . '/mix.sql';
-append_to_file($script, "\\set what random(0, 18)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n");
+my $script = "\\set what random(0, 18)\n\\set spot random(1, 300)\nSELECT act(:what, :spot);\n";
 
-my ($steps, $terminated, @strange) = (0, 0);
-# Clients whose connections end are replaced by new ones until the time is over.
-sub clients
-{
-	my ($until) = @_;
-	while (time < $until)
-	{
-		my $level = (('read committed', 'repeatable read', 'serializable'))[ int rand 3 ] =~ s/ /\\ /r;
-		local $ENV{PGOPTIONS} = "-c default_transaction_isolation=$level";
-		my ($out, $err) = ('', '');
-		my $left = int($until - time);
-		last if $left < 1;
-		my $load = IPC::Run::start([ 'pgbench', '-n', '-c', 64, '-j', 2, '--max-tries', 1000, '-T', $left < 5 ? $left : 5, '-f', $script, $node->connstr('postgres') ], '<', \undef, '>', \$out, '2>', \$err);
-		my $end = time + ($left < 5 ? $left : 5);
-		while (time < $end - 0.5 && $load->pumpable)
-		{
-			$load->pump_nb;
-			sleep 0.1;
-			$terminated += $node->psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbench' AND random() < 0.05 LIMIT 2") == 0;
-		}
-		$load->finish;
-		$steps += $1 if $out =~ /number of transactions actually processed: (\d+)/;
-		push @strange, grep { /ERROR/ && !/terminating connection|could not serialize|server closed/ } split /\n/, $err;
-	}
-}
 for my $round (1 .. $rounds)
 {
-	clients(time + $seconds / 2);
-	# a crash in the middle of it
-	my $load = IPC::Run::start([ 'pgbench', '-n', '-c', 64, '-j', 2, '--max-tries', 1000, '-T', 30, '-f', $script, $node->connstr('postgres') ], '<', \undef, '>', \my $out, '2>', \my $err);
-	sleep 2;
-	$node->stop('immediate');
-	$load->finish;
-	$node->start;
-	clients(time + $seconds / 2);
+	mix($seconds, $script);
 
 	is(one("SELECT string_agg(rule || ' ' || violations, ', ') FROM pay._payment_self_check() WHERE violations > 0"), '', "round $round: self_check() finds nothing");
 	# the same in words of this test's own
@@ -122,12 +82,4 @@ for my $round (1 .. $rounds)
 		WHERE status <> last"), '0', "round $round: … that ends where the payment is");
 	cmp_ok(one("SELECT count(*) FROM pay.payment_transactions WHERE status IN ('completed', 'refunded')"), '>', 50, "round $round: payments were paid");
 }
-is("@strange[0 .. ($#strange > 2 ? 2 : $#strange)]", '', 'no error that nobody expects');
-cmp_ok($terminated, '>', 5, 'backends were terminated');
-my $log = slurp_file($node->logfile);
-is(scalar(() = $log =~ /deadlock detected/g), 0, 'no deadlock');
-is(scalar(() = $log =~ /canceling statement due to lock timeout/g), 0, 'nobody waited for long');
-unlike($log, qr/PANIC|TRAP|terminated by signal (?!9)/, 'no process broke');
-note("$steps steps in those runs that came to their end");
-$node->stop;
-done_testing();
+finish();

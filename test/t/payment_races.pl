@@ -3,37 +3,15 @@
 # results, and users who are deleted meanwhile. Nothing is paid or refunded twice, and no deadlock is logged.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherCrowd;
 
-my $node = PostgreSQL::Test::Cluster->new('payment_races');
-$node->init;
-$node->append_conf('postgresql.conf', "max_connections = 100\nfsync = off\n");
-$node->start;
-sub one { return $node->safe_psql('postgres', $_[0]) }
+start_cluster('payment_races', 'max_connections = 100', 'pay._payment_self_check()');
 one(<<'SQL');
 SET client_min_messages = warning;
-CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA pay;
 CREATE EXTENSION usher_payment SCHEMA pay;
 CREATE EXTENSION usher_booking SCHEMA pay CASCADE;
-CREATE TABLE stage (name text PRIMARY KEY, id uuid, key text);
-CREATE TABLE outcome (answer text, id uuid);
-CREATE FUNCTION stage(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT s.id FROM stage AS s WHERE s.name = wanted $$;
--- what a statement answers, or how it is refused; what is to be tried again is for pgbench to try
-CREATE FUNCTION answer(statement text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	said text;
-BEGIN
-	EXECUTE statement INTO said;
-	INSERT INTO outcome VALUES (said);
-EXCEPTION
-	WHEN serialization_failure OR deadlock_detected THEN
-		RAISE;
-	WHEN OTHERS THEN
-		INSERT INTO outcome VALUES (SQLSTATE);
-END $$;
 CREATE FUNCTION new_payment(amount bigint DEFAULT 100) RETURNS uuid LANGUAGE sql AS $$ SELECT (pay.create_payment(usher.uuid_v7(), amount, 'EUR')).transaction_id $$;
 -- a payment with an attempt that is under way
 CREATE FUNCTION under_way(amount bigint DEFAULT 100) RETURNS void LANGUAGE plpgsql AS $$
@@ -50,24 +28,6 @@ BEGIN
 END $$;
 CREATE FUNCTION events(wanted text) RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM usher.events AS e WHERE e.event = wanted AND e.key = stage('payment')::text $$;
 SQL
-my $file = $node->basedir . '/script.sql';
-my $level;
-
-# Empties the stage, sets it, lets that many clients run a script once, and returns their answers: "UP001 10, pending 10".
-sub crowd
-{
-	my ($clients, $setup, $script, @more) = @_;
-	one("TRUNCATE stage, outcome; $setup");
-	open my $handle, '>', $file or die $!;
-	print $handle $script;
-	close $handle;
-	local $ENV{PGOPTIONS} = "-c default_transaction_isolation=" . ($level =~ s/ /\\ /r) . " -c lock_timeout=60s";
-	my ($out, $err);
-	my $good = IPC::Run::run([ 'pgbench', '-n', '-c', $clients, '-j', 2, '--max-tries', 1000, @more ? @more : ('-t', 1), '-f', $file, $node->connstr('postgres') ], '>', \$out, '2>', \$err);
-	ok($good && $err !~ /aborted/, "$level: pgbench came to its end") or diag($err);
-	is(one("SELECT string_agg(rule, ' ') FROM pay._payment_self_check() WHERE violations > 0"), '', "$level: … and left nothing wrong behind");
-	return one("SELECT string_agg(answer || ' ' || n, ', ' ORDER BY answer) FROM (SELECT answer, count(*) AS n FROM outcome GROUP BY 1) AS x");
-}
 my $sums = "SELECT status || ' ' || captured_minor || ' ' || refund_reserved_minor || ' ' || refunded_minor FROM pay.payment_transactions WHERE id = stage('payment')";
 
 for (('read committed', 'repeatable read', 'serializable'))
@@ -175,8 +135,4 @@ for (('read committed', 'repeatable read', 'serializable'))
 	note(one("SELECT string_agg(answer || ' ' || n, ', ' ORDER BY answer) FROM (SELECT answer, count(*) AS n FROM outcome GROUP BY 1) AS x"));
 }
 
-my $log = slurp_file($node->logfile);
-is(scalar(() = $log =~ /deadlock detected/g), 0, 'no deadlock');
-is(scalar(() = $log =~ /canceling statement due to lock timeout/g), 0, 'nobody waited for long');
-$node->stop;
-done_testing();
+finish();

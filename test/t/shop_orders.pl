@@ -3,37 +3,16 @@
 # hand reserved, cancellations against payments, and customers who are deleted meanwhile. Nothing is sold, sent, returned or refunded twice.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherCrowd;
 
-my $node = PostgreSQL::Test::Cluster->new('shop_orders');
-$node->init;
-$node->append_conf('postgresql.conf', "max_connections = 300\nfsync = off\n");
-$node->start;
-sub one { return $node->safe_psql('postgres', $_[0]) }
+start_cluster('shop_orders', 'max_connections = 300', 'shop._shop_self_check()', 'shop._payment_self_check()');
 one(<<'SQL');
 SET client_min_messages = warning;
-CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA shop;
 CREATE EXTENSION usher_payment SCHEMA shop;
 CREATE EXTENSION usher_shop SCHEMA shop;
-CREATE TABLE stage (name text PRIMARY KEY, id uuid);
-CREATE TABLE outcome (answer text);
 CREATE SEQUENCE number;
-CREATE FUNCTION stage(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT s.id FROM stage AS s WHERE s.name = wanted $$;
-CREATE FUNCTION answer(statement text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	said text;
-BEGIN
-	EXECUTE statement INTO said;
-	INSERT INTO outcome VALUES (said);
-EXCEPTION
-	WHEN serialization_failure OR deadlock_detected THEN
-		RAISE;
-	WHEN OTHERS THEN
-		INSERT INTO outcome VALUES (SQLSTATE);
-END $$;
 CREATE FUNCTION stock(called text, quantity bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO stage VALUES (called, (shop.create_product('sku-' || nextval('number'), called, price_minor => 100, status => 'active')).product_id);
@@ -45,22 +24,6 @@ CREATE FUNCTION cart(called text, quantity integer, VARIADIC what text[]) RETURN
 	INSERT INTO stage SELECT called, o.order_id FROM shop.create_order(stage('place'), (SELECT jsonb_agg(jsonb_build_object('product_id', stage(w), 'quantity', quantity)) FROM unnest(what) AS w), usher.uuid_v7()) AS o
 $$;
 SQL
-my $file = $node->basedir . '/script.sql';
-my $level;
-sub crowd
-{
-	my ($clients, $setup, $script, @more) = @_;
-	one("TRUNCATE stage, outcome; $setup");
-	open my $handle, '>', $file or die $!;
-	print $handle $script;
-	close $handle;
-	local $ENV{PGOPTIONS} = "-c default_transaction_isolation=" . ($level =~ s/ /\\ /r) . " -c lock_timeout=60s";
-	my ($out, $err);
-	my $good = IPC::Run::run([ 'pgbench', '-n', '-c', $clients, '-j', 2, '--max-tries', 1000, @more ? @more : ('-t', 1), '-f', $file, $node->connstr('postgres') ], '>', \$out, '2>', \$err);
-	ok($good && $err !~ /aborted/, "$level: pgbench came to its end") or diag($err);
-	is(one("SELECT string_agg(rule || ' ' || violations, ' ') FROM (SELECT * FROM shop._shop_self_check() UNION ALL SELECT * FROM shop._payment_self_check()) AS c WHERE violations > 0"), '', "$level: … and left nothing wrong behind");
-	return one("SELECT string_agg(answer || ' ' || n, ', ' ORDER BY answer) FROM (SELECT answer, count(*) AS n FROM outcome GROUP BY 1) AS x");
-}
 sub level_of { return one("SELECT on_hand || ' ' || reserved FROM shop.get_stock_level(ARRAY[stage('$_[0]')], stage('place'))") }
 sub answers { return one("SELECT string_agg(DISTINCT answer, ' ' ORDER BY answer) FROM outcome") }
 
@@ -164,8 +127,4 @@ SCRIPT
 	is(one("SELECT count(*) FROM shop.orders WHERE id IN (SELECT id FROM stage) AND status <> 'cancelled'"), '0', "$level: … and leave no order behind");
 	is(level_of('a'), '99 0', "$level: … nor a reservation");
 }
-my $log = slurp_file($node->logfile);
-is(scalar(() = $log =~ /deadlock detected/g), 0, 'no deadlock');
-is(scalar(() = $log =~ /canceling statement due to lock timeout/g), 0, 'nobody waited for long');
-$node->stop;
-done_testing();
+finish();

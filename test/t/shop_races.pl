@@ -4,37 +4,15 @@
 # the levels, and no deadlock is logged.
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
+use UsherCrowd;
 
-my $node = PostgreSQL::Test::Cluster->new('shop_races');
-$node->init;
-$node->append_conf('postgresql.conf', "max_connections = 200\nfsync = off\n");
-$node->start;
-sub one { return $node->safe_psql('postgres', $_[0]) }
+start_cluster('shop_races', 'max_connections = 200', 'shop._shop_self_check()');
 one(<<'SQL');
 SET client_min_messages = warning;
-CREATE EXTENSION usher CASCADE;
 CREATE SCHEMA shop;
 CREATE EXTENSION usher_shop SCHEMA shop;
-CREATE TABLE stage (name text PRIMARY KEY, id uuid);
-CREATE TABLE outcome (answer text);
 CREATE SEQUENCE number;
-CREATE FUNCTION stage(wanted text) RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT s.id FROM stage AS s WHERE s.name = wanted $$;
--- what a statement answers, or how it is refused; what is to be tried again is for pgbench to try
-CREATE FUNCTION answer(statement text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	said text;
-BEGIN
-	EXECUTE statement INTO said;
-	INSERT INTO outcome VALUES (said);
-EXCEPTION
-	WHEN serialization_failure OR deadlock_detected THEN
-		RAISE;
-	WHEN OTHERS THEN
-		INSERT INTO outcome VALUES (SQLSTATE);
-END $$;
 -- a product with so much of it on the stage; the places are p1 and p2
 CREATE FUNCTION stock(called text, quantity bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -46,24 +24,6 @@ CREATE FUNCTION reserve(VARIADIC what text[]) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(r.quantity::text, ' ') FROM shop.reserve_stock((SELECT jsonb_agg(jsonb_build_object('product_id', stage(w), 'location_id', stage('p1'), 'quantity', 1)) FROM unnest(what) AS w)) AS r
 $$;
 SQL
-my $file = $node->basedir . '/script.sql';
-my $level;
-
-# Empties the stage, sets it, lets that many clients run a script once, and returns their answers: "UC001 22, held 10".
-sub crowd
-{
-	my ($clients, $setup, $script, @more) = @_;
-	one("TRUNCATE stage, outcome; $setup");
-	open my $handle, '>', $file or die $!;
-	print $handle $script;
-	close $handle;
-	local $ENV{PGOPTIONS} = "-c default_transaction_isolation=" . ($level =~ s/ /\\ /r) . " -c lock_timeout=60s";
-	my ($out, $err);
-	my $good = IPC::Run::run([ 'pgbench', '-n', '-c', $clients, '-j', 2, '--max-tries', 1000, @more ? @more : ('-t', 1), '-f', $file, $node->connstr('postgres') ], '>', \$out, '2>', \$err);
-	ok($good && $err !~ /aborted/, "$level: pgbench came to its end") or diag($err);
-	is(one("SELECT string_agg(rule || ' ' || violations, ' ') FROM shop._shop_self_check() WHERE violations > 0"), '', "$level: … and left nothing wrong behind");
-	return one("SELECT string_agg(answer || ' ' || n, ', ' ORDER BY answer) FROM (SELECT answer, count(*) AS n FROM outcome GROUP BY 1) AS x");
-}
 sub level_of { return one("SELECT on_hand || ' ' || reserved FROM shop.get_stock_level(ARRAY[stage('$_[0]')], stage('" . ($_[1] // 'p1') . "'))") }
 
 for (('read committed', 'repeatable read', 'serializable'))
@@ -129,8 +89,4 @@ SCRIPT
 	is(one("SELECT string_agg(event, ' ' ORDER BY event) FROM usher.events WHERE key = stage('a')::text AND event LIKE 'stock.%'"), 'stock.low stock.out', "$level: low and out are told once");
 }
 
-my $log = slurp_file($node->logfile);
-is(scalar(() = $log =~ /deadlock detected/g), 0, 'no deadlock');
-is(scalar(() = $log =~ /canceling statement due to lock timeout/g), 0, 'nobody waited for long');
-$node->stop;
-done_testing();
+finish();

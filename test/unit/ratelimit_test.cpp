@@ -113,14 +113,15 @@ TEST(RateLimit, AClockThatGoesBackCountsAsStopped) {
 }
 
 TEST(RateLimit, LargestPoliciesDoNotOverflow) {
+    constexpr std::int64_t most_hits = 1'000'000, longest = 366 * 86'400 * second; // of define_rate_limit()
     for (const Algorithm algorithm : {Algorithm::fixed_window, Algorithm::sliding_window, Algorithm::token_bucket}) {
-        const Policy rule{algorithm, max_max_hits, max_period_us, max_period_us};
+        const Policy rule{algorithm, most_hits, longest, longest};
         State state;
-        EXPECT_TRUE(hit(rule, state, start, max_max_hits).allowed);
-        const Decision refused = hit(rule, state, start + 1, max_max_hits);
+        EXPECT_TRUE(hit(rule, state, start, most_hits).allowed);
+        const Decision refused = hit(rule, state, start + 1, most_hits);
         EXPECT_FALSE(refused.allowed);
         EXPECT_GT(refused.retry_after_us, 0);
-        EXPECT_TRUE(hit(rule, state, start + 3 * max_period_us, max_max_hits).allowed);
+        EXPECT_TRUE(hit(rule, state, start + 3 * longest, most_hits).allowed);
     }
 }
 

@@ -11,6 +11,33 @@ namespace {
 const std::string seed20 = "12345678901234567890";
 const std::string seed32 = "12345678901234567890123456789012";
 const std::string seed64 = "1234567890123456789012345678901234567890123456789012345678901234";
+
+int value_of(char c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a';
+    if (c >= '2' && c <= '7') return c - '2' + 26;
+    return -1;
+}
+
+/// As authenticator applications read a secret: both cases, and no length, character or unused bit that
+/// base32_encode() does not write.
+std::optional<std::string> base32_decode(std::string_view text) {
+    std::string bytes;
+    bytes.reserve(text.size() * 5 / 8);
+    std::uint32_t buffer = 0;
+    int bits = 0;
+    for (const char c : text) {
+        const int value = value_of(c);
+        if (value < 0) return std::nullopt;
+        buffer = buffer << 5 | static_cast<std::uint32_t>(value);
+        if ((bits += 5) < 8) continue;
+        bits -= 8;
+        bytes += static_cast<char>(buffer >> bits & 0xff);
+    }
+    // A whole unused character, or bits that say something else than zero: another text would have the same bytes.
+    if (bits >= 5 || (buffer & ((1U << bits) - 1)) != 0) return std::nullopt;
+    return bytes;
+}
 } // namespace
 
 TEST(Totp, VectorsOfRfc6238AppendixB) {

@@ -33,17 +33,19 @@ constinit pg::Statement save_account{R"(
     SET failed_login_attempts = $2, spent_permits = $3, last_failed_login_at = $4, locked_until = $5,
         lockout_count = $6, last_lockout_at = $7, reset_required = $8, updated_at = clock_timestamp()
     WHERE user_id = $1)"};
+#define NO_FAILURES "failed_login_attempts = 0, spent_permits = 0, locked_until = NULL, updated_at = clock_timestamp()"
 // SKIP LOCKED: whoever holds the row counts a failure after this success, or forgets the same failures.
-constinit pg::Statement clear_account{R"(
-    UPDATE usher.credentials
-    SET failed_login_attempts = 0, spent_permits = 0, locked_until = NULL, updated_at = clock_timestamp()
+constinit pg::Statement clear_account{"UPDATE usher.credentials SET " NO_FAILURES R"(
     WHERE user_id IN (SELECT c.user_id FROM usher.credentials c WHERE c.user_id = $1
                         AND (c.failed_login_attempts > 0 OR c.spent_permits <> 0) FOR NO KEY UPDATE SKIP LOCKED))"};
-constinit pg::Statement open_account{R"(
-    UPDATE usher.credentials
-    SET failed_login_attempts = 0, spent_permits = 0, locked_until = NULL, reset_required = false,
-        updated_at = clock_timestamp()
-    WHERE user_id = $1)"};
+#define NO_LOCKOUT NO_FAILURES ", reset_required = false"
+constinit pg::Statement open_account{"UPDATE usher.credentials SET " NO_LOCKOUT " WHERE user_id = $1"};
+constinit pg::Statement save_hash{"UPDATE usher.credentials SET " NO_LOCKOUT R"(,
+        password_hash = $2, password_changed_at = clock_timestamp()
+    WHERE user_id = $1
+    RETURNING unproven_profile)"};
+#undef NO_LOCKOUT
+#undef NO_FAILURES
 
 #define NETWORK_COLUMNS                                                                                                \
     "SELECT failed_login_attempts, last_failed_login_at, locked_until, lockout_count, last_lockout_at, "               \
@@ -350,6 +352,12 @@ void count_failures(const Uuid &subject, std::int32_t count, Instant last_failur
 void unlock(const Uuid &user_id) {
     open_account.run({pg::uuid(user_id)});
     shared_guesses::forget(user_id);
+}
+
+bool set_hash(const Uuid &user_id, const std::string &hash) {
+    const pg::Rows rows = save_hash.run({pg::uuid(user_id), pg::text_unless_empty(hash)});
+    shared_guesses::forget(user_id);
+    return !rows.empty() && rows.front().boolean(0);
 }
 
 } // namespace usher::identity

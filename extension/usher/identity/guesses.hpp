@@ -70,4 +70,8 @@ void count_network_failures(const std::string &network, std::int32_t count, std:
 /// Ends the lockout of an account.
 void unlock(const Uuid &user_id);
 
+/// Gives an account the hash of a new password, or none when it is empty, which ends its lockout too. True when nobody
+/// has proved that the profile is theirs.
+bool set_hash(const Uuid &user_id, const std::string &hash);
+
 } // namespace usher::identity

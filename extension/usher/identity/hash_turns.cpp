@@ -129,12 +129,4 @@ HashTurn::~HashTurn() {
     if (admitted_ && counted_ && held > 0) leave();
 }
 
-int running_hashes() {
-    if (!pg::is_preloaded()) return 0;
-    return gates.locked([](auto &map) {
-        const Gate *const gate = map.find(the_gate);
-        return gate == nullptr ? 0 : gate->running;
-    });
-}
-
 } // namespace usher::identity

@@ -27,7 +27,4 @@ private:
     bool admitted_ = false;
 };
 
-/// How many hashes are being computed now, in all databases.
-int running_hashes();
-
 } // namespace usher::identity

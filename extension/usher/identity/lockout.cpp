@@ -66,18 +66,4 @@ LockoutState after_failure(LockoutState state, const LockoutRules &rules, std::i
     return state;
 }
 
-LockoutState after_success(LockoutState state, const LockoutRules &rules, std::int64_t now_us) noexcept {
-    decay(state, rules, now_us);
-    state.failures = 0;
-    state.locked_until = 0;
-    return state;
-}
-
-LockoutState after_unlock(LockoutState state) noexcept {
-    state.failures = 0;
-    state.locked_until = 0;
-    state.reset_required = false;
-    return state;
-}
-
 } // namespace usher

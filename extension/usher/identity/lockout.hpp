@@ -37,10 +37,6 @@ std::int64_t lock_seconds(std::int32_t failures, const LockoutRules &rules) noex
 /// The state after one more evaluated failure.
 LockoutState after_failure(LockoutState state, const LockoutRules &rules, std::int64_t now_us) noexcept;
 
-/// The state after a success: failures and lock are gone, lockout_count only decays.
-LockoutState after_success(LockoutState state, const LockoutRules &rules, std::int64_t now_us) noexcept;
-
-/// The state after unlock_user() or a password reset.
-LockoutState after_unlock(LockoutState state) noexcept;
+// What a success and a reset put back is a statement (forget_failures(), unlock() and set_hash() in guesses.hpp).
 
 } // namespace usher

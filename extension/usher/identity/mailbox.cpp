@@ -5,9 +5,9 @@
 #include "pg/spi.hpp"
 #include "pg/subxact.hpp"
 #include "usher/identity/cut_off.hpp"
+#include "usher/identity/guesses.hpp"
 #include "usher/identity/hash_turns.hpp"
 #include "usher/identity/passwords.hpp"
-#include "usher/identity/shared_guesses.hpp"
 #include "usher/request/current_identity.hpp"
 
 namespace usher::identity {
@@ -24,12 +24,6 @@ constinit pg::Statement mark_verified{R"(
     WHERE id = $1)"};
 constinit pg::Statement trust_profile{
     "UPDATE usher.credentials SET unproven_profile = false WHERE user_id = $1 AND unproven_profile"};
-constinit pg::Statement set_hash{R"(
-    UPDATE usher.credentials
-    SET password_hash = $2, password_changed_at = clock_timestamp(), failed_login_attempts = 0, spent_permits = 0,
-        locked_until = NULL, reset_required = false, updated_at = clock_timestamp()
-    WHERE user_id = $1
-    RETURNING unproven_profile)"};
 constinit pg::Statement drop_access{R"(
     WITH history AS (DELETE FROM usher.password_history WHERE user_id = $1),
          factors AS (DELETE FROM usher.second_factors WHERE user_id = $1),
@@ -55,9 +49,7 @@ constinit pg::Statement registered_hash{"SELECT $1::jsonb ->> 'password_hash'", 
 void take_over(const Uuid &user_id, const Claim &claim) {
     cut_off(user_id, "mailbox_proved", Occasion::recovery);
     drop_access.run({pg::uuid(user_id)});
-    const pg::Rows credentials = set_hash.run({pg::uuid(user_id), pg::text_unless_empty(claim.hash)});
-    shared_guesses::forget(user_id);
-    if (!credentials.empty() && credentials.front().boolean(0)) drop_profile.run({pg::uuid(user_id)});
+    if (set_hash(user_id, claim.hash)) drop_profile.run({pg::uuid(user_id)});
     if (!claim.registration.empty()) {
         const auto take = [&](bool with_username) {
             take_registration.run({pg::uuid(user_id), pg::jsonb(claim.registration), pg::boolean(with_username)});

@@ -15,7 +15,6 @@
 #include "usher/identity/one_time_tokens.hpp"
 #include "usher/identity/passwords.hpp"
 #include "usher/identity/sessions.hpp"
-#include "usher/identity/shared_guesses.hpp"
 #include "usher/operations/settings.hpp"
 #include "usher/request/current_identity.hpp"
 
@@ -46,11 +45,6 @@ constinit pg::Statement add_default_role{R"(
 constinit pg::Statement lock_credentials{"SELECT password_hash FROM usher.credentials WHERE user_id = $1 FOR UPDATE"};
 constinit pg::Statement ensure_credentials{
     "INSERT INTO usher.credentials (user_id) VALUES ($1) ON CONFLICT DO NOTHING"};
-constinit pg::Statement save_password{R"(
-    UPDATE usher.credentials
-    SET password_hash = $2, password_changed_at = clock_timestamp(), failed_login_attempts = 0, spent_permits = 0,
-        locked_until = NULL, reset_required = false, updated_at = clock_timestamp()
-    WHERE user_id = $1)"};
 constinit pg::Statement former_hashes{
     "SELECT password_hash FROM usher.password_history WHERE user_id = $1 ORDER BY replaced_at DESC, id DESC LIMIT $2"};
 constinit pg::Statement add_former{"INSERT INTO usher.password_history (user_id, password_hash) VALUES ($1, $2)"};
@@ -86,8 +80,7 @@ void replace_hash(const Account &account, const std::string &hash) {
         add_former.run({pg::uuid(account.id), pg::text(before.front().text(0))});
         trim_former.run({pg::uuid(account.id), pg::int8(guc::password_history)});
     }
-    save_password.run({pg::uuid(account.id), pg::text(hash)});
-    shared_guesses::forget(account.id);
+    set_hash(account.id, hash);
 }
 
 /// The new password is in force: other sessions and what is pending belong to whoever knew the old one.

@@ -22,14 +22,13 @@ std::optional<Algorithm> parse_algorithm(std::string_view name);
 const char *name_of(Algorithm algorithm);
 std::vector<Algorithm> all_algorithms();
 
+/// Within the limits of define_rate_limit(), which the CHECKs of usher.rate_limit_policies hold too.
 struct Policy {
     Algorithm algorithm = Algorithm::fixed_window;
-    std::int64_t max_hits = 1;     // 1 to 1,000,000
-    std::int64_t period_us = 1;    // one second to 366 days
+    std::int64_t max_hits = 1;
+    std::int64_t period_us = 1;
     std::int64_t block_for_us = 0; // 0: no block
 };
-inline constexpr std::int64_t max_max_hits = 1'000'000;
-inline constexpr std::int64_t max_period_us = std::int64_t{366} * 86'400 * 1'000'000;
 
 /// What is kept of a key. All zero for one that was never seen.
 struct State {

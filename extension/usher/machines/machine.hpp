@@ -54,7 +54,6 @@ public:
     /// How many statuses there are; parse() allows fewer than `nowhere`.
     [[nodiscard]] Status count() const noexcept { return static_cast<Status>(names_.size()); }
     [[nodiscard]] bool is_initial(Status status) const noexcept { return initial_[status]; }
-    [[nodiscard]] bool is_terminal(Status status) const noexcept { return terminal_[status]; }
 
     /// Transitions from one status (or `nowhere`) to another, in the order of the definition.
     [[nodiscard]] std::span<const Transition> between(Status from, Status to) const noexcept;

@@ -7,8 +7,8 @@
 #include "usher_booking/bookings/booking_payments.hpp"
 #include "common/json_object.hpp"
 #include "common/utf8.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/bookings/held_booking.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/slots/hold.hpp"
 
 namespace usher::booking {

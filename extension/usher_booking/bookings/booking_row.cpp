@@ -1,5 +1,5 @@
 #include "usher_booking/bookings/booking_row.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

@@ -1,6 +1,6 @@
 // A row of bookings inside its BEFORE trigger: columns by name, changes collected and applied at once.
 #pragma once
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include <memory>
 
 namespace usher::booking {

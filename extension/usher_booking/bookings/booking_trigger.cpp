@@ -1,10 +1,10 @@
 // The row trigger of bookings: takes the terms from the service, and checks what one row can show. It runs for every
 // writer. What several bookings decide together (claims, capacity) is in claims.cpp.
 #include "common/json_object.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/bookings/booking_payments.hpp"
 #include "usher_booking/bookings/booking_row.hpp"
 #include "usher_booking/bookings/service_terms.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/people/location_permissions.hpp"
 #include "usher_booking/people/people.hpp"
 
@@ -173,20 +173,13 @@ private:
 USHER_FUNCTION(usher_booking_complete) {
     using namespace usher;
     using namespace usher::booking;
-    if (!CALLED_AS_TRIGGER(fcinfo)) throw Error("39P01", "function must be called as a trigger");
-    const auto *const data = reinterpret_cast<const TriggerData *>(fcinfo->context);
-    const TriggerEvent event = data->tg_event;
-    const bool is_update = TRIGGER_FIRED_BY_UPDATE(event);
-    if (!TRIGGER_FIRED_FOR_ROW(event) || !TRIGGER_FIRED_BEFORE(event) || !(is_update || TRIGGER_FIRED_BY_INSERT(event)))
-        throw Error("39P01", "trigger must fire BEFORE INSERT OR UPDATE for each row");
-    const HeapTuple fresh = is_update ? data->tg_newtuple : data->tg_trigtuple;
-    const Schema schema(fcinfo);
-    require_table(data, schema, "bookings");
+    const RowTrigger called(fcinfo, true, "bookings");
+    const HeapTuple fresh = called.after();
     if (kit::is_restoring()) return PointerGetDatum(fresh); // checked when it was made, maybe by other rules
-    BookingRow row(fresh, data->tg_relation);
-    Check check(schema, row);
-    if (is_update)
-        check.update(BookingRow(data->tg_trigtuple, data->tg_relation));
+    BookingRow row(fresh, called.data->tg_relation);
+    Check check(called.schema, row);
+    if (called.is_update)
+        check.update(BookingRow(called.before(), called.data->tg_relation));
     else
         check.insert();
     return PointerGetDatum(row.finish());

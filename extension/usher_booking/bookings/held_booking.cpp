@@ -1,6 +1,6 @@
 #include "usher_booking/bookings/held_booking.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/claims/claims.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/slots/hold.hpp"
 
 namespace usher::booking {

@@ -1,7 +1,7 @@
 // Bookings with a hold: one that is decided while its hold may be running out (confirmed, or paid for), and those whose
 // hold is over.
 #pragma once
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

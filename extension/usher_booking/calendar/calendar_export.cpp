@@ -1,6 +1,6 @@
 // export_booking_ical(): a booking as iCalendar; one by appointment as its appointments.
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/calendar/icalendar.hpp"
-#include "usher_booking/kit.hpp"
 
 namespace usher::booking {
 

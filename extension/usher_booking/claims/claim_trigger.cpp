@@ -1,7 +1,7 @@
 // The statement trigger of bookings and of appointments: claims follow time, staff and status, whoever writes the rows.
 #include "common/json_object.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/claims/claims.hpp"
-#include "usher_booking/kit.hpp"
 #include "usher_booking/slots/index_plans.hpp"
 
 namespace usher::booking {
@@ -210,13 +210,15 @@ void after_update(const Schema &schema, const std::vector<Holder> &before, const
 USHER_FUNCTION(usher_booking_claim) {
     using namespace usher;
     using namespace usher::booking;
-    if (!CALLED_AS_TRIGGER(fcinfo)) throw Error("39P01", "function must be called as a trigger");
-    const auto *const data = reinterpret_cast<const TriggerData *>(fcinfo->context);
-    const TriggerEvent event = data->tg_event;
-    const bool is_update = TRIGGER_FIRED_BY_UPDATE(event);
-    if (!TRIGGER_FIRED_FOR_STATEMENT(event) || !TRIGGER_FIRED_AFTER(event) || data->tg_newtable == nullptr ||
-        (is_update && data->tg_oldtable == nullptr) || data->tg_trigger->tgnargs != 1)
-        throw Error("39P01", "trigger must fire AFTER INSERT OR UPDATE of a statement, with transition tables");
+    const auto fits = [](const TriggerData &each) {
+        return TRIGGER_FIRED_FOR_STATEMENT(each.tg_event) && TRIGGER_FIRED_AFTER(each.tg_event) &&
+               each.tg_newtable != nullptr &&
+               (!TRIGGER_FIRED_BY_UPDATE(each.tg_event) || each.tg_oldtable != nullptr) &&
+               each.tg_trigger->tgnargs == 1;
+    };
+    const TriggerData *const data =
+        pg::require_trigger(fcinfo, fits, "AFTER INSERT OR UPDATE of a statement, with transition tables");
+    const bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
     // ENABLE ALWAYS, for dumps; but claims of a replica come from its primary
     if (kit::is_restoring() && !kit::is_loading()) return Datum{0};
     if (tuplestore_tuple_count(data->tg_newtable) == 0) return Datum{0};

@@ -1,6 +1,6 @@
 #include "usher_booking/claims/claims.hpp"
 #include "common/json_object.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/opening_hours/location_calendar.hpp"
 #include "usher_booking/opening_hours/zones.hpp"
 #include "usher_booking/slots/facts.hpp"

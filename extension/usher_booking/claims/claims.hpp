@@ -1,7 +1,7 @@
 // What bookings and appointments take: places of a location, and the time of people.
 #pragma once
 #include "common/zone.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

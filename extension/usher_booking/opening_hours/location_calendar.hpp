@@ -1,6 +1,6 @@
 // The hours of locations and of their staff, as the core wants them.
 #pragma once
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/opening_hours/opening_hours.hpp"
 #include <memory>
 

@@ -71,19 +71,6 @@ bool touches(std::span<const TimeRange> merged, const TimeRange &range) {
     return found != merged.end() && found->overlaps(range);
 }
 
-std::vector<TimeRange> intersect(std::span<const TimeRange> one, std::span<const TimeRange> other) {
-    std::vector<TimeRange> both;
-    for (auto a = one.begin(), b = other.begin(); a != one.end() && b != other.end();) {
-        const TimeRange range{std::max(a->from, b->from), std::min(a->until, b->until)};
-        if (range.from < range.until) both.push_back(range);
-        if (a->until < b->until)
-            ++a;
-        else
-            ++b;
-    }
-    return both;
-}
-
 std::vector<TimeRange> subtract(std::span<const TimeRange> from, std::span<const TimeRange> taken) {
     std::vector<TimeRange> left;
     for (const TimeRange &range : from) {

@@ -47,8 +47,6 @@ std::vector<TimeRange> merge(std::vector<TimeRange> ranges);
 bool covers(std::span<const TimeRange> merged, const TimeRange &range);
 /// Does any of the merged ranges overlap `range`?
 bool touches(std::span<const TimeRange> merged, const TimeRange &range);
-/// What of both is in both; merged in, merged out.
-std::vector<TimeRange> intersect(std::span<const TimeRange> one, std::span<const TimeRange> other);
 /// What of `from` is not in `taken`; merged in, merged out.
 std::vector<TimeRange> subtract(std::span<const TimeRange> from, std::span<const TimeRange> taken);
 

@@ -1,6 +1,6 @@
 #include "usher_booking/opening_hours/zones.hpp"
 #include "common/json.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include <map>
 #include <memory>
 

@@ -1,6 +1,6 @@
 #include "usher_booking/people/location_permissions.hpp"
 #include "common/json_object.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

@@ -1,6 +1,6 @@
 // Who may do what where: permissions come from core, where they count comes from location_staff.
 #pragma once
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

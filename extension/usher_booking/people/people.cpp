@@ -1,6 +1,6 @@
 #include "usher_booking/people/people.hpp"
 #include "common/json_object.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/opening_hours/zones.hpp"
 #include "usher_booking/slots/facts.hpp"
 
@@ -64,12 +64,12 @@ std::optional<Uuid> lock_customer(const Schema &schema, const Uuid &customer) {
     const pg::Rows rows = lock_profile.run(schema, {pg::uuid(customer)});
     if (rows.empty()) {
         // The first profile of a user has the id of that user and is made when it is first needed.
-        if (kit::lock_user(customer) != kit::UserState::active) refuse_customer(customer, "customer not found");
+        if (kit::lock_user(customer) != kit::UserState::active) refuse_customer(customer, "customer does not exist");
         make_profile.run(schema, {pg::uuid(customer)});
         return customer;
     }
     const std::optional<Uuid> user = rows.front().optional_uuid(0);
-    if (user && kit::lock_user(*user) != kit::UserState::active) refuse_customer(customer, "customer not found");
+    if (user && kit::lock_user(*user) != kit::UserState::active) refuse_customer(customer, "customer does not exist");
     if (!rows.front().boolean(1)) refuse_customer(customer, "customer is not active");
     return user;
 }

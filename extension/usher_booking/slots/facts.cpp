@@ -1,5 +1,5 @@
 #include "usher_booking/slots/facts.hpp"
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 #include "usher_booking/slots/index_plans.hpp"
 #include <map>
 #include <set>

@@ -1,6 +1,6 @@
 // How statements that run with every booking are planned.
 #pragma once
-#include "usher_booking/kit.hpp"
+#include "usher_booking/booking_kit.hpp"
 
 namespace usher::booking {
 

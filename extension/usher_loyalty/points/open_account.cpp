@@ -19,7 +19,8 @@ USHER_FUNCTION(usher_loyalty_open_account) {
     const Uuid customer = args.uuid(0);
     const kit::UserState state = kit::lock_user(customer);
     if (state == kit::UserState::inactive)
-        throw Error(errc::unknown_reference, "customer not found", json::Object().add("customer_id", customer).text());
+        throw Error(errc::unknown_reference, "customer does not exist",
+                    json::Object().add("customer_id", customer).text());
     make_account.run(Schema(fcinfo),
                      {pg::uuid(customer), pg::uuid_or_null(state == kit::UserState::active ? &customer : nullptr)});
     return 0;

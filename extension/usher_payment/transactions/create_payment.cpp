@@ -92,7 +92,8 @@ USHER_FUNCTION(usher_payment_create) {
                     R"({"argument":"reference_id"})");
     const kit::UserState state = kit::lock_user(payer);
     if (state == kit::UserState::inactive || (is_own && state != kit::UserState::active))
-        throw Error(errc::unknown_reference, "customer not found", json::Object().add("customer_id", payer).text());
+        throw Error(errc::unknown_reference, "customer does not exist",
+                    json::Object().add("customer_id", payer).text());
     const bool has_account = state == kit::UserState::active;
 
     const Uuid made = args.is_null(id) ? pg::new_uuid() : args.uuid(id);

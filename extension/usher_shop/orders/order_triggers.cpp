@@ -174,7 +174,7 @@ USHER_FUNCTION(usher_shop_follow_order) {
     return Datum{0};
 }
 
-/// _number_order_event(): BEFORE INSERT OR UPDATE OR DELETE for each row, and BEFORE TRUNCATE, on order_events
+/// _guard_order_events(): BEFORE INSERT OR UPDATE OR DELETE for each row, and BEFORE TRUNCATE, on order_events
 USHER_FUNCTION(usher_shop_guard_events) {
     using namespace usher;
     using namespace usher::shop;

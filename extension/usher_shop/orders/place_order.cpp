@@ -129,7 +129,7 @@ USHER_FUNCTION(usher_shop_hold_customer) {
     using namespace usher;
     const Uuid user = pg::Args(fcinfo).uuid(0);
     if (kit::lock_user(user) != kit::UserState::active)
-        throw Error(errc::unknown_reference, "customer not found", json::Object().add("customer_id", user).text());
+        throw Error(errc::unknown_reference, "customer does not exist", json::Object().add("customer_id", user).text());
     return pg::null_result(fcinfo);
 }
 

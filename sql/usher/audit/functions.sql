@@ -75,8 +75,8 @@ CREATE FUNCTION usher._writes_directly(partition_table regclass) RETURNS boolean
     AS 'MODULE_PATHNAME', 'usher_audit_writes_directly';
 REVOKE ALL ON FUNCTION usher._writes_directly(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._writes_directly(regclass) IS
-    'Whether audit rows go into a partition of the log past the executor. Not with triggers, constraints or indexes '
-    'of kinds that only the executor knows.';
+    'For tests: whether audit rows go into a partition of the log past the executor. Not with triggers, constraints '
+    'or indexes of kinds that only the executor knows.';
 
 CREATE FUNCTION usher.log_event(
     event_type text,

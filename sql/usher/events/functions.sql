@@ -12,14 +12,43 @@ COMMENT ON FUNCTION usher.publish(text, jsonb, text, text, text) IS
     'application has declared (publishes of register_extension()) is its own: 42501 for a database role without the '
     'rights of the owner of that extension, or of the application''s schema.';
 
+CREATE FUNCTION usher.require_handler(handler oid, arguments text, caller oid, OUT handler_schema name,
+                                      OUT handler_name name)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function pg_proc;
+BEGIN
+    SELECT p.* INTO function FROM pg_proc AS p WHERE p.oid = handler;
+    SELECT n.nspname INTO handler_schema FROM pg_namespace AS n WHERE n.oid = function.pronamespace;
+    handler_name := function.proname;
+    IF handler_schema IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+    ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
+          OR oidvectortypes(function.proargtypes) <> regexp_replace(arguments, '\S+ (\S+)', '\1', 'g') THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  format('handler must be a function (%s) that returns void', arguments));
+    ELSIF NOT pg_has_role(caller, function.proowner, 'USAGE') THEN
+        -- It will run as its owner with arguments of anybody's choice.
+        PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.require_handler(oid, text, oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.require_handler(oid, text, oid) IS
+    'For functions that take a handler, which will run as its owner: its name, as the tables keep it. Raises US005 '
+    'when there is no such function, 22023 unless its arguments are those, "event text, payload jsonb" say, and it '
+    'returns void, and 42501 unless it belongs to the caller. caller NULL: an extension that is being installed.';
+
 CREATE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
                                 max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    function pg_proc;
     function_schema name;
+    function_name name;
 BEGIN
     IF usher._installing_extension() IS NULL THEN
         PERFORM usher.require_permission('event:manage');
@@ -42,21 +71,12 @@ BEGIN
                                   'A sync handler runs in the transaction that publishes: that one is over.');
     END IF;
     IF handler IS NOT NULL THEN
-        SELECT p.* INTO function FROM pg_proc p WHERE p.oid = subscribe.handler;
-        SELECT n.nspname INTO function_schema FROM pg_namespace n WHERE n.oid = function.pronamespace;
-        IF function_schema IS NULL THEN
-            PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
-        ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
-              OR function.proargtypes <> '25 3802'::oidvector THEN
-            PERFORM usher.raise_error('invalid_argument',
-                                      'handler must be a function (event text, payload jsonb) that returns void');
-        ELSIF usher._installing_extension() IS NULL AND NOT pg_has_role(session_user, function.proowner, 'USAGE') THEN
-            -- It will run as its owner with payloads of anybody's choice.
-            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
-        END IF;
+        SELECT h.handler_schema, h.handler_name INTO function_schema, function_name
+        FROM usher.require_handler(handler, 'event text, payload jsonb', CASE
+            WHEN usher._installing_extension() IS NULL THEN to_regrole(quote_ident(session_user))::oid END) AS h;
     END IF;
     INSERT INTO usher.subscriptions AS s (event, consumer, mode, handler_schema, handler_name, max_attempts, extension)
-    VALUES (subscribe.event, subscribe.consumer, subscribe.mode, function_schema, function.proname,
+    VALUES (subscribe.event, subscribe.consumer, subscribe.mode, function_schema, function_name,
             subscribe.max_attempts, usher._installing_extension())
     ON CONFLICT ON CONSTRAINT subscriptions_event_consumer_key DO UPDATE
     SET mode = EXCLUDED.mode, handler_schema = EXCLUDED.handler_schema, handler_name = EXCLUDED.handler_name,

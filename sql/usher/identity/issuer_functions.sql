@@ -52,7 +52,8 @@ BEGIN
     VALUES (issuer, provider, audiences, algorithms, jwks)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        PERFORM usher.raise_error('already_exists', 'issuer exists already', jsonb_build_object('issuer', issuer));
+        PERFORM usher.raise_error('already_exists', format('issuer "%s" already exists', issuer),
+                                  jsonb_build_object('issuer', issuer));
     END IF;
     PERFORM usher.log_event('token_issuer.added', jsonb_build_object(
         'provider', provider, 'audiences', to_jsonb(audiences), 'algorithms', to_jsonb(algorithms)),

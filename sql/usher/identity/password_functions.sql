@@ -27,5 +27,5 @@ CREATE FUNCTION usher._stand_in_hash(name text) RETURNS text
     AS 'MODULE_PATHNAME', 'usher_identity_stand_in_hash';
 REVOKE ALL ON FUNCTION usher._stand_in_hash(text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._stand_in_hash(text) IS
-    'The hash of some account that is evaluated for a name that has none, so that unknown names take the same times '
-    'as known ones; NULL when there is none.';
+    'For tests: the hash of some account that is evaluated for a name that has none, so that unknown names take the '
+    'same times as known ones; NULL when there is none.';

@@ -1,4 +1,4 @@
--- Privacy: erasure, export of all that is held about a user, consents. test/regress/privacy.sql asks the catalog
+-- Privacy: erasure, export of all that is held about a user, consents. test/regress/usher_privacy.sql asks the catalog
 -- whether a table was forgotten here.
 
 -- The address of the request and the name of the user stand in rows that must stay: the log of what was done, and

@@ -5,6 +5,9 @@ CREATE FUNCTION usher.define_rate_limit(policy text, algorithm text, max_hits in
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- the CHECKs of the table have them too
+    most_hits CONSTANT integer := 1000000;
+    longest CONSTANT interval := '366 days';
     tier record;
 BEGIN
     IF usher._installing_extension() IS NULL THEN
@@ -15,20 +18,21 @@ BEGIN
     ELSIF algorithm IS NULL OR algorithm <> ALL (usher._algorithms('rate_limit')) THEN
         PERFORM usher.raise_error('invalid_argument',
             'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '));
-    ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND 1000000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_hits must be 1 to 1000000');
-    ELSIF period IS NULL OR period < '1 second' OR period > '366 days' THEN
+    ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND most_hits THEN
+        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits));
+    ELSIF period IS NULL OR period < '1 second' OR period > longest THEN
         PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days');
-    ELSIF block_for < '1 second' OR block_for > '366 days' THEN
+    ELSIF block_for < '1 second' OR block_for > longest THEN
         PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days');
     ELSIF tiers IS NULL OR jsonb_typeof(tiers) <> 'object' THEN
         PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits');
     END IF;
     FOR tier IN SELECT t.key, t.value FROM jsonb_each(tiers) t LOOP
         IF tier.key !~ '^[A-Za-z0-9_-]{1,20}$' OR jsonb_typeof(tier.value) <> 'number'
-           OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > 1000000 THEN
+           OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > most_hits THEN
             PERFORM usher.raise_error('invalid_argument',
-                                      format('tier "%s" must have max_hits of 1 to 1000000', left(tier.key, 100)));
+                                      format('tier "%s" must have max_hits of 1 to %s', left(tier.key, 100),
+                                             most_hits));
         END IF;
     END LOOP;
     INSERT INTO usher.rate_limit_policies AS p (policy, algorithm, max_hits, period, block_for, tiers, extension)

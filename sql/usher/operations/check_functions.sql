@@ -24,12 +24,11 @@ REVOKE ALL ON FUNCTION usher._check_addresses() FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_addresses() IS
     'Part of check_configuration(): whether the address of the gateway and the issuer of tokens agree.';
 
-CREATE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+CREATE FUNCTION usher._check_server_settings() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM usher._check_addresses();
     IF NOT usher._is_preloaded() THEN
         RETURN QUERY VALUES ('the library is not preloaded', 'warning',
             'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll '
@@ -58,7 +57,20 @@ BEGIN
         (current_setting('usher.restoring')::boolean, 'usher.restoring is on', 'critical',
          'Turn it off: no audit rows, history and events are written.'),
         (current_setting('session_replication_role') = 'replica', 'session_replication_role is replica', 'critical',
-         'Reset it: triggers do not fire, so that nothing is audited or checked.'),
+         'Reset it: triggers do not fire, so that nothing is audited or checked.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_server_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_server_settings() IS
+    'Part of check_configuration(): the library, its worker, and what could lose or hide data.';
+
+CREATE FUNCTION usher._check_logging() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (current_setting('log_statement') IN ('all', 'mod') AND current_setting('log_parameter_max_length') <> '0',
          'log_statement writes statements with their values to the server log', 'warning',
             'Set log_statement = ddl, and log_parameter_max_length = 0: passwords and tokens are values.'),
@@ -72,7 +84,20 @@ BEGIN
         (current_setting('debug_print_parse')::boolean OR current_setting('debug_print_rewritten')::boolean
          OR current_setting('debug_print_plan')::boolean,
             'parse trees, with their values, are written to the server log', 'critical',
-            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.'),
+            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_logging() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_logging() IS
+    'Part of check_configuration(): what writes values, passwords and tokens among them, to the server log.';
+
+CREATE FUNCTION usher._check_account_settings() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (current_setting('password_encryption') = 'md5', 'passwords of database roles are hashed with md5', 'warning',
          'Set password_encryption = scram-sha-256 and set the passwords again.'),
         (current_setting('usher.bcrypt_rounds')::integer < 12, 'bcrypt runs with fewer than 12 rounds', 'warning',
@@ -88,7 +113,20 @@ BEGIN
          'login tells strangers that an account is locked, so that it exists', 'notice',
          'Set usher.reveal_lockout = off.'),
         (current_setting('usher.refresh_reuse') = 'lenient', 'the reuse of a refresh token goes unpunished', 'warning',
-         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.'),
+         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_account_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_account_settings() IS
+    'Part of check_configuration(): what weakens passwords, lockouts and tokens.';
+
+CREATE FUNCTION usher._check_audit_settings() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (NOT current_setting('usher.audit_chain')::boolean, 'the audit log is not sealed', 'warning',
          'Set usher.audit_chain = on: changes of old audit rows would not be noticed.'),
         (current_setting('usher.audit_archive_function') <> '' AND to_regprocedure(
@@ -105,6 +143,17 @@ BEGIN
             'the audit log has no partition for the next month', 'warning',
             'Have usher.run_maintenance() called regularly, and see what it warns of.')
         ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_audit_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_audit_settings() IS
+    'Part of check_configuration(): the seal, the archives and the next month of the audit log.';
+
+CREATE FUNCTION usher._check_database_roles() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF current_setting('log_statement') IN ('all', 'mod')
        OR current_setting('log_min_duration_statement')::integer >= 0
        OR current_setting('log_min_duration_sample')::integer >= 0
@@ -135,12 +184,34 @@ BEGIN
                    r.rolname)
         FROM usher._levels_in_force() d JOIN pg_roles r ON r.oid = d.role
         WHERE d.level IN ('application', 'gateway', 'courier', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_database_roles() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_database_roles() IS
+    'Part of check_configuration(): how database roles log in, what is logged of them, and which pass all checks.';
+
+CREATE FUNCTION usher._check_subscriptions() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     RETURN QUERY SELECT DISTINCT format('%s follows %s, but events of that name came from nobody who has declared it',
                                         s.extension, s.event), 'warning',
             'They were not acted on. If they are yours, declare the name: usher.register_extension(…, publishes => …).'
         FROM usher.subscriptions AS s
         WHERE s.extension IS NOT NULL
             AND EXISTS (SELECT FROM usher.events AS e WHERE e.event = s.event AND e.publisher IS NULL);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_subscriptions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_subscriptions() IS
+    'Part of check_configuration(): events that an extension follows and nobody has declared.';
+
+CREATE FUNCTION usher._check_grants() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- Levels that count for nothing, since their role is not of this server, or no longer there.
     RETURN QUERY SELECT format('level %s of role %s is of another server', d.level, d.role_name), 'warning',
             CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = d.role_name)
@@ -185,6 +256,18 @@ BEGIN
         FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
         WHERE x.grantee = 0 AND x.privilege_type = 'CREATE'
             AND (n.nspname = 'public' OR n.nspname IN (SELECT i.schema FROM usher._installed() i));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_grants() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_grants() IS
+    'Part of check_configuration(): levels that count for nothing, and rights on tables and schemas that nobody '
+    'should have.';
+
+CREATE FUNCTION usher._check_objects() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     RETURN QUERY SELECT format('table %s is not audited', c.oid::regclass), 'notice',
             format('SELECT usher.enable_audit(%L);', c.oid::regclass)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -212,6 +295,17 @@ BEGIN
             AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc p ON p.oid = d.objid
         WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_objects() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_objects() IS
+    'Part of check_configuration(): tables without audit, triggers that are disabled, functions that PUBLIC may call.';
+
+CREATE FUNCTION usher._check_secrets() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF current_setting('usher.master_key_file') = '' THEN
         RETURN QUERY VALUES ('secrets are stored as they are', 'notice',
             'Set usher.master_key_file and call usher.wrap_secrets(): whoever reads a backup then holds no signing '
@@ -229,7 +323,17 @@ BEGIN
         RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning',
                              'SELECT * FROM usher.wrap_secrets();');
     END IF;
-    RETURN QUERY SELECT d.finding, d.severity, d.advice FROM usher._check_dump() AS d;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_secrets() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_secrets() IS
+    'Part of check_configuration(): the master key, and what is sealed under it.';
+
+CREATE FUNCTION usher._check_late_extensions() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
     RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema),
             'warning',
@@ -239,6 +343,17 @@ BEGIN
         WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE')
             AND EXISTS (SELECT FROM usher.extension_access AS a
                         WHERE a.registrant = i.extension AND r.level = ANY (a.levels));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_late_extensions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_late_extensions() IS
+    'Part of check_configuration(): extensions that came after the grants of access.';
+
+CREATE FUNCTION usher._check_passwords() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer)
             FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
         OR (SELECT s.setting::integer < s.boot_val::integer
@@ -250,6 +365,30 @@ BEGIN
         RETURN QUERY
             VALUES ('passwords may be shorter than 8 characters', 'warning', 'Raise usher.password_min_length.');
     END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_passwords() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_passwords() IS
+    'Part of check_configuration(): whether passwords are as long, and their hashes as costly, as they must be.';
+
+CREATE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM usher._check_addresses();
+    RETURN QUERY SELECT * FROM usher._check_server_settings();
+    RETURN QUERY SELECT * FROM usher._check_logging();
+    RETURN QUERY SELECT * FROM usher._check_account_settings();
+    RETURN QUERY SELECT * FROM usher._check_audit_settings();
+    RETURN QUERY SELECT * FROM usher._check_database_roles();
+    RETURN QUERY SELECT * FROM usher._check_subscriptions();
+    RETURN QUERY SELECT * FROM usher._check_grants();
+    RETURN QUERY SELECT * FROM usher._check_objects();
+    RETURN QUERY SELECT * FROM usher._check_secrets();
+    RETURN QUERY SELECT * FROM usher._check_dump();
+    RETURN QUERY SELECT * FROM usher._check_late_extensions();
+    RETURN QUERY SELECT * FROM usher._check_passwords();
 END
 $$;
 REVOKE ALL ON FUNCTION usher._check_configuration() FROM PUBLIC;

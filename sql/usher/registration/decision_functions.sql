@@ -131,6 +131,59 @@ $$;
 REVOKE ALL ON FUNCTION usher._delete_row(regclass, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION usher._delete_row(regclass, jsonb) IS 'Removes the row of a key.';
 
+CREATE FUNCTION usher._ship_over_decision(relation regclass, this_key jsonb, made usher.decisions, before jsonb,
+                                          after jsonb, installing name) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    there jsonb;
+    shipped_now jsonb;
+BEGIN
+    IF after IS NULL THEN
+        IF made.kind = 'added' THEN
+            RETURN NULL;
+        ELSIF made.key IS NOT NULL THEN
+            UPDATE usher.decisions AS d SET shipped = NULL WHERE d.table_name = relation::text AND d.key = this_key;
+        END IF;
+        RETURN '{}';
+    ELSIF before IS NOT NULL THEN
+        IF made.key IS NULL THEN
+            RETURN '{}';
+        END IF;
+        shipped_now := coalesce(made.shipped, before)
+            || coalesce(usher._changed_columns(relation, before, after), '{}');
+        UPDATE usher.decisions AS d SET shipped = shipped_now
+        WHERE d.table_name = relation::text AND d.key = this_key;
+        RETURN coalesce(made.decided, '{}');
+    END IF;
+    there := usher._row_of(relation, this_key);
+    IF made.key IS NULL THEN
+        IF there IS NULL OR usher._shipped_by(there) IS NOT NULL THEN
+            RETURN '{}';
+        END IF;
+        -- the application had it first
+        INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
+        VALUES (relation::text, this_key, 'replaced', usher._whole_row(relation, there), after, installing, true);
+        PERFORM usher._update_row(relation, this_key, jsonb_build_object('extension', installing));
+    ELSE
+        UPDATE usher.decisions AS d
+        SET shipped = after, shipped_by = installing, is_applying = true,
+            kind = CASE d.kind WHEN 'added' THEN 'replaced' ELSE d.kind END
+        WHERE d.table_name = relation::text AND d.key = this_key;
+        IF made.kind <> 'removed' AND there IS NOT NULL THEN
+            PERFORM usher._update_row(relation, this_key, after - 'id'::text || made.decided);
+        END IF;
+    END IF;
+    UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation::text AND d.key = this_key;
+    RETURN CASE WHEN there IS NULL AND made.kind <> 'removed' THEN coalesce(made.decided, '{}') END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._ship_over_decision(regclass, jsonb, usher.decisions, jsonb, jsonb, name) FROM PUBLIC;
+COMMENT ON FUNCTION usher._ship_over_decision(regclass, jsonb, usher.decisions, jsonb, jsonb, name) IS
+    'Part of _keep_decision(): what the script of an extension does to a row about which something was decided, or '
+    'nothing. Returns what is laid over its row, NULL when nothing is to be done with it.';
+
 CREATE FUNCTION usher._keep_decision() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -174,46 +227,14 @@ BEGIN
 
     -- A script ships: its row is the default, under what was decided.
     IF installing IS NOT NULL THEN
-        IF TG_OP = 'DELETE' THEN
-            IF made.kind IN ('added') THEN
-                RETURN NULL;
-            ELSIF made.key IS NOT NULL THEN
-                UPDATE usher.decisions AS d SET shipped = NULL WHERE d.table_name = relation AND d.key = this_key;
-            END IF;
+        wanted := usher._ship_over_decision(TG_RELID, this_key, made, before, after, installing);
+        IF wanted IS NULL THEN
+            RETURN NULL;
+        ELSIF TG_OP = 'DELETE' THEN
             RETURN OLD;
-        ELSIF TG_OP = 'UPDATE' THEN
-            IF made.key IS NOT NULL THEN
-                wanted := coalesce(made.shipped, before) || coalesce(usher._changed_columns(TG_RELID, before, after),
-                                                                     '{}');
-                UPDATE usher.decisions AS d SET shipped = wanted WHERE d.table_name = relation AND d.key = this_key;
-                NEW := jsonb_populate_record(NEW, made.decided);
-            END IF;
-            RETURN NEW;
         END IF;
-        there := usher._row_of(TG_RELID, this_key);
-        IF made.key IS NULL THEN
-            IF there IS NULL OR usher._shipped_by(there) IS NOT NULL THEN
-                RETURN NEW;
-            END IF;
-            -- the application had it first
-            INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
-            VALUES (relation, this_key, 'replaced', usher._whole_row(TG_RELID, there), after, installing, true);
-            PERFORM usher._update_row(TG_RELID, this_key, jsonb_build_object('extension', installing));
-        ELSE
-            UPDATE usher.decisions AS d
-            SET shipped = after, shipped_by = installing, is_applying = true,
-                kind = CASE d.kind WHEN 'added' THEN 'replaced' ELSE d.kind END
-            WHERE d.table_name = relation AND d.key = this_key;
-            IF made.kind = 'removed' THEN
-                NULL;
-            ELSIF there IS NULL THEN
-                NEW := jsonb_populate_record(NEW, made.decided);
-            ELSE
-                PERFORM usher._update_row(TG_RELID, this_key, after - 'id'::text || made.decided);
-            END IF;
-        END IF;
-        UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation AND d.key = this_key;
-        RETURN CASE WHEN there IS NULL AND made.kind <> 'removed' THEN NEW END;
+        NEW := jsonb_populate_record(NEW, wanted);
+        RETURN NEW;
     END IF;
 
     -- Anybody else decides.

@@ -271,8 +271,8 @@ BEGIN
     SELECT v.* INTO taken FROM usher.extension_events AS v WHERE v.event = ANY (publishes);
     IF FOUND THEN
         PERFORM usher.raise_error('already_exists',
-                                  format('event "%s" of "%s" is one of "%s" already', taken.event, registrant,
-            taken.registrant), jsonb_build_object('event', taken.event, 'publisher', taken.registrant));
+            format('event "%s" is already published by "%s"', taken.event, taken.registrant),
+            jsonb_build_object('event', taken.event, 'publisher', taken.registrant));
     END IF;
     INSERT INTO usher.extension_events (event, registrant) SELECT DISTINCT e, registrant FROM unnest(publishes) AS e;
 END

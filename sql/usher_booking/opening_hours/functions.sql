@@ -96,8 +96,8 @@ CREATE FUNCTION @extschema@._local_to_instant(local timestamp, zone text, pick t
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_booking_local_to_instant';
 COMMENT ON FUNCTION @extschema@._local_to_instant(timestamp, text, text) IS
-    'The instant of a wall time: first or last of a repeated one, the end of the gap for one that never was. AT '
-    'TIME ZONE picks the last of two, RFC 5545 the first.';
+    'For tests: the instant of a wall time, first or last of a repeated one, the end of the gap for one that never '
+    'was. AT TIME ZONE picks the last of two, RFC 5545 the first.';
 
 CREATE FUNCTION @extschema@._parse_periods(periods jsonb) RETURNS TABLE (opens time, closes time)
     LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -111,8 +111,8 @@ CREATE FUNCTION @extschema@._open_periods(location_id uuid, window_start timesta
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'usher_booking_open_periods';
 COMMENT ON FUNCTION @extschema@._open_periods(uuid, timestamptz, timestamptz) IS
-    'The opening periods of a location that touch the window, as instants: exceptions replace the weekly hours of '
-    'their date.';
+    'For tests: the opening periods of a location that touch the window, as instants; exceptions replace the weekly '
+    'hours of their date.';
 
 CREATE FUNCTION @extschema@._is_open(location_id uuid, start_at timestamptz, end_at timestamptz) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -124,7 +124,8 @@ CREATE FUNCTION @extschema@._on_grid(location_id uuid, start_at timestamptz, slo
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'usher_booking_on_grid';
 COMMENT ON FUNCTION @extschema@._on_grid(uuid, timestamptz, interval) IS
-    'Whether a slot begins then: grids start with each opening period. NULL when the location is closed then.';
+    'For tests: whether a slot begins then. Grids start with each opening period; NULL when the location is closed '
+    'then.';
 
 CREATE FUNCTION @extschema@._check_weekdays(weekdays integer[], valid daterange) RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED

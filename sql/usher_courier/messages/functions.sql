@@ -269,9 +269,9 @@ BEGIN
     PERFORM usher.actor_id();
     IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 THEN
         PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes', '{"argument": "worker"}');
-    ELSIF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be 1 to 1000', '{"argument": "max_rows"}');
-    ELSIF lease IS NULL OR lease < '1 second' OR lease > '1 hour' THEN
+    END IF;
+    PERFORM usher.check_max_rows(max_rows);
+    IF lease IS NULL OR lease < '1 second' OR lease > '1 hour' THEN
         PERFORM usher.raise_error('invalid_argument', 'lease must be between one second and one hour',
                                   '{"argument": "lease"}');
     END IF;

@@ -82,8 +82,8 @@ CREATE FUNCTION @extschema@._enqueue_request(caller oid, url text, method text, 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    function pg_proc;
     function_schema name;
+    function_name name;
 BEGIN
     PERFORM @extschema@._check_url(url);
     IF method IS NULL OR method NOT IN ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE') THEN
@@ -116,21 +116,11 @@ BEGIN
                                   '{"argument": "max_bytes"}');
     END IF;
     IF handler IS NOT NULL THEN
-        SELECT p.* INTO function FROM pg_proc p WHERE p.oid = _enqueue_request.handler;
-        SELECT n.nspname INTO function_schema FROM pg_namespace n WHERE n.oid = function.pronamespace;
-        IF function_schema IS NULL THEN
-            PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
-        ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
-              OR function.proargtypes <> '2950 3802'::oidvector THEN
-            PERFORM usher.raise_error('invalid_argument',
-                                      'handler must be a function (request uuid, answer jsonb) that returns void');
-        ELSIF NOT pg_has_role(caller, function.proowner, 'USAGE') THEN
-            -- It will run as its owner with answers of anybody's choice.
-            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
-        END IF;
+        SELECT h.handler_schema, h.handler_name INTO function_schema, function_name
+        FROM usher.require_handler(handler, 'request uuid, answer jsonb', caller) AS h;
     END IF;
     RETURN @extschema@._add_request('application', method, url, headers, convert_to(coalesce(body, ''), 'UTF8'),
-        function_schema, function.proname, context, 'application:' || ordering_key, max_attempts, time_limit,
+        function_schema, function_name, context, 'application:' || ordering_key, max_attempts, time_limit,
         max_bytes);
 END
 $$;

@@ -210,7 +210,7 @@ BEGIN
     WHERE t.event = set_message_template.event AND t.audience = set_message_template.audience
         AND t.channel = 'email' AND t.language = tag FOR NO KEY UPDATE;
     IF expected_version IS NOT NULL AND expected_version IS DISTINCT FROM found_version THEN
-        PERFORM usher.raise_error('stale_version', 'the template was changed meanwhile',
+        PERFORM usher.raise_error('stale_version', 'the template was changed by somebody else',
                                   jsonb_build_object('version', found_version));
     END IF;
     INSERT INTO @extschema@.message_templates AS t (event, audience, language, subject, body_text, body_html,

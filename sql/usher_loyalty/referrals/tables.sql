@@ -59,8 +59,8 @@ CREATE INDEX referrals_flagged_idx ON @extschema@.referrals (id) WHERE flags <> 
 CREATE INDEX referrals_program_idx ON @extschema@.referrals (program);
 CREATE INDEX referrals_expires_idx ON @extschema@.referrals (expires_at) WHERE status = 'pending';
 COMMENT ON TABLE @extschema@.referrals IS
-    'Who has brought whom. A customer is brought once, by somebody else, who was not brought by them, neither directly '
-    'nor through others. The status obeys the machine "referral".';
+    'Who has brought whom. A customer is brought once, by somebody else, who was not brought by them, neither '
+    'directly nor through others. The status obeys the machine "referral".';
 COMMENT ON COLUMN @extschema@.referrals.flags IS
     'What both have in common: address, network, device, payment_method. Such a referral waits for somebody to look.';
 
