@@ -124,7 +124,7 @@ SELECT n AS "goes out, though it is a secret" FROM unnest('{token,tokens,resetTo
     private_key,privateKey,accessKey,credentials,jwt,authorization,set-cookie,cvc}'::text[]) AS n
 WHERE NOT wash._tells_secret('hooked.told', jsonb_build_object('list', jsonb_build_array(1, jsonb_build_object(n, 'x'))));
 SELECT n AS "is kept back, though it is none" FROM unnest('{country_code,countryCode,country_codes,currency_code,status_code,statusCode,postal_code,zip_code,zipCode,zipcode,postcode,
-    error_code,errorCode,reason_code,reasonCode,product_code,language_code,tax_code,http_status_code,barcode,key,keys,dedupe_key,provider_key,api_key_id,token_type,tokenizer,
+    error_code,errorCode,failure_code,reason_code,reasonCode,product_code,language_code,tax_code,http_status_code,barcode,key,keys,dedupe_key,provider_key,api_key_id,token_type,tokenizer,
     code_of_conduct,encoding,decoded,spin,pinned,shipping,pinCount,link,login_url,tracking_url,passenger,compass,secretary,keyboard,monkey,points,id,amount_minor}'::text[]) AS n
 WHERE wash._tells_secret('hooked.told', jsonb_build_object('list', jsonb_build_array(1, jsonb_build_object(n, 'x'))));
 SELECT wash._tells_secret('message.failed', '{"code": "550"}') AS failed, wash._tells_secret('message.bounced', '{"code": "550"}') AS bounced,

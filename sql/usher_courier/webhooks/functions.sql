@@ -19,10 +19,10 @@ BEGIN ATOMIC
     SELECT w.name ~ '(token|secret|password|passwd|passphrase|passcode|credential|jwt)s?$'
         OR w.name ~ '(^|_)(code|pin|pwd|[th]?otp|cvv|cvc|authorization|cookie)s?$'
             -- codes of what everybody may know
-            AND w.name !~ ('(^|_)(area|bank|branch|category|class|color|colour|cost|country|currency|department|dial|'
-                           'error|exit|fault|http|industry|iso|item|lang|language|locale|location|plan|post|postal|'
-                           'problem|product|province|reason|region|response|result|return|service|sort|source|state|'
-                           'status|tax|unit|zip)_codes?$')
+            AND w.name !~ ('(^|_)(area|bank|branch|cancellation|category|class|color|colour|cost|country|currency|'
+                           'decline|department|dial|error|exit|failure|fault|http|industry|iso|item|lang|language|'
+                           'locale|location|plan|post|postal|problem|product|province|reason|refusal|region|'
+                           'rejection|response|result|return|service|sort|source|state|status|tax|unit|zip)_codes?$')
         OR w.name ~ '(auth|coupon|login|otp|reset|verification|voucher)codes?$'
         OR w.name ~ '(^|_)(access|api|auth|encryption|master|private|recovery|secret|shared|signing)_?keys?$'
         OR w.name ~ ('(^|_)(activation|confirmation|invitation|invite|magic|otp|recovery|reset|totp|'
