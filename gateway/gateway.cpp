@@ -185,7 +185,10 @@ bool Gateway::is_allowed_origin(const std::string &origin) const {
 // Browsers add cookies to whatever a page of another site makes them send, but they say which site that is. The
 // database asks for a CSRF token as well. Bearer tokens are never added by themselves.
 void Gateway::check_origin(const Request &request) const {
-    const std::string *cookies = request.find("cookie");
+    // Cookies may come in several fields: they are joined for the database, so that each counts here too.
+    const bool has_session_cookie = std::any_of(request.fields.begin(), request.fields.end(), [](const Field &field) {
+        return field.name == "cookie" && field.value.find("__Host-usher_") != std::string::npos;
+    });
     const std::string *session = request.find("usher-session");
     const std::string *from = request.find("sec-fetch-site");
     // The session would be opened, and the browser would drop its cookies (SameSite) without a word.
@@ -194,7 +197,7 @@ void Gateway::check_origin(const Request &request) const {
                       "The page is of another site than the API, so the browser would not keep the session's cookies. "
                       "Use one host name for both: localhost and 127.0.0.1 are two sites."};
     const bool changes_nothing = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
-    if (changes_nothing || cookies == nullptr || cookies->find("__Host-usher_") == std::string::npos) return;
+    if (changes_nothing || !has_session_cookie) return;
     bool is_ours = false;
     if (const std::string *origin = request.find("origin")) {
         const std::string *host = request.find("host");

@@ -1,5 +1,6 @@
 #include "pages.hpp"
 #include "config.hpp"
+#include <algorithm>
 #include <climits>
 #include <cstdint>
 #include <cstdio>
@@ -87,8 +88,10 @@ std::optional<Response> Pages::answer(const Request &request) const {
     response.route = found->first;
     response.headers = {{"ETag", page.tag}, {"Cache-Control", page.is_document ? "no-cache" : "public, max-age=3600"}};
     if (page.is_document) response.headers.push_back({"Content-Security-Policy", policy});
-    const std::string *known = request.find("if-none-match");
-    if (known != nullptr && (*known == "*" || known->find(page.tag) != std::string::npos)) {
+    const bool is_known = std::any_of(request.fields.begin(), request.fields.end(), [&page](const Field &field) {
+        return field.name == "if-none-match" && (field.value == "*" || field.value.find(page.tag) != std::string::npos);
+    });
+    if (is_known) {
         response.status = 304;
         return response;
     }

@@ -20,9 +20,9 @@ bool equals_ignoring_case(std::string_view a, std::string_view lower) {
 
 // Fields that a request has at most once. Two of them could be read as one or the other.
 bool is_singleton(std::string_view name) {
-    static constexpr std::array<std::string_view, 9> names = {
-        "authorization", "content-encoding", "content-length", "content-type",     "expect",
-        "host",          "idempotency-key",  "origin",         "transfer-encoding"};
+    static constexpr std::array<std::string_view, 12> names = {
+        "authorization",   "content-encoding", "content-length", "content-type",      "expect",        "host",
+        "idempotency-key", "origin",           "sec-fetch-site", "transfer-encoding", "usher-session", "x-csrf-token"};
     return std::find(names.begin(), names.end(), name) != names.end();
 }
 

@@ -69,6 +69,72 @@ SELECT wash.update_webhook(:'hook', is_active => false), wash.update_webhook(:'h
 SELECT waiting FROM wash.list_webhooks();
 SELECT wash.remove_webhook(:'hook');
 
+-- What cannot be opened or signed any more fails for good and says so; what is behind it goes. Nobody is told the detail.
+SELECT webhook_id AS hook FROM wash.add_webhook('https://hooks.example/b', '{hooked.*}') \gset
+SELECT webhook_id AS mute FROM wash.add_webhook('https://hooks.example/mute', '{hooked.told}') \gset
+CREATE FUNCTION courier_hooks.take(request uuid, answer jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    ASSERT answer #>> '{context,name}' <> 'asserts', 'no';
+END
+$$;
+CREATE TABLE courier_hooks.asked AS
+SELECT n AS name, wash.enqueue_http_request('https://hooks.example/x', handler => 'courier_hooks.take(uuid,jsonb)', context => jsonb_build_object('name', n),
+    ordering_key => left(n, 4), max_attempts => 1) AS id
+FROM unnest('{lost,lost behind,no JSON,no body,nothing,good,answer lost,asserts,told}'::text[]) AS n;
+SELECT usher.publish('hooked.told', '{"n": 7}', 'key of 7') IS NOT NULL AS published;
+SELECT count(*) AS collected FROM wash.claim_requests('test', 1);
+UPDATE wash.http_requests SET status = 'pending', attempts = 0, next_attempt_at = now() WHERE status = 'claimed';
+UPDATE wash.http_requests AS r SET content = CASE a.name WHEN 'lost' THEN 'garbage' WHEN 'no JSON' THEN '{' WHEN 'no body' THEN '{"headers": {}}' END
+FROM courier_hooks.asked AS a WHERE a.id = r.id AND a.name IN ('lost', 'no JSON', 'no body', 'nothing');
+UPDATE wash.webhook_keys SET secret = 'garbage' WHERE webhook_id = :'mute';
+DELETE FROM wash.webhook_keys WHERE webhook_id = :'hook';
+CREATE FUNCTION courier_hooks.pass() RETURNS TABLE (name text, said text) LANGUAGE sql AS $$
+    SELECT coalesce(a.name, r.event), wash.report_request(c.request, c.attempt, 200, '{}', 'ok')
+    FROM (SELECT * FROM wash.claim_requests('test', 1) UNION ALL SELECT * FROM wash.claim_requests('test', 100)) AS c
+        JOIN wash.http_requests AS r ON r.id = c.request LEFT JOIN courier_hooks.asked AS a ON a.id = c.request
+$$;
+SELECT * FROM courier_hooks.pass() ORDER BY 1;
+UPDATE wash.http_requests AS r SET answer = 'garbage' FROM courier_hooks.asked AS a WHERE a.id = r.id AND a.name = 'answer lost';
+SELECT * FROM courier_hooks.pass() ORDER BY 1;
+SELECT wash.run_request_handler() FROM generate_series(1, 6);
+SELECT coalesce(a.name, r.event) AS name, r.status, r.error_code FROM wash.http_requests AS r LEFT JOIN courier_hooks.asked AS a ON a.id = r.id ORDER BY 1, 3;
+SELECT payload ->> 'reason' AS reason, count(*) FROM usher.events WHERE event = 'http_request.failed' AND created_at >= (SELECT min(created_at) FROM wash.http_requests) GROUP BY 1 ORDER BY 1;
+-- With a secret again, what has failed for want of one is sent by hand.
+SELECT wash.rotate_webhook_secret(:'hook') LIKE 'whsec%' AS rotated;
+DELETE FROM wash.http_requests WHERE status <> 'failed';
+SELECT wash.retry_http_request(request_id) FROM wash.list_http_requests('failed', :'hook');
+SELECT headers ->> 'webhook-signature' LIKE 'v1,%' AS signed, wash.report_request(request, attempt, 200, '{}', '') FROM wash.claim_requests('test');
+-- Where the master key itself cannot be used, nothing is thrown away: all wait until it is put back.
+UPDATE wash.http_requests AS r SET content = '$sealed$1$0123456789abcdef$AAAA' FROM courier_hooks.asked AS a WHERE a.id = r.id AND a.name = 'lost';
+SELECT wash.retry_http_request(id) FROM courier_hooks.asked WHERE name = 'lost';
+SELECT * FROM wash.claim_requests('test');
+SELECT r.status, r.attempts FROM wash.http_requests AS r JOIN courier_hooks.asked AS a ON a.id = r.id WHERE a.name = 'lost';
+DELETE FROM wash.http_requests AS r USING courier_hooks.asked AS a WHERE a.id = r.id AND a.name = 'lost';
+-- Nor does it keep anybody from being erased: what nobody can open is thrown away.
+UPDATE wash.http_requests SET content = 'garbage' WHERE webhook_id IS NOT NULL;
+SELECT wash._erase_webhook_events('key of 7') AS emptied;
+SELECT status, content IS NULL AS emptied FROM wash.http_requests WHERE webhook_id = :'hook';
+SELECT wash.remove_webhook(:'hook'), wash.remove_webhook(:'mute');
+DELETE FROM wash.http_requests;
+
+-- What a member is called says whether it is for its recipient only, however the words of its name are put together.
+SELECT n AS "goes out, though it is a secret" FROM unnest('{token,tokens,resetToken,reset-token,RESET_TOKEN,accessToken,accesstoken,idTokens,apiKey,APIKey,api_keys,apikey,
+    clientSecret,client_secret,secretValue,code,codes,reset_code,resetCode,login_code,loginCode,voucher_code,voucherCodes,discount_code,promoCode,recovery_codes,one_time_code,
+    code2,pin,PIN,pins,user_pin,otp,totp,totpUri,otpauth_url,passwd,password,userPassword,password_hash,passphrase,passcode,pwd,magic_link,magicLink,reset_url,loginLink,
+    private_key,privateKey,accessKey,credentials,jwt,authorization,set-cookie,cvc}'::text[]) AS n
+WHERE NOT wash._tells_secret('hooked.told', jsonb_build_object('list', jsonb_build_array(1, jsonb_build_object(n, 'x'))));
+SELECT n AS "is kept back, though it is none" FROM unnest('{country_code,countryCode,country_codes,currency_code,status_code,statusCode,postal_code,zip_code,zipCode,zipcode,postcode,
+    error_code,errorCode,failure_code,reason_code,reasonCode,product_code,language_code,tax_code,http_status_code,barcode,key,keys,dedupe_key,provider_key,api_key_id,token_type,tokenizer,
+    code_of_conduct,encoding,decoded,spin,pinned,shipping,pinCount,link,login_url,tracking_url,passenger,compass,secretary,keyboard,monkey,points,id,amount_minor}'::text[]) AS n
+WHERE wash._tells_secret('hooked.told', jsonb_build_object('list', jsonb_build_array(1, jsonb_build_object(n, 'x'))));
+SELECT wash._tells_secret('message.failed', '{"code": "550"}') AS failed, wash._tells_secret('message.bounced', '{"code": "550"}') AS bounced,
+    wash._tells_secret('message.bounced', '{"a": {"token": "x"}}') AS tells, wash._tells_secret('hooked.told', '["token", {"a": "code"}]') AS values_count;
+-- Of what the tests before this have had published, all features' events go out, but for those whose message says a secret.
+SELECT DISTINCT e.event AS "kept back" FROM usher.events AS e JOIN usher.extension_events AS x ON x.event = e.event
+WHERE x.registrant LIKE 'usher%' AND wash._tells_secret(e.event, e.payload) AND NOT EXISTS (
+    SELECT FROM wash.message_rules AS r WHERE r.event = e.event AND r.secret_keys <> '{}')
+ORDER BY 1;
+
 -- Messages of what was published before there was a rule: from an instant on.
 SELECT user_id AS ann FROM usher.register_user('hooks-ann@example.com', 'a note on every door') \gset
 SELECT count(wash.report_message(c.message, c.attempt, 'sent')) AS greeted FROM wash.claim_messages('test') AS c;

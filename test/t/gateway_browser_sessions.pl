@@ -67,6 +67,16 @@ for my $case ([ 'another origin', Origin => 'https://evil.example.com' ], [ 'an 
     my ($name, @headers) = @$case;
     problem_is(send_as('/auth/me', %csrf, @headers), 403, 'origin_not_allowed', $name);
 }
+# The cookies may come in several fields, in any order: the database reads all of them.
+for my $fields ([ 'a=b', $cookie ], [ $cookie, 'a=b' ], [ 'a=b', split /; /, $cookie ])
+{
+    my $name = 'cookies in ' . @$fields . ' fields, ' . ($fields->[0] eq 'a=b' ? 'the session after others' : 'the session first');
+    problem_is(post_json($gateway, '/auth/me', { first_name => 'B' }, method => 'PATCH', Cookie => $fields, %csrf, @$_), 403, 'origin_not_allowed', "$name, @$_")
+      for [], [ Origin => 'https://evil.example.com' ];
+    is(post_json($gateway, '/auth/me', { first_name => 'B' }, method => 'PATCH', Cookie => $fields, %csrf, Origin => $own)->{status}, 200, "$name, own origin");
+    is(json_of(http($gateway, 'GET', '/auth/me', { headers => { Cookie => $fields } }))->{user_id}, $user, "$name: read");
+}
+problem_is(post_json($gateway, '/auth/me', {}, method => 'PATCH', Cookie => [ 'a=b', '__Host-usher_access=abc' ]), 403, 'origin_not_allowed', 'a cookie that is none, in the second field');
 is($node->safe_psql('postgres', "SELECT version FROM usher.users WHERE id = '$user'") > 1, 1, 'the good ones were done');
 my $me = get('/auth/me');
 is(post_json($gateway, '/auth/login', { identifier => 'b@example.com', password => $UsherGateway::password }, Cookie => $cookie, Origin => $own)->{status}, 200,

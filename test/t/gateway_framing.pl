@@ -80,6 +80,7 @@ refused("GET http://user\@a/echo HTTP/1.1\r\nHost: a$end", 400, 'a user in the t
 refused("GET http://a:b/echo HTTP/1.1\r\nHost: a$end", 400, 'a port that is none in the target');
 refused("GET /echo HTTP/1.1\r\nHost: a\r\nContent-Type: a\r\nContent-Type: b$end", 400, 'Content-Type twice');
 refused("GET /echo HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b$end", 400, 'Authorization twice');
+refused("GET /echo HTTP/1.1\r\nHost: a\r\n$_: cookie\r\n$_: none$end", 400, "$_ twice") for 'Usher-Session', 'Sec-Fetch-Site', 'X-CSRF-Token', 'Origin', 'Idempotency-Key';
 refused("GET  /echo HTTP/1.1\r\nHost: a$end", 400, 'two spaces in the request line');
 refused("GET /echo\tHTTP/1.1\r\nHost: a$end", 400, 'a tab in the request line');
 refused("GET /ec ho HTTP/1.1\r\nHost: a$end", 400, 'a space in the target');

@@ -17,6 +17,13 @@ $node->start;
 sub one { return $node->safe_psql('app', $_[0]) }
 append_to_file("$folder/schema.sql", <<'SQL');
 CREATE EXTENSION usher CASCADE;
+CREATE SCHEMA wash;
+CREATE EXTENSION usher_booking SCHEMA wash CASCADE;
+CREATE EXTENSION usher_payment SCHEMA wash CASCADE;
+CREATE EXTENSION usher_shop SCHEMA wash CASCADE;
+CREATE EXTENSION usher_loyalty SCHEMA wash CASCADE;
+CREATE SCHEMA courier;
+CREATE EXTENSION usher_courier SCHEMA courier CASCADE;
 SELECT usher.grant_access('usher_gateway', 'gateway');
 SQL
 $node->safe_psql('postgres', 'CREATE ROLE usher_gateway LOGIN; CREATE DATABASE app');
@@ -27,7 +34,7 @@ my %environment = (
 local @ENV{ keys %environment } = values %environment;
 
 my @blocks = document_blocks('docs/runbook.md');
-is(scalar @blocks, 20, 'docs/runbook.md has its blocks');
+is(scalar @blocks, 23, 'docs/runbook.md has its blocks');
 # The next block of the page, after so many that this test passes over.
 sub follow { return run_block(shift @blocks) }
 
@@ -111,6 +118,27 @@ my $bob = log_in('bob');
 one(qq{BEGIN; SELECT usher.authenticate('$bob->{access}'); SELECT usher.enroll_totp('what bob remembers'); COMMIT});
 one('UPDATE usher.second_factors SET confirmed_at = now()');
 is(log_in('bob')->{error}, 'second_factor_required', 'bob has a second factor');
+# … and whatever else is sealed, of every extension: a column that is new must be filled here, and then the page has to say what becomes of it.
+one(q{INSERT INTO usher.identities (user_id, provider, provider_user_id) SELECT id, 'auth0', 'auth0|ann' FROM usher.users WHERE email = 'ann@runbook.example';
+	SELECT usher.set_provider_tokens(user_id, 'auth0', 'an access token', 'a refresh token') FROM usher.identities});
+one(q{SELECT usher.request_login_code('ann@runbook.example')}) if one(q{SELECT count(*) FROM usher.server_secrets}) == 0;
+one(q{SELECT wash.add_webhook_secret('stripe', 'stripe', 'whsec_of_the_processor_that_nobody_guesses')});
+my $hook = one(q{SELECT webhook_id FROM courier.add_webhook('https://partner.example/hooks', '{product.*}')});
+one(q{CREATE SCHEMA shop; CREATE FUNCTION shop.take(request uuid, answer jsonb) RETURNS void LANGUAGE sql AS 'SELECT';
+	SELECT courier.enqueue_http_request('https://partner.example/' || n, 'POST', body => 'a secret', handler => 'shop.take(uuid,jsonb)') FROM unnest('{first,second}'::text[]) AS n});
+one(q{SELECT courier.report_request(request, attempt, 200, '{}', 'an answer') FROM courier.claim_requests('runbook', 1)});
+my @sealed = split /\n/, one(q{SELECT concat_ws(' ', quote_ident(schema_name) || '.' || quote_ident(table_name), quote_ident(secret_column)) FROM usher._sealed_columns() ORDER BY 1});
+cmp_ok(scalar @sealed, '>=', 8, 'columns are sealed, by the catalog');
+my %left_out = map { split / /, $_, 2 } split /\n/, one(q{SELECT table_name || ' ' || column_name FROM usher.personal_columns WHERE kind = 'sealed'
+	EXCEPT SELECT table_name || ' ' || secret_column FROM usher._sealed_columns()});
+is(join(' ', %left_out), '', '… each that an extension has registered');
+my ($section) = slurp_file("$ENV{USHER_SOURCE}/docs/runbook.md") =~ /^## The master key is lost\n(.*?)^## /ms;
+for my $column (@sealed)
+{
+	my ($table, $name) = split / /, $column;
+	cmp_ok(one(qq{SELECT count(*) FROM $table WHERE $name LIKE '\$sealed\$%'}), '>', 0, "$column: something is sealed under the key");
+	like($section, qr/\Q$table\E\b/, '… and the page says what becomes of it');
+}
 sh(qq{mv '$key' '$key.elsewhere'});
 is((split ' ', ($node->psql('app', q{\set VERBOSITY sqlstate
 	SELECT usher.login('ann@runbook.example', 'what ann remembers')}))[2])[-1], 'US101', 'without the master key nobody logs in');
@@ -118,8 +146,20 @@ sh(qq{mv '$key.elsewhere' '$key'});
 my $ann = log_in('ann');
 is($ann->{error}, '', 'put back, it works at once');
 unlink $key;
+is((split ' ', ($node->psql('app', q{\set VERBOSITY sqlstate
+	SELECT * FROM courier.claim_requests('runbook')}))[2])[-1], 'US101', 'without it no request goes');
+is(one(q{SELECT string_agg(status, ' ' ORDER BY id) FROM courier.http_requests}), 'answered pending', '… and none is lost');
+follow(); # another key
 follow();
 follow();
+follow();
+follow();
+is(one(q{SELECT string_agg(status || ' ' || error_code, ', ' ORDER BY id) FROM courier.http_requests}), join(', ', ('failed the master key was lost') x 2),
+	'lost: requests that waited have failed, and say why');
+is(one(q{SELECT count(*) FROM usher.events WHERE event = 'http_request.failed'}), 2, '… and so do their events');
+one(q{SELECT courier.enqueue_http_request('https://partner.example/third'); SELECT usher.publish('product.created', '{"sku": "soap"}')});
+is(one(qq{SELECT string_agg(coalesce(headers ->> 'webhook-signature' ~ '^v1,.', false)::text, ' ' ORDER BY headers ? 'webhook-id') FROM courier.claim_requests('runbook')}),
+	'false true', '… and the next go, webhooks with a signature');
 is(accepts($ann), 'refused', 'lost: tokens of before are refused');
 is(refresh($ann) . accepts($ann), 'accepted', '… and the session goes on with a new one');
 is(log_in('bob')->{error}, '', '… and who had a second factor logs in, and may set one up');

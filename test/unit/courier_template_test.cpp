@@ -125,6 +125,45 @@ TEST(MessageTemplate, SomePlacesTakeNoValue) {
         EXPECT_NE(refusal(text), "") << text;
 }
 
+// Readers of mail follow HTML, which ends comments, style sheets and titles where XML would not.
+TEST(MessageTemplate, CommentsEndWhereHtmlEndsThem) {
+    for (const char *const text :
+         {"<!--><script>alert(1)</script><!-- -->", "<!---><script>alert(1)</script><!-- -->",
+          "<p>a</p><!-- --!><script>alert(1)</script><!-- -->", "<!-->", "<!--->", "<!-- --!>", "<!----!>-->",
+          "<!-- a ---!> -->", "<!-- {{#a}}-{{/a}}-->", "<!--{{#a}}x{{/a}}>-->", "<!--{{#a}}-{{/a}}>-->",
+          "<!doctype html><script>x</script>", "<![CDATA[><script>x</script>]]>", "<?x ?>", "</ b>", "<!-x><script>"})
+        EXPECT_NE(refusal(text), "") << text;
+    for (const char *const text :
+         {"<!---->", "<!-- -->", "<!----->", "<!-- a -- b - > ! -->", "<!--x>-->", "<!-- <script> -->", "<!--!>-->",
+          "<!doctype html><p>", "<![CDATA[x]]>", "{{#a}}<!-- x -->{{/a}}", "{{#a}}<!x>{{/a}}"})
+        EXPECT_EQ(refusal(text), "") << text;
+}
+
+TEST(MessageTemplate, StyleSheetsAndTitlesAreText) {
+    for (const char *const text :
+         {"<title><b x=\"</title><script>alert(1)</script>\"></title>", "<title>", "<title></titles>", "<style></style",
+          "<style></stylex><b x=\"</style><script>alert(1)</script>\">",
+          "<style></style x=\"><b x=\"><script>alert(1)</script>\">", "<style></style/onload=\"x\">",
+          "<style><{{a}}</style>", "<title></{{a}}</title>", "<title><!-- </title><script>x</script> --></title>",
+          "<style></style ><script>x</script>", "<TITLE>x</TITLE><script>"})
+        EXPECT_NE(refusal(text), "") << text;
+    for (const char *const text :
+         {"<title>{{a}} <b> x=\"</title><p>", "<style>b > a { } <</style><p>", "<style></ style></STYLE ><p>",
+          "<title/>x</title/>", "{{#a}}<title>{{b}}</title>{{/a}}<i>{{a}}</i>"})
+        EXPECT_EQ(refusal(text), "") << text;
+    EXPECT_EQ(html("<title>{{a}}</title>", R"({"a": "</title><script>"})"),
+              "<title>&lt;/title&gt;&lt;script&gt;</title>");
+}
+
+TEST(MessageTemplate, NamesEndAtTheWhiteSpaceOfHtml) {
+    // Whatever else looks like white space is part of a name, and begins no attribute in whose quotes ">" is text.
+    EXPECT_NE(refusal("<b\vx=\"><script>alert(1)</script>\">"), "");
+    EXPECT_NE(refusal("<b x\v=y>"), "");
+    EXPECT_NE(refusal("<b\u00a0x=\"><script>alert(1)</script>\">"), "");
+    EXPECT_NE(refusal("<script\nx>"), "");
+    EXPECT_EQ(refusal("<b\tx=\"1\"\ny\r\n=\n'2'\n>"), "");
+}
+
 TEST(MessageTemplate, SectionsStayInTheirPlace) {
     EXPECT_EQ(refusal("{{#a}}<b>{{x}}</b>{{/a}}<i>{{x}}</i>"), "");
     EXPECT_EQ(refusal("<b title=\"{{#a}}x{{/a}}\">"), "");

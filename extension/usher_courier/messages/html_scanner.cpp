@@ -21,6 +21,12 @@ template <std::size_t N> bool is_in(std::string_view name, const std::string_vie
     return std::find(std::begin(list), std::end(list), name) != std::end(list);
 }
 
+// White space of HTML: without the vertical tab, which is part of a name there.
+constexpr bool is_html_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r'; }
+
+// Elements whose content is text up to their end tag, whatever looks like a tag in it; others like them are refused.
+constexpr std::string_view text_elements[] = {"style", "title"};
+
 [[noreturn]] void refuse(const std::string &why) { throw Error(errc::invalid_template, "HTML of a template: " + why); }
 } // namespace
 
@@ -31,6 +37,10 @@ void HtmlScanner::read(std::string_view literal) {
 Place HtmlScanner::place_value() {
     switch (state_) {
     case State::content: return Place::element;
+    case State::raw_text:
+        // In a title, as between elements, no value can begin a tag.
+        if (name_ == "title" && raw_.empty()) return Place::element;
+        refuse("no value may stand in the element \"" + name_ + '"');
     case State::quoted:
         if (is_style_) refuse("no value may stand in the attribute \"" + attribute_ + '"');
         if (!is_url_) return Place::attribute;
@@ -110,6 +120,7 @@ void HtmlScanner::step(char c) {
     case State::bang:
         if (c == '-' && ++dashes_ == 2) {
             dashes_ = 0;
+            is_empty_ = true;
             state_ = State::comment;
         } else if (c != '-') {
             dashes_ = 0;
@@ -120,15 +131,21 @@ void HtmlScanner::step(char c) {
         if (c == '>') state_ = State::content;
         return;
     case State::comment:
-        if (c == '-')
+        // Where HTML ends a comment too, in ways that readers of mail do not agree on.
+        if (c == '>' && is_empty_ && dashes_ < 2)
+            refuse("a comment begins with neither \">\" nor \"->\"");
+        else if (c == '!' && dashes_ >= 2)
+            refuse("a comment ends with \"-->\", and has no \"--!\"");
+        else if (c == '-')
             ++dashes_;
         else if (c == '>' && dashes_ >= 2)
             *this = HtmlScanner();
         else
             dashes_ = 0;
+        is_empty_ = is_empty_ && state_ == State::comment && c == '-';
         return;
     case State::tag_name:
-        if (is_space(c) || c == '/' || c == '>') {
+        if (is_html_space(c) || c == '/' || c == '>') {
             end_tag_name();
             state_ = State::in_tag;
             if (c == '>') step(c);
@@ -138,17 +155,20 @@ void HtmlScanner::step(char c) {
         return;
     case State::in_tag:
         if (c == '>') {
-            const State next = name_ == "style" && !is_end_ ? State::style : State::content;
+            const std::string name = is_in(name_, text_elements) && !is_end_ ? name_ : "";
             *this = HtmlScanner();
-            state_ = next;
+            if (!name.empty()) {
+                name_ = name;
+                state_ = State::raw_text;
+            }
         } else if (c == '"' || c == '\'' || c == '<' || c == '=') {
             refuse("an attribute begins with its name");
-        } else if (!is_space(c) && c != '/') {
+        } else if (!is_html_space(c) && c != '/') {
             begin_attribute(c);
         }
         return;
     case State::attribute_name:
-        if (c == '=' || is_space(c) || c == '/' || c == '>') {
+        if (c == '=' || is_html_space(c) || c == '/' || c == '>') {
             end_name();
             state_ = c == '=' ? State::before_value : State::after_name;
             if (c == '/' || c == '>') {
@@ -162,13 +182,13 @@ void HtmlScanner::step(char c) {
     case State::after_name:
         if (c == '=') {
             state_ = State::before_value;
-        } else if (!is_space(c)) {
+        } else if (!is_html_space(c)) {
             state_ = State::in_tag;
             step(c);
         }
         return;
     case State::before_value:
-        if (is_space(c)) return;
+        if (is_html_space(c)) return;
         if (c != '"' && c != '\'') refuse("the value of an attribute stands in quotes");
         quote_ = c;
         has_scheme_ = is_value_in_ = false;
@@ -186,18 +206,19 @@ void HtmlScanner::step(char c) {
             check_scheme(c);
         }
         return;
-    case State::style:
-        name_ += to_lower(c);
-        if (std::string_view("</style").starts_with(name_)) return;
-        if (name_.starts_with("</style")) {
-            if (c == '>') {
-                name_.clear();
-                state_ = State::content;
-            }
+    case State::raw_text: {
+        const std::string end = "</" + name_;
+        if (raw_ == end && (is_html_space(c) || c == '/' || c == '>')) { // an end tag, which may have attributes
+            raw_.clear();
+            is_end_ = true;
+            state_ = State::in_tag;
+            if (c == '>') step(c);
             return;
         }
-        name_ = c == '<' ? "<" : "";
+        raw_ += to_lower(c);
+        if (!end.starts_with(raw_)) raw_ = c == '<' ? "<" : "";
         return;
+    }
     }
 }
 

@@ -36,7 +36,7 @@ private:
         after_name,
         before_value,
         quoted,
-        style,
+        raw_text,
     };
     void step(char c);
     void begin_attribute(char c);
@@ -50,8 +50,10 @@ private:
     bool is_style_ = false;    // … or has rules of its own
     bool has_scheme_ = false;  // the address can get none any more
     bool is_value_in_ = false; // a placeholder stood in the attribute
+    bool is_empty_ = false;    // the comment has had nothing but dashes
     int dashes_ = 0;           // of a comment
-    std::string name_;         // of the element; in a style sheet, what was read of its end tag
+    std::string name_;         // of the element
+    std::string raw_;          // in a style sheet or title, what was read of its end tag
     std::string attribute_;
     std::string scheme_;
 };

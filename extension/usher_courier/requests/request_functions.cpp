@@ -150,10 +150,12 @@ USHER_FUNCTION(usher_courier_sign_webhook) {
     const pg::Args args(fcinfo);
     const std::string head = std::string(args.text(1)) + '.' + std::to_string(args.int8(2)) + '.';
     const pg::Rows keys = valid_keys.run(Schema(fcinfo), {pg::uuid(args.uuid(0))});
+    if (keys.empty()) throw Error(errc::unknown_reference, "the webhook has no secret to sign with");
     std::string signatures;
     for (std::size_t i = 0; i < keys.size(); ++i) {
         std::string secret = kit::open_secret(keys[i].text(1), key_context(keys[i].uuid(0)));
         std::string bytes = secret_bytes(secret);
+        if (bytes.empty()) throw Error(errc::unknown_reference, "a secret of the webhook is none to sign with");
         const auto mac = hmac_sha256(bytes, {head, args.text(3)});
         wipe(secret);
         wipe(bytes);

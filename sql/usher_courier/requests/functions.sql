@@ -170,16 +170,74 @@ COMMENT ON FUNCTION @extschema@._fail_request(@extschema@.http_requests, text, t
     'A request has been tried often enough: it waits for retry_http_request(), and http_request.failed is published, '
     'with the reason and without the detail, which may say what not everybody is to read.';
 
+CREATE FUNCTION @extschema@._check_sealing(request uuid, state text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- US101 itself, where the file of the master key is not there; and where none is set any more.
+    IF @extschema@._seal_content('content', request, '') = '' AND state = 'US101' THEN
+        PERFORM usher.raise_error('master_key_unavailable',
+                                  'requests are sealed under a master key, but no key file is set');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._check_sealing(uuid, text) IS
+    'Raises US101 when a request could not be opened (state) because no master key can be used: that is not the '
+    'trouble of one request, and all wait until the key is put back.';
+
+CREATE FUNCTION @extschema@._write_request(claimed @extschema@.http_requests, OUT url text, OUT headers jsonb,
+                                           OUT body bytea, OUT failure text, OUT detail text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    content jsonb;
+    signed_at CONSTANT bigint := extract(epoch FROM clock_timestamp())::bigint;
+BEGIN
+    content := @extschema@._open_content('content', claimed.id, claimed.content)::jsonb;
+    url := claimed.url;
+    headers := content -> 'headers';
+    body := decode(content ->> 'body', 'hex');
+    IF jsonb_typeof(headers) IS DISTINCT FROM 'object' OR body IS NULL THEN
+        failure := 'content: none';
+    ELSIF claimed.webhook_id IS NOT NULL THEN
+        url := (SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = claimed.webhook_id);
+        headers := headers || jsonb_build_object('webhook-id', claimed.event_id::text,
+            'webhook-timestamp', signed_at::text, 'webhook-signature',
+            @extschema@._sign_webhook(claimed.webhook_id, claimed.event_id::text, signed_at, body));
+    END IF;
+EXCEPTION WHEN OTHERS OR assert_failure THEN
+    failure := CASE WHEN content IS NULL THEN 'content: ' ELSE 'signature: ' END || SQLSTATE;
+    detail := SQLERRM;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._write_request(@extschema@.http_requests) IS
+    'What a request says, of webhooks with the signatures of now; or why that cannot be told: it was sealed under '
+    'another master key, say.';
+
 CREATE FUNCTION @extschema@._run_request_handler(request @extschema@.http_requests) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    given CONSTANT jsonb := @extschema@._open_content('answer', request.id, request.answer)::jsonb;
+    given jsonb;
     handler oid;
     failure text;
     detail text;
 BEGIN
+    BEGIN
+        given := @extschema@._open_content('answer', request.id, request.answer)::jsonb;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        failure := 'answer: ' || SQLSTATE;
+        detail := SQLERRM;
+    END;
+    IF failure IS NOT NULL THEN
+        PERFORM @extschema@._check_sealing(request.id, right(failure, 5));
+        PERFORM @extschema@._fail_request(request, failure, detail);
+        RETURN;
+    END IF;
     SELECT p.oid INTO handler
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = request.handler_schema AND p.proname = request.handler_name
@@ -191,7 +249,7 @@ BEGIN
             PERFORM @extschema@._call_request_handler(handler, request.id, given || jsonb_build_object(
                         'context', request.context, 'attempts', request.attempts),
                         (SELECT s.setting::integer FROM pg_settings s WHERE s.name = 'usher.handler_timeout'));
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
             failure := 'handler: ' || SQLSTATE;
             detail := SQLERRM;
         END;
@@ -249,8 +307,7 @@ DECLARE
     moment timestamptz;
     given CONSTANT cidr[] := @extschema@._allowed_networks();
     claimed @extschema@.http_requests;
-    content jsonb;
-    signed_at bigint;
+    written record;
 BEGIN
     PERFORM @extschema@._check_claim(worker, max_rows, lease);
     PERFORM @extschema@._collect_webhook_events(100);
@@ -279,23 +336,21 @@ BEGIN
             PERFORM @extschema@._fail_request(claimed, 'claimed and not reported, too often');
             CONTINUE;
         END IF;
-        content := @extschema@._open_content('content', claimed.id, claimed.content);
+        SELECT w.* INTO written FROM @extschema@._write_request(claimed) AS w;
+        IF written.failure IS NOT NULL THEN -- its trouble is not the others': they go
+            PERFORM @extschema@._check_sealing(claimed.id, right(written.failure, 5));
+            PERFORM @extschema@._fail_request(claimed, written.failure, written.detail);
+            CONTINUE;
+        END IF;
         request := claimed.id;
         attempt := claimed.attempts;
         method := claimed.method;
-        url := claimed.url;
-        headers := content -> 'headers';
-        body := decode(content ->> 'body', 'hex');
+        url := written.url;
+        headers := written.headers;
+        body := written.body;
         timeout := claimed.time_limit;
         max_bytes := claimed.max_bytes;
         allowed_networks := given;
-        IF claimed.webhook_id IS NOT NULL THEN
-            signed_at := extract(epoch FROM clock_timestamp())::bigint;
-            url := (SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = claimed.webhook_id);
-            headers := headers || jsonb_build_object('webhook-id', claimed.event_id::text,
-                'webhook-timestamp', signed_at::text, 'webhook-signature',
-                @extschema@._sign_webhook(claimed.webhook_id, claimed.event_id::text, signed_at, body));
-        END IF;
         RETURN NEXT;
     END LOOP;
 END
@@ -303,7 +358,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.claim_requests(text, integer, interval) IS
     'Hands HTTP requests that are ready to a program that sends them, oldest first, those with one ordering key one '
     'after the other; webhooks are signed now. Each is to be reported with report_request() before the lease runs '
-    'out; else it is handed out again. For the access level courier: they hold secrets.';
+    'out; else it is handed out again. One that cannot be opened or signed fails for good. For the access level '
+    'courier: they hold secrets.';
 
 CREATE FUNCTION @extschema@.report_request(request uuid, attempt integer, status_code integer, headers jsonb,
                                            body bytea, error text DEFAULT NULL, retry_after interval DEFAULT NULL)
