@@ -11,7 +11,8 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
     error_codes => @extschema@._shop_error_codes(),
     hooks => '{
         "upkeep": "_shop_upkeep", "self_check": "_shop_self_check", "configuration": "_shop_configuration",
-        "metrics": "_shop_metrics", "health": "_shop_health", "export": "_export_shop", "erase": "_erase_shop"}',
+        "metrics": "_shop_metrics", "health": "_shop_health", "export": "_export_shop", "erase": "_erase_shop",
+        "purchase": "_purchase_of"}',
     personal_data => $json$
     {
         "products": {"user": ["created_by"], "impersonal": ["attributes", "category", "description", "kind", "name",
