@@ -69,8 +69,8 @@ CREATE TABLE @extschema@.points_deductions (
 COMMENT ON TABLE @extschema@.points_deductions IS
     'What does not count of a purchase: refunds and cancellations (returned), what was paid with points or vouchers '
     '(not_money), and what a bank holds or has taken (disputed; void once the dispute is won, and then 0). One row '
-    'for each cause, with the largest sum that was heard of. The one whose cause is the booking or order itself follows '
-    'from what its payments and its seller say of the whole.';
+    'for each cause, with the largest sum that was heard of. The one whose cause is the booking or order itself '
+    'follows from what its payments and its seller say of the whole.';
 
 CREATE TABLE @extschema@.points_entries (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
