@@ -439,7 +439,9 @@ BEGIN
                                    'reference_id', _require_buyer.reference_id));
         END IF;
         RETURN coalesce(target, person);
-    ELSIF coalesce(purchase.user_id, purchase.customer_id) IS DISTINCT FROM person OR person IS NULL THEN
+    ELSIF person IS NULL THEN -- a key, which buys nothing
+        PERFORM usher.require_permission('loyalty:redeem');
+    ELSIF coalesce(purchase.user_id, purchase.customer_id) IS DISTINCT FROM person THEN
         -- The same whether it is unknown or of somebody else.
         PERFORM usher.raise_error('unknown_reference', 'nobody sells this to you',
             jsonb_build_object('reference_type', _require_buyer.reference_type,
