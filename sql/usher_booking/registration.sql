@@ -12,7 +12,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
     hooks => '{
         "upkeep": "_booking_upkeep", "self_check": "_booking_self_check", "configuration": "_booking_configuration",
         "metrics": "_booking_metrics", "export": "_export_customer", "erase": "_erase_customer",
-        "profiles": "_profiles_of", "contact": "_contact_of", "location": "_location_of"}',
+        "profiles": "_profiles_of", "contact": "_contact_of", "location": "_location_of",
+        "purchase": "_booked_purchase"}',
     -- what may go wrong here is counted by self_check, or is the business of the worker
     declined_hooks => '{health}',
     personal_data => $json$

@@ -11,7 +11,8 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
     error_codes => @extschema@._shop_error_codes(),
     hooks => '{
         "upkeep": "_shop_upkeep", "self_check": "_shop_self_check", "configuration": "_shop_configuration",
-        "metrics": "_shop_metrics", "health": "_shop_health", "export": "_export_shop", "erase": "_erase_shop"}',
+        "metrics": "_shop_metrics", "health": "_shop_health", "export": "_export_shop", "erase": "_erase_shop",
+        "purchase": "_purchase_of"}',
     personal_data => $json$
     {
         "products": {"user": ["created_by"], "impersonal": ["attributes", "category", "description", "kind", "name",
@@ -90,8 +91,8 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
         }
     }$json$,
     publishes => '{product.created,product.activated,product.archived,stock.low,stock.out,stock.short,order.placing,
-        order.placed,order.paid,order.fulfilled,order.recalled,order.completed,order.cancelled,order.total_changed,
-        order.refund_proposed}',
+        order.placed,order.paid,order.fulfilled,order.recalled,order.completed,order.returned,order.cancelled,
+        order.abandoned,order.total_changed,order.refund_proposed}',
     access => (SELECT jsonb_agg(jsonb_build_object('kind', a.kind, 'levels', a.levels::text[], 'names', a.names)
                                     ORDER BY a.number) FROM (
         SELECT row_number() OVER () AS number, v.* FROM (VALUES

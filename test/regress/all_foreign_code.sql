@@ -158,11 +158,18 @@ CREATE FUNCTION regress_foreign.hostile_contact(customer_id uuid)
     LANGUAGE sql AS $$ SELECT NULL::uuid, regress_foreign.note('contact'), NULL, NULL, NULL $$;
 CREATE FUNCTION regress_foreign.hostile_location(location_id uuid) RETURNS TABLE (name text, time_zone text)
     LANGUAGE sql AS $$ SELECT regress_foreign.note('location'), NULL $$;
+CREATE FUNCTION regress_foreign.hostile_purchase(id uuid)
+    RETURNS TABLE (reference_type text, customer_id uuid, user_id uuid, amount_minor bigint, currency text,
+                   location_id uuid, service_id uuid, lines jsonb, takes_place_at timestamptz, is_open boolean)
+    LANGUAGE sql AS $$
+    SELECT regress_foreign.note('purchase'), id, id, 1::bigint, 'EUR', id, id, '[]'::jsonb, now(), true
+$$;
 RESET SESSION AUTHORIZATION;
 SELECT usher.register_extension('Hostile', name => 'regress_hostile', schema_name => 'regress_foreign', hooks => '{
     "upkeep": "hostile_upkeep", "self_check": "hostile_self_check", "configuration": "hostile_configuration",
     "metrics": "hostile_metrics", "health": "hostile_health", "export": "hostile_export", "erase": "hostile_erase",
-    "contact": "hostile_contact", "location": "hostile_location"}');
+    "contact": "hostile_contact", "location": "hostile_location",
+    "purchase": "hostile_purchase"}');
 SELECT count(*) > 0 AS the_rest_is_done FROM usher.run_maintenance();
 -- The others are told, and that this one cannot.
 SELECT extension, rule, violations FROM usher.self_check() WHERE violations > 0;
@@ -176,6 +183,7 @@ SELECT usher.export_user(:'victim');
 SELECT usher.erase_user(:'victim');
 SELECT usher.customer_contact(usher.uuid_v7());
 SELECT usher.location_reference(usher.uuid_v7());
+SELECT usher.purchase_of('order', usher.uuid_v7());
 DROP FUNCTION regress_foreign.hostile_configuration();
 SELECT finding, severity FROM usher.check_configuration() WHERE extension = 'regress_hostile';
 SELECT usher.unregister_extension('regress_hostile');

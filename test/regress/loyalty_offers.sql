@@ -165,13 +165,17 @@ SELECT usher.issue_token(:'eve', '{}', '1 hour') AS token \gset
 CREATE ROLE regress_loyalty_app;
 SELECT usher.grant_access('regress_loyalty_app', 'application');
 GRANT USAGE ON SCHEMA loyalty_test TO regress_loyalty_app;
+-- of whoever sells visits, every one of them to her
+CREATE FUNCTION loyalty_test.visit(visit_id uuid) RETURNS TABLE (reference_type text, customer_id uuid, user_id uuid, amount_minor bigint, currency text, location_id uuid, service_id uuid, lines jsonb, takes_place_at timestamptz, is_open boolean) LANGUAGE sql STABLE
+    AS $$ SELECT 'visit', u.id, NULL::uuid, 1000::bigint, 'EUR', NULL::uuid, NULL::uuid, NULL::jsonb, NULL::timestamptz, NULL::boolean FROM usher.users AS u WHERE u.email = 'loyalty-eve@example.com' $$;
+SELECT usher.register_extension('Visits, as an application sells them', 'loyalty_visits', 'loyalty_test', hooks => '{"purchase": "visit"}', declined_hooks => '{upkeep,self_check,configuration,metrics,health,export,erase}');
 CREATE FUNCTION loyalty_test.guess(secret text, code text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     answer text;
 BEGIN
     SET LOCAL ROLE regress_loyalty_app;
     PERFORM usher.authenticate(secret);
-    SELECT coalesce(r.error, 'used') INTO answer FROM wash.redeem_offer('order', usher.uuid_v7(), amount_minor => 1000, context => '{"currency": "EUR"}', voucher_code => code) AS r;
+    SELECT coalesce(r.error, 'used') INTO answer FROM wash.redeem_offer('visit', usher.uuid_v7(), voucher_code => code) AS r;
     RESET ROLE;
     RETURN answer;
 END
@@ -185,6 +189,7 @@ SELECT count(*) FROM wash.loyalty_offer_keys;
 -- nothing is left for the handlers
 DO $$ BEGIN LOOP EXIT WHEN (SELECT handled + failed FROM usher.run_event_handlers(1000)) = 0; END LOOP; END $$;
 SELECT count(*) FROM usher.deliveries WHERE consumer LIKE 'usher_loyalty%' AND status = 'pending';
+SELECT usher.unregister_extension('loyalty_visits');
 SELECT usher.revoke_access('regress_loyalty_app');
 DROP SCHEMA loyalty_test CASCADE;
 DROP OWNED BY regress_loyalty_app;

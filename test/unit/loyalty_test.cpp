@@ -122,6 +122,38 @@ TEST(Purchase, WhatIsRefundedIsDeductedOfThePaymentAndOfWhatItPaidFor) {
     EXPECT_EQ(news.deductions[0].kind, "returned");
 }
 
+TEST(Purchase, WhatAllPaymentsHaveGivenBackStandsForEachOfThem) {
+    const PurchaseNews news =
+        read_purchase("payment.partially_refunded",
+                      R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "refunded_minor": 5,
+                          "reference_type": "booking", "reference_id": "00000000-0000-7000-8000-000000000002",
+                          "reference_captured_minor": 25, "reference_refunded_minor": 15})");
+    ASSERT_TRUE(news.standing);
+    EXPECT_EQ(news.standing->source.type, "booking");
+    EXPECT_EQ(news.standing->captured_minor, 25);
+    EXPECT_EQ(news.standing->refunded_minor, 15);
+    ASSERT_EQ(news.deductions.size(), 1U);
+    EXPECT_EQ(news.deductions[0].source.type, "payment");
+}
+
+TEST(Purchase, ASecondChargeIsNoPurchase) {
+    const PurchaseNews news = read_purchase(
+        "payment.completed", R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "captured_minor": 5,
+            "customer_id": "00000000-0000-7000-8000-000000000003", "purpose": "duplicate"})");
+    EXPECT_FALSE(news.purchase);
+    EXPECT_TRUE(news.deductions.empty());
+}
+
+TEST(Purchase, WhatIsReturnedOfAnOrderLeavesTheRest) {
+    const PurchaseNews news =
+        read_purchase("order.returned", R"({"id": "00000000-0000-7000-8000-000000000001", "total_minor": 7})");
+    ASSERT_TRUE(news.standing);
+    EXPECT_EQ(news.standing->kept_minor, 7);
+    EXPECT_FALSE(news.standing->captured_minor);
+    EXPECT_THROW((void)read_purchase("order.returned", R"({"id": "00000000-0000-7000-8000-000000000001"})"), Error);
+    EXPECT_THROW((void)read_purchase("order.returned", R"({"total_minor": 7})"), Error);
+}
+
 TEST(Purchase, AVoucherIsNoMoney) {
     const PurchaseNews news = read_purchase(
         "payment.completed", R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "captured_minor": 5,

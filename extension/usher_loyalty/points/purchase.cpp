@@ -82,15 +82,45 @@ std::optional<Purchase> read_completed(const Form &form, Value payload) {
     return out;
 }
 
+/// A second charge of what was paid already: nothing is bought by it.
+bool is_duplicate(const Value &payload) { return text_of(payload, "purpose") == "duplicate"; }
+
+bool has_number(const Value &payload, std::string_view name) {
+    return payload.member(name).kind == Value::Kind::number;
+}
+
+/// What all payments together have brought and given back, where the publisher says so, and something went back: a
+/// surplus that goes back leaves what was paid for as it is.
+std::optional<Standing> standing_of(const Value &payload, std::string_view event, const Uuid &payment) {
+    const auto reference = reference_of(payload);
+    if (!reference || !has_number(payload, "reference_captured_minor") ||
+        !has_number(payload, "reference_refunded_minor"))
+        return std::nullopt;
+    return Standing{*reference,
+                    amount_of(payload, event, "reference_captured_minor"),
+                    amount_of(payload, event, "reference_refunded_minor"),
+                    {},
+                    payment};
+}
+
 /// Of the payment, and of what it paid for.
 void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payment, const Deduction &what) {
-    out.push_back(what);
-    if (const auto reference = reference_of(payload))
+    if (const auto reference = reference_of(payload); reference && !is_duplicate(payload)) {
+        out.push_back(what);
         out.back().source = *reference;
-    else
-        out.pop_back();
+    }
     out.push_back(what);
     out.back().source = {"payment", payment};
+}
+
+void read_refund(PurchaseNews &out, const Value &payload, std::string_view event) {
+    const std::optional<Uuid> payment = payment_id(payload, event == "payment.refunded" ? "id" : "transaction_id");
+    if (!payment) return;
+    const Deduction what{{}, *payment, amount_of(payload, event, "refunded_minor"), "returned"};
+    if (is_money(payload)) out.standing = standing_of(payload, event, *payment);
+    if (!out.standing) return deduct(out.deductions, payload, *payment, what);
+    out.deductions.push_back(what);
+    out.deductions.back().source = {"payment", *payment};
 }
 
 /// What a bank holds counts as gone until the dispute is won.
@@ -124,12 +154,14 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
         out.deductions.push_back({{"order", *order}, *order, money::largest_amount, "returned"});
         return out;
     }
+    if (event == "order.returned") {
+        const std::optional<Uuid> order = id_of(*parsed, "id");
+        if (!order) refuse(event, "id");
+        out.standing = Standing{{"order", *order}, {}, {}, amount_of(*parsed, event, "total_minor"), {}};
+        return out;
+    }
     if (event == "payment.refunded" || event == "payment.partially_refunded") {
-        const std::string_view name = event == "payment.refunded" ? "id" : "transaction_id";
-        const std::optional<Uuid> payment = payment_id(*parsed, name);
-        if (!payment) return out;
-        deduct(out.deductions, *parsed, *payment,
-               {{}, *payment, amount_of(*parsed, event, "refunded_minor"), "returned"});
+        read_refund(out, *parsed, event);
         return out;
     }
     if (event == "payment.disputed" || event == "payment.dispute_closed") {
@@ -138,6 +170,12 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
     }
     for (const Form &form : forms) {
         if (form.event != event) continue;
+        if (form.source == "payment") {
+            const std::optional<Uuid> payment = payment_id(*parsed, form.id);
+            if (payment && is_money(*parsed)) out.standing = standing_of(*parsed, event, *payment);
+            if (out.standing && *out.standing->refunded_minor == 0) out.standing.reset(); // nothing went back so far
+            if (is_duplicate(*parsed)) break;
+        }
         out.purchase = read_completed(form, std::move(*parsed));
         if (out.purchase && !out.purchase->is_money && form.source == "payment")
             deduct(out.deductions, out.purchase->facts, out.purchase->source.id,

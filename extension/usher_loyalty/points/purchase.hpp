@@ -33,8 +33,17 @@ struct Deduction {
     std::string_view kind; // "returned", "not_money", "disputed", "void": a dispute that was won
 };
 
+/// What a booking or order stands at, as a whole: what all payments for it have brought and given back, or what it
+/// costs without what was returned. The most and the least that were heard of are true, in whatever order events come.
+struct Standing {
+    SourceId source;
+    std::optional<std::int64_t> captured_minor, refunded_minor, kept_minor;
+    std::optional<Uuid> payment; // that says so
+};
+
 struct PurchaseNews {
     std::optional<Purchase> purchase;
+    std::optional<Standing> standing;  // of a source that comes before those of deductions
     std::vector<Deduction> deductions; // by source: bookings, orders, payments
 };
 

@@ -38,6 +38,30 @@ constinit Statement note_deduction{R"(
     SET kind = CASE WHEN EXCLUDED.kind = 'void' THEN 'void' ELSE d.kind END,
         amount_minor = CASE WHEN 'void' IN (d.kind, EXCLUDED.kind) THEN 0
                             ELSE greatest(d.amount_minor, EXCLUDED.amount_minor) END)"};
+constinit Statement note_standing{R"(
+    INSERT INTO @.points_sources AS s (source_type, source_id, captured_minor, refunded_minor, kept_minor)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (source_type, source_id) DO UPDATE
+    SET captured_minor = greatest(s.captured_minor, EXCLUDED.captured_minor),
+        refunded_minor = greatest(s.refunded_minor, EXCLUDED.refunded_minor),
+        kept_minor = least(s.kept_minor, EXCLUDED.kept_minor)
+    RETURNING s.customer_id)"};
+// What earlier versions have deducted for the same payment.
+constinit Statement supersede{R"(
+    DELETE FROM @.points_deductions AS d
+    WHERE d.source_type = $1 AND d.source_id = $2 AND d.cause_id = $3 AND d.kind = 'returned')"};
+// What makes a booking or order cost less than it was judged by: what of it was returned, or what went back of its
+// price. A return and its refund are the same money. What is cancelled stays so.
+constinit Statement derive_deduction{R"(
+    INSERT INTO @.points_deductions AS d (source_type, source_id, cause_id, kind, amount_minor)
+    SELECT s.source_type, s.source_id, s.source_id, 'returned',
+           greatest(s.amount_minor - s.kept_minor,
+                    least(s.refunded_minor, s.amount_minor - (s.captured_minor - s.refunded_minor)), 0)
+    FROM @.points_sources AS s
+    WHERE s.source_type = $1 AND s.source_id = $2 AND s.amount_minor IS NOT NULL
+        AND (s.kept_minor IS NOT NULL OR s.captured_minor IS NOT NULL)
+    ON CONFLICT (source_type, source_id, cause_id) DO UPDATE
+    SET amount_minor = CASE d.amount_minor WHEN 1000000000000000 THEN d.amount_minor ELSE EXCLUDED.amount_minor END)"};
 constinit Statement make_account{R"(
     INSERT INTO @.points_accounts (customer_id, user_id)
     VALUES ($1, $2)
@@ -146,13 +170,28 @@ public:
             open_account();
             earn(event);
         }
+        if (news_.standing) settle(news_.standing->source, deducted(news_.standing->source));
         for (const Deduction &each : news_.deductions) settle(each.source, deducted(each.source));
         if (news_.purchase) settle(news_.purchase->source, without_);
         for (const Uuid &each : customers_) review_tier(schema_, each);
     }
 
 private:
+    void note(const Standing &standing) {
+        const auto amount = [](const std::optional<std::int64_t> &sum) {
+            return sum ? pg::int8(*sum) : pg::null(INT8OID);
+        };
+        const pg::Param type = pg::text(standing.source.type), id = pg::uuid(standing.source.id);
+        const pg::Rows source =
+            note_standing.run(schema_, {type, id, amount(standing.captured_minor), amount(standing.refunded_minor),
+                                        amount(standing.kept_minor)});
+        if (const auto customer = source.front().optional_uuid(0)) customers_.insert(*customer);
+        if (standing.payment) supersede.run(schema_, {type, id, pg::uuid(*standing.payment)});
+        derive_deduction.run(schema_, {type, id});
+    }
+
     void note_facts() {
+        if (news_.standing) note(*news_.standing);
         for (const Deduction &each : news_.deductions) {
             const pg::Rows source = note_source.run(schema_, {pg::text(each.source.type), pg::uuid(each.source.id)});
             if (const auto customer = source.front().optional_uuid(0)) customers_.insert(*customer);
@@ -169,7 +208,10 @@ private:
         occurred_at_ = row.time(0);
         customers_.insert(purchase.customer);
         is_known_ = row.boolean(1) && !row.is_null(3) && news_.deductions.empty();
-        if (!is_known_) return;
+        if (!is_known_) {
+            derive_deduction.run(schema_, {pg::text(purchase.source.type), pg::uuid(purchase.source.id)});
+            return;
+        }
         tier_ = row.optional_text(2);
         is_closed_ = row.boolean(3);
     }
@@ -281,12 +323,17 @@ private:
             const pg::Row entry = entries[i];
             const std::int64_t due =
                 entry.int8(1) - kept_points(entry.int8(1), entry.int8(5), *without) - entry.int8(6);
-            if (due < 0 && has_won(source)) restore(entry.param(0), -due);
+            if (due < 0 && (has_won(source) || is_standing(source))) restore(entry.param(0), -due);
             if (due <= 0) continue;
             insert_taken_back.run(schema_,
                                   {customer_of(source), pg::int8(-due), pg::text(source.type), pg::uuid(source.id),
                                    entry.param(2), entry.param(3), entry.param(0), entry.param(4)});
         }
+    }
+
+    /// What its payments bring together may have become more.
+    [[nodiscard]] bool is_standing(const SourceId &source) const {
+        return news_.standing && news_.standing->source.type == source.type && news_.standing->source.id == source.id;
     }
 
     [[nodiscard]] bool has_won(const SourceId &source) const {

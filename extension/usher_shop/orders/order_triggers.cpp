@@ -70,7 +70,8 @@ constinit Statement tell{R"(
 
 constinit Statement read_lines{"SELECT @._order_lines_json($1)::text"};
 
-// What is published when a status was reached; a cart is nobody's business yet.
+// What is published when a status was reached; a cart is nobody's business yet, but for those who have given it
+// something.
 struct Passage {
     std::string_view from, to, event, action;
 };
@@ -80,7 +81,10 @@ constexpr Passage passages[] = {{"cart", "placed", "order.placed", "place"},
                                 {"paid", "fulfilled", "order.fulfilled", "fulfil"},
                                 {"fulfilled", "completed", "order.completed", "complete"},
                                 {"placed", "cancelled", "order.cancelled", "cancel"},
-                                {"paid", "cancelled", "order.cancelled", "cancel"}};
+                                {"paid", "cancelled", "order.cancelled", "cancel"},
+                                {"cart", "cancelled", "order.abandoned", "give_up"}};
+constinit Statement has_discounts{
+    "SELECT EXISTS (SELECT FROM @.order_discounts AS d WHERE d.order_id = $1)"}; // that somebody has used up for it
 
 void publish(const Schema &schema, const TableRow &before, const TableRow &row) {
     const auto fits = [&](const Passage &each) {
@@ -89,6 +93,9 @@ void publish(const Schema &schema, const TableRow &before, const TableRow &row) 
     const auto *const passage = std::find_if(std::begin(passages), std::end(passages), fits);
     if (passage == std::end(passages)) return;
     const Uuid order = row.uuid(id);
+    if (passage->from == "cart" && passage->to == "cancelled" &&
+        !has_discounts.run(schema, {pg::uuid(order)}).front().boolean(0))
+        return;
     const auto add_text = [&](json::Object &object, const char *name, Column column) {
         if (row.is_null(column))
             object.add_json(name, "null");

@@ -184,6 +184,31 @@ COMMENT ON FUNCTION usher.location_reference(uuid) IS
     'What a location is called, and the time zone of its clocks, as the first feature says that knows it (hook '
     'location); NULLs when nobody does. For features that write to customers.';
 
+CREATE FUNCTION usher.purchase_of(reference_type text, id uuid, OUT customer_id uuid, OUT user_id uuid,
+                                  OUT amount_minor bigint, OUT currency text, OUT location_id uuid,
+                                  OUT service_id uuid, OUT lines jsonb, OUT takes_place_at timestamptz,
+                                  OUT is_open boolean)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT p.customer_id, p.user_id, p.amount_minor, p.currency, p.location_id, p.service_id,
+           coalesce(p.lines, '[]'), p.takes_place_at, coalesce(p.is_open, true)
+    INTO customer_id, user_id, amount_minor, currency, location_id, service_id, lines, takes_place_at, is_open
+    FROM jsonb_to_record(usher._first_answer('purchase', purchase_of.id, jsonb_build_object('reference_type',
+            coalesce(purchase_of.reference_type, ''))))
+        AS p (customer_id uuid, user_id uuid, amount_minor bigint, currency text, location_id uuid, service_id uuid,
+              lines jsonb, takes_place_at timestamptz, is_open boolean)
+    WHERE p.customer_id IS NOT NULL AND p.amount_minor IS NOT NULL AND p.currency IS NOT NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.purchase_of(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.purchase_of(text, uuid) IS
+    'Who buys what under this id, for how much and where, as the first feature says that sells it (hook purchase); '
+    'NULLs when nobody does. amount_minor is what it costs before discounts, lines are as order.placing has them, '
+    'takes_place_at is when it is for, if not for now, is_open whether it can still become cheaper. For features '
+    'that give discounts.';
+
 CREATE FUNCTION usher.lock_user_reference(id uuid, require_active boolean DEFAULT true) RETURNS usher.user_reference
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

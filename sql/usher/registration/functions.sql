@@ -35,6 +35,10 @@ BEGIN ATOMIC
      'says how to write to a customer, or whose account they have', false),
     ('location', 'uuid', 'TABLE(name text, time_zone text)',
      'says what a location is called, and the time zone of its clocks', false),
+    ('purchase', 'uuid', 'TABLE(reference_type text, customer_id uuid, user_id uuid, amount_minor bigint, '
+        'currency text, location_id uuid, service_id uuid, lines jsonb, takes_place_at timestamp with time zone, '
+        'is_open boolean)',
+     'says who buys what under an id, for how much and where', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
 REVOKE ALL ON FUNCTION usher._hooks() FROM PUBLIC;
@@ -94,21 +98,24 @@ COMMENT ON FUNCTION usher._hook_functions(text) IS
     'Who has registered a hook, core first, and the function; NULL for a function that is gone, or returns something '
     'else since.';
 
-CREATE FUNCTION usher._first_answer(of_hook text, id uuid) RETURNS jsonb
+CREATE FUNCTION usher._first_answer(of_hook text, id uuid, members jsonb DEFAULT '{}') RETURNS jsonb
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     hook record;
     tried record;
+    answer jsonb;
     failure text;
 BEGIN
     FOR hook IN
         SELECT h.registrant, h.function FROM usher._hook_functions(of_hook) AS h WHERE _first_answer.id IS NOT NULL
     LOOP
         tried := usher._try_hook(hook.function, _first_answer.id, seconds => 1);
-        IF tried.answer <> '[]' THEN
-            RETURN tried.answer -> 0;
+        SELECT r.value INTO answer FROM jsonb_array_elements(tried.answer) AS r
+        WHERE r.value @> _first_answer.members LIMIT 1;
+        IF FOUND THEN
+            RETURN answer;
         END IF;
         failure := coalesce(failure, format('hook "%s" of "%s" failed: ', of_hook, hook.registrant) || tried.failure);
     END LOOP;
@@ -118,10 +125,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION usher._first_answer(text, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._first_answer(text, uuid) IS
-    'What the first feature says that knows this id; NULL when nobody does. Fails only if a hook has failed and no '
-    'other feature knows the id.';
+REVOKE ALL ON FUNCTION usher._first_answer(text, uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._first_answer(text, uuid, jsonb) IS
+    'What the first feature says that knows this id, with these members; NULL when nobody does. Fails only if a hook '
+    'has failed and no other feature knows the id.';
 
 CREATE FUNCTION usher._flush_extensions() RETURNS text
     LANGUAGE plpgsql VOLATILE

@@ -22,7 +22,7 @@ CREATE TABLE usher.extension_hooks (
     registrant name NOT NULL REFERENCES usher.extensions ON DELETE CASCADE,
     hook text NOT NULL
         CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase',
-                        'profiles', 'contact', 'location', 'flush')),
+                        'profiles', 'contact', 'location', 'purchase', 'flush')),
     function_name name NOT NULL,
     PRIMARY KEY (registrant, hook)
 );

@@ -6,11 +6,11 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
--- The hooks "contact" and "location", likewise.
+-- The hooks "contact", "location" and "purchase", likewise.
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
-                    'contact', 'location', 'flush'));
+                    'contact', 'location', 'purchase', 'flush'));
 --- end
 -- What a loop makes in the install script.
 SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/follow',

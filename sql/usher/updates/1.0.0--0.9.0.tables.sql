@@ -6,8 +6,8 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
--- Nor does it know the hooks "contact" and "location": nobody asks an application that has them.
-DELETE FROM usher.extension_hooks WHERE hook IN ('contact', 'location');
+-- Nor does it know the hooks "contact", "location" and "purchase": nobody asks an application that has them.
+DELETE FROM usher.extension_hooks WHERE hook IN ('contact', 'location', 'purchase');
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',

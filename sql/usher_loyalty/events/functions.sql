@@ -91,4 +91,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_purchase_cancelled(text, jsonb) IS
-    'Handler of booking.cancelled and order.cancelled: offers that it has used can be used again.';
+    'Handler of booking.cancelled, order.cancelled and order.abandoned: offers that it has used can be used again.';

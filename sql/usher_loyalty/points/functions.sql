@@ -84,7 +84,7 @@ CREATE FUNCTION @extschema@._require_points(points bigint) RETURNS void
 AS $$
 BEGIN
     IF points IS NULL OR points NOT BETWEEN 1 AND 1000000000000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'points must be a whole number above 0',
+        PERFORM usher.raise_error('invalid_argument', 'points must be between 1 and 1000000000000',
                                   jsonb_build_object('argument', 'points'));
     END IF;
 END

@@ -38,6 +38,9 @@ CREATE TABLE @extschema@.points_sources (
     currency text,
     occurred_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
+    captured_minor bigint,
+    refunded_minor bigint,
+    kept_minor bigint,
     PRIMARY KEY (source_type, source_id),
     CONSTRAINT points_sources_amount_check CHECK (amount_minor >= 0)
 );
@@ -46,6 +49,12 @@ CREATE INDEX points_sources_customer_idx ON @extschema@.points_sources (customer
 COMMENT ON TABLE @extschema@.points_sources IS
     'Purchases that earn: a booking, a payment, an order. Without a customer: only deductions of it have been heard '
     'of so far, because events arrive in any order.';
+COMMENT ON COLUMN @extschema@.points_sources.captured_minor IS
+    'Of a booking or order that money went back of: the most that its payments are known to have brought together.';
+COMMENT ON COLUMN @extschema@.points_sources.refunded_minor IS
+    'The most of that which is known to have gone back, surplus included.';
+COMMENT ON COLUMN @extschema@.points_sources.kept_minor IS
+    'What an order costs without what was returned of it; NULL while nothing was.';
 
 CREATE TABLE @extschema@.points_deductions (
     source_type text NOT NULL,
@@ -60,7 +69,8 @@ CREATE TABLE @extschema@.points_deductions (
 COMMENT ON TABLE @extschema@.points_deductions IS
     'What does not count of a purchase: refunds and cancellations (returned), what was paid with points or vouchers '
     '(not_money), and what a bank holds or has taken (disputed; void once the dispute is won, and then 0). One row '
-    'for each cause, with the largest sum that was heard of.';
+    'for each cause, with the largest sum that was heard of. The one whose cause is the booking or order itself '
+    'follows from what its payments and its seller say of the whole.';
 
 CREATE TABLE @extschema@.points_entries (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),

@@ -293,12 +293,16 @@ CREATE FUNCTION @extschema@._on_first_purchase(event text, payload jsonb) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    amount CONSTANT numeric := coalesce(payload ->> 'price_minor', payload ->> 'captured_minor',
-                                        payload ->> 'total_minor', '0');
+    -- Of a payment, what stays: one that comes too late is on its way back already.
+    amount CONSTANT numeric := CASE WHEN event = 'payment.completed'
+        THEN (payload ->> 'captured_minor')::numeric - coalesce((payload ->> 'refunded_minor')::numeric, 0)
+        ELSE coalesce(payload ->> 'price_minor', payload ->> 'total_minor', '0')::numeric END;
     waiting record;
 BEGIN
     IF payload ->> 'customer_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-       OR payload ->> 'payment_method' IN ('points', 'voucher') THEN
+       OR payload ->> 'payment_method' IN ('points', 'voucher')
+       OR event = 'payment.completed' AND payload ->> 'purpose' = 'duplicate'
+       OR event <> 'booking.completed' AND NOT coalesce(amount > 0, false) THEN
         RETURN;
     END IF;
     SELECT r.id, r.flags, r.referrer_id, r.expires_at INTO waiting
@@ -319,7 +323,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_first_purchase(text, jsonb) IS
-    'Handler of what is completed: qualifies the referral of a newcomer, and rewards it unless it has flags.';
+    'Handler of what is completed: qualifies the referral of a newcomer, and rewards it unless it has flags. Money '
+    'that goes back at once, and what costs nothing, does not count; a visit that is free does.';
 
 CREATE FUNCTION @extschema@._expire_referrals(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE

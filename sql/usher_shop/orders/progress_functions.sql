@@ -173,6 +173,10 @@ BEGIN
     UPDATE @extschema@.orders AS o SET reason_code = coalesce(return_order.reason_code, 'returned')
     WHERE o.id = known.id;
     PERFORM @extschema@._order_progress(known.id, 'return', lines);
+    PERFORM usher.publish('order.returned', jsonb_build_object('id', o.id, 'customer_id', o.customer_id,
+        'user_id', o.user_id, 'location_id', o.location_id, 'currency', o.currency, 'total_minor', o.total_minor,
+        'reason_code', o.reason_code, 'lines', @extschema@._order_lines_json(o.id)), key => o.id::text)
+    FROM @extschema@.orders AS o WHERE o.id = known.id;
     RETURN @extschema@._order_now(known.id);
 END
 $$;
