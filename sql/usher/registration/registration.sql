@@ -223,7 +223,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
-                           customer_contact location_reference want_issuer_keys take_issuer_document'),
+                           customer_contact location_reference want_issuer_keys take_issuer_document
+                           uuid_or_null'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

@@ -297,7 +297,7 @@ DECLARE
                                         payload ->> 'total_minor', '0');
     waiting record;
 BEGIN
-    IF payload ->> 'customer_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    IF usher.uuid_or_null(payload ->> 'customer_id') IS NULL
        OR payload ->> 'payment_method' IN ('points', 'voucher') THEN
         RETURN;
     END IF;
