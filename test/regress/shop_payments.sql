@@ -130,6 +130,21 @@ SELECT money_test.refund(:'o', 'succeeded');
 SELECT money_test.stands(:'o');
 SELECT money_test.wrong();
 
+-- A bank holds the money that was to go back: what it returns goes back then
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT money_test.pay(:'o');
+SELECT status FROM wash.cancel_order(:'o');
+SELECT r.status FROM wash.payment_refunds AS x JOIN wash.payment_transactions AS t ON t.id = x.transaction_id, LATERAL wash.cancel_refund(x.id) AS r WHERE t.reference_id = :'o';
+CREATE FUNCTION money_test.say(event text, reference text, captured bigint, refunded bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT usher.publish(event, jsonb_build_object('reference_type', 'order', 'reference_id', reference, 'currency', 'EUR', 'reference_captured_minor', captured, 'reference_refunded_minor', refunded));
+    SELECT money_test.stands(reference::uuid)
+$$;
+SELECT money_test.say('payment.disputed', :'o', 0, 1000);
+SELECT money_test.say('refund.cancelled', :'o', 0, 0);
+SELECT money_test.say('payment.dispute_closed', :'o', 1000, 0);
+SELECT money_test.payments(:'o');
+SELECT money_test.wrong();
+
 -- What comes back of an order that nobody has paid for is not asked for
 SELECT money_test.placed(:'ann', 2) AS o \gset
 SELECT status FROM wash.fulfil_order(:'o');

@@ -178,7 +178,8 @@ BEGIN
     FOR given IN SELECT d.booking_id FROM @extschema@.booking_discounts AS d
         WHERE d.source = payload ->> 'redemption_id' ORDER BY d.booking_id
     LOOP
-        PERFORM @extschema@._on_settling(event, jsonb_build_object('reference_type', 'booking', 'reference_id', given));
+        PERFORM @extschema@._on_settling(event, jsonb_build_object('reference_type', 'booking',
+                                                                   'reference_id', given));
         IF EXISTS (SELECT FROM @extschema@.bookings AS b WHERE b.id = given AND b.paid_at IS NULL
                        AND b.status IN ('pending', 'confirmed')) THEN
             DELETE FROM @extschema@.booking_discounts AS d

@@ -123,8 +123,8 @@ CREATE TABLE @extschema@.booking_discounts (
 );
 CREATE INDEX booking_discounts_source_idx ON @extschema@.booking_discounts (source);
 COMMENT ON TABLE @extschema@.booking_discounts IS
-    'What loyalty.discount_granted has granted to bookings: bookings.discount_minor is the sum, as far as something is '
-    'to be paid.';
+    'What loyalty.discount_granted has granted to bookings: bookings.discount_minor is the sum, as far as something '
+    'is to be paid.';
 COMMENT ON COLUMN @extschema@.booking_discounts.source IS
     'Which redemption it is of: granted twice, it is given once.';
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.booking_discounts', '');

@@ -97,8 +97,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_booking_changed(text, jsonb) IS
-    'Handler of booking.total_changed: the pending payment is replaced by one of what is left to pay, in advance or as '
-    'the rest.';
+    'Handler of booking.total_changed: the pending payment is replaced by one of what is left to pay, in advance or '
+    'as the rest.';
 
 -- Orders are known by their events only, too: a reference of type "order", what it costs, and what of that is paid.
 

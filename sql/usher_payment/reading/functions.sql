@@ -157,7 +157,8 @@ BEGIN
     ELSE
         query := @extschema@._payments_query('t.user_id = $11', VARIADIC conditions);
         IF reads_others THEN
-            places := ARRAY(SELECT usher.uuid_or_null(p.scope) FROM usher.permission_scopes('payment:read') AS p (scope)
+            places := ARRAY(SELECT usher.uuid_or_null(p.scope)
+                            FROM usher.permission_scopes('payment:read') AS p (scope)
                             WHERE usher.uuid_or_null(p.scope) IS NOT NULL) || NULL::uuid;
             query := query || ' UNION ' || @extschema@._payments_query('t.location_id = l.id', VARIADIC conditions);
         END IF;

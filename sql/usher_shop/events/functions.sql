@@ -29,9 +29,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_payment(text, jsonb) IS
-    'Handler of payment.completed, payment.refunded, payment.partially_refunded, refund.failed and refund.cancelled: '
-    'the order is paid when enough is, a cart when it is placed; what comes for a cancelled one is proposed for '
-    'refund, what somebody refunds is not paid any more, and what a refund did not give back is.';
+    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.failed and '
+    'refund.cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled one is '
+    'proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did not give '
+    'back is.';
 
 CREATE FUNCTION @extschema@._on_discount_granted(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
