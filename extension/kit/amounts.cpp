@@ -15,6 +15,13 @@ int require_currency(std::string_view currency) {
     return *exponent;
 }
 
+void require_price(std::int64_t amount_minor, std::string_view argument) {
+    if (amount_minor >= 0 && amount_minor <= money::largest_amount) return;
+    throw Error(errc::invalid_argument,
+                std::string(argument) + " must be between 0 and " + std::to_string(money::largest_amount),
+                json::Object().add("argument", argument).add("amount_minor", amount_minor).text());
+}
+
 void require_payable(std::int64_t amount_minor, const char *argument) {
     if (money::is_payable(amount_minor)) return;
     throw Error(errc::invalid_argument,

@@ -1,5 +1,6 @@
 // What every file of usher_booking uses of the kit, without its name in front.
 #pragma once
+#include "kit/amounts.hpp"
 #include "kit/core.hpp"
 #include "kit/row_trigger.hpp"
 #include "kit/schema.hpp"

@@ -20,6 +20,7 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
     {
         "appointments": {"user": ["created_by", "practitioner_id"], "personal": ["notes"],
             "impersonal": ["cancellation_reason", "status"]},
+        "booking_discounts": {"impersonal": ["*"]},
         "booking_reminders": {"impersonal": ["*"]},
         "booking_claims": {"user": ["resource_id"], "impersonal": ["holder_id", "resource_kind"]},
         "bookings": {"user": ["created_by", "customer_user_id", "staff_id"], "personal": ["special_instructions",
@@ -91,8 +92,8 @@ SELECT usher.register_extension('Services, locations, hours, staff, customers, a
         }
     }$json$,
     publishes => '{booking.created,booking.confirmed,booking.started,booking.completed,booking.cancelled,
-        booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,booking.customer_gone,
-        booking.reminder,appointment.scheduled,
+        booking.rescheduled,booking.needs_staff,booking.orphaned,booking.refund_proposed,booking.total_changed,
+        booking.customer_gone,booking.reminder,appointment.scheduled,
         appointment.arrived,appointment.started,appointment.completed,appointment.cancelled,appointment.no_show,
         appointment.rescheduled,
         service.deactivated,service.restored,location.deactivated,location.restored,location_staff.deactivated,

@@ -12,6 +12,7 @@ INSERT INTO silent VALUES
     ('customer.erased booking.customer_gone', 'nothing is written to who is not there'),
     ('booking.started booking.completed', 'they are there'),
     ('booking.needs_staff booking.orphaned booking.refund_proposed', 'for the staff'),
+    ('booking.total_changed', 'for whoever asks for the money'),
     ('appointment.scheduled appointment.arrived appointment.started appointment.completed appointment.no_show appointment.cancelled appointment.rescheduled',
         'parts of a booking, of which they are told'),
     ('payment.created payment.processing payment.retried payment.attempt_requested payment.settling payment.outcome_unknown', 'steps on the way'),

@@ -90,7 +90,7 @@ my %rules = (
                   'usher.idempotent_answers', 'usher.idempotent_calls', 'usher.rate_limit_records', 'usher.api_key_uses', 'usher.consents', 'usher.credentials',
                   'usher.identities', 'usher.login_attempts', 'usher.login_challenges', 'usher.network_failures', 'usher.one_time_codes', 'usher.one_time_tokens',
                   'usher.password_blocklist', 'usher.password_history', 'usher.recovery_codes', 'usher.revoked_tokens', 'usher.second_factors', 'usher.sessions',
-                  'wash.appointments', 'wash.bookings', 'wash.booking_reminders', 'wash.messages', 'wash.message_suppressions', 'wash.webhooks', 'wash.webhook_keys', 'wash.http_requests', 'wash.customers', 'wash.location_exceptions', 'wash.location_hours', 'wash.location_services',
+                  'wash.appointments', 'wash.bookings', 'wash.booking_reminders', 'wash.booking_discounts', 'wash.messages', 'wash.message_suppressions', 'wash.webhooks', 'wash.webhook_keys', 'wash.http_requests', 'wash.customers', 'wash.location_exceptions', 'wash.location_hours', 'wash.location_services',
                   'wash.location_staff', 'wash.locations', 'wash.services', 'wash.staff_hours', 'wash.staff_skills', 'wash.staff_time_off',
                   'wash.payment_transactions', 'wash.payment_attempts', 'wash.payment_refunds', 'wash.payment_disputes', 'wash.payment_methods',
                   'wash.payment_webhook_secrets', 'wash.payment_webhook_events', 'wash.ledger_journals', 'wash.ledger_entries', 'wash.ledger_totals', 'wash.ledger_unsummed_journals',

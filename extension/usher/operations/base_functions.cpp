@@ -1,4 +1,5 @@
 // Small things that the tables and triggers of every extension ask for.
+#include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
 #include "usher/operations/restoring.hpp"
@@ -6,6 +7,12 @@
 using namespace usher;
 
 USHER_FUNCTION(usher_uuid_v7) { return pg::result(pg::uuid(pg::new_uuid())); }
+
+/// uuid_or_null(value text)
+USHER_FUNCTION(usher_uuid_or_null) {
+    const std::optional<Uuid> id = parse_uuid(pg::Args(fcinfo).text(0));
+    return id ? pg::result(pg::uuid(*id)) : pg::null_result(fcinfo);
+}
 
 USHER_FUNCTION(usher_is_restoring) { return BoolGetDatum(operations::is_restoring()); }
 

@@ -16,7 +16,7 @@ namespace usher::booking {
     X(hold_expires_at, TIMESTAMPTZOID) X(paid_at, TIMESTAMPTZOID) X(payment_method, TEXTOID) X(payment_transaction, TEXTOID) \
     X(confirmed_at, TIMESTAMPTZOID) X(started_at, TIMESTAMPTZOID) X(completed_at, TIMESTAMPTZOID) \
     X(cancelled_at, TIMESTAMPTZOID) X(created_by, UUIDOID) X(created_at, TIMESTAMPTZOID) \
-    X(updated_at, TIMESTAMPTZOID) X(version, INT4OID)
+    X(updated_at, TIMESTAMPTZOID) X(version, INT4OID) X(discount_minor, INT8OID) X(paid_minor, INT8OID)
 // clang-format on
 
 enum class Column : std::uint8_t {

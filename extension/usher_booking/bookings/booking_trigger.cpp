@@ -15,7 +15,8 @@ namespace {
     throw Error(errc::unknown_reference, message, json::Object().add(key, id).text());
 }
 
-constexpr Column payment_columns[] = {Column::paid_at, Column::payment_method, Column::payment_transaction};
+constexpr Column payment_columns[] = {Column::paid_at, Column::payment_method, Column::payment_transaction,
+                                      Column::paid_minor, Column::discount_minor};
 
 class Check {
 public:
@@ -36,8 +37,10 @@ public:
         now_.set(Column::customer_user_id, pg::uuid_or_null(account ? &*account : nullptr));
         place(*location, now_.is_null(Column::end_at) ? std::nullopt : std::optional(now_.time(Column::end_at)), true);
         if (now_.boolean(Column::overbooked)) require_overbooking(location_id);
-        for (const Column column : payment_columns)
-            if (!now_.is_null(column)) refuse_payment();
+        for (const Column column : payment_columns) {
+            const bool is_sum = column == Column::paid_minor || column == Column::discount_minor;
+            if (is_sum ? DatumGetInt64(now_.datum(column)) != 0 : !now_.is_null(column)) refuse_payment();
+        }
         const std::optional<Uuid> actor = kit::current_user();
         now_.set(Column::created_by, pg::uuid_or_null(actor ? &*actor : nullptr));
         now_.set(Column::created_at, pg::timestamptz(pg::transaction_time()));
@@ -140,7 +143,7 @@ private:
     }
 
     [[noreturn]] static void refuse_payment() {
-        throw Error(errc::not_permitted, "paid_at, payment_method and payment_transaction are set by payments only");
+        throw Error(errc::not_permitted, "what is paid and taken off is set by payments and offers only");
     }
 
     void note_status(std::string_view status) {

@@ -50,3 +50,12 @@ const pg::Rows *HandedTerms::take(const Uuid &service, const Uuid &location) {
 }
 
 } // namespace usher::booking
+
+/// _require_service_price(price_minor bigint, currency text)
+USHER_FUNCTION(usher_booking_require_price) {
+    using namespace usher;
+    const pg::Args args(fcinfo);
+    kit::require_currency(args.text(1));
+    kit::require_price(args.int8(0), "price_minor");
+    return pg::null_result(fcinfo);
+}

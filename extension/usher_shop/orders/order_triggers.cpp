@@ -27,6 +27,10 @@ enum Column : std::uint8_t {
     reference_type,
     reference_id,
     version,
+    recorded_minor,
+    handed_back_minor,
+    kept_minor,
+    asked_minor,
 };
 constexpr std::array forms{
     ColumnForm{"id", UUIDOID},
@@ -48,11 +52,16 @@ constexpr std::array forms{
     ColumnForm{"reference_type", TEXTOID},
     ColumnForm{"reference_id", UUIDOID},
     ColumnForm{"version", INT4OID},
+    ColumnForm{"recorded_minor", INT8OID},
+    ColumnForm{"handed_back_minor", INT8OID},
+    ColumnForm{"kept_minor", INT8OID},
+    ColumnForm{"asked_minor", INT8OID},
 };
 constinit Columns<forms.size()> columns{forms};
 constexpr Column fixed[] = {id, customer_id, location_id, currency, created_at};
-constexpr Column derived[] = {status,     net_minor,      discount_minor, tax_minor, total_minor,
-                              paid_minor, refunded_minor, event_count,    placed_at};
+constexpr Column derived[] = {
+    status,      net_minor, discount_minor, tax_minor,         total_minor, paid_minor, refunded_minor,
+    event_count, placed_at, recorded_minor, handed_back_minor, kept_minor,  asked_minor};
 
 enum EventColumn : std::uint8_t { event_order, event_seq, event_actor, event_at };
 constexpr std::array event_forms{ColumnForm{"order_id", UUIDOID}, ColumnForm{"seq", INT4OID},
@@ -148,7 +157,9 @@ USHER_FUNCTION(usher_shop_check_order) {
         kit::require_currency(row.text(currency));
         const bool is_empty = row.text(status) == "cart" && row.int8(total_minor) == 0 && row.int8(paid_minor) == 0 &&
                               row.int8(net_minor) == 0 && row.int8(refunded_minor) == 0 && row.int8(tax_minor) == 0 &&
-                              row.int8(discount_minor) == 0 && row.int4(event_count) == 0 && row.is_null(placed_at);
+                              row.int8(discount_minor) == 0 && row.int4(event_count) == 0 && row.is_null(placed_at) &&
+                              row.int8(recorded_minor) == 0 && row.int8(handed_back_minor) == 0 &&
+                              row.int8(kept_minor) == 0 && row.is_null(asked_minor);
         if (!is_empty) refuse_by_hand(row);
         return PointerGetDatum(row.tuple());
     }

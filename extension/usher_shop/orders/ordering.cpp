@@ -1,5 +1,6 @@
 #include "usher_shop/orders/ordering.hpp"
 #include "common/json_object.hpp"
+#include <algorithm>
 
 namespace usher::shop {
 
@@ -8,7 +9,8 @@ constinit const Ordering *innermost = nullptr;
 
 constinit Statement read{R"(
     SELECT o.status, o.total_minor, o.paid_minor, o.currency, o.customer_id, o.user_id, o.location_id, o.reason_code,
-           coalesce(l.is_done, true), coalesce(l.sent, 0)
+           coalesce(l.is_done, true), coalesce(l.sent, 0), o.placed_at IS NULL,
+           o.paid_minor - o.recorded_minor + o.handed_back_minor, o.kept_minor, o.asked_minor
     FROM @.orders AS o
         LEFT JOIN LATERAL (
             SELECT bool_and(l.fulfilled + l.cancelled = l.quantity) AS is_done,
@@ -21,7 +23,16 @@ constinit Statement move{R"(
     WHERE o.id = $1)"};
 constinit Statement give_back{R"(
     UPDATE @.orders AS o
-    SET paid_minor = o.paid_minor - $2, refunded_minor = o.refunded_minor + $2
+    SET paid_minor = o.paid_minor - $2, refunded_minor = o.refunded_minor + $2,
+        handed_back_minor = o.handed_back_minor + $3
+    WHERE o.id = $1)"};
+constinit Statement keep{"UPDATE @.orders AS o SET kept_minor = $2 WHERE o.id = $1"};
+constinit Statement ask{"UPDATE @.orders AS o SET asked_minor = $2 WHERE o.id = $1"};
+constinit Statement describe_sums{R"(
+    SELECT pg_catalog.jsonb_build_object('id', o.id, 'customer_id', o.customer_id, 'user_id', o.user_id,
+        'location_id', o.location_id, 'currency', o.currency, 'total_minor', o.total_minor,
+        'paid_minor', o.paid_minor)::text
+    FROM @.orders AS o
     WHERE o.id = $1)"};
 // In the order in which levels are taken.
 constinit Statement open_claims{R"(
@@ -47,16 +58,41 @@ std::string_view next_status(std::string_view status, bool is_paid, bool is_done
     return status;
 }
 
+/// From payments, as far as they have so much; the rest is recorded money, which is handed back as it was taken.
 void propose_refund(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t amount) {
+    const std::int64_t by_payments = std::clamp<std::int64_t>(row.int8(11), 0, amount);
     {
         const Ordering now(order);
-        give_back.run(schema, {pg::uuid(order), pg::int8(amount)});
+        give_back.run(schema, {pg::uuid(order), pg::int8(amount), pg::int8(amount - by_payments)});
     }
     json::Object object;
     object.add("id", order).add("amount_minor", amount).add("currency", row.text(3));
     object.add("customer_id", row.uuid(4)).add("location_id", row.uuid(6));
     object.add("reason", row.is_null(7) ? std::string_view("overpaid") : row.text(7));
     kit::publish("order.refund_proposed", object.text(), to_string(order));
+}
+
+/// What is paid too much goes back, but for what has come back from refunds that did not succeed: whether to try again,
+/// staff decide.
+void return_surplus(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t surplus, Cause cause) {
+    const std::int64_t kept = cause == Cause::failed_refund ? surplus : std::min(row.int8(12), surplus);
+    if (kept != row.int8(12)) {
+        const Ordering now(order);
+        keep.run(schema, {pg::uuid(order), pg::int8(kept)});
+    }
+    if (surplus > kept) propose_refund(schema, order, row, surplus - kept);
+}
+
+/// Whoever takes payments asks for what they have heard of last. A payment of all of it needs no further word.
+void ask_for(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t due, Cause cause) {
+    if (row.is_null(13) ? due == 0 : row.int8(13) == due) return;
+    {
+        const Ordering now(order);
+        ask.run(schema, {pg::uuid(order), pg::int8(due)});
+    }
+    if (cause != Cause::change && due == 0) return;
+    kit::publish("order.total_changed", describe_sums.run(schema, {pg::uuid(order)}).front().string(0),
+                 to_string(order));
 }
 } // namespace
 
@@ -67,13 +103,14 @@ Ordering::~Ordering() { innermost = outer_; }
 bool Ordering::runs_for(const Uuid &order) { return innermost != nullptr && innermost->order_ == order; }
 bool Ordering::is_placing(const Uuid &order) { return runs_for(order) && innermost->is_placing_; }
 
-void settle_order(const Schema &schema, const Uuid &order) {
+void settle_order(const Schema &schema, const Uuid &order, Cause cause) {
     const pg::Rows rows = read.run(schema, {pg::uuid(order)});
     if (rows.empty()) refuse_order(order);
     const pg::Row row = rows.front();
     std::string status = row.string(0);
     if (status == "cart") return;
-    const std::int64_t total = row.int8(1), paid = row.int8(2);
+    const bool is_given_up = status == "cancelled" && row.boolean(10); // a cart: its lines cost nobody anything
+    const std::int64_t total = is_given_up ? 0 : row.int8(1), paid = row.int8(2);
     const bool is_done = row.boolean(8), is_sent = row.int8(9) > 0;
     for (std::string_view next = next_status(status, paid >= total, is_done, is_sent); next != status;
          next = next_status(status, paid >= total, is_done, is_sent)) {
@@ -82,7 +119,9 @@ void settle_order(const Schema &schema, const Uuid &order) {
         const Ordering now(order);
         move.run(schema, {pg::uuid(order), pg::text(status)});
     }
-    if (paid > total) propose_refund(schema, order, row, paid - total);
+    return_surplus(schema, order, row, std::max<std::int64_t>(0, paid - total), cause);
+    if (status != "cancelled")
+        ask_for(schema, order, row, status == "placed" ? std::max<std::int64_t>(0, total - paid) : 0, cause);
 }
 
 void refuse_order(const Uuid &order) {

@@ -22,9 +22,17 @@ private:
     bool is_placing_;
 };
 
+/// Why an order is settled.
+enum class Cause : std::uint8_t {
+    change,       // of its lines or its status, or money that was recorded
+    payment,      // an event of payments says what they have come to
+    failed_refund // a refund has failed or was cancelled: what came back by that is not proposed once more
+};
+
 /// What follows from lines and payments: placed becomes paid when enough is, paid becomes fulfilled when all that is
-/// left has been sent, and cancelled when nothing is left; what is paid too much is proposed for refund.
-void settle_order(const Schema &schema, const Uuid &order);
+/// left has been sent, and cancelled when nothing is left; what is paid too much is proposed for refund, and whoever
+/// asks for money hears of another sum.
+void settle_order(const Schema &schema, const Uuid &order, Cause cause = Cause::change);
 
 /// Gives the lines of a cart what order_discounts grants: of a line, or of all lines in proportion to what they cost
 /// still. No line gets more than it costs.

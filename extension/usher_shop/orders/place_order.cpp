@@ -30,7 +30,7 @@ constinit Statement note{"UPDATE @.order_lines AS l SET reservation_id = $2 WHER
 constinit Statement place{R"(
     UPDATE @.orders AS o
     SET status = 'placed', placed_at = pg_catalog.clock_timestamp(),
-        expires_at = pg_catalog.clock_timestamp() + $2
+        expires_at = pg_catalog.clock_timestamp() + $2, asked_minor = greatest(o.total_minor - o.paid_minor, 0)
     WHERE o.id = $1)"};
 
 constinit Statement read_lines{R"(
@@ -118,7 +118,10 @@ namespace {
 constinit Statement lock{"SELECT o.id FROM @.orders AS o WHERE o.id = $1 FOR NO KEY UPDATE"};
 constinit Statement pay{R"(
     UPDATE @.orders AS o
-    SET paid_minor = $2, refunded_minor = coalesce($3, o.refunded_minor)
+    SET recorded_minor = o.recorded_minor + $4,
+        paid_minor = $4 + CASE WHEN $2 IS NULL THEN o.paid_minor
+                               ELSE o.recorded_minor - o.handed_back_minor + $2 END,
+        refunded_minor = coalesce(o.handed_back_minor + $3, o.refunded_minor)
     WHERE o.id = $1)"};
 constinit Statement finish{"UPDATE @.orders AS o SET status = $2 WHERE o.id = $1"};
 } // namespace
@@ -133,8 +136,8 @@ USHER_FUNCTION(usher_shop_hold_customer) {
     return pg::null_result(fcinfo);
 }
 
-/// _settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint): what is paid, less what goes back, and that;
-/// NULL leaves it as it is
+/// _settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint, recorded_minor bigint, cause text): what is
+/// paid by payments, less what goes back, and that (NULL leaves it as it is); and money of which they know nothing
 USHER_FUNCTION(usher_shop_settle_order) {
     using namespace usher;
     using namespace usher::shop;
@@ -142,12 +145,16 @@ USHER_FUNCTION(usher_shop_settle_order) {
     const Schema schema(fcinfo);
     const Uuid order = args.uuid(0);
     if (lock.run(schema, {pg::uuid(order)}).empty()) refuse_order(order);
-    if (!args.is_null(1)) {
+    const bool is_whole = fcinfo->nargs > 3; // 0.9.0 has declared three
+    const std::int64_t recorded = is_whole ? args.int8(3) : 0;
+    if (!args.is_null(1) || recorded != 0) {
         const Ordering now(order);
-        pay.run(schema, {pg::uuid(order), pg::int8(args.int8(1)),
-                         args.is_null(2) ? pg::null(INT8OID) : pg::int8(args.int8(2))});
+        pay.run(schema, {pg::uuid(order), args.is_null(1) ? pg::null(INT8OID) : pg::int8(args.int8(1)),
+                         args.is_null(2) ? pg::null(INT8OID) : pg::int8(args.int8(2)), pg::int8(recorded)});
     }
-    settle_order(schema, order);
+    const std::string_view event = is_whole ? args.text(4) : std::string_view();
+    const bool is_failed = event == "refund.failed" || event == "refund.cancelled";
+    settle_order(schema, order, is_failed ? Cause::failed_refund : event.empty() ? Cause::change : Cause::payment);
     return pg::null_result(fcinfo);
 }
 
@@ -157,7 +164,11 @@ USHER_FUNCTION(usher_shop_end_order) {
     using namespace usher::shop;
     const pg::Args args(fcinfo);
     const Uuid order = args.uuid(0);
-    const Ordering now(order);
-    finish.run(Schema(fcinfo), {pg::uuid(order), pg::text(args.text(1))});
+    const Schema schema(fcinfo);
+    {
+        const Ordering now(order);
+        finish.run(schema, {pg::uuid(order), pg::text(args.text(1))});
+    }
+    settle_order(schema, order); // what was paid for a cart goes back
     return pg::null_result(fcinfo);
 }

@@ -15,9 +15,6 @@ USHER_FUNCTION(usher_shop_require_price) {
     using namespace usher;
     const pg::Args args(fcinfo);
     kit::require_currency(args.text(1));
-    if (args.int8(0) < 0 || args.int8(0) > money::largest_amount)
-        throw Error(errc::invalid_argument,
-                    "amount_minor must be between 0 and " + std::to_string(money::largest_amount),
-                    R"({"argument":"amount_minor"})");
+    kit::require_price(args.int8(0), "amount_minor");
     return pg::null_result(fcinfo);
 }

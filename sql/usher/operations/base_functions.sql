@@ -6,6 +6,14 @@ REVOKE ALL ON FUNCTION usher.uuid_v7() FROM PUBLIC;
 COMMENT ON FUNCTION usher.uuid_v7() IS
     'A new version 7 uuid (RFC 9562): sortable by time, the default key of every table.';
 
+CREATE FUNCTION usher.uuid_or_null(value text) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_uuid_or_null';
+REVOKE ALL ON FUNCTION usher.uuid_or_null(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.uuid_or_null(text) IS
+    'The uuid that a text is, in upper or lower case; NULL when it is none. For extensions, which hear of ids in '
+    'events.';
+
 CREATE FUNCTION usher._invalidate_cache() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_cache_invalidate';

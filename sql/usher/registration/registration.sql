@@ -224,7 +224,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
                            customer_contact location_reference purchase_of want_issuer_keys
-                           take_issuer_document require_handler'),
+                           take_issuer_document require_handler uuid_or_null'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

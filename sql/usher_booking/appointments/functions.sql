@@ -110,7 +110,8 @@ BEGIN
             reason := CASE NEW.status
                           WHEN 'no_show' THEN 'no_show' ELSE coalesce(NEW.cancellation_reason, 'other') END;
             UPDATE @extschema@.bookings AS b SET status = 'cancelled', cancellation_reason = reason,
-                    refund_due_minor = CASE WHEN b.paid_at IS NULL OR reason = 'no_show' THEN 0 ELSE b.price_minor END
+                    refund_due_minor = CASE WHEN b.paid_at IS NULL OR reason = 'no_show' THEN 0
+                                            ELSE b.price_minor - b.discount_minor END
                 WHERE b.id = NEW.booking_id;
         END IF;
     END IF;

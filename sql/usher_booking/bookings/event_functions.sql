@@ -13,7 +13,7 @@ BEGIN
     PERFORM @extschema@._fence('customer', ARRAY(SELECT unnest(own) UNION SELECT _cancel_bookings_of.user_id));
     UPDATE @extschema@.bookings AS b
         SET status = 'cancelled', cancellation_reason = _cancel_bookings_of.reason_code,
-            refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 ELSE b.price_minor END
+            refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 ELSE b.price_minor - b.discount_minor END
         WHERE b.id IN (SELECT x.id FROM @extschema@.bookings AS x
             WHERE x.customer_id = ANY (own) AND x.status IN ('pending', 'confirmed') AND x.end_at > now()
             ORDER BY x.id FOR UPDATE);
@@ -118,10 +118,80 @@ CREATE FUNCTION @extschema@._on_payment(event text, payload jsonb) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_booking_on_payment';
 COMMENT ON FUNCTION @extschema@._on_payment(text, jsonb) IS
-    'Handler of payment.completed: marks the booking as paid and confirms it, or publishes booking.refund_proposed '
-    'when it is too late. Payload: reference_type booking, reference_id, transaction_id, captured_minor, '
-    'refunded_minor, currency, payment_method; the totals of several payments in '
-    'reference_captured_minor and reference_refunded_minor.';
+    'Handler of payment.completed: marks the booking as paid and confirms it, and publishes booking.refund_proposed '
+    'for what is too much or comes too late. Payload: reference_type booking, reference_id, transaction_id, '
+    'captured_minor, refunded_minor, currency, payment_method; the totals of several payments in '
+    'reference_captured_minor and reference_refunded_minor. And of payment.refunded, payment.partially_refunded, '
+    'refund.failed and refund.cancelled: a booking of which all went back is not paid any more.';
+
+CREATE FUNCTION @extschema@._apply_discounts(booking_id uuid) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_booking_apply_discounts';
+COMMENT ON FUNCTION @extschema@._apply_discounts(uuid) IS
+    'Takes what booking_discounts grants off a booking that is locked, never more than is still to be paid, and '
+    'publishes booking.total_changed when that is another sum. Confirms what is covered by then.';
+
+CREATE FUNCTION @extschema@._on_booking_discount(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known @extschema@.bookings;
+    -- Of publishers that do not say which redemption it is, two events that say the same are one.
+    granted_by CONSTANT text := coalesce(payload ->> 'redemption_id', md5(payload::text));
+BEGIN
+    IF payload ->> 'reference_type' IS DISTINCT FROM 'booking' THEN
+        RETURN;
+    END IF;
+    PERFORM @extschema@._on_settling(event, payload);
+    SELECT * INTO known FROM @extschema@.bookings AS b WHERE b.id = usher.uuid_or_null(payload ->> 'reference_id');
+    IF known.id IS NULL OR EXISTS (SELECT FROM @extschema@.booking_discounts AS d
+                                   WHERE d.booking_id = known.id AND d.source = granted_by) THEN
+        RETURN; -- of other bookings, or known
+    ELSIF known.status = 'cancelled' OR known.paid_at IS NOT NULL THEN
+        -- Whoever uses up an offer for nothing has to hear of it: all of it is rolled back.
+        PERFORM usher.raise_error('illegal_transition',
+            CASE WHEN known.status = 'cancelled' THEN 'booking is cancelled and takes no more discounts'
+                 ELSE 'booking is paid and takes no more discounts' END,
+            jsonb_build_object('booking_id', known.id, 'status', known.status));
+    ELSIF payload ->> 'currency' IS DISTINCT FROM known.currency THEN
+        PERFORM usher.raise_error('invalid_argument', 'a discount is in the currency of its booking',
+            jsonb_build_object('argument', 'currency', 'booking_id', known.id, 'currency', known.currency));
+    ELSIF (payload ->> 'discount_minor')::bigint > 0 THEN
+        INSERT INTO @extschema@.booking_discounts (booking_id, source, discount_minor)
+        VALUES (known.id, granted_by, (payload ->> 'discount_minor')::bigint);
+        PERFORM @extschema@._apply_discounts(known.id);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_discount(text, jsonb) IS
+    'Handler of loyalty.discount_granted: what offers take off a booking. The same redemption counts once. US001 when '
+    'it is paid already, or cancelled.';
+
+CREATE FUNCTION @extschema@._on_booking_offer_released(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given uuid;
+BEGIN
+    FOR given IN SELECT d.booking_id FROM @extschema@.booking_discounts AS d
+        WHERE d.source = payload ->> 'redemption_id' ORDER BY d.booking_id
+    LOOP
+        PERFORM @extschema@._on_settling(event, jsonb_build_object('reference_type', 'booking',
+                                                                   'reference_id', given));
+        IF EXISTS (SELECT FROM @extschema@.bookings AS b WHERE b.id = given AND b.paid_at IS NULL
+                       AND b.status IN ('pending', 'confirmed')) THEN
+            DELETE FROM @extschema@.booking_discounts AS d
+            WHERE d.booking_id = given AND d.source = payload ->> 'redemption_id';
+            PERFORM @extschema@._apply_discounts(given);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_offer_released(text, jsonb) IS
+    'Handler of loyalty.offer_released: a booking that is not paid and not begun loses the discount; others keep what '
+    'was agreed.';
 
 CREATE FUNCTION @extschema@._on_settling(event text, payload jsonb) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER

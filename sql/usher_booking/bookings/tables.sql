@@ -45,6 +45,8 @@ CREATE TABLE @extschema@.bookings (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     version integer NOT NULL,
+    discount_minor bigint NOT NULL DEFAULT 0 CHECK (discount_minor BETWEEN 0 AND price_minor),
+    paid_minor bigint NOT NULL DEFAULT 0,
     CONSTRAINT bookings_during_check CHECK (start_at < end_at),
     CONSTRAINT bookings_cancellation_check CHECK (cancellation_reason IS NULL OR status = 'cancelled'),
     -- One pair of hands: whoever works on a booking cannot work on another.
@@ -74,6 +76,10 @@ COMMENT ON COLUMN @extschema@.bookings.during IS 'The visible time, half open: [
 COMMENT ON COLUMN @extschema@.bookings.occupies IS 'Whether the booking takes a place and its people now.';
 COMMENT ON COLUMN @extschema@.bookings.price_minor IS
     'The price when it was booked, in minor units; later changes of the service do not touch it.';
+COMMENT ON COLUMN @extschema@.bookings.discount_minor IS
+    'What offers take off the price (booking_discounts): what is left is to be paid.';
+COMMENT ON COLUMN @extschema@.bookings.paid_minor IS
+    'What payments for it have come to, less what goes back. Set by the handler of payments only.';
 COMMENT ON COLUMN @extschema@.bookings.overbooked IS
     'Made beyond the capacity of the location, on purpose; needs booking:overbook.';
 COMMENT ON COLUMN @extschema@.bookings.series_id IS 'The same for all bookings that were made together.';
@@ -108,6 +114,21 @@ COMMENT ON TYPE @extschema@.booking_cancellation IS 'A cancelled booking and wha
 
 CREATE TYPE @extschema@.booking_assignment AS (booking_id uuid, staff_id uuid, version integer);
 COMMENT ON TYPE @extschema@.booking_assignment IS 'Who a booking was given to.';
+CREATE TABLE @extschema@.booking_discounts (
+    booking_id uuid NOT NULL REFERENCES @extschema@.bookings ON DELETE CASCADE,
+    source text NOT NULL CHECK (source <> '' AND length(source) <= 100),
+    discount_minor bigint NOT NULL CHECK (discount_minor > 0),
+    granted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (booking_id, source)
+);
+CREATE INDEX booking_discounts_source_idx ON @extschema@.booking_discounts (source);
+COMMENT ON TABLE @extschema@.booking_discounts IS
+    'What loyalty.discount_granted has granted to bookings: bookings.discount_minor is the sum, as far as something '
+    'is to be paid.';
+COMMENT ON COLUMN @extschema@.booking_discounts.source IS
+    'Which redemption it is of: granted twice, it is given once.';
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.booking_discounts', '');
+
 CREATE TABLE @extschema@.booking_reminders (
     booking_id uuid PRIMARY KEY,
     start_at timestamptz NOT NULL,

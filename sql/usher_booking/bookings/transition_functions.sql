@@ -270,7 +270,8 @@ BEGIN
         SET status = 'cancelled', cancellation_reason = reason, status_notes = coalesce(notes, b.status_notes),
             refund_percent = share,
             refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 -- half up
-                                    ELSE (b.price_minor::numeric * share * 2 + 100)::bigint / 200 END
+                                    ELSE ((b.price_minor - b.discount_minor)::numeric * share * 2 + 100)::bigint
+                                         / 200 END
         WHERE b.id = cancel_booking.booking_id
         RETURNING b.id, b.status, b.refund_due_minor, b.currency, b.version, false INTO outcome;
     IF idempotency_key IS NOT NULL THEN

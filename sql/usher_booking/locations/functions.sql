@@ -104,7 +104,7 @@ BEGIN
                 'Pass force => true to cancel them.');
         ELSIF live IS NOT NULL THEN
             UPDATE @extschema@.bookings AS b SET status = 'cancelled', cancellation_reason = 'location_closed',
-                    refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 ELSE b.price_minor END
+                    refund_due_minor = CASE WHEN b.paid_at IS NULL THEN 0 ELSE b.price_minor - b.discount_minor END
                 WHERE b.id = ANY (live);
             cancelled := cardinality(live);
         END IF;

@@ -52,6 +52,12 @@ $$;
 COMMENT ON FUNCTION @extschema@._check_notice(interval, interval) IS
     'Raises 22023 for a service that nobody could ever book.';
 
+CREATE FUNCTION @extschema@._require_service_price(price_minor bigint, currency text) RETURNS void
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_booking_require_price';
+COMMENT ON FUNCTION @extschema@._require_service_price(bigint, text) IS
+    'Raises 22023 for what is no price: bookings at it could never be paid.';
+
 CREATE FUNCTION @extschema@.create_service(
     name text, duration interval, price_minor bigint, currency text, description text DEFAULT NULL,
     buffer_before interval DEFAULT '0', buffer_after interval DEFAULT '0', slot_step interval DEFAULT '15 minutes',
@@ -72,6 +78,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_notice(min_notice, horizon);
+    PERFORM @extschema@._require_service_price(create_service.price_minor, create_service.currency);
     INSERT INTO @extschema@.services (id, name, description, duration, price_minor, currency, buffer_before,
             buffer_after, slot_step, min_notice, horizon, cancel_cutoff, hold_ttl, pending_blocks, auto_confirm,
             needs_staff, attributes, early_start,
@@ -95,8 +102,9 @@ COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, tex
                                                interval, interval, interval, interval, boolean, boolean, boolean,
                                                jsonb, uuid, interval, boolean, boolean, boolean, integer, text, bigint,
                                                text, interval, integer, boolean) IS
-    'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). Whoever reads about '
-    'customers of one that is_sensitive is logged. Needs service:manage.';
+    'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). What costs nothing wants '
+    'nothing in advance, whatever prepayment says. Whoever reads about customers of one that is_sensitive is logged. '
+    'Needs service:manage.';
 
 CREATE FUNCTION @extschema@.update_service(service_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.services
@@ -118,6 +126,9 @@ BEGIN
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
     service := jsonb_populate_record(service, changes);
     PERFORM @extschema@._check_notice(service.min_notice, service.horizon);
+    IF changes ?| '{price_minor,currency}' THEN -- one of before may have what was accepted then
+        PERFORM @extschema@._require_service_price(service.price_minor, service.currency);
+    END IF;
     UPDATE @extschema@.services AS s
         SET name = service.name, description = service.description, duration = service.duration,
             price_minor = service.price_minor, currency = service.currency, buffer_before = service.buffer_before,

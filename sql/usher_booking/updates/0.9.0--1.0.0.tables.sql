@@ -1,5 +1,10 @@
 -- Events of bookings carry the name of the service, for the text of a message. The triggers of the status are made
 -- again, for which the table of bookings is locked until the transaction ends.
+-- A booking keeps what offers take off its price and what payments for it have come to. Both begin at 0: one that is
+-- paid already counts as paid in full until a payment says more. The check reads the table once.
+ALTER TABLE @extschema@.bookings
+    ADD COLUMN discount_minor bigint NOT NULL DEFAULT 0 CHECK (discount_minor BETWEEN 0 AND price_minor),
+    ADD COLUMN paid_minor bigint NOT NULL DEFAULT 0;
 --- end
 SELECT usher.attach_machine('booking', '@extschema@.bookings'::regclass, 'status', jsonb_build_object(
     'scope_column', 'location_id', 'reason_column', 'cancellation_reason', 'notes_column', 'status_notes',

@@ -1,8 +1,12 @@
 -- 0.9.0 publishes no reminders, and so keeps no account of them; its events of bookings do not carry the name of the
--- service. The table of bookings is locked until the transaction ends.
+-- service. It takes nothing off a booking: what offers have granted goes. The table of bookings is locked until the
+-- transaction ends.
 --- end
 ALTER EXTENSION usher_booking DROP TABLE @extschema@.booking_reminders;
 DROP TABLE @extschema@.booking_reminders;
+ALTER EXTENSION usher_booking DROP TABLE @extschema@.booking_discounts;
+DROP TABLE @extschema@.booking_discounts;
+ALTER TABLE @extschema@.bookings DROP COLUMN discount_minor, DROP COLUMN paid_minor;
 SELECT usher.attach_machine('booking', '@extschema@.bookings'::regclass, 'status', jsonb_build_object(
     'scope_column', 'location_id', 'reason_column', 'cancellation_reason', 'notes_column', 'status_notes',
     'version_column', 'version', 'event_prefix', 'booking',

@@ -14,15 +14,9 @@ CREATE FUNCTION @extschema@._first_id(payload jsonb, keys text[]) RETURNS uuid
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    key text;
 BEGIN
-    FOREACH key IN ARRAY keys LOOP
-        IF payload ->> key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-            RETURN (payload ->> key)::uuid;
-        END IF;
-    END LOOP;
-    RETURN NULL;
+    RETURN (SELECT usher.uuid_or_null(payload ->> k.key) FROM unnest(keys) WITH ORDINALITY AS k (key, number)
+            WHERE usher.uuid_or_null(payload ->> k.key) IS NOT NULL ORDER BY k.number LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._first_id(jsonb, text[]) IS 'The first of these members of an event that is an id.';

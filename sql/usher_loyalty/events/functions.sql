@@ -83,10 +83,10 @@ CREATE FUNCTION @extschema@._on_purchase_cancelled(event text, payload jsonb) RE
 AS $$
 DECLARE
     is_booking CONSTANT boolean := event = 'booking.cancelled';
-    reference CONSTANT text := payload ->> 'id';
+    reference CONSTANT uuid := usher.uuid_or_null(payload ->> 'id');
 BEGIN
-    IF reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-        PERFORM @extschema@._release_offers(CASE WHEN is_booking THEN 'booking' ELSE 'order' END, reference::uuid);
+    IF reference IS NOT NULL THEN
+        PERFORM @extschema@._release_offers(CASE WHEN is_booking THEN 'booking' ELSE 'order' END, reference);
     END IF;
 END
 $$;

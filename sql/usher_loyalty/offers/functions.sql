@@ -267,6 +267,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._offer_members() IS 'What the definition of an offer may have.';
 
+CREATE FUNCTION @extschema@._require_amount(amount_minor bigint, currency text, argument text) RETURNS void
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_loyalty_require_amount';
+COMMENT ON FUNCTION @extschema@._require_amount(bigint, text, text) IS
+    'Raises 22023 for an amount below 0 or above what can be paid, or in what is no currency; NULL is left to others.';
+
+CREATE FUNCTION @extschema@._require_offer_amounts(g @extschema@.loyalty_offers) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@._require_amount(g.amount_minor, g.currency, 'amount_minor');
+    PERFORM @extschema@._require_amount(g.min_amount_minor, g.currency, 'min_amount_minor');
+    PERFORM @extschema@._require_amount(g.max_discount_minor, g.currency, 'max_discount_minor');
+END
+$$;
+COMMENT ON FUNCTION @extschema@._require_offer_amounts(@extschema@.loyalty_offers) IS
+    'Raises 22023 for an offer of amounts that nobody can pay, or in what is no currency.';
+
 CREATE FUNCTION @extschema@.create_offer(definition jsonb) RETURNS @extschema@.offer_change
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -278,6 +297,7 @@ BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
     g := jsonb_populate_record(NULL::@extschema@.loyalty_offers, definition);
+    PERFORM @extschema@._require_offer_amounts(g);
     PERFORM now() AT TIME ZONE g.time_zone;
     INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency,
         buy_quantity,
@@ -316,6 +336,7 @@ BEGIN
     PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}');
     SELECT * INTO g FROM @extschema@._lock_offer(update_offer.offer_id, expected_version);
     g := jsonb_populate_record(g, changes);
+    PERFORM @extschema@._require_offer_amounts(g);
     PERFORM now() AT TIME ZONE g.time_zone;
     UPDATE @extschema@.loyalty_offers AS o
     SET (title, description, kind, percent, amount_minor, currency, buy_quantity, get_quantity, min_amount_minor,

@@ -299,7 +299,7 @@ DECLARE
         ELSE coalesce(payload ->> 'price_minor', payload ->> 'total_minor', '0')::numeric END;
     waiting record;
 BEGIN
-    IF payload ->> 'customer_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    IF usher.uuid_or_null(payload ->> 'customer_id') IS NULL
        OR payload ->> 'payment_method' IN ('points', 'voucher')
        OR event = 'payment.completed' AND payload ->> 'purpose' = 'duplicate'
        OR event <> 'booking.completed' AND NOT coalesce(amount > 0, false) THEN

@@ -21,6 +21,9 @@ DECLARE
     made @extschema@.loyalty_tier_details;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
+    IF define_tier.currency IS NOT NULL THEN
+        PERFORM @extschema@._require_amount(define_tier.threshold, define_tier.currency, 'threshold');
+    END IF;
     INSERT INTO @extschema@.loyalty_tiers AS t (code, rank, basis, threshold, currency, counts_back, grace, is_active)
     VALUES (define_tier.code, define_tier.rank, define_tier.basis, define_tier.threshold, define_tier.currency,
             define_tier.counts_back, define_tier.grace, define_tier.is_active)

@@ -51,15 +51,12 @@ DECLARE
     payment uuid;
     refundable bigint;
 BEGIN
-    IF payload ->> 'transaction_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-        RETURN; -- of another extension that takes payments
-    END IF;
     SELECT t.id, least((payload ->> 'amount_minor')::bigint,
                        t.captured_minor - t.refunded_minor - t.refund_reserved_minor - t.disputed_minor)
     INTO payment, refundable
     FROM @extschema@.payment_transactions AS t
-    WHERE t.id = (payload ->> 'transaction_id')::uuid FOR NO KEY UPDATE;
-    IF refundable > 0 THEN
+    WHERE t.id = usher.uuid_or_null(payload ->> 'transaction_id') FOR NO KEY UPDATE;
+    IF refundable > 0 THEN -- else it is of another extension that takes payments, or nothing is left
         INSERT INTO @extschema@.payment_refunds (transaction_id, amount_minor, reason_code, requested_by)
         VALUES (payment, refundable, payload ->> 'reason', usher.actor_id());
     END IF;
@@ -67,6 +64,41 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._on_refund_proposed(text, jsonb) IS
     'Handler of booking.refund_proposed: money for a booking that cannot be, or is paid already, goes back.';
+
+CREATE FUNCTION @extschema@._on_booking_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    total CONSTANT bigint := (payload ->> 'total_minor')::bigint;
+    paid CONSTANT bigint := (payload ->> 'paid_minor')::bigint;
+    advance CONSTANT bigint := (payload ->> 'prepay_minor')::bigint;
+    due CONSTANT bigint := CASE WHEN paid < advance THEN advance ELSE total END - paid;
+    open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'booking' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
+            AND t.exclusive AND t.status IN ('pending', 'processing', 'failed')
+        ORDER BY t.id FOR NO KEY UPDATE);
+BEGIN
+    -- Replaced is what was asked for. A processor that is at it takes the sum of before: what was too much goes back.
+    IF cardinality(open) = 0 OR EXISTS (SELECT FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status = 'processing') THEN
+        RETURN;
+    END IF;
+    PERFORM @extschema@._close_payments(open, 'booking_changed');
+    IF due > 0 THEN
+        INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
+            purpose, amount_minor, currency, payment_method, balance_minor, exclusive, created_by)
+        VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+                (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+                CASE WHEN paid >= advance THEN 'balance' WHEN advance < total THEN 'deposit' ELSE 'sale' END, due,
+                payload ->> 'currency', 'card', CASE WHEN paid < advance THEN total - advance ELSE 0 END, true,
+                usher.actor_id());
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_changed(text, jsonb) IS
+    'Handler of booking.total_changed: the pending payment is replaced by one of what is left to pay, in advance or '
+    'as the rest.';
 
 -- Orders are known by their events only, too: a reference of type "order", what it costs, and what of that is paid.
 
@@ -107,7 +139,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
-    'Handler of order.total_changed: the pending payment is replaced by one of the new sum.';
+    'Handler of order.total_changed and order.paid: the pending payment is replaced by one of what is left to pay, or '
+    'given up when nothing is.';
 
 CREATE FUNCTION @extschema@._on_order_cancelled(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

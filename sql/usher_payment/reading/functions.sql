@@ -157,8 +157,9 @@ BEGIN
     ELSE
         query := @extschema@._payments_query('t.user_id = $11', VARIADIC conditions);
         IF reads_others THEN
-            places := ARRAY(SELECT p.scope::uuid FROM usher.permission_scopes('payment:read') AS p (scope)
-                            WHERE p.scope ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') || NULL::uuid;
+            places := ARRAY(SELECT usher.uuid_or_null(p.scope)
+                            FROM usher.permission_scopes('payment:read') AS p (scope)
+                            WHERE usher.uuid_or_null(p.scope) IS NOT NULL) || NULL::uuid;
             query := query || ' UNION ' || @extschema@._payments_query('t.location_id = l.id', VARIADIC conditions);
         END IF;
     END IF;

@@ -8,28 +8,31 @@ AS $$
 DECLARE
     known @extschema@.orders;
 BEGIN
-    IF payload ->> 'reference_type' IS DISTINCT FROM 'order'
-       OR payload ->> 'reference_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+    IF payload ->> 'reference_type' IS DISTINCT FROM 'order' THEN
         RETURN;
     END IF;
-    SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = (payload ->> 'reference_id')::uuid FOR NO KEY UPDATE;
-    IF known.id IS NULL OR known.status = 'cart' OR payload ->> 'currency' IS DISTINCT FROM known.currency THEN
+    SELECT * INTO known FROM @extschema@.orders AS o
+    WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
+    IF known.id IS NULL OR payload ->> 'currency' IS DISTINCT FROM known.currency THEN
         RETURN; -- of another shop, or money that whoever takes it has to explain
     END IF;
     -- All payments for the order together, where the publisher says so; without that, only what comes is known.
     IF payload ? 'reference_captured_minor' THEN
         PERFORM @extschema@._settle_order(known.id,
             (payload ->> 'reference_captured_minor')::bigint - (payload ->> 'reference_refunded_minor')::bigint,
-            (payload ->> 'reference_refunded_minor')::bigint);
+            (payload ->> 'reference_refunded_minor')::bigint, event => event);
     ELSIF event = 'payment.completed' THEN
         PERFORM @extschema@._settle_order(known.id,
-            coalesce(known.paid_minor + (payload ->> 'captured_minor')::bigint, known.paid_minor));
+            known.paid_minor - known.recorded_minor + known.handed_back_minor
+            + coalesce((payload ->> 'captured_minor')::bigint, 0), event => event);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_payment(text, jsonb) IS
-    'Handler of payment.completed, payment.refunded and payment.partially_refunded: the order is paid when enough is; '
-    'what comes for a cancelled one is proposed for refund, and what somebody refunds is not paid any more.';
+    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.failed and '
+    'refund.cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled one is '
+    'proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did not give '
+    'back is.';
 
 CREATE FUNCTION @extschema@._on_discount_granted(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -41,11 +44,11 @@ DECLARE
     granted_by CONSTANT text := coalesce(payload ->> 'redemption_id', md5(payload::text));
     whole CONSTANT bigint := (payload ->> 'discount_minor')::bigint;
 BEGIN
-    IF payload ->> 'reference_type' IS DISTINCT FROM 'order'
-       OR payload ->> 'reference_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+    IF payload ->> 'reference_type' IS DISTINCT FROM 'order' THEN
         RETURN;
     END IF;
-    SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = (payload ->> 'reference_id')::uuid FOR NO KEY UPDATE;
+    SELECT * INTO known FROM @extschema@.orders AS o
+    WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
     IF known.id IS NULL
        OR EXISTS (SELECT FROM @extschema@.order_discounts AS d
                   WHERE d.order_id = known.id AND d.source = granted_by) THEN
@@ -103,9 +106,9 @@ CREATE FUNCTION @extschema@._on_order_settling(event text, payload jsonb) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF payload ->> 'reference_type' = 'order'
-       AND payload ->> 'reference_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-        PERFORM FROM @extschema@.orders AS o WHERE o.id = (payload ->> 'reference_id')::uuid FOR NO KEY UPDATE;
+    IF payload ->> 'reference_type' = 'order' THEN
+        PERFORM FROM @extschema@.orders AS o
+        WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
     END IF;
 END
 $$;

@@ -71,7 +71,8 @@ BEGIN
                    FROM @extschema@.order_lines AS l GROUP BY l.order_id) AS l ON l.order_id = o.id
         WHERE o.status = 'placed' AND o.paid_minor >= o.total_minor
             OR o.status = 'paid' AND l.is_done OR o.status IN ('fulfilled', 'completed') AND NOT l.is_done
-            OR o.paid_minor > o.total_minor AND o.status <> 'cart';
+            OR o.paid_minor - o.kept_minor > CASE WHEN o.placed_at IS NOT NULL THEN o.total_minor ELSE 0 END
+                AND o.status <> 'cart';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._shop_self_check() IS

@@ -103,12 +103,14 @@ CREATE FUNCTION @extschema@._place_order(order_id uuid, expected_total_minor big
 COMMENT ON FUNCTION @extschema@._place_order(uuid, bigint, interval) IS
     'Fixes what a cart says, reserves its stock, and publishes order.placing and order.placed.';
 
-CREATE FUNCTION @extschema@._settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint DEFAULT NULL)
+CREATE FUNCTION @extschema@._settle_order(order_id uuid, paid_minor bigint, refunded_minor bigint DEFAULT NULL,
+                                          recorded_minor bigint DEFAULT 0, event text DEFAULT '')
     RETURNS void
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'usher_shop_settle_order';
-COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint, bigint) IS
-    'Notes what is paid and what went back (NULL: as before), and does what follows from it and from the lines.';
+COMMENT ON FUNCTION @extschema@._settle_order(uuid, bigint, bigint, bigint, text) IS
+    'Notes what payments have come to and what of them went back (NULL: as before), and what was recorded beside '
+    'them, and does what follows from it and from the lines. The event is that of payments, if it is one.';
 
 CREATE FUNCTION @extschema@._settle_changed_orders() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -164,8 +166,8 @@ BEGIN
         o.tax_minor, o.total_minor, o.paid_minor, o.refunded_minor,
         CASE WHEN o.refunded_minor > 0 AND o.paid_minor <= 0 THEN 'refunded'
              WHEN o.refunded_minor > 0 THEN 'partly_refunded'
-             WHEN o.status <> 'cart' AND o.paid_minor >= o.total_minor
-                  AND (o.paid_minor > 0 OR o.status <> 'cancelled') THEN 'paid'
+             WHEN o.paid_minor >= o.total_minor
+                  AND (o.paid_minor > 0 OR o.status NOT IN ('cart', 'cancelled')) THEN 'paid'
              WHEN o.paid_minor > 0 THEN 'partly_paid' ELSE 'unpaid' END,
         o.reference_type, o.reference_id, o.ship_to, o.notes, o.reason_code,
         coalesce((SELECT jsonb_agg(to_jsonb(l) - '{id,order_id,reservation_id}'::text[] ORDER BY l.line_no)
@@ -225,7 +227,7 @@ BEGIN
        OR EXISTS (SELECT FROM jsonb_array_elements(lines) AS e
             WHERE jsonb_typeof(e.value) <> 'object' OR NOT coalesce(
                 e.value ->> 'quantity' ~ '^[1-9][0-9]{0,11}$' AND jsonb_typeof(e.value -> 'quantity') = 'number'
-                AND e.value ->> 'product_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', false)) THEN
+                AND usher.uuid_or_null(e.value ->> 'product_id') IS NOT NULL, false)) THEN
         PERFORM usher.raise_error('invalid_argument',
             'lines must be an array of product_id and quantity (a whole number above 0), at most 1000',
             jsonb_build_object('argument', 'lines'));

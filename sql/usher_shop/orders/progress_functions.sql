@@ -129,10 +129,6 @@ BEGIN
         PERFORM @extschema@._end_order(known.id, 'cancelled');
     ELSE
         PERFORM @extschema@._order_progress(known.id, 'cancel', lines);
-        PERFORM usher.publish('order.total_changed', jsonb_build_object('id', o.id, 'customer_id', o.customer_id,
-            'user_id', o.user_id, 'location_id', o.location_id, 'currency', o.currency, 'total_minor', o.total_minor,
-            'paid_minor', o.paid_minor), key => o.id::text)
-        FROM @extschema@.orders AS o WHERE o.id = known.id AND o.status = 'placed';
     END IF;
 END
 $$;
@@ -221,14 +217,16 @@ BEGIN
             PERFORM usher.raise_error('invalid_argument', 'amount_minor must be between 1 and 1000000000000000',
                                       jsonb_build_object('argument', 'amount_minor'));
         END IF;
-        PERFORM @extschema@._settle_order(known.id, known.paid_minor + amount_minor);
+        PERFORM @extschema@._settle_order(known.id, NULL, recorded_minor => amount_minor);
         PERFORM usher.remember_call('usher_shop', idempotency_key, jsonb_build_object('order_id', known.id));
     END IF;
     RETURN @extschema@._order_now(known.id);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.record_order_payment(uuid, bigint, text) IS
-    'Money for an order that no extension for payments knows of. Needs order:manage, everywhere or at the location.';
+    'Money for an order that no extension for payments knows of: it counts beside what payments come to, and they are '
+    'told what is left by order.total_changed. What is too much is proposed for refund. Needs order:manage, '
+    'everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.add_order_event(order_id uuid, event text, payload jsonb DEFAULT '{}')
     RETURNS integer

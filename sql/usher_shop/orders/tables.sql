@@ -27,6 +27,10 @@ CREATE TABLE @extschema@.orders (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
+    recorded_minor bigint NOT NULL DEFAULT 0 CHECK (recorded_minor >= 0),
+    handed_back_minor bigint NOT NULL DEFAULT 0 CHECK (handed_back_minor >= 0),
+    kept_minor bigint NOT NULL DEFAULT 0 CHECK (kept_minor >= 0),
+    asked_minor bigint CHECK (asked_minor >= 0),
     CONSTRAINT orders_reference_check CHECK ((reference_type IS NULL) = (reference_id IS NULL))
 ) WITH (fillfactor = 80);
 -- Pages are put together from a walk for each status.
@@ -42,9 +46,17 @@ COMMENT ON TABLE @extschema@.orders IS
 COMMENT ON COLUMN @extschema@.orders.total_minor IS
     'Of what is neither cancelled nor returned: the sum of its lines, each rounded once, half up.';
 COMMENT ON COLUMN @extschema@.orders.paid_minor IS
-    'What was captured, less what goes back.';
+    'What was captured or recorded, less what goes back.';
 COMMENT ON COLUMN @extschema@.orders.refunded_minor IS
     'What went back, or is on its way back.';
+COMMENT ON COLUMN @extschema@.orders.recorded_minor IS
+    'What record_order_payment() has recorded: payments know nothing of it.';
+COMMENT ON COLUMN @extschema@.orders.handed_back_minor IS
+    'What of the recorded money is to be handed back, because no payment has so much to give back.';
+COMMENT ON COLUMN @extschema@.orders.kept_minor IS
+    'What is paid too much and not proposed for refund again: its refund has failed or was cancelled.';
+COMMENT ON COLUMN @extschema@.orders.asked_minor IS
+    'What was still to be paid as order.placed or order.total_changed has told last.';
 COMMENT ON COLUMN @extschema@.orders.reference_type IS
     'What the order belongs to, such as a booking in which it is sold.';
 COMMENT ON COLUMN @extschema@.orders.event_count IS 'The number of the last row of order_events.';

@@ -1,0 +1,9 @@
+-- An order keeps money that was recorded by hand apart from what payments come to, so that neither overwrites the
+-- other; what of it is handed back; what a refund did not give back; and what whoever takes payments was last told to
+-- ask for. Of orders of before nothing was recorded, as far as anybody knows: paid_minor stays as it is until a
+-- payment says more. The columns have constant defaults; their checks read the table once, while it is locked.
+ALTER TABLE @extschema@.orders
+    ADD COLUMN recorded_minor bigint NOT NULL DEFAULT 0 CHECK (recorded_minor >= 0),
+    ADD COLUMN handed_back_minor bigint NOT NULL DEFAULT 0 CHECK (handed_back_minor >= 0),
+    ADD COLUMN kept_minor bigint NOT NULL DEFAULT 0 CHECK (kept_minor >= 0),
+    ADD COLUMN asked_minor bigint CHECK (asked_minor >= 0);
