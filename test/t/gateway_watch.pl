@@ -64,6 +64,19 @@ my $without = start_gateway($node, database => $node->connstr('postgres') . ' us
 unlike(scrape($without), qr/^(usher_users|usher_gateway_database_up)/m, 'a gateway can leave the database out');
 stop_gateway($without);
 
+# --- a new gateway while the database has the scripts of before, and one that may not ask
+$node->safe_psql('postgres', 'CREATE DATABASE before');
+$node->safe_psql('before', q{SET client_min_messages = warning; CREATE EXTENSION usher CASCADE; ALTER EXTENSION usher UPDATE TO '0.9.0'; SELECT usher.grant_access('gateway_test', 'gateway')});
+my $newer = start_gateway($node, database => $node->connstr('before') . ' user=gateway_test', database_metrics_s => 1);
+my $of_before = scrape($newer);
+ok($of_before =~ /^usher_gateway_database_up 1$/m, 'the scripts of 0.9.0: the database is up');
+ok($of_before =~ /^usher_gateway_database_metrics_failing 0$/m, '… and its metrics can be asked');
+ok($of_before =~ /^# TYPE usher_connections_max gauge\nusher_connections_max \d/m, '… though they have no help');
+$node->safe_psql('before', 'REVOKE EXECUTE ON FUNCTION usher.metrics() FROM gateway_test');
+wait_for(sub { scrape($newer) =~ /^usher_gateway_database_metrics_failing 1$/m }, 'one that may not ask says so');
+ok(scrape($newer) =~ /^usher_gateway_database_up 1$/m, '… and that the database is there all the same');
+stop_gateway($newer);
+
 # --- slow statements
 my ($slow) = $node->safe_psql('postgres', q{SELECT count(*) > 5 AND bool_and(calls > 0 AND total_ms > 0) AND bool_or(statement LIKE '%usher.http_request(%') FROM usher.slow_statements(500)});
 is($slow, 't', 'slow statements, those of the gateway among them');
