@@ -55,6 +55,7 @@ like(slurp_file("$deploy/nginx.conf"), qr/server $options->{listen}:$options->{p
         is_deeply([ map { (split /:/)[0] } @servers ], [ map { (split /:/)[0] } split /, /, ($text{'ha/patroni.yml'} =~ /^  hosts: \[(.*)\]$/m)[0] ], '… on all machines');
     }
     is_deeply([ $text{'ha/patroni.yml'} =~ /^  hosts: \[(.*)\]$/m ], [ join ', ', map { s{.*http://(.*):2380}{$1:2379}r } split /,/, ($text{'ha/etcd.conf'} =~ /^ETCD_INITIAL_CLUSTER=(.*)$/m)[0] ], 'Patroni asks etcd where it listens');
+    is((slurp_file("$deploy/ha/usher-backup-primary.conf") =~ m{^ExecCondition=.* http://(\S+)/primary$}m)[0], (split /:/, $server)[0] . ":$api", 'backups ask Patroni who is primary');
     # over the network with TLS, on both sides; who may do everything comes from the servers alone
     like($text{'ha/pgbouncer.ini'}, qr/^server_tls_sslmode = (require|verify-ca|verify-full)$/m, 'PgBouncer speaks TLS with the servers');
     my @hba = $text{'ha/patroni.yml'} =~ /^    - ((?:local|host\w*) .*)$/mg;
