@@ -74,8 +74,8 @@ Response Admin::answer_role(const Request &request) {
     return response;
 }
 
-// usher.metrics(), asked by one scrape for all that come until it is too old. Nothing while the database is away: an
-// old answer would hide that.
+// usher.metrics(), asked by one scrape for all that come until it is too old. Nothing while the database is away, or
+// the function fails: an old answer would hide that.
 std::string Admin::database_metrics() {
     if (config_.database_metrics_s == 0) return "";
     const std::lock_guard lock(metrics_mutex_);
@@ -84,10 +84,13 @@ std::string Admin::database_metrics() {
         return database_metrics_;
     database_metrics_.clear();
     bool is_up = false;
+    bool is_failing = false;
     for (int attempt = 0; attempt < 2 && metrics_database_.ensure_connected(); ++attempt) {
         const Outcome outcome = metrics_database_.run(
             "usher_metrics",
-            "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(m.name, m.labels, m.value, m.help) "
+            // metrics() of version 0.9.0 has no column help
+            "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(m.name, m.labels, m.value, "
+            "pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->) 'help') "
             "ORDER BY m.name COLLATE \"C\", m.labels), '[]')::pg_catalog.text FROM usher.metrics() AS m",
             {}, -1);
         if (outcome.kind == Outcome::Kind::row && outcome.row.at(0)) {
@@ -95,16 +98,21 @@ std::string Admin::database_metrics() {
             is_up = true;
             break;
         }
-        if (outcome.kind == Outcome::Kind::error) { // not granted, say
+        if (outcome.kind == Outcome::Kind::error) { // not granted, say: the database is there all the same
             log(Level::warning, "database_metrics_failed", {{"sqlstate", outcome.sqlstate}});
+            is_up = is_failing = true;
             break;
         }
     }
     metrics_asked_at_ = Clock::now();
-    const std::string up = "# HELP usher_gateway_database_up Whether usher.metrics() answers.\n"
+    const std::string up = "# HELP usher_gateway_database_up Whether the database answers who asks for its metrics.\n"
                            "# TYPE usher_gateway_database_up gauge\nusher_gateway_database_up ";
+    const std::string failing = "# HELP usher_gateway_database_metrics_failing Whether usher.metrics() fails there.\n"
+                                "# TYPE usher_gateway_database_metrics_failing gauge\n"
+                                "usher_gateway_database_metrics_failing ";
     if (!is_up) return up + "0\n";
-    database_metrics_ = up + "1\n" + database_metrics_;
+    if (is_failing) return up + "1\n" + failing + "1\n"; // not kept: the next scrape asks again
+    database_metrics_ = up + "1\n" + failing + "0\n" + database_metrics_;
     return database_metrics_;
 }
 

@@ -9,6 +9,8 @@
 
 name := usher-$(program)
 unit := $(source)/deploy/$(name).service
+# that, and the template for several of them on one machine
+units = $(unit) $(source)/deploy/$(name)@.service
 
 $(BUILD)/$(name).8: $(BUILD)/$(name) $(source)/gateway/make-man $(here)/$(name).8.in
 	$(Q)'$(source)/gateway/make-man' '$<' '$(here)/$(name).8.in' '$(USHER_VERSION)' > '$@.new' && mv '$@.new' '$@'
@@ -32,8 +34,9 @@ install-program: all
 # there is an empty one at first, which only root can read.
 install: install-program
 	install -d $(call to,$(sysconfdir)/usher) $(call to,$(unitdir))
-	$(here_paths) '$(unit)' > $(call to,$(unitdir)/$(name).service)
-	chmod 0644 $(call to,$(unitdir)/$(name).service)
+	for unit in $(foreach unit,$(units),'$(unit)'); do \
+	    $(here_paths) "$$unit" > $(call to,$(unitdir))/"$${unit##*/}" && chmod 0644 $(call to,$(unitdir))/"$${unit##*/}" || exit 1; \
+	done
 	[ -e $(call to,$(sysconfdir)/usher/$(program).json) ] || \
 	    install -m 0644 '$(source)/deploy/$(program).json' $(call to,$(sysconfdir)/usher)
 	for secret in $$($(here_paths) '$(unit)' | sed -n 's/^LoadCredential=[^:]*://p'); do \

@@ -13,6 +13,10 @@ std::uint64_t transaction_id();
 /// Is this server a standby, or still replaying the log?
 inline bool in_recovery() { return RecoveryInProgress(); }
 
+/// Is it, or was it when this transaction began? Such a transaction writes nothing, also when the server is promoted
+/// meanwhile.
+inline bool began_in_recovery() { return RecoveryInProgress() || TransactionStartedDuringRecovery(); }
+
 /// May this statement write, as far as the server and the transaction go?
 inline bool may_write() { return !in_recovery() && !XactReadOnly && !IsInParallelMode(); }
 

@@ -56,6 +56,7 @@ UPDATE wash.webhooks SET failing_since = now() - interval '168 hours 1 second';
 SELECT courier_hooks.fail();
 SELECT is_active, disabled_reason, waiting FROM wash.list_webhooks();
 SELECT payload ->> 'id' = :'hook' AS is_it, payload ->> 'reason' AS reason FROM usher.events WHERE event = 'webhook.disabled' ORDER BY id DESC LIMIT 1;
+SELECT labels ->> 'state' AS state, value FROM usher.metrics() WHERE name = 'usher_courier_webhooks' AND labels ->> 'state' = 'disabled';
 -- Disabled, nothing goes; what waits goes when it is enabled again, what happens meanwhile does not.
 UPDATE wash.http_requests SET next_attempt_at = now() WHERE status = 'pending';
 SELECT usher.publish('hooked.told', '{"n": 4}') IS NOT NULL AS published;

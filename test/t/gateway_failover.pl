@@ -36,13 +36,21 @@ sub configured
 		$text =~ s{^(ETCD_(?:LISTEN|INITIAL_ADVERTISE|ADVERTISE)\w*=http://10\.0\.0\.1)1}{$1$n}gm;
 	}
 	$text =~ s/\b10\.0\.0\.1([123])\b/127.0.0.$1/g;
+	$text =~ s/\b10\.0\.0\.20\b/127.0.0.1/g; # the front's own
+	$text =~ s/\b10\.0\.0\.21\b/127.0.0.21/g;
 	$text =~ s{\b10\.0\.0\.0/24}{127.0.0.0/24}g;
 	$text =~ s/\b($ports)\b/$port{$1}/g;
-	$text =~ s{/run/pgbouncer|/var/run/postgresql}{$sockets}g;
+	$text =~ s{/var/run/postgresql}{$sockets}g;
+	$text =~ s{/etc/(?:pgbouncer|usher)/}{$folder/}g;
+	$text =~ s{/etc/ssl/(?:certs|private)/ssl-cert-snakeoil}{$folder/snakeoil}g;
 	return $text;
 }
 sub write_file { my ($name, $text) = @_; open my $file, '>', "$folder/$name" or die "$name: $!"; print $file $text; close $file; chmod 0600, "$folder/$name"; return "$folder/$name" }
 sub start_program { my ($log, @command) = @_; return IPC::Run::start([@command], '<', \undef, '>>', "$folder/$log.log", '2>&1') }
+
+# As the package ssl-cert makes them.
+system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=node', '-keyout', "$folder/snakeoil.key", '-out', "$folder/snakeoil.pem");
+chmod 0600, "$folder/snakeoil.key";
 
 # --- three machines
 my %node = map { $_ => { n => $_, name => "node$_", address => "127.0.0.$_" } } 1 .. 3;
@@ -142,20 +150,28 @@ SELECT usher.define_rate_limit('failover', 'fixed_window', 1000, '10 days');
 SQL
 
 # --- the way to them
-my $pooler_config = write_file('pgbouncer.ini', configured('pgbouncer.ini') =~ s{^auth_file = .*$}{auth_file = $folder/users}mr);
-write_file('users', qq("usher_gateway" "tunnel"\n));
+my $pooler_config = write_file('pgbouncer.ini', configured('pgbouncer.ini'));
+{
+	my ($secrets) = grep { $_->{text} =~ /USERLIST/ } document_blocks('docs/pools.md', 'gateway_pgbouncer.pl');
+	local %ENV = (%ENV, PGHOST => $primary->{address}, PGPORT => $port{5432}, PGUSER => 'postgres', PGPASSWORD => 'CHANGE-postgres', USERLIST => "$folder/userlist.txt");
+	sh($secrets->{text});
+}
+write_file('gateway.pgpass', "*:$port{6432}:*:usher_gateway:tunnel\n");
+my $unencrypted = '';
+IPC::Run::run([ 'psql', '-XqAt', '-d', "host=$primary->{address} port=$port{5432} user=usher_gateway password=tunnel dbname=app sslmode=disable", '-c', 'SELECT 1' ], '<', \undef, '>', \my $answered, '2>', \$unencrypted);
+like($unencrypted, qr/no pg_hba\.conf entry .*no encryption/, 'the servers take nothing without TLS');
+is(query($primary, q{SELECT string_agg(finding, ', ') FROM usher.check_configuration() WHERE finding ~ 'pg_hba|TLS|encrypt'}), '', '… and check_configuration() has no word against it');
 my $proxy_config = write_file('haproxy.cfg', configured('haproxy.cfg'));
 my %beside = (haproxy => start_program('haproxy', $program{haproxy}, '-db', '-f', $proxy_config), pgbouncer => start_program('pgbouncer', $program{pgbouncer}, $pooler_config));
 END { for my $run (values %beside) { eval { $run->signal('KILL'); $run->finish } } }
 wait_for(sub { -S "$sockets/.s.PGSQL.$port{6432}" }, 'PgBouncer listens') or diag(slurp_file("$folder/pgbouncer.log"));
-my %options = %{ decode_json(configured('gateway.json')) };
-delete @options{qw(listen port admin_listen admin_port drain_delay_ms)};
-$options{pooler} = 'true';
+my $gateway_options = configured('gateway.json');
 {
-	package Elsewhere; # in the place of a node: the connection strings are those of gateway.json
+	package Elsewhere; # in the place of a node
 	sub connstr { return '' }
 }
-my $gateway = start_gateway(bless({}, 'Elsewhere'), %options, log_requests => 'false', max_requests_per_connection => 1000000, environment => { PGPASSWORD => 'tunnel' });
+my $gateway = start_gateway(bless({}, 'Elsewhere'), database => decode_json($gateway_options)->{database}, log_requests => 'false', max_requests_per_connection => 1000000,
+	drain_delay_ms => 0, environment => { USHER_GATEWAY_CONFIG => write_file('gateway.json', $gateway_options) });
 wait_for(sub { http($gateway, 'GET', "$gateway->{admin}/readyz")->{status} == 200 }, 'the gateway is ready') or diag(slurp_file($gateway->{log}));
 
 my ($out, $errors) = ('', '');
@@ -168,10 +184,12 @@ is($hits->(7), '1 7', 'hits are counted');
 my $flushed = sub { query(leader(), q{SELECT coalesce(sum(hits), 0) FROM usher.rate_limit_records WHERE policy = 'failover'}) };
 
 my @blocks = document_blocks('docs/failover.md');
-is(scalar @blocks, 4, 'docs/failover.md has its blocks');
-my ($list, $switch, $asynchronous, $synchronous) = @blocks;
+is(scalar @blocks, 5, 'docs/failover.md has its blocks');
+my ($list, $setting, $switch, $asynchronous, $synchronous) = @blocks;
 local $ENV{PATRONICTL_CONFIG_FILE} = $node{1}{patroni_config};
 run_block($list);
+run_block($setting);
+for my $node (@node{ 1 .. 3 }) { wait_for(sub { query($node, 'SHOW usher.public_url', 'postgres') eq 'https://api.example.com' }, "$node->{name}: a setting reaches it") }
 
 # --- what happens, and when
 my @phases;

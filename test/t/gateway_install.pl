@@ -26,7 +26,8 @@ my $own = "$root/own/usr/local";
 my @pages = map { s{.*/}{}r } grep { -e } glob "$build/gateway/pages/*.* $build/gateway/pages/LICENSE";
 cmp_ok(scalar @pages, '>=', 3, 'there are pages');
 my @expected = map {
-    ("usr/local/bin/usher-$_", "usr/local/etc/usher/$_.json", "usr/local/lib/systemd/system/usher-$_.service", "usr/local/share/man/man8/usher-$_.8")
+    ("usr/local/bin/usher-$_", "usr/local/etc/usher/$_.json", "usr/local/lib/systemd/system/usher-$_.service", "usr/local/lib/systemd/system/usher-$_\@.service",
+        "usr/local/share/man/man8/usher-$_.8")
 } @programs;
 push @expected, 'usr/local/etc/usher/smtp-password', map { "usr/local/share/usher-gateway/pages/$_" } @pages;
 is_deeply(files("$root/own"), [ sort @expected ], 'exactly these files are installed');
@@ -37,6 +38,8 @@ for my $program (@programs)
     my $unit = slurp_file("$own/lib/systemd/system/usher-$program.service");
     like($unit, qr{^ExecStart=/usr/local/bin/usher-$program --config /usr/local/etc/usher/$program\.json$}m,
         "the unit of the $program starts the program that is installed, with its options");
+    like(slurp_file("$own/lib/systemd/system/usher-$program\@.service"), qr{^ExecStart=/usr/local/bin/usher-$program --config /usr/local/etc/usher/$program-%i\.json$}m,
+        '… and that for several of them');
     my @credentials = $unit =~ /^LoadCredential=[^:]*:(.*)$/mg;
     is_deeply([ grep { !-e "$root/own$_" } @credentials ], [], 'and the credentials that it loads are there');
 }

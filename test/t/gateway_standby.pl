@@ -90,7 +90,22 @@ is(where('/read'), 'standby', 'reads go on while there is no primary');
 is(post_json($gateway, '/notes', { id => 2 })->{status}, 503, 'writes cannot');
 my $early = start_gateway($standby, database => conninfo('any', $standby));
 problem_is(post_json($early, '/notes', { id => 2 }), 503, 'unavailable', 'a write that reaches a server before it is promoted');
+# … and one whose transaction began before that, and that writes after it
+my $waiting = PostgreSQL::Test::Utils::tempdir();
+my $across = '';
+PostgreSQL::Test::Utils::append_to_file("$waiting/script", <<"SQL");
+BEGIN;
+SELECT 'began';
+\\! touch $waiting/began; for i in \$(seq 600); do [ -e $waiting/promoted ] && break; sleep 0.1; done
+SELECT status, body::jsonb ->> 'code' FROM usher.http_request('POST', '/notes', '', '{"content-type": "application/json"}', '{"id": 8}', '127.0.0.1');
+COMMIT;
+SQL
+my $session = IPC::Run::start([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $standby->connstr('postgres'), '-f', "$waiting/script" ], '<', \undef, '>', \$across, '2>&1');
+wait_for(sub { -e "$waiting/began" }, 'a transaction begins on the standby');
 $standby->promote;
+PostgreSQL::Test::Utils::append_to_file("$waiting/promoted", '');
+$session->finish;
+is($across, "began\n503|unavailable\n", 'a write across the promotion');
 wait_for(sub { my $s = post_json($early, '/notes', { id => 2 })->{status}; $s == 201 || $s == 409 }, '… works once it is');
 is(stop_gateway($early), 0, 'stopped');
 wait_for(sub { my $s = post_json($gateway, '/notes', { id => 3 })->{status}; $s == 201 || $s == 409 }, 'after the promotion writes go to the new primary');

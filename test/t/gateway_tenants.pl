@@ -13,27 +13,35 @@ plan skip_all => 'haproxy is not installed' unless $haproxy;
 my $node = start_usher_cluster('tenants');
 for my $tenant (qw(red blue))
 {
-    $node->safe_psql('postgres', "CREATE DATABASE $tenant");
-    $node->safe_psql($tenant, <<'SQL');
+    $node->safe_psql('postgres', "CREATE DATABASE $tenant; REVOKE CONNECT ON DATABASE $tenant FROM PUBLIC; CREATE ROLE usher_gateway_$tenant LOGIN; GRANT CONNECT ON DATABASE $tenant TO usher_gateway_$tenant");
+    $node->safe_psql($tenant, <<"SQL");
 SET client_min_messages = warning;
 CREATE EXTENSION usher CASCADE;
-SELECT usher.grant_access('gateway_test', 'gateway');
+SELECT usher.grant_access('usher_gateway_$tenant', 'gateway');
 SELECT usher.rotate_signing_key('EdDSA');
 SQL
     my $id = $node->safe_psql($tenant, "SELECT user_id FROM usher.register_user('ann\@example.com', '$UsherGateway::password')");
     $node->safe_psql($tenant, "UPDATE usher.users SET email_verified_at = now() WHERE id = '$id'");
 }
-my %gateway = map { $_ => start_gateway($node, database => $node->connstr($_) . ' user=gateway_test', pool_size => 2, trusted_proxies => '127.0.0.1') } qw(red blue);
-
 my $folder = PostgreSQL::Test::Utils::tempdir();
 sub write_file { my ($name, $text) = @_; open my $file, '>', "$folder/$name" or die; print $file $text; close $file; return "$folder/$name" }
+# The shipped options but for addresses and ports; those of the other tenant differ by its name. haproxy's address is 10.0.0.20, here 127.0.0.1.
+my $shipped = slurp_file("$ENV{USHER_SOURCE}/deploy/gateway-red.json") =~ s/\b10\.0\.0\.20\b/127.0.0.1/gr =~ s/\b10\.0\.0\.21\b/127.0.0.21/gr;
+my ($connection) = $shipped =~ /"database": "(.*)"/;
+my %gateway;
+for my $tenant (qw(red blue))
+{
+    my $options = write_file("$tenant.json", $shipped =~ s/red/$tenant/gr);
+    my $database = $connection =~ s/red/$tenant/gr =~ s{host=\S+}{'host=' . $node->host . ' port=' . $node->port}er;
+    $gateway{$tenant} = start_gateway($node, database => $database, pool_size => 2, drain_delay_ms => 0, environment => { USHER_GATEWAY_CONFIG => $options });
+}
 my $map = write_file('tenants.map', "red.example.com red\nblue.example.com blue\n");
 my $text = slurp_file("$ENV{USHER_SOURCE}/deploy/haproxy-tenants.cfg");
 my $port = 10000 + int(rand(20000));
 my $admin = sub { ($gateway{ $_[0] }{admin} =~ /:(\d+)$/)[0] };
 ok($text =~ s{bind :443 ssl.*}{bind 127.0.0.1:$port} && $text =~ s{/etc/usher/tenants.map}{$map}g && $text =~ s/maxconn 20000/maxconn 200/
-    && $text =~ s/10\.0\.0\.11:8080 port 8081/"127.0.0.1:$gateway{red}{port} port " . $admin->('red')/e
-    && $text =~ s/10\.0\.0\.11:8090 port 8091/"127.0.0.1:$gateway{blue}{port} port " . $admin->('blue')/e, 'haproxy-tenants.cfg names all of it');
+    && $text =~ s/10\.0\.0\.21:8080 port 8081/"127.0.0.21:$gateway{red}{port} port " . $admin->('red')/e
+    && $text =~ s/10\.0\.0\.21:8090 port 8091/"127.0.0.21:$gateway{blue}{port} port " . $admin->('blue')/e, 'haproxy-tenants.cfg names all of it');
 my $config = write_file('haproxy.cfg', $text);
 my ($out, $good) = ('');
 $good = IPC::Run::run([ $haproxy, '-c', '-f', $config ], '<', \undef, '>&', \$out);
@@ -47,7 +55,7 @@ sub ask
     my ($host, $method, $path, $body, %headers) = @_;
     my $head = join '', map { "$_: $headers{$_}\r\n" } sort keys %headers;
     $head .= "Content-Type: application/json\r\nContent-Length: " . length($body) . "\r\n" if defined $body;
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Proto => 'tcp') or return { status => 0 };
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, LocalAddr => '127.0.0.9', Proto => 'tcp') or return { status => 0 };
     my $got = raw($front, "$method $path HTTP/1.1\r\nHost: $host\r\nConnection: close\r\n$head\r\n" . ($body // ''), socket => $socket, wait => 30);
     my ($status, $content) = $got =~ /^HTTP\/1\.1 (\d+).*?\r\n\r\n(.*)$/s;
     return { status => $status // 0, content => $content // '' };
@@ -61,7 +69,12 @@ is(ask('red.example.com', 'GET', '/auth/me', undef, Authorization => "Bearer $to
 is(ask('RED.example.com:443', 'GET', '/auth/me', undef, Authorization => "Bearer $token{red}")->{status}, 200, 'a host is found in capitals and with its port');
 is(ask('green.example.com', 'GET', '/auth/me')->{status}, 421, 'another host has no tenant');
 is(ask('red.example.com', 'GET', '/auth/me', undef, Authorization => "Bearer $token{red}", 'X-Forwarded-Host' => 'blue.example.com')->{status}, 200, 'no other header says whose a request is');
-is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT datname, ' ' ORDER BY datname) FROM pg_stat_activity WHERE application_name = 'usher-gateway'}), 'blue red', 'each has connections of its own');
+is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT datname || ' by ' || usename, ', ' ORDER BY datname || ' by ' || usename) FROM pg_stat_activity WHERE application_name = 'usher-gateway'}),
+    'blue by usher_gateway_blue, red by usher_gateway_red', 'each has connections of its own, by a role of its own');
+my (undef, undef, $refused) = $node->psql('red', 'SELECT 1', extra_params => [ '-U', 'usher_gateway_blue' ]);
+like($refused, qr/permission denied for database "red"/, '… which gets into no other database');
+is(json_of(ask('red.example.com', 'POST', '/auth/login', '{"identifier": "ann@example.com", "password": "wrong"}'))->{code}, 'invalid_credentials', 'a failed login');
+is($node->safe_psql('red', q{SELECT DISTINCT client_ip FROM usher.login_attempts}), '127.0.0.9', '… is noted with the address of the client, not of haproxy');
 
 # an outage of one is none of the other's
 $node->safe_psql('postgres', q{ALTER DATABASE blue ALLOW_CONNECTIONS false});

@@ -165,9 +165,24 @@ test_upgraded() { # PROGRAM ADMIN_PORT OPTION: a number of its options, to be ch
     ok '… and keeps changed options' inside grep -F "\"$3\": 7" "/etc/usher/$1.json"
     ok '… and is ready again' soon says '^200$' status_of "$2/readyz"
 }
-test_removed() { # PROGRAM ADMIN_PORT
+test_removed() { # PROGRAM ADMIN_PORT...
     ok "removing usher-$1 stops it" inside apt-get -q -y remove "usher-$1"
-    ok '… for good' says '^000$' status_of "$2/readyz"
+    shift
+    for port_ in "$@"; do ok "… for good (port $port_)" says '^000$' status_of "$port_/readyz"; done
+}
+# One more gateway, as usher-gateway@.service says.
+set_up_red() {
+    inside adduser --quiet --system --group --no-create-home usher_gateway_red || return 1
+    as postgres createdb red || return 1
+    as postgres psql -XqAt -v ON_ERROR_STOP=1 -d red -c 'CREATE EXTENSION usher CASCADE' -c 'CREATE ROLE usher_gateway_red LOGIN' \
+        -c "SELECT usher.grant_access('usher_gateway_red', 'gateway')" || return 1
+    sed -e 's/10\.0\.0\.2[01]/127.0.0.1/' -e 's/"port": 8080/"port": 8090/' -e 's/"admin_port": 8081/"admin_port": 8091/' \
+        "$here/deploy/gateway-red.json" > "$ROOTS/$bare/etc/usher/gateway-red.json" || return 1
+    inside systemctl enable --now usher-gateway@red
+}
+remove_red() {
+    inside systemctl disable usher-gateway@red || return 1
+    inside rm /etc/usher/gateway-red.json
 }
 
 test_major() { # MAJOR
@@ -190,6 +205,9 @@ test_major() { # MAJOR
     ok 'a request reaches the database' register
     ok 'the pages are there' says '^200$' status_of 8080/
     ok '… and the viewer of the API' says '^200$' status_of 8080/docs/swagger-ui-bundle.js
+    ok 'one more gateway has a database, a role and a user of its own' set_up_red
+    ok '… and is ready' soon says '^200$' status_of 8091/readyz
+    ok '… as that user' says '^usher_gateway_red$' inside sh -c 'stat -c %U /proc/$(systemctl show -P MainPID usher-gateway@red)'
     pid=$(process_of gateway)
     ok 'systemctl reload usher-gateway' inside systemctl reload usher-gateway
     ok '… keeps the process' same_process gateway
@@ -204,13 +222,24 @@ test_major() { # MAJOR
     ok 'systemctl reload-or-restart usher-courier' inside systemctl reload-or-restart usher-courier
     ok '… is a new process, which has read its options' not same_process courier
 
+    red=$(process_of gateway@red)
     test_upgraded gateway 8081 drain_delay_ms
+    pid=$red
+    ok '… and has restarted the other one too' not same_process gateway@red
+    ok '… which is ready' soon says '^200$' status_of 8091/readyz
     test_upgraded courier 8082 drain_timeout_ms
-    test_removed gateway 8081
+    ok 'one more gateway is switched off' remove_red
+    test_removed gateway 8081 8091
     test_removed courier 8082
+    ok 'removing the extensions warns while a cluster preloads them' \
+        says "WARNING: the cluster $1/main has usher in shared_preload_libraries" inside apt-get -q -y remove "postgresql-$1-usher"
+    ok '… without which it does not start' not inside systemctl restart "postgresql@$1-main"
+    ok '… until it is told not to' inside sh -c "rm /etc/postgresql/$1/main/conf.d/usher.conf; systemctl restart postgresql@$1-main"
     ok 'the packages can be purged' inside sh -c "dpkg --purge usher-gateway usher-courier postgresql-$1-usher"
     ok '… and leave nothing' not inside sh -c 'find / -xdev -path /proc -prune -o -path /sys -prune -o -path /packages -prune \
         -o -path "/var/lib/postgresql/*" -prune -o -path "/etc/postgresql/*" -prune -o -path "/var/log/*" -prune -o -name "*usher*" -print | grep .'
+    ok 'the server starts after that as well' inside systemctl restart "postgresql@$1-main"
+    ok '… and answers' soon says '^t$' as postgres psql -XqAt -d postgres -c 'SELECT true'
     halt
     remove_root "$bare"
     bare=

@@ -143,7 +143,7 @@ Answer explain(const Request &request, const pg::Refusal &refusal, const Argumen
         return refuse(request, invalid);
     }
     const Problem made = problem_of(sqlstate, message, refusal.error->detail == nullptr ? "" : refusal.error->detail,
-                                    request::current() != nullptr, pg::in_recovery());
+                                    request::current() != nullptr, pg::began_in_recovery());
     if (made.is_fault) log_fault(request, sqlstate.c_str(), std::string(message).c_str());
     // RFC 9470: the token is good, but the session must be raised first.
     if (made.code == errc::insufficient_user_authentication.name) return challenge(request, made, made.code);

@@ -61,7 +61,7 @@ Answer answer_to(Request &request) {
     } catch (
         const Error &e) { // of our own code before the call, such as a policy that does not exist; nothing is half done
         const Problem made =
-            problem_of(e.sqlstate(), e.what(), e.detail(), request::current() != nullptr, pg::in_recovery());
+            problem_of(e.sqlstate(), e.what(), e.detail(), request::current() != nullptr, pg::began_in_recovery());
         if (made.is_fault) log_fault(request, e.sqlstate().c_str(), e.what());
         answer = refuse(request, made);
     }

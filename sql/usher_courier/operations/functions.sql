@@ -155,7 +155,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._courier_configuration() IS
     'The part of usher_courier in usher.check_configuration().';
 
-CREATE FUNCTION @extschema@._courier_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
+CREATE FUNCTION @extschema@._courier_metrics()
+    RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -165,7 +166,7 @@ BEGIN
     -- Of many messages a sample is counted.
     RETURN QUERY
     SELECT 'usher_courier_messages', jsonb_build_object('status', s.status),
-           round(coalesce(c.messages, 0)::double precision * 100 / percent)
+           round(coalesce(c.messages, 0)::double precision * 100 / percent), 'Messages by status.'
     FROM unnest('{pending,claimed,sent,failed,suppressed,expired}'::text[]) AS s (status)
         LEFT JOIN (SELECT m.status, count(*) AS messages FROM @extschema@.messages AS m TABLESAMPLE SYSTEM (percent)
                    GROUP BY m.status) AS c USING (status);
@@ -174,24 +175,54 @@ BEGIN
            coalesce(extract(epoch FROM clock_timestamp() - (
                SELECT min(o.next_attempt_at) FROM @extschema@.messages AS o
                WHERE o.status IN ('pending', 'claimed') AND o.next_attempt_at <= clock_timestamp())), 0)
-               ::double precision;
+               ::double precision,
+           'How long the first message has been ready.';
     RETURN QUERY
-    SELECT 'usher_courier_workers', '{}'::jsonb, count(*)::double precision
-    FROM @extschema@.courier_workers AS w WHERE w.seen_at > clock_timestamp() - interval '2 minutes';
+    SELECT w.name, '{}'::jsonb, w.value::double precision, w.help
+    FROM (SELECT count(*), count(*) FILTER (WHERE w.seen_at > clock_timestamp() - interval '2 minutes')
+          FROM @extschema@.courier_workers AS w) AS c (known, seen)
+        CROSS JOIN LATERAL (VALUES
+            ('usher_courier_expected', (c.known > 0)::integer, '1 where a courier has been heard of within a day.'),
+            ('usher_courier_workers', c.seen, 'Couriers that have been heard of within two minutes.'))
+            AS w (name, value, help);
     RETURN QUERY
     SELECT 'usher_courier_suppressed_addresses', '{}'::jsonb,
-           round(count(*)::double precision * 100 / usher.sample_percent('@extschema@.message_suppressions'))
+           round(count(*)::double precision * 100 / usher.sample_percent('@extschema@.message_suppressions')),
+           'Addresses that nothing is sent to.'
     FROM @extschema@.message_suppressions AS s
         TABLESAMPLE SYSTEM (usher.sample_percent('@extschema@.message_suppressions'))
     WHERE s.suppressed_at IS NOT NULL;
     RETURN QUERY
     SELECT 'usher_courier_requests', jsonb_build_object('status', s.status),
-           round(coalesce(c.requests, 0)::double precision * 100 / usher.sample_percent('@extschema@.http_requests'))
+           round(coalesce(c.requests, 0)::double precision * 100 / usher.sample_percent('@extschema@.http_requests')),
+           'HTTP requests by status.'
     FROM unnest('{pending,claimed,answered,completed,failed}'::text[]) AS s (status)
         LEFT JOIN (SELECT r.status, count(*) AS requests
                    FROM @extschema@.http_requests AS r
                        TABLESAMPLE SYSTEM (usher.sample_percent('@extschema@.http_requests'))
                    GROUP BY r.status) AS c USING (status);
+    -- What waits for an earlier one of its key, or for a webhook that is switched off, is not late.
+    RETURN QUERY
+    SELECT 'usher_courier_oldest_request_seconds', '{}'::jsonb,
+           coalesce(extract(epoch FROM clock_timestamp() - (
+               SELECT r.next_attempt_at FROM @extschema@.http_requests AS r
+               WHERE r.status IN ('pending', 'claimed', 'answered') AND r.next_attempt_at <= clock_timestamp()
+                   AND (r.webhook_id IS NULL OR EXISTS (
+                           SELECT FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id AND w.is_active))
+                   AND (r.ordering_key IS NULL OR NOT EXISTS (
+                           SELECT FROM @extschema@.http_requests AS o
+                           WHERE o.ordering_key = r.ordering_key AND o.status IN ('pending', 'claimed', 'answered')
+                               AND o.id < r.id))
+               ORDER BY r.next_attempt_at, r.id LIMIT 1)), 0)::double precision,
+           'How long the first HTTP request has been ready.';
+    RETURN QUERY
+    SELECT 'usher_courier_webhooks', jsonb_build_object('state', s.state), count(w.id)::double precision,
+           'Webhooks: well, failing, or switched off because of it.'
+    FROM unnest('{well,failing,disabled}'::text[]) AS s (state)
+        LEFT JOIN @extschema@.webhooks AS w
+            ON s.state = CASE WHEN w.disabled_at IS NOT NULL THEN 'disabled' WHEN NOT w.is_active THEN NULL
+                              WHEN w.failing_since IS NOT NULL THEN 'failing' ELSE 'well' END
+    GROUP BY s.state;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._courier_metrics() IS 'The part of usher_courier in usher.metrics().';
