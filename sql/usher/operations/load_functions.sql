@@ -34,7 +34,7 @@ CREATE FUNCTION usher._load_again(relations regclass[]) RETURNS TABLE (relation 
     SET search_path = pg_catalog, pg_temp
     -- as while a dump is loaded: what is ENABLE ALWAYS fires, and nothing else
     SET session_replication_role = replica
-    SET usher.restoring = on
+    SET usher.restoring = 'on'
 AS $$
 DECLARE
     derived regclass;
