@@ -62,8 +62,8 @@ sub labels { return map { /^\s+\w+ backup: (\S+)$/ ? $1 : () } split /\n/, sh('p
 chdir $folder;
 
 my @blocks = document_blocks('docs/backup.md');
-is(scalar @blocks, 10, 'docs/backup.md has its blocks');
-my ($archive, $backup, $accident, $restore, $beside, $extension, $stop, $lost, $again, $twice) = @blocks;
+is(scalar @blocks, 11, 'docs/backup.md has its blocks');
+my ($archive, $backup, $accident, $restore, $beside, $extension, $stop, $lost, $again, $twice, $worker) = @blocks;
 run_block($archive);
 run_block($backup);
 is(scalar(my @two = labels()), 2, 'a full backup and an incremental one');
@@ -102,6 +102,10 @@ sh('rm -rf "$DATA"');
 run_block($lost);
 run_block($again);
 run_block($twice);
+my $has_worker = q{psql -XqAtc "SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'usher'"};
+is(sh($has_worker), 0, 'no worker runs before somebody has looked');
+run_block($worker);
+ok(scalar(grep { sh($has_worker) > 0 || !sleep 1 } 1 .. 30), '… and afterwards one does');
 is(one(q{SELECT count(*) FROM usher.audit_logs WHERE event_type = 'backup.last'}), 1, 'the whole server comes back, up to the end of the archived log');
 is(one(q{SET usher.require_verified_email = off; SELECT (usher.login('bob@backup.example', 'what bob remembers')).error IS NULL}), 't', 'and signs with the keys that the master key seals');
 
