@@ -312,7 +312,13 @@ SELECT wash._courier_health();
 DELETE FROM wash.courier_workers;
 SELECT name, labels FROM usher.metrics() WHERE name LIKE 'usher_courier%' ORDER BY name, labels;
 SELECT courier_test.make('fay') AS fay \gset
+-- A copy of the database makes the message under the same Message-ID: so does whoever makes it once more.
+BEGIN;
+SELECT count(*) > 0 AS claimed FROM courier_test.claim();
+SELECT message_id AS name FROM wash.messages WHERE user_id = :'fay' \gset copy_
+ROLLBACK;
 SELECT affected > 0 AS made FROM usher.run_maintenance() WHERE task = 'messages_made';
+SELECT message_id = :'copy_name' AS same_name, message_id ~ '^<[0-9a-f]{32}@' AS is_an_id FROM wash.messages WHERE user_id = :'fay';
 UPDATE wash.messages SET expires_at = now() - interval '1 second' WHERE user_id = :'fay';
 UPDATE wash.messages SET finished_at = now() - interval '31 days' WHERE user_id = :'dan';
 SELECT task, affected > 0 AS some FROM usher.run_maintenance() WHERE task IN ('messages_expired', 'messages_removed');

@@ -148,6 +148,7 @@ my %looked_at = (
     'wash.list_payments' => 'a condition for each argument, on payments',
     'wash.list_orders' => 'a condition for each argument, on orders',
     'usher._retire_audit_partitions' => 'DDL on partitions of the audit log; the archive function runs as its owner',
+    'usher.finish_load' => 'enables triggers as the extension has made them, on the tables of extensions only',
     'usher._keep_truncation' => 'a trigger, on the tables of extensions only',
     'usher._grant_new_members' => 'an event trigger: grants what an extension has new to roles that have a level',
     'usher._personal_columns' => 'compares with a table of usher',

@@ -1,12 +1,14 @@
 # pg_dump | psql into a new database: no row is lost or rewritten, and everything keeps working.
 use strict;
 use warnings;
+use CarriedOut;
 use DocumentBlocks;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $source = $ENV{USHER_SOURCE};
+my ($block, $finish) = document_blocks('docs/dump.md');
 my $node = PostgreSQL::Test::Cluster->new('dump');
 $node->init;
 $node->start;
@@ -138,6 +140,43 @@ for my $way (
     $node->safe_psql($name, q{UPDATE public.notes SET body = 'three'});
     isnt($node->safe_psql($name, 'SELECT updated_at FROM public.notes'), $node->safe_psql('before', 'SELECT updated_at FROM public.notes'),
         "$name: updated_at moves");
+}
+
+# As pg_upgradecluster does it (-m dump): definitions, then the rows with triggers switched off, which afterwards are ordinary ones. Nothing
+# that follows from the rows was made. It is said, and one function makes it good.
+{
+    my $name = 'as pg_upgradecluster';
+    $node->safe_psql('postgres', 'CREATE DATABASE upgraded');
+    $node->command_ok([ 'pg_dump', '--schema-only', '-f', "$dump.definitions", '-d', $node->connstr('before') ], "$name: definitions");
+    run_file('upgraded', "$dump.definitions", "$name: made");
+    $node->command_ok([ 'pg_restore', '--data-only', '--disable-triggers', '--exit-on-error', '-d', $node->connstr('upgraded'), "$dump.custom" ], "$name: rows");
+    my $said = q{SELECT finding, advice FROM usher.check_configuration() WHERE severity = 'critical' AND finding ~ 'triggers are not enabled|by hand|wait in'};
+    like($node->safe_psql('upgraded', $said), qr/^\d+ triggers are not enabled as the extensions have made them: .*\|SELECT \* FROM usher\.finish_load\(\);[^\n]*$/, "$name: what is wrong is said once, and what to do");
+    is($node->safe_psql('upgraded', 'SELECT count(*) FROM wash.booking_claims'), 0, "$name: claims were not made");
+    {
+        local @ENV{qw(PGHOST PGPORT PGDATABASE)} = ($node->host, $node->port, 'upgraded');
+        my $done = run_block($finish);
+        like($done, qr/triggers_enabled *\| *[1-9]\d\d$/m, "$name: triggers are as they were made");
+        like($done, qr/wash\._inventory_dump *\| *2$/m, "$name: rows of a log are moved");
+    }
+    my $derived = q{SELECT * FROM wash.booking_claims ORDER BY booking_id, resource_kind, holder_id;
+        SELECT role_id, ancestor_id FROM usher.role_closure ORDER BY 1, 2;
+        SELECT * FROM wash.product_facets ORDER BY 1, 2, 3;
+        SELECT * FROM wash.loyalty_offer_keys ORDER BY 1, 2};
+    for my $again ('', ', again')
+    {
+        is(contents('upgraded'), $before, "$name: every row of every table is the same$again");
+        is($node->safe_psql('upgraded', $log =~ s/audit_logs l/audit_logs l WHERE event_type <> 'database.load_finished'/r), $log_before, "$name: the logs are the same$again");
+        is($node->safe_psql('upgraded', $derived), $node->safe_psql('before', $derived), "$name: what is derived is there$again");
+        is($node->safe_psql('upgraded', 'SELECT * FROM usher.schema_drift()'), '', "$name: every object is as installed$again");
+        is($node->safe_psql('upgraded', q{SELECT string_agg(rule || ' ' || violations, ', ') FROM usher.self_check() WHERE violations > 0}), '', "$name: usher.self_check() finds nothing$again");
+        is($node->safe_psql('upgraded', $said), '', "$name: and nothing is left to do$again");
+        # where nothing is to be done, nothing is lost
+        like($node->safe_psql('upgraded', 'SELECT step, affected FROM usher.finish_load()'), qr/^triggers_enabled\|0$/m, "$name: there is nothing to enable$again");
+    }
+    isnt($node->safe_psql('upgraded', $derived), '', "$name: which is something");
+    my (undef, undef, $refused) = $node->psql('upgraded', q{SET ROLE usher_gateway; SELECT usher.finish_load()});
+    like($refused, qr/permission denied/, "$name: not for everybody");
 }
 
 # Over what is there: everything is dropped and made anew, and the story that happened after the dump is gone.
@@ -296,7 +335,6 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.added", '-d', $node->connstr(
 my $folder = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$folder/additions.sql", $commands);
 rename "$dump.added", "$folder/app.dump" or die $!;
-my ($block) = document_blocks('docs/dump.md');
 {
     local @ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
     command_ok([ 'sh', '-ec', "cd '$folder'\n$block->{text}" ], "additions: docs/dump.md:$block->{line}");

@@ -18,9 +18,15 @@ $node->safe_psql('postgres', q{
     SELECT usher.register_user('bob@recovery.example', 'what bob remembers');
     SELECT usher.login('ann@recovery.example', 'what ann remembers'), usher.login('bob@recovery.example', 'what bob remembers')});
 
+# from here on as on Debian, with the background worker
+$node->stop;
+my ($settings, $programs) = as_debian_has_it($node);
+$ENV{PATH} = "$programs:$ENV{PATH}";
+append_to_file("$settings/conf.d/worker.conf", "shared_preload_libraries = 'usher'\nusher.worker_databases = 'postgres'\n");
+sh('systemctl start postgresql@15-main');
 my $folder = PostgreSQL::Test::Utils::tempdir;
 my %environment = (
-	PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', DATA => $node->data_dir, BACKUPS => "$folder/backups",
+	PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', DATA => $node->data_dir, CONF => $settings, BACKUPS => "$folder/backups",
 	RESTORED => "$folder/restored", RESTORED_PORT => PostgreSQL::Test::Cluster::get_free_port(),
 	STANDBY => "$folder/standby", STANDBY_PORT => PostgreSQL::Test::Cluster::get_free_port());
 local @ENV{ keys %environment } = values %environment;
@@ -52,7 +58,10 @@ cmp_ok(scalar(grep { /^[0-9A-F]{24}$/ } map { s{.*/}{}r } glob "$folder/backups/
 $node->safe_psql('postgres', "SELECT usher.log_event('recovery.before'); SELECT pg_sleep(1.1); SELECT usher.run_maintenance()");
 run_block($accident);
 $node->safe_psql('postgres', "SELECT usher.log_event('recovery.after')");
+sh('sleep 1.1');
+sh($backup->{text}); # which is of no use
 run_block($restore);
+is(restored(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'usher'}), 0, 'what is restored has no worker');
 run_block($check);
 # What the restored server answers.
 sub restored

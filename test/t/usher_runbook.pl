@@ -77,9 +77,25 @@ follow();
 follow();
 is(one(q{SELECT count(*) FROM usher.users WHERE email = 'ann@runbook.example'}), 1, 'an index that was damaged is whole again');
 sh('pg_dump -Fc -f "$DUMP" app');
+# what belongs to the database itself
+$node->safe_psql('postgres', q{
+	CREATE ROLE keeper;
+	ALTER DATABASE app OWNER TO keeper;
+	REVOKE ALL ON DATABASE app FROM PUBLIC;
+	GRANT CONNECT ON DATABASE app TO usher_gateway WITH GRANT OPTION;
+	ALTER DATABASE app SET usher.public_url = 'https://it''s.example';
+	ALTER DATABASE app SET courier.sender = 'The Shop <post@shop.example>';
+	ALTER DATABASE app SET search_path = public, "Other one";
+	ALTER ROLE keeper IN DATABASE app SET statement_timeout = '7s'});
+my $of_database = q{
+	SELECT pg_get_userbyid(datdba), (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(datacl) AS a) FROM pg_database WHERE datname = 'app';
+	SELECT setrole::regrole, v FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(setconfig) AS v WHERE datname = 'app' ORDER BY 1, 2};
+my $of_database_before = $node->safe_psql('postgres', $of_database);
 is(log_in('ann')->{error}, '', 'a login after the dump');
 follow();
 is(one('SELECT count(*) || $$ $$ || (SELECT count(*) FROM usher.sessions) FROM usher.users'), '2 0', 'the dump is the database now, with what it had');
+is($node->safe_psql('postgres', $of_database), $of_database_before, '… with the settings, the owner and the privileges of the database');
+is(one('SHOW usher.public_url') . ' ' . one('SHOW courier.sender'), "https://it's.example The Shop <post\@shop.example>", '… which are in force');
 is(one("SELECT datallowconn FROM pg_database WHERE datname = 'app_damaged'"), 'f', '… and nobody gets into the damaged one');
 is(log_in('bob')->{error}, '', '… and it is in use');
 follow();

@@ -184,7 +184,7 @@ BEGIN ATOMIC
            ('usher', 'identities', 'id', 'access_token', 'identity_access:'),
            ('usher', 'identities', 'id', 'refresh_token', 'identity_refresh:')
     UNION ALL
-    SELECT usher._schema_of(c.registrant), c.table_name::text, 'id', c.column_name::text,
+    SELECT usher._schema_of(c.registrant), c.table_name::text, 'id'::text AS key_column, c.column_name::text,
            c.table_name || '.' || c.column_name || ':'
     FROM usher.personal_columns AS c JOIN usher.extensions AS x ON x.name = c.registrant
     WHERE c.kind = 'sealed' AND x.extension IS NOT NULL;

@@ -341,7 +341,7 @@ SELECT pg_catalog.pg_extension_config_dump('usher.revoked_tokens', '');
 CREATE TABLE usher.one_time_tokens (
     id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES usher.users (id) ON DELETE CASCADE,
-    purpose varchar(50) NOT NULL CHECK (purpose IN ('email_verification', 'password_reset', 'email_change')),
+    purpose varchar(50) NOT NULL CHECK (purpose::text IN ('email_verification', 'password_reset', 'email_change')),
     token_hash bytea NOT NULL UNIQUE CHECK (octet_length(token_hash) = 32),
     email varchar(254) NOT NULL,
     event_id uuid,
@@ -431,7 +431,7 @@ SELECT pg_catalog.pg_extension_config_dump('usher.login_challenges', '');
 CREATE TABLE usher.one_time_codes (
     id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES usher.users (id) ON DELETE CASCADE,
-    purpose varchar(50) NOT NULL CHECK (purpose IN ('login', 'email_verification')),
+    purpose varchar(50) NOT NULL CHECK (purpose::text IN ('login', 'email_verification')),
     code_hmac bytea NOT NULL CHECK (octet_length(code_hmac) = 32),
     email varchar(254) NOT NULL,
     event_id uuid,

@@ -9,8 +9,8 @@ CREATE FUNCTION usher._names_columns(function regproc) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT function IN ('usher.audit_change'::regproc, 'usher.check_transition'::regproc,
-                        'usher.record_transition'::regproc, 'usher.set_updated_at'::regproc);
+    SELECT function::oid IN ('usher.audit_change'::regproc::oid, 'usher.check_transition'::regproc::oid,
+                             'usher.record_transition'::regproc::oid, 'usher.set_updated_at'::regproc::oid);
 END;
 REVOKE ALL ON FUNCTION usher._names_columns(regproc) FROM PUBLIC;
 COMMENT ON FUNCTION usher._names_columns(regproc) IS 'Trigger functions whose arguments name columns.';

@@ -42,7 +42,16 @@ CREATE FUNCTION usher._check_dump() RETURNS TABLE (finding text, severity text, 
 AS $$
 DECLARE
     waiting bigint;
+    resting CONSTANT text[] := ARRAY(SELECT format('trigger %I on %s', r.name, r.relation)
+                                     FROM usher._resting_triggers() AS r);
 BEGIN
+    IF resting <> '{}' THEN
+        RETURN QUERY VALUES (format('%s triggers are not enabled as the extensions have made them: %s%s',
+                cardinality(resting), array_to_string(resting[1:2], ', '),
+                CASE WHEN cardinality(resting) > 2 THEN ' …' ELSE '' END), 'critical',
+            'SELECT * FROM usher.finish_load(); -- a dump was loaded with --disable-triggers: what follows from its '
+            'rows was not made');
+    END IF;
     RETURN QUERY SELECT format('what was decided about %s %s is not in force', d.table_name, d.key), 'critical',
             CASE WHEN to_regclass(d.table_name) IS NULL THEN 'Create its extension again.'
                  WHEN d.kind = 'changed' AND d.shipped IS NULL
@@ -54,8 +63,7 @@ BEGIN
     SELECT count(*) INTO waiting FROM usher._audit_dump;
     IF waiting > 0 THEN
         RETURN QUERY VALUES (format('%s rows of the audit log wait in usher._audit_dump', waiting), 'warning',
-            'WITH w AS (DELETE FROM usher._audit_dump RETURNING *) INSERT INTO usher.audit_logs SELECT * FROM w; -- '
-            'they were loaded with triggers switched off');
+            'SELECT * FROM usher.finish_load(); -- they were loaded with triggers switched off');
     END IF;
     RETURN QUERY SELECT format('audit of table %s redacts every value: column %I of its lists does not exist',
                                l.relation, l.column_name), 'critical',
@@ -84,6 +92,7 @@ BEGIN
         FROM usher.schema_drift() AS d
             LEFT JOIN usher._definitions() AS o ON o.object = d.object AND d.change = 'added'
         WHERE d.change <> 'missing' AND d.object ~ '^(table|column|constraint|index|trigger) '
+            AND d.object <> ALL (resting)
             -- the index of a constraint comes with it
             AND NOT EXISTS (SELECT FROM pg_constraint AS c
                 WHERE d.object = 'index ' || nullif(c.conindid, 0)::regclass AND c.contype IN ('p', 'u', 'x'));

@@ -492,7 +492,7 @@ REVOKE ALL ON FUNCTION usher.list_decisions() FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_decisions() IS
     'Where rows that extensions ship are not as shipped: what was decided, and what the default is (NULL when nobody '
     'ships such a row). is_in_force is false when triggers were switched off while a dump was loaded: '
-    'apply_decisions(). Needs *:*.';
+    'finish_load(). Needs *:*.';
 
 CREATE FUNCTION usher.revert_decision(table_name text, key jsonb) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -554,8 +554,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.apply_decisions() FROM PUBLIC;
 COMMENT ON FUNCTION usher.apply_decisions() IS
-    'Applies what was decided about shipped rows and is not in force, and says how many: after pg_restore '
-    '--data-only --disable-triggers. Every other way of loading a dump does it by itself. Needs *:*.';
+    'Applies what was decided about shipped rows and is not in force, and says how many. Part of finish_load(), after '
+    'pg_restore --disable-triggers; every other way of loading a dump does it by itself. Needs *:*.';
 
 -- What an extension may not ship: rows of these tables belong to whoever runs the database, and are dumped as they
 -- are.

@@ -204,7 +204,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{gateway,admin}', 'health metrics'),
         ('function', '{auditor,admin}',
          'check_configuration self_check last_self_check schema_drift list_unanswered_columns table_growth'),
-        ('function', '{admin}', 'run_maintenance run_self_check slow_statements'),
+        ('function', '{admin}', 'run_maintenance run_self_check slow_statements finish_load'),
         ('function', '{application,gateway,admin}', 'upkeep_step'),
         -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),

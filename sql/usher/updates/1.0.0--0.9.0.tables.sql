@@ -12,6 +12,11 @@ ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
                     'flush'));
+ALTER TABLE usher.one_time_tokens DROP CONSTRAINT one_time_tokens_purpose_check,
+    ADD CONSTRAINT one_time_tokens_purpose_check
+    CHECK (purpose IN ('email_verification', 'password_reset', 'email_change'));
+ALTER TABLE usher.one_time_codes DROP CONSTRAINT one_time_codes_purpose_check,
+    ADD CONSTRAINT one_time_codes_purpose_check CHECK (purpose IN ('login', 'email_verification'));
 --- end
 ALTER EXTENSION usher DROP TABLE usher.issuer_key_sources;
 DROP TABLE usher.issuer_key_sources;

@@ -133,7 +133,9 @@ BEGIN
                                       status, last_code, finished_at)
     VALUES (new_id, _make_message.event_id, rule.event, rule.audience, key, who.user_id, who.customer_id,
             left(to_address, 1000), left(to_key, 1000), who.language,
-            format('<%s@%s>', new_id,
+            -- of the event, not of this row: another copy of the database makes the same one
+            format('<%s@%s>', left(encode(sha256(convert_to(_make_message.event_id || ' ' || rule.audience, 'UTF8')),
+                                          'hex'), 32),
                    coalesce((@extschema@._parse_mailbox(usher.setting('courier.sender'))).domain, 'localhost')),
             rule.priority, ready_at, useless_at, CASE WHEN refusal IS NULL THEN 'pending' ELSE 'suppressed' END,
             refusal, CASE WHEN refusal IS NOT NULL THEN clock_timestamp() END)

@@ -53,7 +53,8 @@ COMMENT ON COLUMN @extschema@.messages.entity_key IS
 COMMENT ON COLUMN @extschema@.messages.customer_id IS
     'The customer whom it is for, where they have no account. Not a foreign key.';
 COMMENT ON COLUMN @extschema@.messages.message_id IS
-    'Message-ID (RFC 5322), the same in each attempt: who gets a message twice can tell.';
+    'Message-ID (RFC 5322), the same in each attempt and from every copy of the database: who gets a message twice '
+    'can tell.';
 COMMENT ON COLUMN @extschema@.messages.status IS
     'pending: to be sent, from next_attempt_at on; claimed: somebody sends it, until next_attempt_at; sent; failed: '
     'refused, or tried too often; suppressed: not to be sent to this address, or not needed any more; expired: of no '

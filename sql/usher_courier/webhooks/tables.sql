@@ -3,7 +3,8 @@
 CREATE TABLE @extschema@.webhooks (
     id uuid PRIMARY KEY DEFAULT usher.uuid_v7(),
     url text NOT NULL CHECK (octet_length(url) BETWEEN 1 AND 2048),
-    events text[] NOT NULL CHECK (cardinality(events) BETWEEN 1 AND 100 AND array_position(events, NULL) IS NULL),
+    events text[] NOT NULL CHECK (cardinality(events) >= 1 AND cardinality(events) <= 100
+                                  AND array_position(events, NULL) IS NULL),
     description text CHECK (length(description) <= 200),
     is_active boolean NOT NULL DEFAULT true,
     failing_since timestamptz,
