@@ -128,8 +128,11 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
         const std::string_view name = event == "payment.refunded" ? "id" : "transaction_id";
         const std::optional<Uuid> payment = payment_id(*parsed, name);
         if (!payment) return out;
-        deduct(out.deductions, *parsed, *payment,
-               {{}, *payment, amount_of(*parsed, event, "refunded_minor"), "returned"});
+        // What is only on its way back can still fail; publishers that do not tell it apart do not count it.
+        std::int64_t returned = amount_of(*parsed, event, "refunded_minor");
+        if (parsed->member("refund_reserved_minor").kind == Value::Kind::number)
+            returned -= std::min(returned, amount_of(*parsed, event, "refund_reserved_minor"));
+        deduct(out.deductions, *parsed, *payment, {{}, *payment, returned, "returned"});
         return out;
     }
     if (event == "payment.disputed" || event == "payment.dispute_closed") {
