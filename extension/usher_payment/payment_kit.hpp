@@ -6,6 +6,7 @@
 #include "kit/row_trigger.hpp"
 #include "kit/schema.hpp"
 #include "kit/server.hpp"
+#include "kit/texts.hpp"
 #include "usher_payment/payment_errors.hpp"
 
 namespace usher::payment {

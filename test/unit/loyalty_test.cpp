@@ -154,6 +154,13 @@ TEST(Purchase, WhatIsReturnedOfAnOrderLeavesTheRest) {
     EXPECT_THROW((void)read_purchase("order.returned", R"({"total_minor": 7})"), Error);
 }
 
+TEST(Purchase, WhatIsOnlyOnItsWayBackIsNotDeductedYet) {
+    const PurchaseNews news = read_purchase("payment.partially_refunded", R"({
+        "transaction_id": "00000000-0000-7000-8000-000000000001", "refunded_minor": 5, "refund_reserved_minor": 3})");
+    ASSERT_EQ(news.deductions.size(), 1U);
+    EXPECT_EQ(news.deductions[0].amount_minor, 2);
+}
+
 TEST(Purchase, AVoucherIsNoMoney) {
     const PurchaseNews news = read_purchase(
         "payment.completed", R"({"transaction_id": "00000000-0000-7000-8000-000000000001", "captured_minor": 5,

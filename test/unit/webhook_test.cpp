@@ -115,7 +115,13 @@ TEST(WebhookEvent, KnowsWhatStripesTypesMean) {
     EXPECT_EQ(report("charge.refund.updated", R"({"status":"failed"})"), Report::refund_failed);
     EXPECT_EQ(report("charge.dispute.created", "{}"), Report::dispute_opened);
     EXPECT_EQ(report("charge.dispute.closed", R"({"status":"won"})"), Report::dispute_won);
-    EXPECT_EQ(report("charge.dispute.closed", R"({"status":"warning_closed"})"), Report::other);
+    EXPECT_EQ(report("charge.dispute.closed", R"({"status":"warning_closed"})"), Report::dispute_won);
+    EXPECT_EQ(report("charge.dispute.created", R"({"status":"warning_needs_response"})"), Report::other);
+    EXPECT_EQ(report("charge.dispute.updated", R"({"status":"warning_under_review"})"), Report::other);
+    EXPECT_EQ(report("charge.dispute.updated", R"({"status":"needs_response"})"), Report::dispute_opened);
+    EXPECT_EQ(report("charge.dispute.updated", R"({"status":"lost"})"), Report::dispute_lost);
+    EXPECT_EQ(report("charge.dispute.funds_reinstated", R"({"status":"won"})"), Report::dispute_won);
+    EXPECT_EQ(report("charge.dispute.funds_reinstated", R"({"status":"under_review"})"), Report::other);
     EXPECT_EQ(report("customer.created", "{}"), Report::other);
 }
 

@@ -1,6 +1,7 @@
 #include "usher/identity/api_keys.hpp"
 #include "common/digest.hpp"
 #include "common/json_object.hpp"
+#include "common/utf8.hpp"
 #include "pg/args.hpp"
 #include "pg/result.hpp"
 #include "pg/spi.hpp"
@@ -158,7 +159,8 @@ USHER_FUNCTION(usher_identity_create_api_key) {
     } else {
         (void)request::require();
     }
-    if (name.empty() || name.size() > 100) throw Error(errc::invalid_argument, "name must have 1 to 100 characters");
+    if (name.empty() || utf8_length(name) > 100)
+        throw Error(errc::invalid_argument, "name must have 1 to 100 characters");
     identity::require_permissions(permissions);
     std::sort(permissions.begin(), permissions.end());
     permissions.erase(std::unique(permissions.begin(), permissions.end()), permissions.end());

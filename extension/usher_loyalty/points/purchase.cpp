@@ -116,7 +116,11 @@ void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payme
 void read_refund(PurchaseNews &out, const Value &payload, std::string_view event) {
     const std::optional<Uuid> payment = payment_id(payload, event == "payment.refunded" ? "id" : "transaction_id");
     if (!payment) return;
-    const Deduction what{{}, *payment, amount_of(payload, event, "refunded_minor"), "returned"};
+    // What is only on its way back can still fail; publishers that do not tell it apart do not count it.
+    std::int64_t returned = amount_of(payload, event, "refunded_minor");
+    if (has_number(payload, "refund_reserved_minor"))
+        returned -= std::min(returned, amount_of(payload, event, "refund_reserved_minor"));
+    const Deduction what{{}, *payment, returned, "returned"};
     if (is_money(payload)) out.standing = standing_of(payload, event, *payment);
     if (!out.standing) return deduct(out.deductions, payload, *payment, what);
     out.deductions.push_back(what);

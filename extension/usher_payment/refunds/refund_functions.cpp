@@ -58,9 +58,7 @@ USHER_FUNCTION(usher_payment_create_refund) {
     const std::optional<Uuid> actor = kit::current_user();
     std::string scope, key = to_string(made), hash;
     if (const auto given = args.optional_text(4)) {
-        if (given->empty() || given->size() > 255)
-            throw Error(errc::invalid_argument, "idempotency_key must have 1 to 255 characters",
-                        R"({"argument":"idempotency_key"})");
+        kit::require_idempotency_key(*given);
         key = *given;
         scope = actor ? to_string(*actor) : read_role.run(schema, std::span<const pg::Param>{}).front().string(0);
         json::Object asked;

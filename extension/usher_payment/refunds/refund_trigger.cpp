@@ -5,6 +5,7 @@
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
 #include "usher_payment/ledger/posting.hpp"
 #include "usher_payment/payment_kit.hpp"
+#include "usher_payment/settlement/payment_facts.hpp"
 #include "usher_payment/settlement/settlement.hpp"
 #include "usher_payment/settlement/settling.hpp"
 
@@ -56,27 +57,35 @@ constinit Statement give_back{R"(
         status = CASE WHEN t.refunded_minor + $2 = t.captured_minor THEN 'refunded' ELSE t.status END
     WHERE t.id = $1 AND t.captured_minor - t.refunded_minor - t.refund_reserved_minor + $3 >= $2
     RETURNING t.status, t.currency, t.payment_method)"};
-// Totals of the reference, as payment.completed has them: what is on its way back counts as gone.
-constinit Statement describe_refund{R"(
-    SELECT (pg_catalog.jsonb_build_object('id', t.id, 'transaction_id', t.id, 'refund_id', $2::uuid,
-        'amount_minor', $3::bigint, 'currency', t.currency, 'status', t.status, 'customer_id', t.customer_id,
-        'user_id', t.user_id, 'location_id', t.location_id, 'purpose', t.purpose, 'payment_method', t.payment_method,
-        'reference_type', t.reference_type, 'reference_id', t.reference_id, 'captured_minor', t.captured_minor,
-        'refunded_minor', t.refunded_minor, 'version', t.version)
-        || CASE WHEN t.reference_id IS NULL THEN '{}'::jsonb ELSE (
-            SELECT pg_catalog.jsonb_build_object('reference_captured_minor', sum(o.captured_minor)::bigint,
-                'reference_refunded_minor', sum(o.refunded_minor + o.refund_reserved_minor)::bigint)
-            FROM @.payment_transactions AS o
-            WHERE o.reference_id = t.reference_id AND o.reference_type = t.reference_type AND o.currency = t.currency)
-        END)::text
-    FROM @.payment_transactions AS t
-    WHERE t.id = $1)"};
+// As machines write it of their transitions, with the totals that have changed by it.
+constinit Statement describe_change{R"(
+    SELECT pg_catalog.jsonb_build_object('relation', pg_catalog.format('%I.%I', n.nspname, c.relname), 'id', r.id,
+        'from', $2::text, 'to', r.status, 'action', $3::text, 'reason_code', r.reason_code, 'version', r.version,
+        'actor_id', usher.actor_id(), 'transaction_id', r.transaction_id, 'amount_minor', r.amount_minor,
+        'currency', r.currency, 'status', r.status, 'processor', r.processor,
+        'processor_transaction_id', r.processor_transaction_id, 'provider_key', r.provider_key,
+        'reference_type', t.reference_type, 'reference_id', t.reference_id)::text
+    FROM @.payment_refunds AS r JOIN @.payment_transactions AS t ON t.id = r.transaction_id
+        JOIN pg_catalog.pg_class AS c ON c.oid = r.tableoid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE r.id = $1)"};
+// Refunds before their payment: whoever reports one locks them in this order.
+constinit Statement lock_unsent{R"(
+    SELECT r.id, r.amount_minor
+    FROM @.payment_refunds AS r
+    WHERE r.transaction_id = $1 AND r.status = 'pending'
+    ORDER BY r.created_at DESC, r.id DESC FOR NO KEY UPDATE)"};
+constinit Statement take_back{"UPDATE @.payment_refunds AS r SET status = 'cancelled' WHERE r.id = $1"};
+constinit Statement refund_all{R"(
+    INSERT INTO @.payment_refunds (transaction_id, reason_code)
+    VALUES ($1, $2))"};
 constinit Statement add_dispute{R"(
     UPDATE @.payment_transactions AS t
     SET disputed_minor = t.disputed_minor + $2
     WHERE t.id = $1
     RETURNING t.currency, t.payment_method, t.disputed_minor + t.refunded_minor > t.captured_minor, t.customer_id,
-              t.reference_type, t.reference_id)"};
+              t.reference_type, t.reference_id,
+              t.captured_minor - t.refunded_minor - t.refund_reserved_minor - t.disputed_minor,
+              t.refund_on_success AND t.status = 'completed', coalesce(t.close_reason, 'late_success'))"};
 
 [[noreturn]] void refuse(const Uuid &transaction, std::int64_t wanted, std::int64_t left, const char *rule) {
     throw Error(errc::over_refund, "more would be refunded than is left of the payment",
@@ -141,14 +150,28 @@ void succeed(const Schema &schema, const TableRow &row, bool was_reserved) {
     const pg::Row payment = changed.front();
     post(schema, {"refund", transaction, "refunds", money_account(row.text(processor), payment.text(2)), amount,
                   payment.text(1)});
-    const std::string payload =
-        describe_refund.run(schema, {pg::uuid(transaction), pg::uuid(row.uuid(id)), pg::int8(amount)})
-            .front()
-            .string(0);
+    json::Object about;
+    about.add("id", transaction).add("refund_id", row.uuid(id)).add("amount_minor", amount);
+    const std::string payload = payment_facts(schema, transaction, about.text());
     if (payment.text(0) == "refunded")
         kit::publish("payment.refunded", payload, to_string(transaction));
     else
         kit::publish("payment.partially_refunded", payload, to_string(transaction));
+}
+
+/// Money has been claimed, or is free again: who settles by sums hears of both. What has gone back for good is told
+/// with the payment.
+void tell(const Schema &schema, const TableRow &row, std::string_view from, std::string_view to) {
+    const char *event = nullptr, *action = nullptr;
+    if (to == "pending") event = "refund.requested", action = "request";
+    if (to == "failed") event = "refund.failed", action = "fail";
+    if (to == "cancelled") event = "refund.cancelled", action = "cancel";
+    if (event == nullptr) return;
+    const Uuid refund = row.uuid(id);
+    const pg::Rows described =
+        describe_change.run(schema, {pg::uuid(refund), pg::text_unless_empty(from), pg::text(action)});
+    kit::publish(event, join(described.front().string(0), reference_totals(schema, row.uuid(transaction_id))),
+                 to_string(refund));
 }
 
 enum DisputeColumn : std::uint8_t {
@@ -194,13 +217,18 @@ USHER_FUNCTION(usher_payment_follow_refund) {
     const TableRow row(trigger.after(), relation, numbers);
     const Uuid transaction = row.uuid(transaction_id);
     const pg::Param amount = pg::int8(row.int8(amount_minor));
+    // Scripts of before leave these events to the machine.
+    const bool tells = trigger.data->tg_trigger->tgnargs > 0;
     const auto is_open = [](std::optional<RefundStatus> status) {
         return status == RefundStatus::pending || status == RefundStatus::processing;
     };
     if (!trigger.is_update) {
-        const Settling now(transaction);
-        if (reserve.run(trigger.schema, {pg::uuid(transaction), amount}).processed() == 0)
-            refuse(transaction, row.int8(amount_minor), 0, "remaining");
+        {
+            const Settling now(transaction);
+            if (reserve.run(trigger.schema, {pg::uuid(transaction), amount}).processed() == 0)
+                refuse(transaction, row.int8(amount_minor), 0, "remaining");
+        }
+        if (tells) tell(trigger.schema, row, "", row.text(status));
         return Datum{0};
     }
     const TableRow before(trigger.before(), relation, numbers);
@@ -209,8 +237,11 @@ USHER_FUNCTION(usher_payment_follow_refund) {
     if (to == RefundStatus::succeeded) {
         succeed(trigger.schema, row, is_open(from));
     } else if (is_open(from) && !is_open(to)) {
-        const Settling now(transaction);
-        release.run(trigger.schema, {pg::uuid(transaction), amount});
+        {
+            const Settling now(transaction);
+            release.run(trigger.schema, {pg::uuid(transaction), amount});
+        }
+        if (tells) tell(trigger.schema, row, before.text(status), row.text(status));
     }
     return Datum{0};
 }
@@ -229,7 +260,8 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
         return Datum{0};
     const Uuid transaction = row.uuid(dispute_transaction);
     const std::int64_t delta = taken(row) - (trigger.is_update ? taken(before) : 0);
-    pg::Rows changed;
+    pg::Rows changed, unsent;
+    if (delta > 0) unsent = lock_unsent.run(trigger.schema, {pg::uuid(transaction)});
     {
         const Settling now(transaction);
         changed = add_dispute.run(trigger.schema, {pg::uuid(transaction), pg::int8(delta)});
@@ -245,7 +277,15 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     object.add("exceeds_captured", payment.boolean(2));
     if (const auto customer = payment.optional_uuid(3)) object.add("customer_id", *customer);
     if (!payment.is_null(5)) object.add("reference_type", payment.text(4)).add("reference_id", payment.uuid(5));
-    kit::publish(now_status == "open" ? "payment.disputed" : "payment.dispute_closed", object.text(),
-                 to_string(transaction));
+    kit::publish(now_status == "open" ? "payment.disputed" : "payment.dispute_closed",
+                 join(object.text(), reference_totals(trigger.schema, transaction)), to_string(transaction));
+    // What the bank has is not paid out again; what is to go back anyway, goes back when the bank returns it.
+    std::int64_t left = payment.int8(6);
+    for (std::size_t i = 0; i < unsent.size() && left < 0; ++i) {
+        take_back.run(trigger.schema, {unsent[i].param(0)});
+        left += unsent[i].int8(1);
+    }
+    if (delta < 0 && left > 0 && payment.boolean(7))
+        refund_all.run(trigger.schema, {pg::uuid(transaction), payment.param(8)});
     return Datum{0};
 }

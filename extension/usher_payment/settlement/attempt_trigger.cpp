@@ -4,8 +4,10 @@
 #include "usher_payment/card_numbers/refuse_card_numbers.hpp"
 #include "usher_payment/ledger/posting.hpp"
 #include "usher_payment/payment_kit.hpp"
+#include "usher_payment/settlement/payment_facts.hpp"
 #include "usher_payment/settlement/settlement.hpp"
 #include "usher_payment/settlement/settling.hpp"
+#include "usher_payment/transactions/ask_payment.hpp"
 
 namespace usher::payment {
 
@@ -46,10 +48,12 @@ constinit Statement begin{"UPDATE @.payment_transactions AS t"
                           " WHERE t.id = $1 AND t.closed_at IS NULL RETURNING" FOR_WORKER};
 constinit Statement read_for_worker{"SELECT" FOR_WORKER " FROM @.payment_transactions AS t WHERE t.id = $1"};
 #undef FOR_WORKER
-// What was given up while the processor was at it is closed now.
+// What was given up while the processor was at it is closed now, and so is what another sum is due for by now.
 constinit Statement fail{R"(
     UPDATE @.payment_transactions AS t
-    SET status = 'failed', failure_code = $2, closed_at = CASE WHEN t.refund_on_success THEN clock_timestamp() END
+    SET status = 'failed', failure_code = $2, refund_on_success = t.refund_on_success OR $3,
+        closed_at = CASE WHEN t.refund_on_success OR $3 THEN clock_timestamp() END,
+        close_reason = CASE WHEN $3 THEN 'order_changed' ELSE t.close_reason END
     WHERE t.id = $1 AND t.status = 'processing'
         AND NOT EXISTS (SELECT FROM @.payment_attempts AS a
                         WHERE a.transaction_id = t.id AND a.outcome IN ('requested', 'unknown'))
@@ -59,49 +63,36 @@ constinit Statement capture{R"(
     SET status = 'completed', captured_minor = $2, processor = $3, processor_transaction_id = $4,
         fee_minor = t.fee_minor + $5, completed_at = clock_timestamp(), failure_code = NULL
     WHERE t.id = $1 AND t.status IN ('processing', 'failed')
-    RETURNING t.currency, t.payment_method, t.balance_minor, t.refund_on_success, t.close_reason)"};
+    RETURNING t.currency, t.payment_method,
+        CASE WHEN t.reference_type IN ('booking', 'order')
+             THEN greatest(coalesce((pg_catalog.to_jsonb(t) ->> 'replacement_minor')::bigint, t.amount_minor)
+                           - t.captured_minor, 0) ELSE 0 END
+        + t.balance_minor, t.refund_on_success, t.close_reason)"};
 constinit Statement add_fee{R"(
     UPDATE @.payment_transactions AS t
     SET fee_minor = t.fee_minor + $2
     WHERE t.id = $1
     RETURNING t.currency, t.payment_method)"};
-constinit Statement ask_balance{R"(
-    INSERT INTO @.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id, purpose,
-                                        amount_minor, currency, payment_method, exclusive)
-    SELECT t.customer_id, t.user_id, t.location_id, t.reference_type, t.reference_id, 'balance', t.balance_minor,
-           t.currency, t.payment_method, true
+// For whom and what another payment is asked for; what is due by now, when the order has changed meanwhile. (Scripts of
+// before know no such column, and are served all the same.)
+constinit Statement read_asked{R"(
+    SELECT t.customer_id, t.user_id, t.location_id, t.reference_type, t.reference_id, t.purpose, t.currency,
+           t.payment_method, (pg_catalog.to_jsonb(t) ->> 'replacement_minor')::bigint
     FROM @.payment_transactions AS t
     WHERE t.id = $1)"};
+constinit Statement name_payment{R"(
+    UPDATE @.payment_transactions AS t
+    SET processor_transaction_id = $2
+    WHERE t.id = $1 AND t.processor_transaction_id IS NULL)"};
 constinit Statement refund_all{R"(
     INSERT INTO @.payment_refunds (transaction_id, reason_code)
     VALUES ($1, $2))"};
-// Totals of the reference: a deposit and a balance pay one booking. What is on its way back counts as gone.
-constinit Statement describe{R"(
-    SELECT (pg_catalog.jsonb_build_object('transaction_id', t.id, 'reference_type', t.reference_type,
-        'reference_id', t.reference_id, 'customer_id', t.customer_id, 'user_id', t.user_id, 'location_id', t.location_id,
-        'purpose', t.purpose, 'amount_minor', t.amount_minor, 'currency', t.currency, 'exponent', t.exponent,
-        'payment_method', t.payment_method, 'processor', t.processor, 'captured_minor', t.captured_minor,
-        'refunded_minor', t.refunded_minor + t.refund_reserved_minor, 'is_late', $2::boolean,
-        'completed_at', t.completed_at, 'version', t.version)
-        || CASE WHEN t.reference_id IS NULL THEN '{}'::jsonb ELSE (
-            SELECT pg_catalog.jsonb_build_object('reference_captured_minor', sum(o.captured_minor)::bigint,
-                'reference_refunded_minor', sum(o.refunded_minor + o.refund_reserved_minor)::bigint)
-            FROM @.payment_transactions AS o
-            WHERE o.reference_id = t.reference_id AND o.reference_type = t.reference_type AND o.currency = t.currency)
-        END)::text
-    FROM @.payment_transactions AS t
-    WHERE t.id = $1)"};
 
 std::string attempt_payload(const TableRow &row) {
     json::Object object;
     object.add("attempt_id", row.uuid(id)).add("transaction_id", row.uuid(transaction_id));
     object.add("attempt_no", std::int64_t{row.int4(attempt_no)}).add("processor", row.text(processor));
     return object.text();
-}
-
-/// Members of one object appended to another.
-std::string join(const std::string &one, const std::string &other) {
-    return one.substr(0, one.size() - 1) + "," + other.substr(1);
 }
 
 void publish(std::string_view event, const std::string &payload, const Uuid &transaction) {
@@ -133,18 +124,28 @@ void request(const Schema &schema, const TableRow &row, bool is_for_worker) {
     if (is_for_worker) ask_worker(row, changed.front());
 }
 
+Asked asked_like(const pg::Row &payment, const pg::Param &purpose_of, const pg::Param &amount_minor) {
+    return {payment.param(0), payment.param(1), payment.param(2), payment.param(3), payment.param(4), purpose_of,
+            amount_minor,     payment.param(6), payment.param(7), pg::int8(0),      pg::null(UUIDOID)};
+}
+
 void decline(const Schema &schema, const TableRow &row) {
     const Uuid transaction = row.uuid(transaction_id);
+    const pg::Rows before = read_asked.run(schema, {pg::uuid(transaction)});
+    const pg::Row asked = before.front();
+    const bool is_replaced = !asked.is_null(8);
     pg::Rows changed;
     {
         const Settling now(transaction);
-        changed = fail.run(schema, {pg::uuid(transaction), pg::text_unless_empty(row.text(failure_code))});
+        changed = fail.run(
+            schema, {pg::uuid(transaction), pg::text_unless_empty(row.text(failure_code)), pg::boolean(is_replaced)});
     }
     if (changed.empty() || !changed.front().boolean(0)) return;
     json::Object object;
     object.add("transaction_id", transaction)
         .add("reason_code", changed.front().optional_text(1).value_or("cancelled"));
     publish("payment.cancelled", object.text(), transaction);
+    if (is_replaced && asked.int8(8) > 0) ask_payment(schema, asked_like(asked, asked.param(5), asked.param(8)));
 }
 
 void post_fee(const Schema &schema, const TableRow &row, std::int64_t fee, std::string_view currency,
@@ -168,13 +169,16 @@ void succeed(const Schema &schema, const TableRow &row, bool is_late) {
     const std::string currency = payment.string(0), method = payment.string(1);
     post(schema, {"capture", transaction, money_account(row.text(processor), method), "sales", amount, currency});
     post_fee(schema, row, fee, currency, method);
-    if (payment.int8(2) > 0 && !payment.boolean(3)) ask_balance.run(schema, {pg::uuid(transaction)});
+    if (payment.int8(2) > 0 && !payment.boolean(3)) { // less came in than was asked for, or only the deposit was
+        const pg::Rows rows = read_asked.run(schema, {pg::uuid(transaction)});
+        ask_payment(schema, asked_like(rows.front(), pg::text("balance"), payment.param(2)));
+    }
     if (payment.boolean(3)) {
         const std::string reason = payment.optional_text(4).value_or("late_success");
         refund_all.run(schema, {pg::uuid(transaction), pg::text(reason)});
     }
-    const pg::Rows described = describe.run(schema, {pg::uuid(transaction), pg::boolean(is_late)});
-    const std::string payload = described.front().string(0);
+    const std::string payload =
+        payment_facts(schema, transaction, is_late ? R"({"is_late":true})" : R"({"is_late":false})");
     if (is_late) publish("payment.late_success", payload, transaction);
     publish("payment.completed", payload, transaction);
 }
@@ -241,10 +245,13 @@ USHER_FUNCTION(usher_payment_follow_attempt) {
     const TableRow before(trigger.before(), relation, numbers);
     const std::optional<Outcome> from = parse_outcome(before.text(outcome));
     if (from == to) {
-        const std::int64_t fee = row.int8(fee_minor) - before.int8(fee_minor);
-        if (fee == 0 || to != Outcome::succeeded) return Datum{0};
+        if (to != Outcome::succeeded) return Datum{0};
         const Uuid transaction = row.uuid(transaction_id);
         const Settling now(transaction);
+        if (before.is_null(processor_transaction_id) && !row.is_null(processor_transaction_id))
+            name_payment.run(schema, {pg::uuid(transaction), pg::text(row.text(processor_transaction_id))});
+        const std::int64_t fee = row.int8(fee_minor) - before.int8(fee_minor);
+        if (fee == 0) return Datum{0};
         const pg::Rows changed = add_fee.run(schema, {pg::uuid(transaction), pg::int8(fee)});
         post_fee(schema, row, fee, changed.front().string(0), changed.front().string(1));
         return Datum{0};

@@ -39,7 +39,12 @@ struct RefundState {
     bool is_known = false;
 };
 
+/// A report that names another refund than this one changes nothing of it: what left by the other one is noted, as long
+/// as there is that much, and a person is asked to look (refund.contradicted).
 RefundState report_refund(const Schema &schema, const Uuid &refund, const RefundReport &report);
+
+/// A row for a refund that was made at the processor, which nobody is asked to make again; its report follows.
+Uuid note_refund(const Schema &schema, const Uuid &transaction, std::int64_t amount_minor);
 
 /// succeeded, declined or unknown; throws 22023 for anything else.
 Outcome outcome_argument(const pg::Args &args, int argument);

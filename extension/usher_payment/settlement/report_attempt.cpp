@@ -35,6 +35,14 @@ constinit Statement note_fee{R"(
     UPDATE @.payment_attempts AS a
     SET fee_minor = $2
     WHERE a.id = $1 AND a.outcome = 'succeeded' AND a.fee_minor IS NULL)"};
+constinit Statement note_id{R"(
+    UPDATE @.payment_attempts AS a
+    SET processor_transaction_id = $2
+    WHERE a.id = $1 AND a.processor_transaction_id IS NULL)"};
+constinit Statement note_surplus_id{R"(
+    UPDATE @.payment_attempts AS a
+    SET processor_transaction_id = $2
+    WHERE a.provider_key = $1 AND a.processor_transaction_id IS NULL)"};
 constinit Statement copy_payment{R"(
     INSERT INTO @.payment_transactions (id, customer_id, user_id, location_id, reference_type, reference_id, purpose,
                                         amount_minor, currency, payment_method, refund_on_success, close_reason)
@@ -59,6 +67,9 @@ std::int64_t captured_of(const AttemptReport &report, std::int64_t amount) {
     return captured;
 }
 
+/// The key of the attempt that a second charge is moved to.
+std::string surplus_key(std::string_view key) { return std::string(key) + ":surplus"; }
+
 class Change {
 public:
     Change(const Schema &schema, const Uuid &attempt, const AttemptReport &report)
@@ -81,7 +92,7 @@ public:
         copy_payment.run(schema_, {pg::uuid(transaction), pg::uuid(copy), pg::int8(captured)});
         {
             const Settling now(copy);
-            copy_attempt.run(schema_, {pg::uuid(copy), pg::text(processor), pg::text(std::string(key) + ":surplus"),
+            copy_attempt.run(schema_, {pg::uuid(copy), pg::text(processor), pg::text(surplus_key(key)),
                                        pg::text_unless_empty(report_.processor_transaction_id), pg::int8(captured),
                                        report_.fee_minor ? pg::int8(*report_.fee_minor) : pg::null(INT8OID)});
         }
@@ -139,10 +150,15 @@ PaymentState report_attempt(const Schema &schema, const Uuid &attempt, const Att
     if (report.outcome != Outcome::succeeded && report.occurred_at && known_at && *report.occurred_at < *known_at)
         step = Step::none;
     const std::int64_t amount = payment.int8(1);
+    const std::string &theirs = report.processor_transaction_id;
+    const bool is_new_id = !theirs.empty() && row.is_null(2);
     Change change_of(schema, attempt, report);
     switch (step) {
     case Step::none:
         if (report.fee_minor) note_fee.run(schema, {pg::uuid(attempt), pg::int8(*report.fee_minor)});
+        if (is_new_id) note_id.run(schema, {pg::uuid(attempt), pg::text(theirs)});
+        if (is_new_id && before == Outcome::superseded)
+            note_surplus_id.run(schema, {pg::text(surplus_key(row.text(4))), pg::text(theirs)});
         break;
     case Step::wait: change_of.to(Outcome::unknown, std::nullopt); break;
     case Step::decline: change_of.to(Outcome::declined, std::nullopt); break;
@@ -152,11 +168,13 @@ PaymentState report_attempt(const Schema &schema, const Uuid &attempt, const Att
         change_of.give_back(transaction, captured_of(report, amount), row.text(1), row.text(4));
         break;
     }
-    if (step == Step::capture || step == Step::capture_late)
-        apply_unmatched(schema, row.text(1), report.processor_transaction_id);
+    // What came about this id before: its attempt can be found by now, or its payment is captured.
+    if (is_new_id || step == Step::capture || step == Step::capture_late || step == Step::give_back)
+        apply_unmatched(schema, row.text(1), Named::transaction,
+                        theirs.empty() ? row.optional_text(2).value_or("") : theirs);
     const pg::Rows after = lock_payment.run(schema, {pg::uuid(transaction)});
     const pg::Row now = after.front();
-    return {transaction, now.string(0), now.int8(2), now.int4(3), step == Step::none};
+    return {transaction, now.string(0), now.int8(2), now.int4(3), step == Step::none && !is_new_id};
 }
 
 } // namespace usher::payment

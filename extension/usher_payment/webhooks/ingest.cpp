@@ -40,20 +40,20 @@ constinit Statement find_refund_by_key{R"(
     SELECT r.id, r.currency, r.amount_minor, r.transaction_id
     FROM @.payment_refunds AS r
     WHERE r.provider_key = $2 AND r.processor = $1)"};
-// One of ours that was sent without its key being handed back.
+// One of ours that a worker has sent, when its key was not handed back. What nobody has sent cannot be meant.
 constinit Statement adopt_refund{R"(
     SELECT r.id
     FROM @.payment_refunds AS r
-    WHERE r.transaction_id = $1 AND r.amount_minor = $2 AND r.processor_refund_id IS NULL
-        AND r.status IN ('pending', 'processing')
-    ORDER BY r.created_at, r.id LIMIT 1)"};
+    WHERE r.transaction_id = $1 AND r.amount_minor = $2 AND r.processor_refund_id IS NULL AND r.status = 'processing'
+    ORDER BY r.created_at, r.id LIMIT 1 FOR NO KEY UPDATE)"};
 constinit Statement lock_left{R"(
     SELECT t.captured_minor - t.refunded_minor - t.refund_reserved_minor - t.disputed_minor
     FROM @.payment_transactions AS t
     WHERE t.id = $1 FOR NO KEY UPDATE)"};
-constinit Statement insert_refund{R"(
-    INSERT INTO @.payment_refunds (id, transaction_id, amount_minor, reason_code, provider_key, status)
-    VALUES ($1, $2, $3, 'made_at_processor', $4, 'processing'))"};
+constinit Statement find_disputed{R"(
+    SELECT t.id, t.currency, t.captured_minor
+    FROM @.payment_disputes AS d JOIN @.payment_transactions AS t ON t.id = d.transaction_id
+    WHERE d.processor = $1 AND d.processor_dispute_id = $2)"};
 constinit Statement lock_dispute{R"(
     SELECT d.id, d.status
     FROM @.payment_disputes AS d
@@ -67,12 +67,27 @@ constinit Statement close_dispute{R"(
     UPDATE @.payment_disputes AS d
     SET status = $2, closed_at = pg_catalog.now()
     WHERE d.id = $1)"};
-constinit Statement find_unmatched{R"(
-    SELECT e.id, e.report, e.provider_key, e.processor_refund_id, e.processor_dispute_id, e.amount_minor, e.fee_minor,
-           e.currency, e.failure_code, e.occurred_at, e.event_id, e.event_type
-    FROM @.payment_webhook_events AS e
-    WHERE e.processor = $1 AND e.processor_transaction_id = $2 AND e.effect = 'unmatched'
-    ORDER BY coalesce(e.occurred_at, e.received_at), e.id FOR NO KEY UPDATE)"};
+#define UNMATCHED                                                                                                      \
+    "SELECT e.id, e.report, e.provider_key, e.processor_transaction_id, e.processor_refund_id, "                       \
+    "e.processor_dispute_id,"                                                                                          \
+    " e.amount_minor, e.fee_minor, e.currency, e.failure_code, e.occurred_at, e.event_id, e.event_type"                \
+    " FROM @.payment_webhook_events AS e WHERE e.processor = $1 AND e.effect = 'unmatched' AND e."
+#define IN_ORDER " = $2 ORDER BY coalesce(e.occurred_at, e.received_at), e.id"
+// By what they name, as Named counts.
+constinit Statement find_unmatched[] = {Statement{UNMATCHED "processor_transaction_id" IN_ORDER},
+                                        Statement{UNMATCHED "processor_refund_id" IN_ORDER},
+                                        Statement{UNMATCHED "processor_dispute_id" IN_ORDER}};
+#undef UNMATCHED
+#undef IN_ORDER
+// It is at work on this one now: what the event brings about looks for such events, too.
+constinit Statement take_unmatched{R"(
+    UPDATE @.payment_webhook_events AS e
+    SET effect = 'received'
+    WHERE e.id = $1 AND e.effect = 'unmatched')"};
+// Until the end of the transaction; others hash to the same number now and then, and wait without need.
+constinit Statement wait_for{"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))"};
+
+constexpr const char *nothing_known = "unmatched";
 
 struct Effect {
     const char *name;
@@ -100,7 +115,7 @@ public:
             found = find_attempt_by_key.run(schema_, {pg::text(processor_), pg::text(event_.provider_key)});
         if (found.empty() && !event_.processor_transaction_id.empty())
             found = find_attempt_by_id.run(schema_, {pg::text(processor_), pg::text(event_.processor_transaction_id)});
-        if (found.empty()) return {"unmatched", std::nullopt};
+        if (found.empty()) return unmatched();
         const pg::Row attempt = found.front();
         if (!event_.currency.empty() && event_.currency != attempt.text(2))
             return mismatch(event_, attempt.uuid(1), "currency");
@@ -143,11 +158,13 @@ public:
     Effect dispute(const char *status) {
         if (event_.processor_dispute_id.empty()) return {"other", std::nullopt};
         const bool is_open = std::string_view(status) == "open";
-        const pg::Rows payments = find_paid();
-        if (!payments.empty()) announce(schema_, payments.front().uuid(0));
-        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
-        if (payments.empty()) return {"unmatched", std::nullopt};
+        pg::Rows payments = find_paid();
+        if (payments.empty()) // told by its own id only, as it may be once it is known
+            payments = find_disputed.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
+        if (payments.empty()) return unmatched();
         const Uuid transaction = payments.front().uuid(0);
+        announce(schema_, transaction);
+        const pg::Rows known = lock_dispute.run(schema_, {pg::text(processor_), pg::text(event_.processor_dispute_id)});
         if (!known.empty()) {
             if (is_open || known.front().text(1) != "open") return {"known", transaction};
             close_dispute.run(schema_, {known.front().param(0), pg::text(status)});
@@ -161,10 +178,14 @@ public:
                                                        pg::text(event_.processor_dispute_id), pg::int8(amount),
                                                        payments.front().param(1), pg::text(status),
                                                        pg::text_unless_empty(event_.failure_code)});
-        return {made.processed() > 0 ? "applied" : "known", transaction};
+        if (made.processed() == 0) return {"known", transaction};
+        apply_unmatched(schema_, processor_, Named::dispute, event_.processor_dispute_id);
+        return {"applied", transaction};
     }
 
 private:
+    static Effect unmatched() { return {nothing_known, std::nullopt}; }
+
     pg::Rows find_paid() {
         pg::Rows found;
         if (!event_.processor_transaction_id.empty())
@@ -176,25 +197,25 @@ private:
     /// Made at the processor, by hand, or one of ours whose key was not handed back.
     Effect refund_of_theirs(Outcome outcome) {
         const pg::Rows payments = find_paid();
-        if (payments.empty()) return {"unmatched", std::nullopt};
+        if (payments.empty()) return unmatched();
         const Uuid transaction = payments.front().uuid(0);
         if (!event_.currency.empty() && event_.currency != payments.front().text(1))
             return mismatch(event_, transaction, "currency");
         if (!event_.amount_minor || *event_.amount_minor < 1) return mismatch(event_, transaction, "amount");
+        // Those of one payment, one after the other: one that is known by now is not adopted, nor noted, a second time.
+        announce(schema_, transaction);
+        wait_for.run(schema_, {pg::text("usher_payment refunds of " + to_string(transaction))});
+        if (!event_.processor_refund_id.empty()) {
+            const pg::Rows known =
+                find_refund.run(schema_, {pg::text(processor_), pg::text(event_.processor_refund_id)});
+            if (!known.empty()) return report(known.front().uuid(0), outcome);
+        }
         const pg::Rows ours = adopt_refund.run(schema_, {pg::uuid(transaction), pg::int8(*event_.amount_minor)});
         if (!ours.empty()) return report(ours.front().uuid(0), outcome);
         if (outcome != Outcome::succeeded) return {"known", transaction};
-        announce(schema_, transaction);
         if (lock_left.run(schema_, {pg::uuid(transaction)}).front().int8(0) < *event_.amount_minor)
             return mismatch(event_, transaction, "over_refund");
-        const Uuid made = pg::new_uuid();
-        const std::string key = "theirs-" + to_string(made);
-        {
-            const Settling now(transaction);
-            insert_refund.run(schema_,
-                              {pg::uuid(made), pg::uuid(transaction), pg::int8(*event_.amount_minor), pg::text(key)});
-        }
-        return report(made, outcome);
+        return report(note_refund(schema_, transaction, *event_.amount_minor), outcome);
     }
 
     Effect report(const Uuid &refund, Outcome outcome) {
@@ -228,6 +249,12 @@ Effect apply(const Schema &schema, std::string_view processor, const WebhookEven
     return {"other", std::nullopt};
 }
 
+void wait_for_id(const Schema &schema, Named named, std::string_view processor, const std::string &theirs) {
+    if (theirs.empty()) return;
+    wait_for.run(schema, {pg::text("usher_payment webhooks " + std::to_string(static_cast<int>(named)) + " " +
+                                   std::string(processor) + " " + theirs)});
+}
+
 pg::Param number_or_null(const std::optional<std::int64_t> &number) {
     return number ? pg::int8(*number) : pg::null(INT8OID);
 }
@@ -253,33 +280,43 @@ Ingested ingest(const Schema &schema, std::string_view processor, const WebhookE
         return {true, known.front().string(0), known.front().optional_uuid(1)};
     }
     if (is_other) return {false, "other", std::nullopt};
-    const Effect effect = apply(schema, processor, event);
+    Effect effect = apply(schema, processor, event);
+    if (effect.name == nothing_known) {
+        // Whoever is just learning one of these ids looks for such events before, or after, this one is stored.
+        wait_for_id(schema, Named::transaction, processor, event.processor_transaction_id);
+        wait_for_id(schema, Named::refund, processor, event.processor_refund_id);
+        wait_for_id(schema, Named::dispute, processor, event.processor_dispute_id);
+        effect = apply(schema, processor, event);
+    }
     set_effect.run(schema, {pg::uuid(id), pg::text(effect.name), pg::uuid_or_null(effect.transaction)});
     return {false, effect.name, effect.transaction};
 }
 
-void apply_unmatched(const Schema &schema, std::string_view processor, std::string_view processor_transaction_id) {
-    if (processor_transaction_id.empty()) return;
-    const pg::Rows waiting = find_unmatched.run(schema, {pg::text(processor), pg::text(processor_transaction_id)});
+void apply_unmatched(const Schema &schema, std::string_view processor, Named named, const std::string &theirs) {
+    if (theirs.empty()) return;
+    wait_for_id(schema, named, processor, theirs);
+    const pg::Rows waiting =
+        find_unmatched[static_cast<std::size_t>(named)].run(schema, {pg::text(processor), pg::text(theirs)});
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         const pg::Row row = waiting[i];
+        if (take_unmatched.run(schema, {row.param(0)}).processed() == 0) continue;
         const auto text_of = [&](int column) { return row.optional_text(column).value_or(""); };
         const auto number_of = [&](int column) {
             return row.is_null(column) ? std::nullopt : std::optional(row.int8(column));
         };
         WebhookEvent event;
-        event.id = text_of(10);
-        event.type = text_of(11);
         event.report = parse_report(row.text(1)).value_or(Report::other);
         event.provider_key = text_of(2);
-        event.processor_transaction_id = processor_transaction_id;
-        event.processor_refund_id = text_of(3);
-        event.processor_dispute_id = text_of(4);
-        event.amount_minor = number_of(5);
-        event.fee_minor = number_of(6);
-        event.currency = text_of(7);
-        event.failure_code = text_of(8);
-        event.occurred_at = row.optional_time(9);
+        event.processor_transaction_id = text_of(3);
+        event.processor_refund_id = text_of(4);
+        event.processor_dispute_id = text_of(5);
+        event.amount_minor = number_of(6);
+        event.fee_minor = number_of(7);
+        event.currency = text_of(8);
+        event.failure_code = text_of(9);
+        event.occurred_at = row.optional_time(10);
+        event.id = text_of(11);
+        event.type = text_of(12);
         const Effect effect = apply(schema, processor, event);
         set_effect.run(schema, {row.param(0), pg::text(effect.name), pg::uuid_or_null(effect.transaction)});
     }

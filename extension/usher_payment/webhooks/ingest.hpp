@@ -12,7 +12,10 @@ struct Ingested {
 };
 Ingested ingest(const Schema &schema, std::string_view processor, const WebhookEvent &event);
 
-/// Events that came before we knew the id of the processor that they are about.
-void apply_unmatched(const Schema &schema, std::string_view processor, std::string_view processor_transaction_id);
+/// What an event names by an id of the processor.
+enum class Named : std::uint8_t { transaction, refund, dispute };
+
+/// Events that came before we knew the id of the processor that they are about. Whoever stores one calls it.
+void apply_unmatched(const Schema &schema, std::string_view processor, Named named, const std::string &theirs);
 
 } // namespace usher::payment

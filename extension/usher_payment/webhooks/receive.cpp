@@ -136,8 +136,8 @@ USHER_FUNCTION(usher_payment_add_webhook_secret) {
                   "header_name", "header_name must have at most 64 letters, digits and hyphens");
     refuse_unless(tolerance >= 1 && tolerance <= 86400, "tolerance_seconds",
                   "tolerance_seconds must be between 1 and 86400");
-    refuse_unless(args.is_null(5) || (args.text(5).size() <= 100 && !has_card_number(args.text(5))), "label",
-                  "label must have at most 100 bytes, and no card number");
+    refuse_unless(args.is_null(5) || (kit::characters(args.text(5)) <= 100 && !has_card_number(args.text(5))), "label",
+                  "label must have at most 100 characters, and no card number");
     if (const std::string_view problem = secret_problem(*scheme, args.text(2)); !problem.empty())
         throw Error(errc::invalid_argument, std::string(problem), R"({"argument":"secret"})");
     const Uuid id = pg::new_uuid();

@@ -3,6 +3,7 @@
 #include "common/encoding.hpp"
 #include "common/hmac.hpp"
 #include "common/text.hpp"
+#include "common/utf8.hpp"
 #include <algorithm>
 
 namespace usher::payment {
@@ -124,7 +125,7 @@ std::string_view secret_problem(Scheme scheme, std::string_view secret) noexcept
         if (!key) return "secret must be \"whsec_\" and base64";
         return key->size() < 16 ? "secret must have at least 16 bytes" : "";
     }
-    return secret.size() < 16 ? "secret must have at least 16 characters" : "";
+    return utf8_length(secret) < 16 ? "secret must have at least 16 characters" : "";
 }
 
 bool Signed::by(const Verifier &verifier, Instant now) {

@@ -50,6 +50,16 @@ Report refund_report(const json::Value &object) {
     return status == "failed" || status == "canceled" ? Report::refund_failed : Report::other;
 }
 
+/// An inquiry (warning_…) takes no money, unless the bank goes on to a dispute; closed as one, it has taken none.
+Report dispute_report(std::string_view what, const json::Value &object) {
+    const std::string status = text_of(object, "status");
+    if (status == "lost") return Report::dispute_lost;
+    if (status == "won" || status == "warning_closed") return Report::dispute_won;
+    if (what == "funds_withdrawn") return Report::dispute_opened;
+    const bool is_inquiry = status.starts_with("warning_");
+    return (what == "created" || what == "updated") && !is_inquiry ? Report::dispute_opened : Report::other;
+}
+
 void read_stripe(const json::Value &object, WebhookEvent &event) {
     const std::string_view type = event.type;
     event.currency = currency_of(object);
@@ -81,12 +91,8 @@ void read_stripe(const json::Value &object, WebhookEvent &event) {
         event.processor_transaction_id = first_text(object, "payment_intent", "charge");
         event.amount_minor = number_of(object, "amount");
         event.failure_code = text_of(object, "failure_reason");
-    } else if (type == "charge.dispute.created" || type == "charge.dispute.closed") {
-        const std::string status = text_of(object, "status");
-        event.report = type == "charge.dispute.created" ? Report::dispute_opened
-                       : status == "lost"               ? Report::dispute_lost
-                       : status == "won"                ? Report::dispute_won
-                                                        : Report::other;
+    } else if (type.starts_with("charge.dispute.")) {
+        event.report = dispute_report(type.substr(std::string_view("charge.dispute.").size()), object);
         event.processor_dispute_id = id;
         event.processor_transaction_id = first_text(object, "payment_intent", "charge");
         event.amount_minor = number_of(object, "amount");

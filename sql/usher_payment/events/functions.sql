@@ -12,12 +12,10 @@ BEGIN
     IF advance <= 0 OR payload ->> 'id' IS NULL THEN
         RETURN; -- paid on the spot, or for nothing
     END IF;
-    INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
-        purpose, amount_minor, currency, payment_method, balance_minor, exclusive, created_by)
-    VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
-            (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
-            CASE WHEN advance < price THEN 'deposit' ELSE 'sale' END, advance, payload ->> 'currency', 'card',
-            price - advance, true, usher.actor_id());
+    PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+        (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+        CASE WHEN advance < price THEN 'deposit' ELSE 'sale' END, advance, payload ->> 'currency', 'card',
+        price - advance, usher.actor_id());
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_booking_created(text, jsonb) IS
@@ -86,13 +84,11 @@ BEGIN
     END IF;
     PERFORM @extschema@._close_payments(open, 'booking_changed');
     IF due > 0 THEN
-        INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
-            purpose, amount_minor, currency, payment_method, balance_minor, exclusive, created_by)
-        VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
-                (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
-                CASE WHEN paid >= advance THEN 'balance' WHEN advance < total THEN 'deposit' ELSE 'sale' END, due,
-                payload ->> 'currency', 'card', CASE WHEN paid < advance THEN total - advance ELSE 0 END, true,
-                usher.actor_id());
+        PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+            CASE WHEN paid >= advance THEN 'balance' WHEN advance < total THEN 'deposit' ELSE 'sale' END, due,
+            payload ->> 'currency', 'card', CASE WHEN paid < advance THEN total - advance ELSE 0 END,
+            usher.actor_id());
     END IF;
 END
 $$;
@@ -110,10 +106,9 @@ DECLARE
     due CONSTANT bigint := (payload ->> 'total_minor')::bigint - coalesce((payload ->> 'paid_minor')::bigint, 0);
 BEGIN
     IF due > 0 AND payload ->> 'id' IS NOT NULL THEN
-        INSERT INTO @extschema@.payment_transactions (customer_id, user_id, location_id, reference_type, reference_id,
-            amount_minor, currency, payment_method, exclusive, created_by)
-        VALUES ((payload ->> 'customer_id')::uuid, (payload ->> 'user_id')::uuid, (payload ->> 'location_id')::uuid,
-                'order', (payload ->> 'id')::uuid, due, payload ->> 'currency', 'card', true, usher.actor_id());
+        PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'order', (payload ->> 'id')::uuid, 'sale', due,
+            payload ->> 'currency', 'card', 0, usher.actor_id());
     END IF;
 END
 $$;
@@ -129,18 +124,27 @@ DECLARE
         WHERE t.reference_type = 'order' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
             AND t.status IN ('pending', 'processing', 'failed')
         ORDER BY t.id FOR NO KEY UPDATE);
+    under_way CONSTANT uuid := (SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status = 'processing' AND NOT t.refund_on_success
+        ORDER BY t.exclusive DESC, t.id DESC LIMIT 1);
 BEGIN
-    -- A processor that is at it takes the sum of before: what was too much goes back then.
-    IF NOT EXISTS (SELECT FROM @extschema@.payment_transactions AS t
-        WHERE t.id = ANY (open) AND t.status = 'processing') THEN
-        PERFORM @extschema@._close_payments(open, 'order_changed');
+    PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status IN ('pending', 'failed')), 'order_changed');
+    IF under_way IS NULL THEN
         PERFORM @extschema@._on_order_placed(event, payload);
+        RETURN;
     END IF;
+    -- A processor that is at it takes the sum of before: what was too much goes back then, what is missing is asked
+    -- for, and when it fails the new sum takes its place.
+    UPDATE @extschema@.payment_transactions AS t
+    SET replacement_minor = greatest(0, (payload ->> 'total_minor')::bigint
+                                        - coalesce((payload ->> 'paid_minor')::bigint, 0))
+    WHERE t.id = under_way;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
     'Handler of order.total_changed and order.paid: the pending payment is replaced by one of what is left to pay, or '
-    'given up when nothing is.';
+    'given up when nothing is; one that a processor is at, when that has failed.';
 
 CREATE FUNCTION @extschema@._on_order_cancelled(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

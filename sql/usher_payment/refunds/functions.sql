@@ -92,8 +92,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_refund(uuid) IS
-    'Takes back a refund that nobody has sent yet; its reservation is free again. A worker that has it already finds '
-    'it cancelled when it asks. Needs payment:refund.';
+    'Takes back a refund that no worker has yet; its reservation is free again. UP003 once a worker has it. Needs '
+    'payment:refund.';
 
 CREATE FUNCTION @extschema@._refund_reference(reference_type text, reference_id uuid, currency text,
                                               amount_minor bigint, percent integer, reason_code text,

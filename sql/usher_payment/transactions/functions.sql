@@ -52,7 +52,7 @@ COMMENT ON FUNCTION @extschema@.create_payment(uuid, bigint, text, text, text, u
     'Makes a pending payment of one''s own, or with payment:manage of any customer. amount_minor counts minor units '
     'of the currency; exponent, when given, must be that of ISO 4217. The same idempotency_key answers the same '
     'payment for ever, US004 when anything else is asked for. exclusive: raises 23505 while another live one has this '
-    'purpose for the reference.';
+    'purpose for the reference. That, and the purposes deposit, balance and duplicate, need payment:manage.';
 
 CREATE FUNCTION @extschema@.begin_payment_attempt(transaction_id uuid, processor text DEFAULT NULL,
                                                   saved_method_id uuid DEFAULT NULL,
@@ -158,13 +158,25 @@ BEGIN
     GET DIAGNOSTICS closed = ROW_COUNT;
     -- The processor is at it.
     UPDATE @extschema@.payment_transactions AS t
-    SET refund_on_success = true, close_reason = _close_payments.reason_code
+    SET refund_on_success = true, close_reason = _close_payments.reason_code, replacement_minor = NULL
     WHERE t.id = ANY (locked) AND t.status = 'processing' AND NOT t.refund_on_success;
     RETURN closed;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._close_payments(uuid[], text) IS
     'Gives up what is not paid; what succeeds all the same goes back. Returns how many are closed.';
+
+CREATE FUNCTION @extschema@._ask_payment(customer_id uuid, user_id uuid, location_id uuid, reference_type text,
+                                         reference_id uuid, purpose text, amount_minor bigint, currency text,
+                                         payment_method text, balance_minor bigint DEFAULT 0,
+                                         created_by uuid DEFAULT NULL)
+    RETURNS void
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_payment_ask';
+COMMENT ON FUNCTION @extschema@._ask_payment(uuid, uuid, uuid, text, uuid, text, bigint, text, text, bigint, uuid) IS
+    'Makes the pending payment that a booking or order waits for, in place of whatever stands in its way. Every '
+    'handler asks so: nobody''s payment keeps another one from being recorded.';
 
 CREATE FUNCTION @extschema@.cancel_payment(transaction_id uuid, reason_code text DEFAULT 'cancelled',
                                            expected_version integer DEFAULT NULL)

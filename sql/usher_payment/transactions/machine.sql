@@ -15,14 +15,17 @@ SELECT usher.define_machine('payment', '{
         {"from": "failed", "to": "completed", "action": "succeed_late"},
         {"from": "completed", "to": "refunded", "action": "refund"}]}');
 
--- What was refunded at the processor is noted here: nobody is asked to refund it again.
+-- What was refunded at the processor is noted here: nobody is asked to refund it again. What had failed or was
+-- cancelled can have been made all the same. refund.requested, refund.failed and refund.cancelled are published by the
+-- trigger of refunds, with the totals of the reference.
 SELECT usher.define_machine('refund', '{
-    "initial": ["pending", "processing"], "terminal": ["cancelled"],
+    "initial": ["pending", "processing"], "terminal": ["succeeded"],
     "transitions": [
         {"from": null, "to": "processing", "action": "note"},
-        {"from": null, "to": "pending", "action": "request", "event": "requested"},
+        {"from": null, "to": "pending", "action": "request"},
         {"from": "pending", "to": "processing", "action": "process", "event": "processing"},
         {"from": ["pending", "processing"], "to": "succeeded", "action": "succeed", "event": "succeeded"},
-        {"from": ["pending", "processing"], "to": "failed", "action": "fail", "event": "failed"},
-        {"from": "pending", "to": "cancelled", "action": "cancel", "event": "cancelled"},
-        {"from": "failed", "to": "succeeded", "action": "succeed_late", "event": "succeeded"}]}');
+        {"from": ["pending", "processing"], "to": "failed", "action": "fail"},
+        {"from": "pending", "to": "cancelled", "action": "cancel"},
+        {"from": ["failed", "cancelled"], "to": "succeeded", "action": "succeed_late",
+         "event": "succeeded"}]}');

@@ -39,6 +39,7 @@ CREATE TABLE @extschema@.payment_transactions (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     version integer NOT NULL DEFAULT 1,
+    replacement_minor bigint CHECK (replacement_minor >= 0),
     -- Named by what they say; the row trigger gives a clear error before they do.
     CONSTRAINT payment_transactions_amount_check CHECK (@extschema@._is_payable(amount_minor)),
     CONSTRAINT payment_transactions_currency_check
@@ -89,6 +90,9 @@ COMMENT ON COLUMN @extschema@.payment_transactions.disputed_minor IS
     'What was charged back, or may be: no refund. Together with refunds it can exceed what was captured.';
 COMMENT ON COLUMN @extschema@.payment_transactions.balance_minor IS
     'Of a deposit: what a second transaction asks for once this one is paid.';
+COMMENT ON COLUMN @extschema@.payment_transactions.replacement_minor IS
+    'What has come to be due while the processor was at another sum: asked for instead when that fails, and what is '
+    'missing of it when that succeeds.';
 COMMENT ON COLUMN @extschema@.payment_transactions.exclusive IS
     'Whether there may be only one live transaction of this purpose for the reference.';
 COMMENT ON COLUMN @extschema@.payment_transactions.refund_on_success IS

@@ -2,7 +2,8 @@ CREATE TRIGGER check_payment BEFORE INSERT OR UPDATE ON @extschema@.payment_tran
     FOR EACH ROW EXECUTE FUNCTION @extschema@._check_payment();
 CREATE TRIGGER check_attempt BEFORE INSERT OR UPDATE ON @extschema@.payment_attempts
     FOR EACH ROW EXECUTE FUNCTION @extschema@._check_attempt();
-CREATE TRIGGER follow_attempt AFTER INSERT OR UPDATE OF outcome, fee_minor ON @extschema@.payment_attempts
+CREATE TRIGGER follow_attempt AFTER INSERT OR UPDATE OF outcome, fee_minor, processor_transaction_id
+    ON @extschema@.payment_attempts
     FOR EACH ROW EXECUTE FUNCTION @extschema@._follow_attempt();
 CREATE TRIGGER refuse_card_numbers BEFORE INSERT OR UPDATE ON @extschema@.payment_methods
     FOR EACH ROW EXECUTE FUNCTION @extschema@._refuse_card_numbers();

@@ -42,6 +42,10 @@ CREATE TABLE @extschema@.payment_webhook_events (
 CREATE INDEX payment_webhook_events_received_idx ON @extschema@.payment_webhook_events (received_at);
 CREATE INDEX payment_webhook_events_unmatched_idx ON @extschema@.payment_webhook_events
     (processor, processor_transaction_id) WHERE effect = 'unmatched';
+CREATE INDEX payment_webhook_events_unmatched_refund_idx ON @extschema@.payment_webhook_events
+    (processor, processor_refund_id) WHERE effect = 'unmatched';
+CREATE INDEX payment_webhook_events_unmatched_dispute_idx ON @extschema@.payment_webhook_events
+    (processor, processor_dispute_id) WHERE effect = 'unmatched';
 COMMENT ON TABLE @extschema@.payment_webhook_events IS
     'Webhooks that were received, each once, and what they did. Of their content only what was understood is kept.';
 
