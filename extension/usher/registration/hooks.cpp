@@ -42,7 +42,7 @@ void call_within(Oid function, int seconds, auto &&run) {
 } // namespace usher
 
 /// usher._call_hook(function regprocedure, max_rows integer, user_id uuid, seconds integer): each hook takes one of the
-/// two in the middle, or neither.
+/// two in the middle, or neither. The scripts of 0.9.0 give no seconds.
 USHER_FUNCTION(usher_call_hook) {
     using namespace usher::pg;
     Datum rows = 0;
@@ -62,6 +62,7 @@ USHER_FUNCTION(usher_call_hook) {
         const ForeignArgument argument{fcinfo->args[from].value, fcinfo->args[from].isnull};
         rows = rows_as_owner(function, std::span(&argument, static_cast<std::size_t>(count)));
     };
-    usher::call_within(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0), PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3), run);
+    usher::call_within(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0),
+                       PG_NARGS() < 4 || PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3), run);
     return rows;
 }

@@ -51,3 +51,9 @@ USHER_FUNCTION(usher_payment_refuse_card_numbers) {
     if (!kit::is_restoring()) payment::refuse_card_numbers(row, data->tg_relation);
     return PointerGetDatum(row);
 }
+
+/// _has_card_number(text text), which the scripts of 0.9.0 have
+USHER_FUNCTION(usher_payment_has_card_number) {
+    const usher::pg::Args args(fcinfo);
+    return BoolGetDatum(!args.is_null(0) && usher::payment::has_card_number(args.text(0)));
+}
