@@ -17,16 +17,31 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check
     CHECK (levels <@ '{application,gateway,courier,readonly,auditor,admin}');
--- The hooks "contact" and "location", likewise.
+-- The hooks "contact", "location" and "purchase", likewise.
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
-                    'contact', 'location', 'flush'));
+                    'contact', 'location', 'purchase', 'flush'));
+-- They say what they said, as PostgreSQL writes it out: schema_drift() finds the same after pg_upgrade. Open tokens
+-- and codes are few, and looked at once.
+ALTER TABLE usher.one_time_tokens DROP CONSTRAINT one_time_tokens_purpose_check,
+    ADD CONSTRAINT one_time_tokens_purpose_check
+    CHECK (purpose::text IN ('email_verification', 'password_reset', 'email_change'));
+ALTER TABLE usher.one_time_codes DROP CONSTRAINT one_time_codes_purpose_check,
+    ADD CONSTRAINT one_time_codes_purpose_check CHECK (purpose::text IN ('login', 'email_verification'));
 
 DROP FUNCTION usher._apply_presets(text[]);
+DROP FUNCTION usher._call_hook(regprocedure, integer, uuid);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.metrics();
 
+CREATE FUNCTION usher.uuid_or_null(value text) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_uuid_or_null';
+REVOKE ALL ON FUNCTION usher.uuid_or_null(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.uuid_or_null(text) IS
+    'The uuid that a text is, in upper or lower case; NULL when it is none. For extensions, which hear of ids in '
+    'events.';
 CREATE OR REPLACE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
                                         only_when text DEFAULT NULL, also text DEFAULT 'INSERT OR DELETE')
     RETURNS void
@@ -106,37 +121,76 @@ BEGIN ATOMIC
      'says how to write to a customer, or whose account they have', false),
     ('location', 'uuid', 'TABLE(name text, time_zone text)',
      'says what a location is called, and the time zone of its clocks', false),
+    ('purchase', 'uuid', 'TABLE(reference_type text, customer_id uuid, user_id uuid, amount_minor bigint, '
+        'currency text, location_id uuid, service_id uuid, lines jsonb, takes_place_at timestamp with time zone, '
+        'is_open boolean)',
+     'says who buys what under an id, for how much and where', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
-CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, OUT answer jsonb, OUT failure text)
+CREATE FUNCTION usher._call_hook(function regprocedure, max_rows integer DEFAULT NULL, user_id uuid DEFAULT NULL,
+                                 seconds integer DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_call_hook';
+REVOKE ALL ON FUNCTION usher._call_hook(regprocedure, integer, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._call_hook(regprocedure, integer, uuid, integer) IS
+    'Runs a hook with the rights of its owner and nothing more, for so many seconds at most, and returns its rows as '
+    'a JSON array.';
+CREATE FUNCTION usher._try_hook(function regprocedure, user_id uuid DEFAULT NULL, seconds integer DEFAULT NULL,
+                                OUT answer jsonb, OUT failure text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    answer := usher._call_hook(function, user_id => user_id);
-EXCEPTION WHEN OTHERS THEN
+    answer := usher._call_hook(function, user_id => user_id, seconds => seconds);
+EXCEPTION WHEN OTHERS OR assert_failure THEN
     answer := '[]';
     failure := format('%s (%s)', SQLERRM, SQLSTATE);
 END
 $$;
-REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid) IS
+REVOKE ALL ON FUNCTION usher._try_hook(regprocedure, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher._try_hook(regprocedure, uuid, integer) IS
     'Runs a hook as _call_hook() does; when it fails, no rows, and why.';
-CREATE FUNCTION usher._first_answer(of_hook text, id uuid) RETURNS jsonb
+CREATE FUNCTION usher._returns(function regprocedure, result text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- metrics may say what they are about
+    SELECT replace(pg_get_function_result(function), ', help text)', ')') IS NOT DISTINCT FROM result;
+END;
+REVOKE ALL ON FUNCTION usher._returns(regprocedure, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._returns(regprocedure, text) IS 'Whether a function returns what a hook has to.';
+CREATE OR REPLACE FUNCTION usher._hook_functions(of_hook text) RETURNS TABLE (registrant name, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.registrant, CASE WHEN usher._returns(f.function, k.result) THEN f.function END
+    FROM usher.extension_hooks AS h JOIN usher._hooks() AS k ON k.hook = h.hook
+        CROSS JOIN to_regprocedure(format('%I.%I(%s)', usher._schema_of(h.registrant), h.function_name, k.arguments))
+            AS f (function)
+    WHERE h.hook = of_hook
+    ORDER BY h.registrant <> 'usher', h.registrant;
+END;
+COMMENT ON FUNCTION usher._hook_functions(text) IS
+    'Who has registered a hook, core first, and the function; NULL for a function that is gone, or returns something '
+    'else since.';
+CREATE FUNCTION usher._first_answer(of_hook text, id uuid, members jsonb DEFAULT '{}') RETURNS jsonb
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     hook record;
     tried record;
+    answer jsonb;
     failure text;
 BEGIN
     FOR hook IN
         SELECT h.registrant, h.function FROM usher._hook_functions(of_hook) AS h WHERE _first_answer.id IS NOT NULL
     LOOP
-        tried := usher._try_hook(hook.function, _first_answer.id);
-        IF tried.answer <> '[]' THEN
-            RETURN tried.answer -> 0;
+        tried := usher._try_hook(hook.function, _first_answer.id, seconds => 1);
+        SELECT r.value INTO answer FROM jsonb_array_elements(tried.answer) AS r
+        WHERE r.value @> _first_answer.members LIMIT 1;
+        IF FOUND THEN
+            RETURN answer;
         END IF;
         failure := coalesce(failure, format('hook "%s" of "%s" failed: ', of_hook, hook.registrant) || tried.failure);
     END LOOP;
@@ -146,10 +200,28 @@ BEGIN
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION usher._first_answer(text, uuid) FROM PUBLIC;
-COMMENT ON FUNCTION usher._first_answer(text, uuid) IS
-    'What the first feature says that knows this id; NULL when nobody does. Fails only if a hook has failed and no '
-    'other feature knows the id.';
+REVOKE ALL ON FUNCTION usher._first_answer(text, uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._first_answer(text, uuid, jsonb) IS
+    'What the first feature says that knows this id, with these members; NULL when nobody does. Fails only if a hook '
+    'has failed and no other feature knows the id.';
+CREATE OR REPLACE FUNCTION usher._flush_extensions() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    failures text;
+BEGIN
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('flush') AS h LOOP
+        BEGIN
+            PERFORM usher._call_hook(hook.function);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN -- one extension's trouble is not the others'
+            failures := concat_ws('; ', failures, format('%s: %s (%s)', hook.registrant, SQLERRM, SQLSTATE));
+        END;
+    END LOOP;
+    RETURN failures;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -157,7 +229,6 @@ AS $$
 DECLARE
     given record;
     found_function pg_proc;
-    result text;
 BEGIN
     FOR given IN
         SELECT h.key AS hook, h.value AS function_name, k.arguments, k.result
@@ -171,15 +242,11 @@ BEGIN
         SELECT p.* INTO found_function FROM pg_proc AS p
         WHERE p.oid = to_regprocedure(
             format('%I.%I(%s)', usher._schema_of(registrant), given.function_name, given.arguments));
-        result := pg_get_function_result(found_function.oid);
-        IF given.hook = 'metrics' THEN -- which may say what they are about
-            result := replace(result, ', help text)', ')');
-        END IF;
-        IF found_function.oid IS NULL OR result IS DISTINCT FROM given.result THEN
+        IF found_function.oid IS NULL OR NOT usher._returns(found_function.oid, given.result) THEN
             PERFORM usher.raise_error('unknown_reference',
                 format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
                        usher._schema_of(registrant), given.function_name, given.arguments, given.result),
-                jsonb_build_object('hook', given.hook, 'returns', result));
+                jsonb_build_object('hook', given.hook, 'returns', pg_get_function_result(found_function.oid)));
         ELSIF usher._installing_extension() IS NULL
               AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
             PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',
@@ -188,6 +255,22 @@ BEGIN
         INSERT INTO usher.extension_hooks (registrant, hook, function_name)
         VALUES (_register_hooks.registrant, given.hook, given.function_name);
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._register_events(registrant name, publishes text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    taken usher.extension_events;
+BEGIN
+    SELECT v.* INTO taken FROM usher.extension_events AS v WHERE v.event = ANY (publishes);
+    IF FOUND THEN
+        PERFORM usher.raise_error('already_exists',
+            format('event "%s" is already published by "%s"', taken.event, taken.registrant),
+            jsonb_build_object('event', taken.event, 'publisher', taken.registrant));
+    END IF;
+    INSERT INTO usher.extension_events (event, registrant) SELECT DISTINCT e, registrant FROM unnest(publishes) AS e;
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
@@ -229,6 +312,195 @@ BEGIN
     PERFORM usher._forget_lost_publishers();
 END
 $$;
+CREATE FUNCTION usher._ship_over_decision(relation regclass, this_key jsonb, made usher.decisions, before jsonb,
+                                          after jsonb, installing name) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    there jsonb;
+    shipped_now jsonb;
+BEGIN
+    IF after IS NULL THEN
+        IF made.kind = 'added' THEN
+            RETURN NULL;
+        ELSIF made.key IS NOT NULL THEN
+            UPDATE usher.decisions AS d SET shipped = NULL WHERE d.table_name = relation::text AND d.key = this_key;
+        END IF;
+        RETURN '{}';
+    ELSIF before IS NOT NULL THEN
+        IF made.key IS NULL THEN
+            RETURN '{}';
+        END IF;
+        shipped_now := coalesce(made.shipped, before)
+            || coalesce(usher._changed_columns(relation, before, after), '{}');
+        UPDATE usher.decisions AS d SET shipped = shipped_now
+        WHERE d.table_name = relation::text AND d.key = this_key;
+        RETURN coalesce(made.decided, '{}');
+    END IF;
+    there := usher._row_of(relation, this_key);
+    IF made.key IS NULL THEN
+        IF there IS NULL OR usher._shipped_by(there) IS NOT NULL THEN
+            RETURN '{}';
+        END IF;
+        -- the application had it first
+        INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
+        VALUES (relation::text, this_key, 'replaced', usher._whole_row(relation, there), after, installing, true);
+        PERFORM usher._update_row(relation, this_key, jsonb_build_object('extension', installing));
+    ELSE
+        UPDATE usher.decisions AS d
+        SET shipped = after, shipped_by = installing, is_applying = true,
+            kind = CASE d.kind WHEN 'added' THEN 'replaced' ELSE d.kind END
+        WHERE d.table_name = relation::text AND d.key = this_key;
+        IF made.kind <> 'removed' AND there IS NOT NULL THEN
+            PERFORM usher._update_row(relation, this_key, after - 'id'::text || made.decided);
+        END IF;
+    END IF;
+    UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation::text AND d.key = this_key;
+    RETURN CASE WHEN there IS NULL AND made.kind <> 'removed' THEN coalesce(made.decided, '{}') END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._ship_over_decision(regclass, jsonb, usher.decisions, jsonb, jsonb, name) FROM PUBLIC;
+COMMENT ON FUNCTION usher._ship_over_decision(regclass, jsonb, usher.decisions, jsonb, jsonb, name) IS
+    'Part of _keep_decision(): what the script of an extension does to a row about which something was decided, or '
+    'nothing. Returns what is laid over its row, NULL when nothing is to be done with it.';
+CREATE OR REPLACE FUNCTION usher._keep_decision() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO'
+    SET intervalstyle = 'postgres'
+    SET timezone = 'UTC'
+AS $$
+DECLARE
+    relation CONSTANT text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    installing CONSTANT name := usher._installing_extension();
+    owned CONSTANT boolean := EXISTS (SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = TG_RELID AND a.attname = 'extension' AND NOT a.attisdropped);
+    before jsonb;
+    after jsonb;
+    this_key jsonb;
+    made usher.decisions;
+    there jsonb;
+    shipper name;
+    wanted jsonb;
+BEGIN
+    IF TG_LEVEL <> 'ROW' OR TG_WHEN <> 'BEFORE' OR TG_NARGS = 0 THEN
+        RAISE EXCEPTION 'trigger "%" must fire BEFORE each row, with the columns of the key as arguments', TG_NAME
+            USING ERRCODE = '39P01', HINT = 'Set it up with usher.ship_rows().';
+    END IF;
+    -- rows of a replica are as they are on its primary
+    IF current_setting('session_replication_role') = 'replica' AND NOT usher._is_loading() THEN
+        RETURN coalesce(NEW, OLD);
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        before := to_jsonb(OLD);
+        this_key := usher._row_key(before, TG_ARGV);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        after := to_jsonb(NEW);
+        this_key := coalesce(this_key, usher._row_key(after, TG_ARGV));
+    END IF;
+    SELECT d.* INTO made FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    IF made.is_applying THEN
+        RETURN coalesce(NEW, OLD);
+    END IF;
+
+    -- A script ships: its row is the default, under what was decided.
+    IF installing IS NOT NULL THEN
+        wanted := usher._ship_over_decision(TG_RELID, this_key, made, before, after, installing);
+        IF wanted IS NULL THEN
+            RETURN NULL;
+        ELSIF TG_OP = 'DELETE' THEN
+            RETURN OLD;
+        END IF;
+        NEW := jsonb_populate_record(NEW, wanted);
+        RETURN NEW;
+    END IF;
+
+    -- Anybody else decides.
+    IF TG_OP = 'UPDATE' AND usher._row_key(after, TG_ARGV) <> this_key THEN
+        -- a row under another key: this one goes, that one comes
+        IF usher._shipped_by(before) IS NOT NULL THEN
+            PERFORM usher._decide(relation, this_key, 'removed', NULL, before);
+        END IF;
+        before := NULL;
+        this_key := usher._row_key(after, TG_ARGV);
+        SELECT d.* INTO made FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    END IF;
+    IF before IS NULL THEN
+        IF made.kind IN ('changed', 'replaced') AND made.shipped IS NULL THEN
+            -- nobody ships that row any longer
+            DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+            made := NULL;
+        END IF;
+        there := usher._row_of(TG_RELID, this_key);
+        IF made.kind = 'removed' AND there IS NULL THEN
+            PERFORM usher._decide(relation, this_key, 'replaced', usher._whole_row(TG_RELID, after), made.shipped);
+            IF owned THEN
+                NEW.extension := made.shipped_by;
+            END IF;
+        ELSIF there IS NOT NULL AND usher._shipped_by(there) IS NOT NULL AND usher._is_loading() THEN
+            -- a row of the application, from a dump of before an extension shipped one of this key
+            INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
+            VALUES (relation, this_key, 'replaced', usher._whole_row(TG_RELID, after), there,
+                    usher._shipped_by(there), true);
+            PERFORM usher._update_row(TG_RELID, this_key, usher._whole_row(TG_RELID, after));
+            UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation AND d.key = this_key;
+            RETURN NULL;
+        ELSIF owned THEN
+            NEW.extension := NULL;
+        ELSIF there IS NULL AND usher._shipped_by(after) IS NOT NULL THEN
+            PERFORM usher._decide(relation, this_key, 'added', usher._whole_row(TG_RELID, after), NULL,
+                                  usher._shipped_by(after));
+        END IF;
+        RETURN NEW;
+    END IF;
+    shipper := usher._shipped_by(before);
+    IF TG_OP = 'UPDATE' THEN
+        IF owned THEN
+            NEW.extension := shipper;
+        END IF;
+        IF shipper IS NULL THEN
+            RETURN NEW;
+        ELSIF made.kind IN ('added', 'replaced') THEN
+            PERFORM usher._decide(relation, this_key, made.kind, usher._whole_row(TG_RELID, after), made.shipped,
+                                  shipper);
+        ELSE
+            wanted := usher._changed_columns(TG_RELID, coalesce(made.shipped, before), after);
+            IF wanted IS NULL THEN
+                DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+            ELSE
+                PERFORM usher._decide(relation, this_key, 'changed',
+                    wanted || coalesce((SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(after) AS c
+                                        WHERE c.key IN ('id', 'updated_at')), '{}'),
+                    coalesce(made.shipped, before));
+            END IF;
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF shipper IS NULL THEN
+        RETURN OLD; -- also of an extension that is being dropped
+    ELSIF made.kind = 'added' THEN
+        DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    ELSIF TG_RELID = 'usher.extensions'::regclass THEN
+        PERFORM usher.raise_error('invalid_argument', format('"%s" is an extension, and registered as long as it is '
+            'there', before ->> 'name'), jsonb_build_object('name', before -> 'name'), 'Use DROP EXTENSION.');
+    ELSE
+        PERFORM usher._decide(relation, this_key, 'removed', NULL, coalesce(made.shipped, before));
+    END IF;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION usher.list_decisions() IS
+    'Where rows that extensions ship are not as shipped: what was decided, and what the default is (NULL when nobody '
+    'ships such a row). is_in_force is false when triggers were switched off while a dump was loaded: '
+    'finish_load(). Needs *:*.';
+COMMENT ON FUNCTION usher.apply_decisions() IS
+    'Applies what was decided about shipped rows and is not in force, and says how many. Part of finish_load(), after '
+    'pg_restore --disable-triggers; every other way of loading a dump does it by itself. Needs *:*.';
+COMMENT ON FUNCTION usher._stand_in_hash(text) IS
+    'For tests: the hash of some account that is evaluated for a name that has none, so that unknown names take the '
+    'same times as known ones; NULL when there is none.';
 CREATE FUNCTION usher._apply_presets(names text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -316,6 +588,149 @@ COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
     'what is missing, so it can be repeated, and is audited when there was something to add. Needs *:*.';
+CREATE FUNCTION usher.require_handler(handler oid, arguments text, caller oid, OUT handler_schema name,
+                                      OUT handler_name name)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function pg_proc;
+BEGIN
+    SELECT p.* INTO function FROM pg_proc AS p WHERE p.oid = handler;
+    SELECT n.nspname INTO handler_schema FROM pg_namespace AS n WHERE n.oid = function.pronamespace;
+    handler_name := function.proname;
+    IF handler_schema IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+    ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
+          OR oidvectortypes(function.proargtypes) <> regexp_replace(arguments, '\S+ (\S+)', '\1', 'g') THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  format('handler must be a function (%s) that returns void', arguments));
+    ELSIF NOT pg_has_role(caller, function.proowner, 'USAGE') THEN
+        -- It will run as its owner with arguments of anybody's choice.
+        PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.require_handler(oid, text, oid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.require_handler(oid, text, oid) IS
+    'For functions that take a handler, which will run as its owner: its name, as the tables keep it. Raises US005 '
+    'when there is no such function, 22023 unless its arguments are those, "event text, payload jsonb" say, and it '
+    'returns void, and 42501 unless it belongs to the caller. caller NULL: an extension that is being installed.';
+CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
+                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function_schema name;
+    function_name name;
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('event:manage');
+        PERFORM usher._require_whole(); -- events carry what the key itself may not read
+    END IF;
+    IF event IS NULL OR event !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$' OR octet_length(event) > 100 THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'event must be words of a-z, 0-9 and _ joined by dots, such a name followed by '
+                                  '".*", or "*"');
+    ELSIF consumer IS NULL OR octet_length(consumer) NOT BETWEEN 1 AND 100 THEN
+        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes');
+    ELSIF mode IS NULL OR mode NOT IN ('sync', 'async') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async');
+    ELSIF max_attempts IS NULL OR max_attempts NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
+    ELSIF handler IS NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+    ELSIF since IS NOT NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'since is for async subscriptions', '{"argument": "since"}',
+                                  'A sync handler runs in the transaction that publishes: that one is over.');
+    END IF;
+    IF handler IS NOT NULL THEN
+        SELECT h.handler_schema, h.handler_name INTO function_schema, function_name
+        FROM usher.require_handler(handler, 'event text, payload jsonb', CASE
+            WHEN usher._installing_extension() IS NULL THEN to_regrole(quote_ident(session_user))::oid END) AS h;
+    END IF;
+    INSERT INTO usher.subscriptions AS s (event, consumer, mode, handler_schema, handler_name, max_attempts, extension)
+    VALUES (subscribe.event, subscribe.consumer, subscribe.mode, function_schema, function_name,
+            subscribe.max_attempts, usher._installing_extension())
+    ON CONFLICT ON CONSTRAINT subscriptions_event_consumer_key DO UPDATE
+    SET mode = EXCLUDED.mode, handler_schema = EXCLUDED.handler_schema, handler_name = EXCLUDED.handler_name,
+        max_attempts = EXCLUDED.max_attempts, is_active = true, extension = EXCLUDED.extension, updated_at = now();
+    IF since IS NOT NULL THEN
+        -- Waits for those who are publishing. Whoever publishes next finds the subscription (publish.cpp).
+        LOCK TABLE usher.events IN SHARE MODE;
+        INSERT INTO usher.deliveries (event_id, consumer, event, key)
+        SELECT e.id, subscribe.consumer, e.event, e.key
+        FROM usher.events e
+        WHERE e.created_at >= subscribe.since
+            AND (subscribe.event IN ('*', e.event)
+                 OR right(subscribe.event, 2) = '.*' AND starts_with(e.event, left(subscribe.event, -1)))
+            AND (usher._installing_extension() IS NULL OR e.publisher IS NOT NULL)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    subscriber text;
+    claimed record;
+    claims integer;
+    ran boolean;
+    failure text;
+    -- What handlers have done is committed when this function's caller commits: not too late.
+    ends_at CONSTANT timestamptz := clock_timestamp() + interval '10 seconds';
+BEGIN
+    IF max_events IS NULL OR max_events NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_events must be 1 to 1000');
+    END IF;
+    handled := 0;
+    failed := 0;
+    FOR subscriber IN
+        SELECT DISTINCT s.consumer
+        FROM usher.subscriptions s JOIN pg_namespace n ON n.nspname = s.handler_schema
+            JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = s.handler_name
+                AND p.proargtypes = '25 3802'::oidvector
+        WHERE s.mode = 'async' AND s.is_active
+          AND EXISTS (SELECT FROM usher.deliveries d WHERE d.consumer = s.consumer AND d.status = 'pending')
+        ORDER BY s.consumer
+    LOOP
+        -- One at a time, so that what the time does not suffice for is not claimed.
+        LOOP
+            claims := 0;
+            FOR claimed IN
+                SELECT c.event_id, c.attempt
+                FROM usher.claim_events(subscriber, 1, '1 hour') c
+            LOOP
+                claims := claims + 1;
+                BEGIN
+                    failure := NULL;
+                    ran := usher._run_event_handler(claimed.event_id, subscriber);
+                EXCEPTION WHEN OTHERS OR assert_failure THEN
+                    ran := false;
+                    failure := SQLSTATE || ' ' || SQLERRM;
+                END;
+                IF ran THEN
+                    PERFORM usher.complete_event(subscriber, claimed.event_id, claimed.attempt);
+                    handled := handled + 1;
+                ELSE
+                    PERFORM usher.fail_event(subscriber, claimed.event_id,
+                                             coalesce(failure, 'the handler does not exist'), claimed.attempt);
+                    failed := failed + 1;
+                END IF;
+            END LOOP;
+            IF handled + failed >= run_event_handlers.max_events OR clock_timestamp() > ends_at THEN
+                RETURN;
+            END IF;
+            EXIT WHEN claims = 0;
+        END LOOP;
+    END LOOP;
+END
+$$;
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -342,6 +757,64 @@ REVOKE ALL ON FUNCTION usher.cut_event(uuid, text[], text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.cut_event(uuid, text[], text) IS
     'Takes secrets out of an event that a consumer is done with; false when there are none, or another consumer waits '
     'for them still. For the owner of the extension.';
+COMMENT ON FUNCTION usher._writes_directly(regclass) IS
+    'For tests: whether audit rows go into a partition of the log past the executor. Not with triggers, constraints '
+    'or indexes of kinds that only the executor knows.';
+CREATE OR REPLACE FUNCTION usher._maintain_audit_partitions(months_ahead integer DEFAULT 3) RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET lock_timeout = '500ms'
+AS $$
+DECLARE
+    month timestamptz;
+    made integer := 0;
+    has_failed boolean := false;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('usher.audit_logs'::regclass::oid::integer, 1) THEN
+        RETURN 0; -- somebody else is at it
+    END IF;
+    FOR ahead IN 0 .. months_ahead LOOP
+        month := date_trunc('month', clock_timestamp()) + make_interval(months => ahead);
+        BEGIN -- one month's trouble is not that of the next
+            made := made + usher._make_audit_partition(month)::integer;
+        EXCEPTION
+            WHEN lock_not_available THEN
+                EXIT;
+            WHEN OTHERS OR assert_failure THEN
+                RAISE WARNING 'no partition of the audit log could be made for %: % (%)', to_char(month, 'YYYY-MM'),
+                    SQLERRM, SQLSTATE;
+                has_failed := true;
+        END;
+    END LOOP;
+    RETURN CASE WHEN NOT has_failed THEN made END;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._archive_audit_rows(partition_table regclass, since timestamptz, until timestamptz)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named CONSTANT text := current_setting('usher.audit_archive_function');
+    hook regprocedure;
+BEGIN
+    IF named = '' THEN
+        RETURN true;
+    END IF;
+    hook := to_regprocedure(named || '(regclass, timestamptz, timestamptz)');
+    IF hook IS NULL THEN
+        RAISE WARNING 'usher.audit_archive_function % (regclass, timestamptz, timestamptz) does not exist: % is kept',
+            named, partition_table;
+        RETURN false;
+    END IF;
+    PERFORM usher._call_archive_function(hook, partition_table, since, until);
+    RETURN true;
+EXCEPTION WHEN OTHERS OR assert_failure THEN
+    RAISE WARNING 'usher.audit_archive_function failed: % is kept: %', partition_table, SQLERRM;
+    RETURN false;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
                                          event_prefix text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -438,6 +911,52 @@ BEGIN
     RETURN view_name;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.define_rate_limit(policy text, algorithm text, max_hits integer, period interval,
+                                        block_for interval DEFAULT NULL, tiers jsonb DEFAULT '{}')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- the CHECKs of the table have them too
+    most_hits CONSTANT integer := 1000000;
+    longest CONSTANT interval := '366 days';
+    tier record;
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('limit:manage');
+    END IF;
+    IF policy IS NULL OR policy !~ '^[a-z0-9_.:-]{1,100}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -');
+    ELSIF algorithm IS NULL OR algorithm <> ALL (usher._algorithms('rate_limit')) THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '));
+    ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND most_hits THEN
+        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits));
+    ELSIF period IS NULL OR period < '1 second' OR period > longest THEN
+        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days');
+    ELSIF block_for < '1 second' OR block_for > longest THEN
+        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days');
+    ELSIF tiers IS NULL OR jsonb_typeof(tiers) <> 'object' THEN
+        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits');
+    END IF;
+    FOR tier IN SELECT t.key, t.value FROM jsonb_each(tiers) t LOOP
+        IF tier.key !~ '^[A-Za-z0-9_-]{1,20}$' OR jsonb_typeof(tier.value) <> 'number'
+           OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > most_hits THEN
+            PERFORM usher.raise_error('invalid_argument',
+                                      format('tier "%s" must have max_hits of 1 to %s', left(tier.key, 100),
+                                             most_hits));
+        END IF;
+    END LOOP;
+    INSERT INTO usher.rate_limit_policies AS p (policy, algorithm, max_hits, period, block_for, tiers, extension)
+    VALUES (define_rate_limit.policy, define_rate_limit.algorithm,
+            define_rate_limit.max_hits, define_rate_limit.period, define_rate_limit.block_for, define_rate_limit.tiers,
+            usher._installing_extension())
+    ON CONFLICT ON CONSTRAINT rate_limit_policies_pkey DO UPDATE
+    SET algorithm = EXCLUDED.algorithm, max_hits = EXCLUDED.max_hits, period = EXCLUDED.period,
+        block_for = EXCLUDED.block_for, tiers = EXCLUDED.tiers, extension = EXCLUDED.extension, updated_at = now();
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -509,6 +1028,30 @@ REVOKE ALL ON FUNCTION usher.location_reference(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher.location_reference(uuid) IS
     'What a location is called, and the time zone of its clocks, as the first feature says that knows it (hook '
     'location); NULLs when nobody does. For features that write to customers.';
+CREATE FUNCTION usher.purchase_of(reference_type text, id uuid, OUT customer_id uuid, OUT user_id uuid,
+                                  OUT amount_minor bigint, OUT currency text, OUT location_id uuid,
+                                  OUT service_id uuid, OUT lines jsonb, OUT takes_place_at timestamptz,
+                                  OUT is_open boolean)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT p.customer_id, p.user_id, p.amount_minor, p.currency, p.location_id, p.service_id,
+           coalesce(p.lines, '[]'), p.takes_place_at, coalesce(p.is_open, true)
+    INTO customer_id, user_id, amount_minor, currency, location_id, service_id, lines, takes_place_at, is_open
+    FROM jsonb_to_record(usher._first_answer('purchase', purchase_of.id, jsonb_build_object('reference_type',
+            coalesce(purchase_of.reference_type, ''))))
+        AS p (customer_id uuid, user_id uuid, amount_minor bigint, currency text, location_id uuid, service_id uuid,
+              lines jsonb, takes_place_at timestamptz, is_open boolean)
+    WHERE p.customer_id IS NOT NULL AND p.amount_minor IS NOT NULL AND p.currency IS NOT NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.purchase_of(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher.purchase_of(text, uuid) IS
+    'Who buys what under this id, for how much and where, as the first feature says that sells it (hook purchase); '
+    'NULLs when nobody does. amount_minor is what it costs before discounts, lines are as order.placing has them, '
+    'takes_place_at is when it is for, if not for now, is_open whether it can still become cheaper. For features '
+    'that give discounts.';
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -561,6 +1104,45 @@ REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) F
 COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers, boolean) IS
     'Raises 22023, naming what is wrong with an issuer that is about to be stored. has_keys false: its keys are yet '
     'to come.';
+CREATE OR REPLACE FUNCTION usher.add_token_issuer(issuer text, audiences text[], jwks jsonb, provider text,
+                                       algorithms text[] DEFAULT '{RS256,ES256}') RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM usher.require_permission('key:manage');
+    PERFORM usher._require_whole(); -- its tokens stand for whole users
+    PERFORM usher._check_token_issuer(
+        ROW(issuer, provider, audiences, algorithms, jwks, true, NULL, now(), now())::usher.token_issuers);
+    INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks)
+    VALUES (issuer, provider, audiences, algorithms, jwks)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('already_exists', format('issuer "%s" already exists', issuer),
+                                  jsonb_build_object('issuer', issuer));
+    END IF;
+    PERFORM usher.log_event('token_issuer.added', jsonb_build_object(
+        'provider', provider, 'audiences', to_jsonb(audiences), 'algorithms', to_jsonb(algorithms)),
+                            'notice', resource_type => 'token_issuer', resource_id => issuer);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._sealed_columns()
+    RETURNS TABLE (schema_name name, table_name text, key_column text, secret_column text, context text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES ('usher'::name, 'signing_keys', 'kid', 'private_key', 'signing_key:'),
+           ('usher', 'second_factors', 'id', 'secret', 'totp:'),
+           ('usher', 'server_secrets', 'name', 'secret', 'server_secret:'),
+           ('usher', 'identities', 'id', 'access_token', 'identity_access:'),
+           ('usher', 'identities', 'id', 'refresh_token', 'identity_refresh:')
+    UNION ALL
+    SELECT usher._schema_of(c.registrant), c.table_name::text, 'id'::text AS key_column, c.column_name::text,
+           c.table_name || '.' || c.column_name || ':'
+    FROM usher.personal_columns AS c JOIN usher.extensions AS x ON x.name = c.registrant
+    WHERE c.kind = 'sealed' AND x.extension IS NOT NULL;
+END;
 CREATE FUNCTION usher.follow_token_issuer(issuer text, audiences text[] DEFAULT NULL, provider text DEFAULT NULL,
                                           keys_url text DEFAULT NULL, algorithms text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -715,7 +1297,7 @@ BEGIN
             ELSE
                 next_url := content ->> 'jwks_uri';
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
             failure := 'the keys cannot be used: ' || SQLERRM;
         END;
     END IF;
@@ -769,6 +1351,69 @@ BEGIN
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.upkeep_step(INOUT task text, statement text, max_rows integer, OUT affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF task IS NULL OR task !~ '^[a-z][a-z0-9_]{0,62}$' OR statement IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'task must be a name of lower-case letters, digits and underscores, and statement not null');
+    END IF;
+    BEGIN
+        IF statement ~* '^\s*SELECT\M' THEN
+            EXECUTE statement INTO affected USING max_rows;
+        ELSE
+            EXECUTE statement USING max_rows;
+            GET DIAGNOSTICS affected = ROW_COUNT;
+        END IF;
+        task := task || CASE WHEN affected IS NULL THEN '_failed' ELSE '' END;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN -- a cancel and a shutdown are none of these: they end the whole
+        RAISE WARNING 'upkeep step % failed: % (%)', task, SQLERRM, SQLSTATE;
+        task := task || '_failed';
+        affected := NULL;
+    END;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000)
+    RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s' -- upkeep comes again: what waits for long is left for the next time
+AS $$
+DECLARE
+    hook record;
+    steps jsonb;
+    core_steps jsonb := '[]';
+BEGIN
+    IF max_rows IS NULL OR max_rows < 1 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+    END IF;
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('upkeep') AS h LOOP
+        BEGIN
+            SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') INTO steps
+            FROM jsonb_to_recordset(usher._call_hook(hook.function, max_rows => run_maintenance.max_rows))
+                AS m (task text, affected bigint);
+        EXCEPTION WHEN OTHERS OR assert_failure THEN -- one extension's trouble is not the others'
+            RAISE WARNING 'upkeep of % failed: % (%)', hook.registrant, SQLERRM, SQLSTATE;
+            steps := jsonb_build_array(jsonb_build_object('task', hook.registrant || '_failed', 'affected', NULL));
+        END;
+        RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+        IF hook.registrant = 'usher' THEN
+            core_steps := steps;
+        ELSE
+            PERFORM usher._note_upkeep(hook.registrant, steps);
+        END IF;
+    END LOOP;
+    -- Last, since it may lock the audit log: the lock is kept until the commit.
+    SELECT jsonb_agg(to_jsonb(u)) INTO steps
+    FROM (VALUES ('audit_partitions_made', 'SELECT usher._maintain_audit_partitions()'),
+                 ('audit_partitions_retired', 'SELECT usher._retire_audit_partitions()')) AS s (task, statement)
+        CROSS JOIN LATERAL usher.upkeep_step(s.task, s.statement, run_maintenance.max_rows) AS u;
+    RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+    PERFORM usher._note_upkeep('usher', core_steps || steps);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.check_configuration()
     RETURNS TABLE (extension name, finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -796,7 +1441,7 @@ BEGIN
             WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
                 AND d.refclassid = 'pg_extension'::regclass);
     RETURN QUERY
-    SELECT h.registrant, format('the function of hook "%s" is gone', k.hook), 'critical',
+    SELECT h.registrant, format('the function of hook "%s" is gone, or returns something else', k.hook), 'critical',
            'Register again, or make the function again.'
     FROM usher._hooks() AS k CROSS JOIN usher._hook_functions(k.hook) AS h
     WHERE h.function IS NULL;
@@ -1002,6 +1647,127 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'PUBLIC, lets pg_restore --jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the '
     'install script wrote into tables without usher.ship_rows(), except those named in derived. Raises 55000 when the '
     'extension has not registered.';
+CREATE OR REPLACE FUNCTION usher._names_columns(function regproc) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT function::oid IN ('usher.audit_change'::regproc::oid, 'usher.check_transition'::regproc::oid,
+                             'usher.record_transition'::regproc::oid, 'usher.set_updated_at'::regproc::oid);
+END;
+CREATE FUNCTION usher._resting_triggers() RETURNS TABLE (relation regclass, name name, state "char")
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = error
+AS $$
+BEGIN
+    -- A digest says how the trigger is enabled, too: that which it has when it is as recorded is the one.
+    RETURN QUERY
+    WITH ordinary AS MATERIALIZED (
+        SELECT i.extension, t.tgrelid::regclass AS relation, t.tgname AS name,
+               format('trigger %I on %s', t.tgname, t.tgrelid::regclass) AS object,
+               pg_get_triggerdef(t.oid) AS definition
+        FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+            JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+                AND d.classid = 'pg_class'::regclass
+            JOIN pg_trigger AS t ON t.tgrelid = d.objid AND NOT t.tgisinternal AND t.tgenabled = 'O')
+    SELECT o.relation, o.name, s.state
+    FROM ordinary AS o CROSS JOIN unnest('{A,R}'::"char"[]) AS s (state)
+    WHERE EXISTS (SELECT FROM usher._schema_objects AS r
+        WHERE r.extension = o.extension AND r.object = o.object AND r.server_version = usher._server_major()
+            AND r.digest = md5(concat_ws(' ', o.definition, s.state)))
+    ORDER BY o.relation::text COLLATE "C", o.name;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._resting_triggers() FROM PUBLIC;
+COMMENT ON FUNCTION usher._resting_triggers() IS
+    'Triggers that the installed version has enabled for more than ordinary statements (A: always, R: replica), and '
+    'that are ordinary ones now: pg_restore --disable-triggers leaves them so.';
+CREATE FUNCTION usher._load_again(relations regclass[]) RETURNS TABLE (relation regclass, loaded bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    -- as while a dump is loaded: what is ENABLE ALWAYS fires, and nothing else
+    SET session_replication_role = replica
+    SET usher.restoring = 'on'
+AS $$
+DECLARE
+    derived regclass;
+    columns text;
+BEGIN
+    -- All of them before any comes back: a claim, say, follows from a booking and its appointment.
+    FOREACH relation IN ARRAY relations LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', relation);
+        EXECUTE format('CREATE TEMP TABLE %I ON COMMIT DROP AS TABLE %s', '_usher_' || relation::oid, relation);
+        FOR derived IN
+            SELECT DISTINCT k.conrelid FROM pg_constraint AS k
+                JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = k.conrelid AND d.deptype = 'e'
+                JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+            WHERE k.contype = 'f' AND k.confrelid = relation AND k.conrelid <> ALL (coalesce(e.extconfig, '{}'))
+        LOOP
+            EXECUTE format('DELETE FROM %s', derived);
+        END LOOP;
+        EXECUTE format('DELETE FROM %s', relation);
+    END LOOP;
+    FOREACH relation IN ARRAY relations LOOP
+        columns := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute AS a
+            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
+        EXECUTE format('SELECT count(*) FROM pg_temp.%I', '_usher_' || relation::oid) INTO loaded;
+        EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM pg_temp.%3$I', relation, columns,
+                       '_usher_' || relation::oid);
+        EXECUTE format('DROP TABLE pg_temp.%I', '_usher_' || relation::oid);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._load_again(regclass[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._load_again(regclass[]) IS
+    'Takes the rows of tables out and loads them as from a dump, so that triggers make what follows from them: rows '
+    'of other tables that refer to them and that no dump carries, which are removed before.';
+CREATE FUNCTION usher.finish_load() RETURNS TABLE (step text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    each record;
+BEGIN
+    PERFORM usher.require_permission('*:*');
+    step := 'triggers_enabled';
+    affected := 0;
+    FOR each IN SELECT r.* FROM usher._resting_triggers() AS r LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE %s TRIGGER %I', each.relation,
+                       CASE each.state WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, each.name);
+        affected := affected + 1;
+    END LOOP;
+    RETURN NEXT;
+    FOR each IN
+        SELECT l.* FROM usher._load_again(ARRAY(
+            SELECT DISTINCT t.tgrelid::regclass
+            FROM usher._installed() AS i JOIN pg_extension AS e ON e.extname = i.extension
+                JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+                    AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+                JOIN pg_trigger AS t ON t.tgrelid = d.objid AND t.tgenabled = 'A' AND t.tgtype & 4 <> 0 -- INSERT
+            -- apply_decisions() is for those
+            WHERE t.tgrelid <> 'usher.decisions'::regclass
+                AND t.tgfoid <> ALL (ARRAY['usher._load_rows()'::regprocedure, 'usher._keep_decision()'::regprocedure,
+                    'usher._invalidate_cache()'::regprocedure, 'usher._invalidate_entry()'::regprocedure])
+            ORDER BY 1)) AS l
+    LOOP
+        step := each.relation;
+        affected := each.loaded;
+        RETURN NEXT;
+    END LOOP;
+    step := 'decisions_applied';
+    affected := usher.apply_decisions();
+    RETURN NEXT;
+    PERFORM usher.log_event('database.load_finished');
+END
+$$;
+REVOKE ALL ON FUNCTION usher.finish_load() FROM PUBLIC;
+COMMENT ON FUNCTION usher.finish_load() IS
+    'After pg_restore --disable-triggers, as pg_upgradecluster -m dump does it, and before anybody works with the '
+    'database: enables triggers as the installed version has them, loads once more the rows from which others follow '
+    '(claims of bookings, the closure of roles and so on), so that those are made, moves rows of the logs to their '
+    'place, and applies decisions. Every other way of loading a dump needs none of it. Locks these tables until the '
+    'transaction ends. Needs *:*.';
 CREATE OR REPLACE FUNCTION usher._definitions() RETURNS TABLE (object text, command text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -1032,6 +1798,68 @@ BEGIN
     UNION ALL
     SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid) || ';'
     FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_dump() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    waiting bigint;
+    resting CONSTANT text[] := ARRAY(SELECT format('trigger %I on %s', r.name, r.relation)
+                                     FROM usher._resting_triggers() AS r);
+BEGIN
+    IF resting <> '{}' THEN
+        RETURN QUERY VALUES (format('%s triggers are not enabled as the extensions have made them: %s%s',
+                cardinality(resting), array_to_string(resting[1:2], ', '),
+                CASE WHEN cardinality(resting) > 2 THEN ' …' ELSE '' END), 'critical',
+            'SELECT * FROM usher.finish_load(); -- a dump was loaded with --disable-triggers: what follows from its '
+            'rows was not made');
+    END IF;
+    RETURN QUERY SELECT format('what was decided about %s %s is not in force', d.table_name, d.key), 'critical',
+            CASE WHEN to_regclass(d.table_name) IS NULL THEN 'Create its extension again.'
+                 WHEN d.kind = 'changed' AND d.shipped IS NULL
+                     THEN format('No extension ships that row any longer: SELECT usher.revert_decision(%L, %L);',
+                                 d.table_name, d.key)
+                 ELSE 'SELECT usher.apply_decisions();' END
+        FROM usher.decisions AS d WHERE NOT usher._is_in_force(d)
+        ORDER BY d.table_name COLLATE "C", d.key;
+    SELECT count(*) INTO waiting FROM usher._audit_dump;
+    IF waiting > 0 THEN
+        RETURN QUERY VALUES (format('%s rows of the audit log wait in usher._audit_dump', waiting), 'warning',
+            'SELECT * FROM usher.finish_load(); -- they were loaded with triggers switched off');
+    END IF;
+    RETURN QUERY SELECT format('audit of table %s redacts every value: column %I of its lists does not exist',
+                               l.relation, l.column_name), 'critical',
+            format('SELECT usher.enable_audit(%L, …), with the columns that are meant.', l.relation)
+        FROM (SELECT DISTINCT t.tgrelid::regclass AS relation, n.name AS column_name
+              FROM pg_trigger AS t
+                  CROSS JOIN LATERAL (SELECT usher._trigger_arguments(t.oid)) AS a (arguments)
+                  CROSS JOIN LATERAL (SELECT usher._object_or_null(a.arguments[1])) AS o (options)
+                  CROSS JOIN LATERAL unnest('{exclude,redact,personal,subject}'::text[]) AS k (list)
+                  CROSS JOIN LATERAL jsonb_array_elements_text(
+                      CASE jsonb_typeof(o.options -> k.list) WHEN 'array' THEN o.options -> k.list ELSE '[]' END)
+                      AS n (name)
+              WHERE t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgnargs = 1
+                  AND NOT EXISTS (SELECT FROM pg_attribute AS c
+                      WHERE c.attrelid = t.tgrelid AND c.attname = n.name AND c.attnum > 0 AND NOT c.attisdropped)
+                  AND NOT ((o.options -> 'relation') = to_jsonb(t.tgrelid::bigint)
+                           AND coalesce(o.options -> 'numbers' ? n.name, false))) AS l
+        ORDER BY 1;
+    -- pg_dump leaves definitions on the tables of an extension to its script, and takes the values of all columns
+    RETURN QUERY SELECT format(CASE WHEN d.object LIKE 'column %'
+                                    THEN '%s was %s by hand: a dump cannot be loaded without it'
+                                    ELSE '%s was %s by hand: a dump has nothing of it' END, d.object, d.change),
+            CASE WHEN d.object LIKE 'column %' THEN 'critical' ELSE 'warning' END,
+            'In a script to run between the definitions and the rows of a dump: '
+                || coalesce(o.command, 'the command that did it.')
+        FROM usher.schema_drift() AS d
+            LEFT JOIN usher._definitions() AS o ON o.object = d.object AND d.change = 'added'
+        WHERE d.change <> 'missing' AND d.object ~ '^(table|column|constraint|index|trigger) '
+            AND d.object <> ALL (resting)
+            -- the index of a constraint comes with it
+            AND NOT EXISTS (SELECT FROM pg_constraint AS c
+                WHERE d.object = 'index ' || nullif(c.conindid, 0)::regclass AND c.contype IN ('p', 'u', 'x'));
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._count_orphans() RETURNS bigint
@@ -1306,7 +2134,7 @@ BEGIN ATOMIC
         ('usher_login_attempts_last_hour', 'Login attempts of the last hour.'),
         ('usher_lost_survivors_total', 'Rows that were to outlive a rollback and were lost.'),
         ('usher_master_key_problem', '1 while the master key cannot be used.'),
-        ('usher_metrics_failing', '1 while an extension fails to tell its metrics.'),
+        ('usher_metrics_failing', '1 while an extension or application fails to tell its metrics, or has too many.'),
         ('usher_oldest_pending_event_seconds', 'Age of the oldest event that waits for a consumer.'),
         ('usher_oldest_transaction_seconds', 'Age of the oldest transaction.'),
         ('usher_rate_limit_keys', 'Keys of rate limits: hit, refused, blocked.'),
@@ -1343,13 +2171,20 @@ BEGIN
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT h.registrant, t.answer, t.failure
-        FROM usher._hook_functions('metrics') AS h CROSS JOIN usher._try_hook(h.function) AS t),
+        FROM usher._hook_functions('metrics') AS h
+            CROSS JOIN usher._try_hook(h.function, seconds => CASE WHEN h.registrant <> 'usher' THEN 5 END) AS t),
     told AS (
-        SELECT m.* FROM asked AS a
-            CROSS JOIN jsonb_to_recordset(a.answer) AS m (name text, labels jsonb, value double precision, help text)
+        SELECT m.name, m.labels, m.value, m.help
+        FROM asked AS a
+            CROSS JOIN ROWS FROM (jsonb_to_recordset(a.answer)
+                                      AS (name text, labels jsonb, value double precision, help text))
+                WITH ORDINALITY AS m (name, labels, value, help, place)
+        -- Nor does one crowd out the others, or speak for them.
+        WHERE a.registrant LIKE 'usher%' OR m.place <= 1000 AND m.name NOT LIKE 'usher\_%'
         UNION ALL
         SELECT 'usher_metrics_failing', jsonb_build_object('extension', a.registrant),
-               (a.failure IS NOT NULL)::integer, NULL
+               (a.failure IS NOT NULL
+                OR a.registrant NOT LIKE 'usher%' AND jsonb_array_length(a.answer) > 1000)::integer, NULL
         FROM asked AS a)
     SELECT t.name, t.labels, t.value, coalesce(t.help, d.help)
     FROM told AS t LEFT JOIN usher._metric_help() AS d ON d.name = t.name;
@@ -1492,7 +2327,7 @@ BEGIN
     last_upkeep_at := (SELECT j.succeeded_at FROM usher._worker_jobs() j WHERE j.job = 'maintenance');
     extension_problems := (
         SELECT coalesce(jsonb_object_agg(h.registrant, p.problem), '{}')
-        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function) AS t
+        FROM usher._hook_functions('health') AS h CROSS JOIN usher._try_hook(h.function, seconds => 5) AS t
             CROSS JOIN coalesce('cannot be asked: ' || t.failure, t.answer ->> 0) AS p (problem)
         WHERE p.problem IS NOT NULL);
     database_time := clock_timestamp();
@@ -1500,12 +2335,11 @@ BEGIN
                    ELSE 'ok' END;
 END
 $$;
-CREATE OR REPLACE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+CREATE FUNCTION usher._check_server_settings() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM usher._check_addresses();
     IF NOT usher._is_preloaded() THEN
         RETURN QUERY VALUES ('the library is not preloaded', 'warning',
             'Set shared_preload_libraries = ''usher'' and restart: without it failed logins in transactions that roll '
@@ -1534,7 +2368,19 @@ BEGIN
         (current_setting('usher.restoring')::boolean, 'usher.restoring is on', 'critical',
          'Turn it off: no audit rows, history and events are written.'),
         (current_setting('session_replication_role') = 'replica', 'session_replication_role is replica', 'critical',
-         'Reset it: triggers do not fire, so that nothing is audited or checked.'),
+         'Reset it: triggers do not fire, so that nothing is audited or checked.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_server_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_server_settings() IS
+    'Part of check_configuration(): the library, its worker, and what could lose or hide data.';
+CREATE FUNCTION usher._check_logging() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (current_setting('log_statement') IN ('all', 'mod') AND current_setting('log_parameter_max_length') <> '0',
          'log_statement writes statements with their values to the server log', 'warning',
             'Set log_statement = ddl, and log_parameter_max_length = 0: passwords and tokens are values.'),
@@ -1548,7 +2394,19 @@ BEGIN
         (current_setting('debug_print_parse')::boolean OR current_setting('debug_print_rewritten')::boolean
          OR current_setting('debug_print_plan')::boolean,
             'parse trees, with their values, are written to the server log', 'critical',
-            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.'),
+            'Turn off debug_print_parse, debug_print_rewritten and debug_print_plan.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_logging() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_logging() IS
+    'Part of check_configuration(): what writes values, passwords and tokens among them, to the server log.';
+CREATE FUNCTION usher._check_account_settings() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (current_setting('password_encryption') = 'md5', 'passwords of database roles are hashed with md5', 'warning',
          'Set password_encryption = scram-sha-256 and set the passwords again.'),
         (current_setting('usher.bcrypt_rounds')::integer < 12, 'bcrypt runs with fewer than 12 rounds', 'warning',
@@ -1564,7 +2422,19 @@ BEGIN
          'login tells strangers that an account is locked, so that it exists', 'notice',
          'Set usher.reveal_lockout = off.'),
         (current_setting('usher.refresh_reuse') = 'lenient', 'the reuse of a refresh token goes unpunished', 'warning',
-         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.'),
+         'Set usher.refresh_reuse = grace or strict: a stolen token would not be noticed.')
+        ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_account_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_account_settings() IS
+    'Part of check_configuration(): what weakens passwords, lockouts and tokens.';
+CREATE FUNCTION usher._check_audit_settings() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT w.finding, w.severity, w.advice FROM (VALUES
         (NOT current_setting('usher.audit_chain')::boolean, 'the audit log is not sealed', 'warning',
          'Set usher.audit_chain = on: changes of old audit rows would not be noticed.'),
         (current_setting('usher.audit_archive_function') <> '' AND to_regprocedure(
@@ -1581,6 +2451,16 @@ BEGIN
             'the audit log has no partition for the next month', 'warning',
             'Have usher.run_maintenance() called regularly, and see what it warns of.')
         ) AS w (found, finding, severity, advice) WHERE w.found;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_audit_settings() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_audit_settings() IS
+    'Part of check_configuration(): the seal, the archives and the next month of the audit log.';
+CREATE FUNCTION usher._check_database_roles() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF current_setting('log_statement') IN ('all', 'mod')
        OR current_setting('log_min_duration_statement')::integer >= 0
        OR current_setting('log_min_duration_sample')::integer >= 0
@@ -1611,12 +2491,32 @@ BEGIN
                    r.rolname)
         FROM usher._levels_in_force() d JOIN pg_roles r ON r.oid = d.role
         WHERE d.level IN ('application', 'gateway', 'courier', 'readonly') AND (r.rolsuper OR r.rolbypassrls);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_database_roles() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_database_roles() IS
+    'Part of check_configuration(): how database roles log in, what is logged of them, and which pass all checks.';
+CREATE FUNCTION usher._check_subscriptions() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     RETURN QUERY SELECT DISTINCT format('%s follows %s, but events of that name came from nobody who has declared it',
                                         s.extension, s.event), 'warning',
             'They were not acted on. If they are yours, declare the name: usher.register_extension(…, publishes => …).'
         FROM usher.subscriptions AS s
         WHERE s.extension IS NOT NULL
             AND EXISTS (SELECT FROM usher.events AS e WHERE e.event = s.event AND e.publisher IS NULL);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_subscriptions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_subscriptions() IS
+    'Part of check_configuration(): events that an extension follows and nobody has declared.';
+CREATE FUNCTION usher._check_grants() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- Levels that count for nothing, since their role is not of this server, or no longer there.
     RETURN QUERY SELECT format('level %s of role %s is of another server', d.level, d.role_name), 'warning',
             CASE WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = d.role_name)
@@ -1661,6 +2561,17 @@ BEGIN
         FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) x
         WHERE x.grantee = 0 AND x.privilege_type = 'CREATE'
             AND (n.nspname = 'public' OR n.nspname IN (SELECT i.schema FROM usher._installed() i));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_grants() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_grants() IS
+    'Part of check_configuration(): levels that count for nothing, and rights on tables and schemas that nobody '
+    'should have.';
+CREATE FUNCTION usher._check_objects() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     RETURN QUERY SELECT format('table %s is not audited', c.oid::regclass), 'notice',
             format('SELECT usher.enable_audit(%L);', c.oid::regclass)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -1688,6 +2599,16 @@ BEGIN
             AND d.classid = 'pg_proc'::regclass
         JOIN pg_proc p ON p.oid = d.objid
         WHERE EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee = 0);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_objects() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_objects() IS
+    'Part of check_configuration(): tables without audit, triggers that are disabled, functions that PUBLIC may call.';
+CREATE FUNCTION usher._check_secrets() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF current_setting('usher.master_key_file') = '' THEN
         RETURN QUERY VALUES ('secrets are stored as they are', 'notice',
             'Set usher.master_key_file and call usher.wrap_secrets(): whoever reads a backup then holds no signing '
@@ -1705,7 +2626,16 @@ BEGIN
         RETURN QUERY VALUES ('secrets are not sealed under the master key that is set', 'warning',
                              'SELECT * FROM usher.wrap_secrets();');
     END IF;
-    RETURN QUERY SELECT d.finding, d.severity, d.advice FROM usher._check_dump() AS d;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_secrets() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_secrets() IS
+    'Part of check_configuration(): the master key, and what is sealed under it.';
+CREATE FUNCTION usher._check_late_extensions() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- Grants made by an extension's own script would not be dumped, so a feature cannot do this when it is installed.
     RETURN QUERY SELECT format('role %s has level %s, but nothing of it in schema %s', r.role_name, r.level, i.schema),
             'warning',
@@ -1715,6 +2645,16 @@ BEGIN
         WHERE NOT has_schema_privilege(r.role, i.schema, 'USAGE')
             AND EXISTS (SELECT FROM usher.extension_access AS a
                         WHERE a.registrant = i.extension AND r.level = ANY (a.levels));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_late_extensions() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_late_extensions() IS
+    'Part of check_configuration(): extensions that came after the grants of access.';
+CREATE FUNCTION usher._check_passwords() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     IF NOT (SELECT bool_or(s.boot_val::integer <= s.setting::integer)
             FROM pg_settings s WHERE s.name = 'usher.argon2_memory')
         OR (SELECT s.setting::integer < s.boot_val::integer
@@ -1726,6 +2666,29 @@ BEGIN
         RETURN QUERY
             VALUES ('passwords may be shorter than 8 characters', 'warning', 'Raise usher.password_min_length.');
     END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_passwords() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_passwords() IS
+    'Part of check_configuration(): whether passwords are as long, and their hashes as costly, as they must be.';
+CREATE OR REPLACE FUNCTION usher._check_configuration() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM usher._check_addresses();
+    RETURN QUERY SELECT * FROM usher._check_server_settings();
+    RETURN QUERY SELECT * FROM usher._check_logging();
+    RETURN QUERY SELECT * FROM usher._check_account_settings();
+    RETURN QUERY SELECT * FROM usher._check_audit_settings();
+    RETURN QUERY SELECT * FROM usher._check_database_roles();
+    RETURN QUERY SELECT * FROM usher._check_subscriptions();
+    RETURN QUERY SELECT * FROM usher._check_grants();
+    RETURN QUERY SELECT * FROM usher._check_objects();
+    RETURN QUERY SELECT * FROM usher._check_secrets();
+    RETURN QUERY SELECT * FROM usher._check_dump();
+    RETURN QUERY SELECT * FROM usher._check_late_extensions();
+    RETURN QUERY SELECT * FROM usher._check_passwords();
 END
 $$;
 CREATE OR REPLACE FUNCTION usher.grant_access(role name, level text) RETURNS void
@@ -2018,7 +2981,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{gateway,admin}', 'health metrics'),
         ('function', '{auditor,admin}',
          'check_configuration self_check last_self_check schema_drift list_unanswered_columns table_growth'),
-        ('function', '{admin}', 'run_maintenance run_self_check slow_statements'),
+        ('function', '{admin}', 'run_maintenance run_self_check slow_statements finish_load'),
         ('function', '{application,gateway,admin}', 'upkeep_step'),
         -- The audit trail. Questions check the permission of the identity; enabling needs rights on the table.
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
@@ -2037,7 +3000,8 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{}', 'grant_access revoke_access forget_notes has_consent finish_extension ship_rows
                            matching_users search_users expected_users references_of name_words name_query
                            permission_scopes count_or_estimate sample_percent event_payload cut_event user_contact
-                           customer_contact location_reference want_issuer_keys take_issuer_document'),
+                           customer_contact location_reference purchase_of want_issuer_keys
+                           take_issuer_document require_handler uuid_or_null'),
 
         -- Analytics sees numbers of people, not names, addresses or what they said about themselves.
         ('table', '{readonly,auditor,admin}',

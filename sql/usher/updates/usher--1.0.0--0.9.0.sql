@@ -29,38 +29,64 @@ ALTER TABLE usher.database_roles DROP CONSTRAINT database_roles_level_check,
     CHECK (level IN ('application', 'gateway', 'readonly', 'auditor', 'admin'));
 ALTER TABLE usher.extension_access DROP CONSTRAINT extension_access_levels_check,
     ADD CONSTRAINT extension_access_levels_check CHECK (levels <@ '{application,gateway,readonly,auditor,admin}');
--- Nor does it know the hooks "contact" and "location": nobody asks an application that has them.
-DELETE FROM usher.extension_hooks WHERE hook IN ('contact', 'location');
+-- Nor does it know the hooks "contact", "location" and "purchase": nobody asks an application that has them.
+DELETE FROM usher.extension_hooks WHERE hook IN ('contact', 'location', 'purchase');
 ALTER TABLE usher.extension_hooks DROP CONSTRAINT extension_hooks_hook_check,
     ADD CONSTRAINT extension_hooks_hook_check
     CHECK (hook IN ('upkeep', 'self_check', 'configuration', 'metrics', 'health', 'export', 'erase', 'profiles',
                     'flush'));
+ALTER TABLE usher.one_time_tokens DROP CONSTRAINT one_time_tokens_purpose_check,
+    ADD CONSTRAINT one_time_tokens_purpose_check
+    CHECK (purpose IN ('email_verification', 'password_reset', 'email_change'));
+ALTER TABLE usher.one_time_codes DROP CONSTRAINT one_time_codes_purpose_check,
+    ADD CONSTRAINT one_time_codes_purpose_check CHECK (purpose IN ('login', 'email_verification'));
 
 DROP EVENT TRIGGER usher_grant_new_members;
 DROP FUNCTION usher._apply_presets(text[]);
+DROP FUNCTION usher._call_hook(regprocedure, integer, uuid, integer);
+DROP FUNCTION usher._check_account_settings();
+DROP FUNCTION usher._check_audit_settings();
+DROP FUNCTION usher._check_database_roles();
+DROP FUNCTION usher._check_grants();
+DROP FUNCTION usher._check_late_extensions();
+DROP FUNCTION usher._check_logging();
+DROP FUNCTION usher._check_objects();
+DROP FUNCTION usher._check_passwords();
+DROP FUNCTION usher._check_secrets();
+DROP FUNCTION usher._check_server_settings();
+DROP FUNCTION usher._check_subscriptions();
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers, boolean);
-DROP FUNCTION usher._first_answer(text, uuid);
+DROP FUNCTION usher._first_answer(text, uuid, jsonb);
 DROP FUNCTION usher._grant_new_members();
+DROP FUNCTION usher._hook_functions(text);
+DROP FUNCTION usher._load_again(regclass[]);
 DROP FUNCTION usher._metric_help();
 DROP FUNCTION usher._note_table_sizes();
+DROP FUNCTION usher._resting_triggers();
+DROP FUNCTION usher._returns(regprocedure, text);
 DROP FUNCTION usher._server_metrics();
+DROP FUNCTION usher._ship_over_decision(regclass, jsonb, usher.decisions, jsonb, jsonb, name);
 DROP FUNCTION usher._statement_metrics();
 DROP FUNCTION usher._statements_view();
 DROP FUNCTION usher._table_sizes();
-DROP FUNCTION usher._try_hook(regprocedure, uuid);
+DROP FUNCTION usher._try_hook(regprocedure, uuid, integer);
 DROP FUNCTION usher._unknown_key_seen_at(text);
 DROP FUNCTION usher.customer_contact(uuid);
 DROP FUNCTION usher.cut_event(uuid, text[], text);
 DROP FUNCTION usher.event_payload(uuid);
+DROP FUNCTION usher.finish_load();
 DROP FUNCTION usher.follow_token_issuer(text, text[], text, text, text[]);
 DROP FUNCTION usher.list_followed_issuers();
 DROP FUNCTION usher.location_reference(uuid);
 DROP FUNCTION usher.metrics();
+DROP FUNCTION usher.purchase_of(text, uuid);
+DROP FUNCTION usher.require_handler(oid, text, oid);
 DROP FUNCTION usher.slow_statements(integer);
 DROP FUNCTION usher.table_growth(integer);
 DROP FUNCTION usher.take_issuer_document(text, text, text, text);
 DROP FUNCTION usher.unfollow_token_issuer(text);
 DROP FUNCTION usher.user_contact(uuid);
+DROP FUNCTION usher.uuid_or_null(text);
 DROP FUNCTION usher.want_issuer_keys(integer);
 
 CREATE OR REPLACE FUNCTION usher._announce_changes(relation regclass, cache text, key_column text DEFAULT NULL,
@@ -109,6 +135,44 @@ BEGIN ATOMIC
     ('profiles', 'uuid', 'TABLE(profile_id uuid)', 'names the ids that a user is known by as a customer', false),
     ('flush', '', 'bigint', 'writes what only shared memory counts, and says how many rows', false);
 END;
+CREATE FUNCTION usher._call_hook(function regprocedure, max_rows integer DEFAULT NULL, user_id uuid DEFAULT NULL)
+    RETURNS jsonb
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'usher_call_hook';
+REVOKE ALL ON FUNCTION usher._call_hook(regprocedure, integer, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION usher._call_hook(regprocedure, integer, uuid) IS
+    'Runs a hook with the rights of its owner and nothing more, and returns its rows as a JSON array.';
+CREATE FUNCTION usher._hook_functions(of_hook text) RETURNS TABLE (registrant name, function regprocedure)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.registrant,
+           to_regprocedure(format('%I.%I(%s)', usher._schema_of(h.registrant), h.function_name, k.arguments))
+    FROM usher.extension_hooks AS h JOIN usher._hooks() AS k ON k.hook = h.hook
+    WHERE h.hook = of_hook
+    ORDER BY h.registrant <> 'usher', h.registrant;
+END;
+REVOKE ALL ON FUNCTION usher._hook_functions(text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._hook_functions(text) IS
+    'Who has registered a hook, core first, and the function; NULL for a function that is gone.';
+CREATE OR REPLACE FUNCTION usher._flush_extensions() RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook record;
+    failures text;
+BEGIN
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('flush') AS h LOOP
+        BEGIN
+            PERFORM usher._call_hook(hook.function);
+        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+            failures := concat_ws('; ', failures, format('%s: %s (%s)', hook.registrant, SQLERRM, SQLSTATE));
+        END;
+    END LOOP;
+    RETURN failures;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._register_hooks(registrant name, hooks jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -146,6 +210,22 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._register_events(registrant name, publishes text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    taken usher.extension_events;
+BEGIN
+    SELECT v.* INTO taken FROM usher.extension_events AS v WHERE v.event = ANY (publishes);
+    IF FOUND THEN
+        PERFORM usher.raise_error('already_exists',
+                                  format('event "%s" of "%s" is one of "%s" already', taken.event, registrant,
+            taken.registrant), jsonb_build_object('event', taken.event, 'publisher', taken.registrant));
+    END IF;
+    INSERT INTO usher.extension_events (event, registrant) SELECT DISTINCT e, registrant FROM unnest(publishes) AS e;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -172,6 +252,175 @@ BEGIN
     PERFORM usher._forget_lost_publishers();
 END
 $$;
+CREATE OR REPLACE FUNCTION usher._keep_decision() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO'
+    SET intervalstyle = 'postgres'
+    SET timezone = 'UTC'
+AS $$
+DECLARE
+    relation CONSTANT text := format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    installing CONSTANT name := usher._installing_extension();
+    owned CONSTANT boolean := EXISTS (SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = TG_RELID AND a.attname = 'extension' AND NOT a.attisdropped);
+    before jsonb;
+    after jsonb;
+    this_key jsonb;
+    made usher.decisions;
+    there jsonb;
+    shipper name;
+    wanted jsonb;
+BEGIN
+    IF TG_LEVEL <> 'ROW' OR TG_WHEN <> 'BEFORE' OR TG_NARGS = 0 THEN
+        RAISE EXCEPTION 'trigger "%" must fire BEFORE each row, with the columns of the key as arguments', TG_NAME
+            USING ERRCODE = '39P01', HINT = 'Set it up with usher.ship_rows().';
+    END IF;
+    -- rows of a replica are as they are on its primary
+    IF current_setting('session_replication_role') = 'replica' AND NOT usher._is_loading() THEN
+        RETURN coalesce(NEW, OLD);
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        before := to_jsonb(OLD);
+        this_key := usher._row_key(before, TG_ARGV);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        after := to_jsonb(NEW);
+        this_key := coalesce(this_key, usher._row_key(after, TG_ARGV));
+    END IF;
+    SELECT d.* INTO made FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    IF made.is_applying THEN
+        RETURN coalesce(NEW, OLD);
+    END IF;
+
+    -- A script ships: its row is the default, under what was decided.
+    IF installing IS NOT NULL THEN
+        IF TG_OP = 'DELETE' THEN
+            IF made.kind IN ('added') THEN
+                RETURN NULL;
+            ELSIF made.key IS NOT NULL THEN
+                UPDATE usher.decisions AS d SET shipped = NULL WHERE d.table_name = relation AND d.key = this_key;
+            END IF;
+            RETURN OLD;
+        ELSIF TG_OP = 'UPDATE' THEN
+            IF made.key IS NOT NULL THEN
+                wanted := coalesce(made.shipped, before) || coalesce(usher._changed_columns(TG_RELID, before, after),
+                                                                     '{}');
+                UPDATE usher.decisions AS d SET shipped = wanted WHERE d.table_name = relation AND d.key = this_key;
+                NEW := jsonb_populate_record(NEW, made.decided);
+            END IF;
+            RETURN NEW;
+        END IF;
+        there := usher._row_of(TG_RELID, this_key);
+        IF made.key IS NULL THEN
+            IF there IS NULL OR usher._shipped_by(there) IS NOT NULL THEN
+                RETURN NEW;
+            END IF;
+            -- the application had it first
+            INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
+            VALUES (relation, this_key, 'replaced', usher._whole_row(TG_RELID, there), after, installing, true);
+            PERFORM usher._update_row(TG_RELID, this_key, jsonb_build_object('extension', installing));
+        ELSE
+            UPDATE usher.decisions AS d
+            SET shipped = after, shipped_by = installing, is_applying = true,
+                kind = CASE d.kind WHEN 'added' THEN 'replaced' ELSE d.kind END
+            WHERE d.table_name = relation AND d.key = this_key;
+            IF made.kind = 'removed' THEN
+                NULL;
+            ELSIF there IS NULL THEN
+                NEW := jsonb_populate_record(NEW, made.decided);
+            ELSE
+                PERFORM usher._update_row(TG_RELID, this_key, after - 'id'::text || made.decided);
+            END IF;
+        END IF;
+        UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation AND d.key = this_key;
+        RETURN CASE WHEN there IS NULL AND made.kind <> 'removed' THEN NEW END;
+    END IF;
+
+    -- Anybody else decides.
+    IF TG_OP = 'UPDATE' AND usher._row_key(after, TG_ARGV) <> this_key THEN
+        -- a row under another key: this one goes, that one comes
+        IF usher._shipped_by(before) IS NOT NULL THEN
+            PERFORM usher._decide(relation, this_key, 'removed', NULL, before);
+        END IF;
+        before := NULL;
+        this_key := usher._row_key(after, TG_ARGV);
+        SELECT d.* INTO made FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    END IF;
+    IF before IS NULL THEN
+        IF made.kind IN ('changed', 'replaced') AND made.shipped IS NULL THEN
+            -- nobody ships that row any longer
+            DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+            made := NULL;
+        END IF;
+        there := usher._row_of(TG_RELID, this_key);
+        IF made.kind = 'removed' AND there IS NULL THEN
+            PERFORM usher._decide(relation, this_key, 'replaced', usher._whole_row(TG_RELID, after), made.shipped);
+            IF owned THEN
+                NEW.extension := made.shipped_by;
+            END IF;
+        ELSIF there IS NOT NULL AND usher._shipped_by(there) IS NOT NULL AND usher._is_loading() THEN
+            -- a row of the application, from a dump of before an extension shipped one of this key
+            INSERT INTO usher.decisions AS d (table_name, key, kind, decided, shipped, shipped_by, is_applying)
+            VALUES (relation, this_key, 'replaced', usher._whole_row(TG_RELID, after), there,
+                    usher._shipped_by(there), true);
+            PERFORM usher._update_row(TG_RELID, this_key, usher._whole_row(TG_RELID, after));
+            UPDATE usher.decisions AS d SET is_applying = false WHERE d.table_name = relation AND d.key = this_key;
+            RETURN NULL;
+        ELSIF owned THEN
+            NEW.extension := NULL;
+        ELSIF there IS NULL AND usher._shipped_by(after) IS NOT NULL THEN
+            PERFORM usher._decide(relation, this_key, 'added', usher._whole_row(TG_RELID, after), NULL,
+                                  usher._shipped_by(after));
+        END IF;
+        RETURN NEW;
+    END IF;
+    shipper := usher._shipped_by(before);
+    IF TG_OP = 'UPDATE' THEN
+        IF owned THEN
+            NEW.extension := shipper;
+        END IF;
+        IF shipper IS NULL THEN
+            RETURN NEW;
+        ELSIF made.kind IN ('added', 'replaced') THEN
+            PERFORM usher._decide(relation, this_key, made.kind, usher._whole_row(TG_RELID, after), made.shipped,
+                                  shipper);
+        ELSE
+            wanted := usher._changed_columns(TG_RELID, coalesce(made.shipped, before), after);
+            IF wanted IS NULL THEN
+                DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+            ELSE
+                PERFORM usher._decide(relation, this_key, 'changed',
+                    wanted || coalesce((SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(after) AS c
+                                        WHERE c.key IN ('id', 'updated_at')), '{}'),
+                    coalesce(made.shipped, before));
+            END IF;
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF shipper IS NULL THEN
+        RETURN OLD; -- also of an extension that is being dropped
+    ELSIF made.kind = 'added' THEN
+        DELETE FROM usher.decisions AS d WHERE d.table_name = relation AND d.key = this_key;
+    ELSIF TG_RELID = 'usher.extensions'::regclass THEN
+        PERFORM usher.raise_error('invalid_argument', format('"%s" is an extension, and registered as long as it is '
+            'there', before ->> 'name'), jsonb_build_object('name', before -> 'name'), 'Use DROP EXTENSION.');
+    ELSE
+        PERFORM usher._decide(relation, this_key, 'removed', NULL, coalesce(made.shipped, before));
+    END IF;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION usher.list_decisions() IS
+    'Where rows that extensions ship are not as shipped: what was decided, and what the default is (NULL when nobody '
+    'ships such a row). is_in_force is false when triggers were switched off while a dump was loaded: '
+    'apply_decisions(). Needs *:*.';
+COMMENT ON FUNCTION usher.apply_decisions() IS
+    'Applies what was decided about shipped rows and is not in force, and says how many: after pg_restore '
+    '--data-only --disable-triggers. Every other way of loading a dump does it by itself. Needs *:*.';
+COMMENT ON FUNCTION usher._stand_in_hash(text) IS
+    'The hash of some account that is evaluated for a name that has none, so that unknown names take the same times '
+    'as known ones; NULL when there is none.';
 CREATE FUNCTION usher._apply_presets(names text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -241,6 +490,188 @@ COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
     'what is missing, so it can be repeated. Needs *:*.';
+CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
+                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function pg_proc;
+    function_schema name;
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('event:manage');
+        PERFORM usher._require_whole(); -- events carry what the key itself may not read
+    END IF;
+    IF event IS NULL OR event !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$' OR octet_length(event) > 100 THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'event must be words of a-z, 0-9 and _ joined by dots, such a name followed by '
+                                  '".*", or "*"');
+    ELSIF consumer IS NULL OR octet_length(consumer) NOT BETWEEN 1 AND 100 THEN
+        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes');
+    ELSIF mode IS NULL OR mode NOT IN ('sync', 'async') THEN
+        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async');
+    ELSIF max_attempts IS NULL OR max_attempts NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
+    ELSIF handler IS NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+    ELSIF since IS NOT NULL AND mode = 'sync' THEN
+        PERFORM usher.raise_error('invalid_argument', 'since is for async subscriptions', '{"argument": "since"}',
+                                  'A sync handler runs in the transaction that publishes: that one is over.');
+    END IF;
+    IF handler IS NOT NULL THEN
+        SELECT p.* INTO function FROM pg_proc p WHERE p.oid = subscribe.handler;
+        SELECT n.nspname INTO function_schema FROM pg_namespace n WHERE n.oid = function.pronamespace;
+        IF function_schema IS NULL THEN
+            PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+        ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
+              OR function.proargtypes <> '25 3802'::oidvector THEN
+            PERFORM usher.raise_error('invalid_argument',
+                                      'handler must be a function (event text, payload jsonb) that returns void');
+        ELSIF usher._installing_extension() IS NULL AND NOT pg_has_role(session_user, function.proowner, 'USAGE') THEN
+            -- It will run as its owner with payloads of anybody's choice.
+            PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
+        END IF;
+    END IF;
+    INSERT INTO usher.subscriptions AS s (event, consumer, mode, handler_schema, handler_name, max_attempts, extension)
+    VALUES (subscribe.event, subscribe.consumer, subscribe.mode, function_schema, function.proname,
+            subscribe.max_attempts, usher._installing_extension())
+    ON CONFLICT ON CONSTRAINT subscriptions_event_consumer_key DO UPDATE
+    SET mode = EXCLUDED.mode, handler_schema = EXCLUDED.handler_schema, handler_name = EXCLUDED.handler_name,
+        max_attempts = EXCLUDED.max_attempts, is_active = true, extension = EXCLUDED.extension, updated_at = now();
+    IF since IS NOT NULL THEN
+        -- Waits for those who are publishing. Whoever publishes next finds the subscription (publish.cpp).
+        LOCK TABLE usher.events IN SHARE MODE;
+        INSERT INTO usher.deliveries (event_id, consumer, event, key)
+        SELECT e.id, subscribe.consumer, e.event, e.key
+        FROM usher.events e
+        WHERE e.created_at >= subscribe.since
+            AND (subscribe.event IN ('*', e.event)
+                 OR right(subscribe.event, 2) = '.*' AND starts_with(e.event, left(subscribe.event, -1)))
+            AND (usher._installing_extension() IS NULL OR e.publisher IS NOT NULL)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    subscriber text;
+    claimed record;
+    claims integer;
+    ran boolean;
+    failure text;
+    -- What handlers have done is committed when this function's caller commits: not too late.
+    ends_at CONSTANT timestamptz := clock_timestamp() + interval '10 seconds';
+BEGIN
+    IF max_events IS NULL OR max_events NOT BETWEEN 1 AND 1000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_events must be 1 to 1000');
+    END IF;
+    handled := 0;
+    failed := 0;
+    FOR subscriber IN
+        SELECT DISTINCT s.consumer
+        FROM usher.subscriptions s JOIN pg_namespace n ON n.nspname = s.handler_schema
+            JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = s.handler_name
+                AND p.proargtypes = '25 3802'::oidvector
+        WHERE s.mode = 'async' AND s.is_active
+          AND EXISTS (SELECT FROM usher.deliveries d WHERE d.consumer = s.consumer AND d.status = 'pending')
+        ORDER BY s.consumer
+    LOOP
+        -- One at a time, so that what the time does not suffice for is not claimed.
+        LOOP
+            claims := 0;
+            FOR claimed IN
+                SELECT c.event_id, c.attempt
+                FROM usher.claim_events(subscriber, 1, '1 hour') c
+            LOOP
+                claims := claims + 1;
+                BEGIN
+                    failure := NULL;
+                    ran := usher._run_event_handler(claimed.event_id, subscriber);
+                EXCEPTION WHEN OTHERS THEN
+                    ran := false;
+                    failure := SQLSTATE || ' ' || SQLERRM;
+                END;
+                IF ran THEN
+                    PERFORM usher.complete_event(subscriber, claimed.event_id, claimed.attempt);
+                    handled := handled + 1;
+                ELSE
+                    PERFORM usher.fail_event(subscriber, claimed.event_id,
+                                             coalesce(failure, 'the handler does not exist'), claimed.attempt);
+                    failed := failed + 1;
+                END IF;
+            END LOOP;
+            IF handled + failed >= run_event_handlers.max_events OR clock_timestamp() > ends_at THEN
+                RETURN;
+            END IF;
+            EXIT WHEN claims = 0;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION usher._writes_directly(regclass) IS
+    'Whether audit rows go into a partition of the log past the executor. Not with triggers, constraints or indexes '
+    'of kinds that only the executor knows.';
+CREATE OR REPLACE FUNCTION usher._maintain_audit_partitions(months_ahead integer DEFAULT 3) RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET lock_timeout = '500ms'
+AS $$
+DECLARE
+    month timestamptz;
+    made integer := 0;
+    has_failed boolean := false;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('usher.audit_logs'::regclass::oid::integer, 1) THEN
+        RETURN 0; -- somebody else is at it
+    END IF;
+    FOR ahead IN 0 .. months_ahead LOOP
+        month := date_trunc('month', clock_timestamp()) + make_interval(months => ahead);
+        BEGIN -- one month's trouble is not that of the next
+            made := made + usher._make_audit_partition(month)::integer;
+        EXCEPTION
+            WHEN lock_not_available THEN
+                EXIT;
+            WHEN OTHERS THEN
+                RAISE WARNING 'no partition of the audit log could be made for %: % (%)', to_char(month, 'YYYY-MM'),
+                    SQLERRM, SQLSTATE;
+                has_failed := true;
+        END;
+    END LOOP;
+    RETURN CASE WHEN NOT has_failed THEN made END;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._archive_audit_rows(partition_table regclass, since timestamptz, until timestamptz)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named CONSTANT text := current_setting('usher.audit_archive_function');
+    hook regprocedure;
+BEGIN
+    IF named = '' THEN
+        RETURN true;
+    END IF;
+    hook := to_regprocedure(named || '(regclass, timestamptz, timestamptz)');
+    IF hook IS NULL THEN
+        RAISE WARNING 'usher.audit_archive_function % (regclass, timestamptz, timestamptz) does not exist: % is kept',
+            named, partition_table;
+        RETURN false;
+    END IF;
+    PERFORM usher._call_archive_function(hook, partition_table, since, until);
+    RETURN true;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'usher.audit_archive_function failed: % is kept: %', partition_table, SQLERRM;
+    RETURN false;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
                                          event_prefix text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -334,6 +765,48 @@ BEGIN
     RETURN view_name;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.define_rate_limit(policy text, algorithm text, max_hits integer, period interval,
+                                        block_for interval DEFAULT NULL, tiers jsonb DEFAULT '{}')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tier record;
+BEGIN
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('limit:manage');
+    END IF;
+    IF policy IS NULL OR policy !~ '^[a-z0-9_.:-]{1,100}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -');
+    ELSIF algorithm IS NULL OR algorithm <> ALL (usher._algorithms('rate_limit')) THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '));
+    ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND 1000000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_hits must be 1 to 1000000');
+    ELSIF period IS NULL OR period < '1 second' OR period > '366 days' THEN
+        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days');
+    ELSIF block_for < '1 second' OR block_for > '366 days' THEN
+        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days');
+    ELSIF tiers IS NULL OR jsonb_typeof(tiers) <> 'object' THEN
+        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits');
+    END IF;
+    FOR tier IN SELECT t.key, t.value FROM jsonb_each(tiers) t LOOP
+        IF tier.key !~ '^[A-Za-z0-9_-]{1,20}$' OR jsonb_typeof(tier.value) <> 'number'
+           OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > 1000000 THEN
+            PERFORM usher.raise_error('invalid_argument',
+                                      format('tier "%s" must have max_hits of 1 to 1000000', left(tier.key, 100)));
+        END IF;
+    END LOOP;
+    INSERT INTO usher.rate_limit_policies AS p (policy, algorithm, max_hits, period, block_for, tiers, extension)
+    VALUES (define_rate_limit.policy, define_rate_limit.algorithm,
+            define_rate_limit.max_hits, define_rate_limit.period, define_rate_limit.block_for, define_rate_limit.tiers,
+            usher._installing_extension())
+    ON CONFLICT ON CONSTRAINT rate_limit_policies_pkey DO UPDATE
+    SET algorithm = EXCLUDED.algorithm, max_hits = EXCLUDED.max_hits, period = EXCLUDED.period,
+        block_for = EXCLUDED.block_for, tiers = EXCLUDED.tiers, extension = EXCLUDED.extension, updated_at = now();
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -404,6 +877,44 @@ $$;
 REVOKE ALL ON FUNCTION usher._check_token_issuer(usher.token_issuers) FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_token_issuer(usher.token_issuers) IS
     'Raises 22023, naming what is wrong with an issuer that is about to be stored.';
+CREATE OR REPLACE FUNCTION usher.add_token_issuer(issuer text, audiences text[], jwks jsonb, provider text,
+                                       algorithms text[] DEFAULT '{RS256,ES256}') RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM usher.require_permission('key:manage');
+    PERFORM usher._require_whole(); -- its tokens stand for whole users
+    PERFORM usher._check_token_issuer(
+        ROW(issuer, provider, audiences, algorithms, jwks, true, NULL, now(), now())::usher.token_issuers);
+    INSERT INTO usher.token_issuers (issuer, provider, audiences, algorithms, jwks)
+    VALUES (issuer, provider, audiences, algorithms, jwks)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('already_exists', 'issuer exists already', jsonb_build_object('issuer', issuer));
+    END IF;
+    PERFORM usher.log_event('token_issuer.added', jsonb_build_object(
+        'provider', provider, 'audiences', to_jsonb(audiences), 'algorithms', to_jsonb(algorithms)),
+                            'notice', resource_type => 'token_issuer', resource_id => issuer);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._sealed_columns()
+    RETURNS TABLE (schema_name name, table_name text, key_column text, secret_column text, context text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    VALUES ('usher'::name, 'signing_keys', 'kid', 'private_key', 'signing_key:'),
+           ('usher', 'second_factors', 'id', 'secret', 'totp:'),
+           ('usher', 'server_secrets', 'name', 'secret', 'server_secret:'),
+           ('usher', 'identities', 'id', 'access_token', 'identity_access:'),
+           ('usher', 'identities', 'id', 'refresh_token', 'identity_refresh:')
+    UNION ALL
+    SELECT usher._schema_of(c.registrant), c.table_name::text, 'id', c.column_name::text,
+           c.table_name || '.' || c.column_name || ':'
+    FROM usher.personal_columns AS c JOIN usher.extensions AS x ON x.name = c.registrant
+    WHERE c.kind = 'sealed' AND x.extension IS NOT NULL;
+END;
 CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -424,6 +935,69 @@ BEGIN
         'introspection_endpoint_auth_methods_supported',
             '["client_secret_basic", "client_secret_post", "bearer"]'::jsonb,
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.upkeep_step(INOUT task text, statement text, max_rows integer, OUT affected bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF task IS NULL OR task !~ '^[a-z][a-z0-9_]{0,62}$' OR statement IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'task must be a name of lower-case letters, digits and underscores, and statement not null');
+    END IF;
+    BEGIN
+        IF statement ~* '^\s*SELECT\M' THEN
+            EXECUTE statement INTO affected USING max_rows;
+        ELSE
+            EXECUTE statement USING max_rows;
+            GET DIAGNOSTICS affected = ROW_COUNT;
+        END IF;
+        task := task || CASE WHEN affected IS NULL THEN '_failed' ELSE '' END;
+    EXCEPTION WHEN OTHERS THEN -- a cancel and a shutdown are none of these: they end the whole
+        RAISE WARNING 'upkeep step % failed: % (%)', task, SQLERRM, SQLSTATE;
+        task := task || '_failed';
+        affected := NULL;
+    END;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.run_maintenance(max_rows integer DEFAULT 10000)
+    RETURNS TABLE (task text, affected bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s' -- upkeep comes again: what waits for long is left for the next time
+AS $$
+DECLARE
+    hook record;
+    steps jsonb;
+    core_steps jsonb := '[]';
+BEGIN
+    IF max_rows IS NULL OR max_rows < 1 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+    END IF;
+    FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('upkeep') AS h LOOP
+        BEGIN
+            SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') INTO steps
+            FROM jsonb_to_recordset(usher._call_hook(hook.function, max_rows => run_maintenance.max_rows))
+                AS m (task text, affected bigint);
+        EXCEPTION WHEN OTHERS THEN -- one extension's trouble is not the others'
+            RAISE WARNING 'upkeep of % failed: % (%)', hook.registrant, SQLERRM, SQLSTATE;
+            steps := jsonb_build_array(jsonb_build_object('task', hook.registrant || '_failed', 'affected', NULL));
+        END;
+        RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+        IF hook.registrant = 'usher' THEN
+            core_steps := steps;
+        ELSE
+            PERFORM usher._note_upkeep(hook.registrant, steps);
+        END IF;
+    END LOOP;
+    -- Last, since it may lock the audit log: the lock is kept until the commit.
+    SELECT jsonb_agg(to_jsonb(u)) INTO steps
+    FROM (VALUES ('audit_partitions_made', 'SELECT usher._maintain_audit_partitions()'),
+                 ('audit_partitions_retired', 'SELECT usher._retire_audit_partitions()')) AS s (task, statement)
+        CROSS JOIN LATERAL usher.upkeep_step(s.task, s.statement, run_maintenance.max_rows) AS u;
+    RETURN QUERY SELECT m.task, m.affected FROM jsonb_to_recordset(steps) AS m (task text, affected bigint);
+    PERFORM usher._note_upkeep('usher', core_steps || steps);
 END
 $$;
 CREATE OR REPLACE FUNCTION usher.check_configuration()
@@ -630,6 +1204,13 @@ COMMENT ON FUNCTION usher.finish_extension(regclass[]) IS
     'The last statement of the install script of an extension: takes its functions from PUBLIC, lets pg_restore '
     '--jobs load its tables, and notes its objects for schema_drift(). Refuses rows that the script wrote into tables '
     'without usher.ship_rows(), except those named in derived. Raises 55000 when the extension has not registered.';
+CREATE OR REPLACE FUNCTION usher._names_columns(function regproc) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT function IN ('usher.audit_change'::regproc, 'usher.check_transition'::regproc,
+                        'usher.record_transition'::regproc, 'usher.set_updated_at'::regproc);
+END;
 CREATE OR REPLACE FUNCTION usher._definitions() RETURNS TABLE (object text, command text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -659,6 +1240,59 @@ BEGIN
     UNION ALL
     SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid) || ';'
     FROM relation AS r JOIN pg_trigger AS t ON t.tgrelid = r.oid AND NOT t.tgisinternal;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_dump() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    waiting bigint;
+BEGIN
+    RETURN QUERY SELECT format('what was decided about %s %s is not in force', d.table_name, d.key), 'critical',
+            CASE WHEN to_regclass(d.table_name) IS NULL THEN 'Create its extension again.'
+                 WHEN d.kind = 'changed' AND d.shipped IS NULL
+                     THEN format('No extension ships that row any longer: SELECT usher.revert_decision(%L, %L);',
+                                 d.table_name, d.key)
+                 ELSE 'SELECT usher.apply_decisions();' END
+        FROM usher.decisions AS d WHERE NOT usher._is_in_force(d)
+        ORDER BY d.table_name COLLATE "C", d.key;
+    SELECT count(*) INTO waiting FROM usher._audit_dump;
+    IF waiting > 0 THEN
+        RETURN QUERY VALUES (format('%s rows of the audit log wait in usher._audit_dump', waiting), 'warning',
+            'WITH w AS (DELETE FROM usher._audit_dump RETURNING *) INSERT INTO usher.audit_logs SELECT * FROM w; -- '
+            'they were loaded with triggers switched off');
+    END IF;
+    RETURN QUERY SELECT format('audit of table %s redacts every value: column %I of its lists does not exist',
+                               l.relation, l.column_name), 'critical',
+            format('SELECT usher.enable_audit(%L, …), with the columns that are meant.', l.relation)
+        FROM (SELECT DISTINCT t.tgrelid::regclass AS relation, n.name AS column_name
+              FROM pg_trigger AS t
+                  CROSS JOIN LATERAL (SELECT usher._trigger_arguments(t.oid)) AS a (arguments)
+                  CROSS JOIN LATERAL (SELECT usher._object_or_null(a.arguments[1])) AS o (options)
+                  CROSS JOIN LATERAL unnest('{exclude,redact,personal,subject}'::text[]) AS k (list)
+                  CROSS JOIN LATERAL jsonb_array_elements_text(
+                      CASE jsonb_typeof(o.options -> k.list) WHEN 'array' THEN o.options -> k.list ELSE '[]' END)
+                      AS n (name)
+              WHERE t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgnargs = 1
+                  AND NOT EXISTS (SELECT FROM pg_attribute AS c
+                      WHERE c.attrelid = t.tgrelid AND c.attname = n.name AND c.attnum > 0 AND NOT c.attisdropped)
+                  AND NOT ((o.options -> 'relation') = to_jsonb(t.tgrelid::bigint)
+                           AND coalesce(o.options -> 'numbers' ? n.name, false))) AS l
+        ORDER BY 1;
+    -- pg_dump leaves definitions on the tables of an extension to its script, and takes the values of all columns
+    RETURN QUERY SELECT format(CASE WHEN d.object LIKE 'column %'
+                                    THEN '%s was %s by hand: a dump cannot be loaded without it'
+                                    ELSE '%s was %s by hand: a dump has nothing of it' END, d.object, d.change),
+            CASE WHEN d.object LIKE 'column %' THEN 'critical' ELSE 'warning' END,
+            'In a script to run between the definitions and the rows of a dump: '
+                || coalesce(o.command, 'the command that did it.')
+        FROM usher.schema_drift() AS d
+            LEFT JOIN usher._definitions() AS o ON o.object = d.object AND d.change = 'added'
+        WHERE d.change <> 'missing' AND d.object ~ '^(table|column|constraint|index|trigger) '
+            -- the index of a constraint comes with it
+            AND NOT EXISTS (SELECT FROM pg_constraint AS c
+                WHERE d.object = 'index ' || nullif(c.conindid, 0)::regclass AND c.contype IN ('p', 'u', 'x'));
 END
 $$;
 CREATE OR REPLACE FUNCTION usher._count_orphans() RETURNS bigint

@@ -13,3 +13,9 @@ SELECT usher.attach_machine('booking', '@extschema@.bookings'::regclass, 'status
     jsonb_build_array('customer_id', 'customer_user_id', 'service_id', 'service_name', 'location_id', 'staff_id',
         'status', 'start_at', 'end_at', 'price_minor', 'currency', 'prepay_minor', 'refund_due_minor',
         'refund_percent', 'completed_at', 'cancellation_reason', 'version')));
+-- What a loop makes in the install script.
+SELECT usher.subscribe(v.event, 'usher_booking', format('@extschema@.%s(text,jsonb)', v.handler)::regprocedure, 'sync')
+FROM (VALUES ('payment.refunded', '_on_payment'), ('payment.partially_refunded', '_on_payment'),
+    ('refund.failed', '_on_payment'), ('refund.cancelled', '_on_payment'),
+    ('loyalty.redeeming', '_on_settling'), ('loyalty.discount_granted', '_on_booking_discount'),
+    ('loyalty.offer_released', '_on_booking_offer_released')) AS v (event, handler);

@@ -1,6 +1,10 @@
 -- 0.9.0 publishes no reminders, and so keeps no account of them; its events of bookings do not carry the name of the
 -- service. It takes nothing off a booking: what offers have granted goes. The table of bookings is locked until the
 -- transaction ends.
+-- Nor does it hear of what these events tell.
+SELECT usher.unsubscribe(e, 'usher_booking')
+FROM unnest(ARRAY['payment.refunded', 'payment.partially_refunded', 'refund.failed', 'refund.cancelled',
+    'loyalty.redeeming', 'loyalty.discount_granted', 'loyalty.offer_released']) AS e;
 --- end
 ALTER EXTENSION usher_booking DROP TABLE @extschema@.booking_reminders;
 DROP TABLE @extschema@.booking_reminders;

@@ -9,8 +9,38 @@ FROM usher.schema_drift() AS d LEFT JOIN usher._describe_schema('usher_loyalty')
 WHERE d.extension = 'usher_loyalty'
 ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest || EXCLUDED.digest;
 
-DROP FUNCTION @extschema@._loyalty_metrics();
+-- 0.9.0 adds up what each payment gives back. What followed from the payments of a purchase as a whole stays deducted;
+-- what they were together is lost.
+ALTER TABLE @extschema@.points_sources DROP COLUMN captured_minor, DROP COLUMN refunded_minor, DROP COLUMN kept_minor;
 
+DROP FUNCTION @extschema@._judge_uses(text, uuid, timestamptz, jsonb);
+DROP FUNCTION @extschema@._loyalty_metrics();
+DROP FUNCTION @extschema@._purchase_facts(text, uuid);
+DROP FUNCTION @extschema@._renew_uses(text, uuid, timestamptz, jsonb, uuid[]);
+DROP FUNCTION @extschema@._require_amount(bigint, text, text);
+DROP FUNCTION @extschema@._require_buyer(text, uuid, uuid, boolean);
+DROP FUNCTION @extschema@._require_offer_amounts(@extschema@.loyalty_offers);
+DROP FUNCTION @extschema@._situation(jsonb, jsonb);
+DROP FUNCTION @extschema@._use_offer(@extschema@.loyalty_offers, uuid, text, uuid, uuid, bigint, bigint, text, jsonb, jsonb);
+
+COMMENT ON TABLE @extschema@.points_deductions IS
+    'What does not count of a purchase: refunds and cancellations (returned), what was paid with points or vouchers '
+    '(not_money), and what a bank holds or has taken (disputed; void once the dispute is won, and then 0). One row '
+    'for each cause, with the largest sum that was heard of.';
+COMMENT ON TABLE @extschema@.referrals IS
+    'Who has brought whom. A customer is brought once, by somebody else, and nobody who was brought by them, however '
+    'many are between. The status obeys the machine "referral".';
+CREATE OR REPLACE FUNCTION @extschema@._require_points(points bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF points IS NULL OR points NOT BETWEEN 1 AND 1000000000000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'points must be a whole number above 0',
+                                  jsonb_build_object('argument', 'points'));
+    END IF;
+END
+$$;
 CREATE OR REPLACE FUNCTION @extschema@._announce_expiring(max_rows integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -44,6 +74,299 @@ BEGIN
     RETURN announced;
 END
 $$;
+CREATE OR REPLACE FUNCTION @extschema@.define_tier(code text, rank integer, threshold bigint, basis text DEFAULT 'points',
+                                        currency text DEFAULT NULL, counts_back interval DEFAULT '1 year',
+                                        grace interval DEFAULT '0', is_active boolean DEFAULT true)
+   
+    RETURNS @extschema@.loyalty_tier_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    made @extschema@.loyalty_tier_details;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    INSERT INTO @extschema@.loyalty_tiers AS t (code, rank, basis, threshold, currency, counts_back, grace, is_active)
+    VALUES (define_tier.code, define_tier.rank, define_tier.basis, define_tier.threshold, define_tier.currency,
+            define_tier.counts_back, define_tier.grace, define_tier.is_active)
+    ON CONFLICT (code) DO UPDATE
+    SET rank = EXCLUDED.rank, basis = EXCLUDED.basis, threshold = EXCLUDED.threshold, currency = EXCLUDED.currency,
+        counts_back = EXCLUDED.counts_back, grace = EXCLUDED.grace, is_active = EXCLUDED.is_active,
+        version = t.version + 1
+    RETURNING t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active, t.version
+        INTO made;
+    RETURN made;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._judge_offers(customer_id uuid, at timestamptz, context jsonb, offer_id uuid DEFAULT NULL,
+                                          has_voucher boolean DEFAULT false, reference_type text DEFAULT NULL,
+                                          reference_id uuid DEFAULT NULL)
+   
+    RETURNS SETOF @extschema@.offer_judgement
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_loyalty_judge_offers';
+CREATE FUNCTION @extschema@._use_offer(offer @extschema@.loyalty_offers, customer_id uuid, reference_type text,
+                                       reference_id uuid, voucher_id uuid, amount_minor bigint, discount_minor bigint,
+                                       currency text, lines jsonb) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    used CONSTANT uuid := usher.uuid_v7();
+    counted CONSTANT text := coalesce(_use_offer.currency, offer.currency);
+    told CONSTANT jsonb := jsonb_build_object('redemption_id', used, 'offer_id', offer.id, 'customer_id',
+        _use_offer.customer_id, 'reference_type', _use_offer.reference_type, 'reference_id', _use_offer.reference_id,
+        'discount_minor', _use_offer.discount_minor, 'currency', counted);
+BEGIN
+    INSERT INTO @extschema@.offer_uses (id, offer_id, customer_id, nth, voucher_id, reference_type, reference_id,
+        amount_minor, discount_minor, currency, terms, lines, created_by)
+    VALUES (used, offer.id, _use_offer.customer_id, 1, _use_offer.voucher_id, _use_offer.reference_type,
+            _use_offer.reference_id, greatest(_use_offer.amount_minor, _use_offer.discount_minor),
+            _use_offer.discount_minor, counted,
+            jsonb_strip_nulls(jsonb_build_object('title', offer.title, 'kind', offer.kind, 'percent', offer.percent,
+                'amount_minor', offer.amount_minor, 'currency', offer.currency, 'buy_quantity', offer.buy_quantity,
+                'get_quantity', offer.get_quantity, 'is_stackable', offer.is_stackable,
+                'stack_group', offer.stack_group, 'version', offer.version)), _use_offer.lines, usher.actor_id());
+    PERFORM usher.publish('loyalty.offer_used', told, _use_offer.customer_id::text);
+    -- Whoever prices the reference takes it off, in this transaction.
+    PERFORM usher.publish('loyalty.discount_granted', told || jsonb_build_object('lines', _use_offer.lines),
+                          _use_offer.customer_id::text);
+    RETURN used;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._use_offer(@extschema@.loyalty_offers, uuid, text, uuid, uuid, bigint, bigint, text,
+                                           jsonb) IS
+    'Uses an offer that was judged, with its terms as they are now, and tells whoever prices the reference.';
+CREATE OR REPLACE FUNCTION @extschema@.create_offer(definition jsonb) RETURNS @extschema@.offer_change
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    g @extschema@.loyalty_offers;
+    made @extschema@.offer_change;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
+    g := jsonb_populate_record(NULL::@extschema@.loyalty_offers, definition);
+    PERFORM now() AT TIME ZONE g.time_zone;
+    INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency,
+        buy_quantity,
+        get_quantity, min_amount_minor, max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers,
+        segment, location_ids, service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group,
+            priority,
+        max_uses, max_per_customer, created_by)
+    VALUES (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
+            coalesce(g.min_amount_minor, 0), g.max_discount_minor, coalesce(g.valid_from, now()), g.valid_until,
+            g.weekdays, g.hours, coalesce(g.time_zone, 'UTC'), g.tiers, g.segment, g.location_ids, g.service_ids,
+            g.product_ids, coalesce(g.first_visit, false), coalesce(g.needs_voucher, false),
+            coalesce(g.is_stackable, false), g.stack_group, coalesce(g.priority, 0), g.max_uses, g.max_per_customer,
+            usher.actor_id())
+    RETURNING o.id, o.status, o.version INTO made;
+    RETURN made;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.update_offer(offer_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
+   
+    RETURNS @extschema@.offer_change
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    g @extschema@.loyalty_offers;
+    made @extschema@.offer_change;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}');
+    SELECT * INTO g FROM @extschema@._lock_offer(update_offer.offer_id, expected_version);
+    g := jsonb_populate_record(g, changes);
+    PERFORM now() AT TIME ZONE g.time_zone;
+    UPDATE @extschema@.loyalty_offers AS o
+    SET (title, description, kind, percent, amount_minor, currency, buy_quantity, get_quantity, min_amount_minor,
+         max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers, segment, location_ids,
+         service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group, priority, max_uses,
+         max_per_customer, version)
+        = (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
+           g.min_amount_minor, g.max_discount_minor, g.valid_from, g.valid_until, g.weekdays, g.hours, g.time_zone,
+           g.tiers, g.segment, g.location_ids, g.service_ids, g.product_ids, g.first_visit, g.needs_voucher,
+           g.is_stackable, g.stack_group, g.priority, g.max_uses, g.max_per_customer, g.version + 1)
+    WHERE o.id = g.id RETURNING o.id, o.status, o.version INTO made;
+    RETURN made;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.list_offers_for(customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
+                                            context jsonb DEFAULT '{}')
+    RETURNS SETOF @extschema@.offer_judgement
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM @extschema@._judge_offers(
+        @extschema@._require_customer(list_offers_for.customer_id, 'loyalty:read'),
+        coalesce(at, statement_timestamp()), coalesce(context, '{}'));
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
+                                          context jsonb DEFAULT '{}')
+   
+    RETURNS @extschema@.offer_judgement
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    judged @extschema@.offer_judgement;
+BEGIN
+    SELECT * INTO judged FROM @extschema@._judge_offers(
+        @extschema@._require_customer(explain_offer.customer_id, 'loyalty:read'),
+        coalesce(explain_offer.at, statement_timestamp()), coalesce(explain_offer.context, '{}'),
+        explain_offer.offer_id);
+    IF judged.offer_id IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'offer does not exist',
+                                  jsonb_build_object('offer_id', explain_offer.offer_id));
+    END IF;
+    RETURN judged;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.redeem_offer(reference_type text, reference_id uuid, offer_id uuid DEFAULT NULL,
+                                         customer_id uuid DEFAULT NULL, amount_minor bigint DEFAULT NULL,
+                                         context jsonb DEFAULT '{}', voucher_code text DEFAULT NULL,
+                                         idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.offer_receipt
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    target CONSTANT uuid := @extschema@._require_customer(redeem_offer.customer_id, 'loyalty:redeem');
+    situation CONSTANT jsonb := coalesce(redeem_offer.context, '{}') || CASE
+        WHEN redeem_offer.amount_minor IS NULL THEN '{}'
+        ELSE jsonb_build_object('amount_minor', redeem_offer.amount_minor) END;
+    guess record;
+    voucher @extschema@.offer_vouchers;
+    offer @extschema@.loyalty_offers;
+    judged @extschema@.offer_judgement;
+    answer jsonb;
+    receipt @extschema@.offer_receipt;
+BEGIN
+    IF voucher_code IS NOT NULL THEN
+        guess := @extschema@._hit_code_limit();
+        IF NOT guess.allowed THEN
+            receipt.error := 'rate_limited';
+            receipt.retry_after := guess.retry_after;
+            RETURN receipt;
+        END IF;
+        SELECT * INTO voucher FROM @extschema@.offer_vouchers AS v
+        WHERE v.code_hash = @extschema@._code_hash(redeem_offer.voucher_code);
+        IF voucher.id IS NULL OR voucher.offer_id <> coalesce(redeem_offer.offer_id, voucher.offer_id)
+           OR NOT voucher.is_active OR coalesce(voucher.customer_id <> target, false)
+           OR coalesce(voucher.valid_until <= statement_timestamp(), false) THEN
+            receipt.error := 'code_invalid';
+            RETURN receipt;
+        END IF;
+    END IF;
+    answer := usher.replay_call('usher_loyalty', idempotency_key, jsonb_build_array('redeem_offer', target,
+        redeem_offer.offer_id, voucher.id, redeem_offer.reference_type, redeem_offer.reference_id, situation));
+    IF answer IS NOT NULL THEN
+        SELECT NULL, u.id, u.offer_id, u.discount_minor, o.max_uses - o.uses, NULL, true INTO receipt
+        FROM @extschema@.offer_uses AS u JOIN @extschema@.loyalty_offers AS o ON o.id = u.offer_id
+        WHERE u.id = (answer #>> '{}')::uuid;
+        RETURN receipt;
+    END IF;
+    -- What the reference is of, before its offers; a use that is released now, before the offer that it goes back to.
+    PERFORM usher.publish('loyalty.redeeming', jsonb_build_object('reference_type', redeem_offer.reference_type,
+        'reference_id', redeem_offer.reference_id, 'customer_id', target), target::text);
+    PERFORM FROM @extschema@.offer_uses AS u
+    WHERE u.reference_id = redeem_offer.reference_id AND u.reference_type = redeem_offer.reference_type
+        AND u.offer_id = coalesce(redeem_offer.offer_id, voucher.offer_id) AND NOT u.is_released FOR NO KEY UPDATE;
+    offer := @extschema@._lock_offer(coalesce(redeem_offer.offer_id, voucher.offer_id), NULL);
+    -- Whoever used the last of them has committed by now: what the lock has waited for is seen.
+    SELECT * INTO voucher FROM @extschema@.offer_vouchers AS v WHERE v.id = voucher.id;
+    IF voucher.uses >= voucher.max_uses THEN
+        receipt.error := 'code_invalid';
+        RETURN receipt;
+    END IF;
+    SELECT * INTO judged FROM @extschema@._judge_offers(target, statement_timestamp(), situation, offer.id,
+                                                        voucher.id IS NOT NULL, redeem_offer.reference_type,
+                                                        redeem_offer.reference_id);
+    IF judged.why IN ('used_up', 'used_by_customer') THEN
+        PERFORM usher.raise_error('offer_exhausted', 'offer cannot be used any more',
+            jsonb_build_object('offer_id', offer.id, 'customer_id', target, 'rule', judged.why));
+    ELSIF NOT judged.applies THEN
+        PERFORM usher.raise_error('offer_not_applicable', 'offer does not apply',
+            jsonb_build_object('offer_id', offer.id, 'customer_id', target, 'rule', judged.why));
+    END IF;
+    receipt.redemption_id := @extschema@._use_offer(offer, target, redeem_offer.reference_type,
+        redeem_offer.reference_id, voucher.id, coalesce((situation ->> 'amount_minor')::bigint, 0),
+        judged.discount_minor, situation ->> 'currency', judged.lines);
+    receipt.offer_id := offer.id;
+    receipt.discount_minor := judged.discount_minor;
+    SELECT o.max_uses - o.uses INTO receipt.uses_left FROM @extschema@.loyalty_offers AS o WHERE o.id = offer.id;
+    receipt.replayed := false;
+    IF idempotency_key IS NOT NULL THEN
+        PERFORM usher.remember_call('usher_loyalty', idempotency_key, to_jsonb(receipt.redemption_id));
+    END IF;
+    RETURN receipt;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.redeem_offer(text, uuid, uuid, uuid, bigint, jsonb, text, text) IS
+    'Uses an offer for a reference (a booking, an order) of oneself, or with loyalty:redeem of a customer, and keeps '
+    'the discount with its terms. By a voucher_code the offer is that of the voucher; error: code_invalid, '
+    'rate_limited. Raises UL003 when no use is left, UL006 when it does not apply, beside others of it say, '
+    '23505 when the reference has it.';
+COMMENT ON FUNCTION @extschema@.reverse_redemption(uuid, text) IS
+    'Gives a reward back that one has reserved; one that was handed out with loyalty:adjust. The points go back to '
+    'the lots that they came from.';
+CREATE OR REPLACE FUNCTION @extschema@._on_first_purchase(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    amount CONSTANT numeric := coalesce(payload ->> 'price_minor', payload ->> 'captured_minor',
+                                        payload ->> 'total_minor', '0');
+    waiting record;
+BEGIN
+    IF payload ->> 'customer_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+       OR payload ->> 'payment_method' IN ('points', 'voucher') THEN
+        RETURN;
+    END IF;
+    SELECT r.id, r.flags, r.referrer_id, r.expires_at INTO waiting
+    FROM @extschema@.referrals AS r JOIN @extschema@.referral_programs AS p ON p.code = r.program
+    WHERE r.referee_id = (payload ->> 'customer_id')::uuid AND r.status = 'pending'
+        AND _on_first_purchase.event = ANY (p.events) AND amount >= p.min_amount_minor;
+    IF NOT FOUND OR waiting.expires_at <= statement_timestamp() THEN
+        RETURN;
+    END IF;
+    BEGIN
+        PERFORM @extschema@._settle_referral(waiting.id, CASE waiting.flags WHEN '{}' THEN 'rewarded' ELSE 'qualified'
+            END, NULL, NULL, jsonb_build_object('event', event), true);
+    EXCEPTION WHEN SQLSTATE 'UL002' THEN
+        NULL; -- another event of theirs was first
+    WHEN SQLSTATE 'US005' OR SQLSTATE 'UL004' THEN
+        PERFORM @extschema@._settle_referral(waiting.id, 'rejected', 'customer_is_gone', NULL, NULL);
+    END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_first_purchase(text, jsonb) IS
+    'Handler of what is completed: qualifies the referral of a newcomer, and rewards it unless it has flags.';
+CREATE OR REPLACE FUNCTION @extschema@._on_purchase_cancelled(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_booking CONSTANT boolean := event = 'booking.cancelled';
+    reference CONSTANT text := payload ->> 'id';
+BEGIN
+    IF reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        PERFORM @extschema@._release_offers(CASE WHEN is_booking THEN 'booking' ELSE 'order' END, reference::uuid);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_purchase_cancelled(text, jsonb) IS
+    'Handler of booking.cancelled and order.cancelled: offers that it has used can be used again.';
 CREATE FUNCTION @extschema@._loyalty_metrics() RETURNS TABLE (name text, labels jsonb, value double precision)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -60,4 +383,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._loyalty_metrics() IS 'The part of usher_loyalty in usher.metrics().';
+SELECT usher.subscribe(v.event, 'usher_loyalty', '@extschema@._on_purchase(text,jsonb)', 'async')
+FROM unnest('{booking.completed,payment.completed,payment.refunded,payment.partially_refunded,payment.disputed,
+    payment.dispute_closed,order.completed,order.cancelled}'::text[]) AS v (event);
+SELECT usher.subscribe('order.cancelled', 'usher_loyalty_offers', '@extschema@._on_purchase_cancelled(text,jsonb)',
+                       'async');
+DELETE FROM usher.subscriptions AS r WHERE r.extension = 'usher_loyalty'
+    AND r.consumer = 'usher_loyalty_offers'
+    AND r.event = 'order.abandoned';
+DELETE FROM usher.subscriptions AS r WHERE r.extension = 'usher_loyalty'
+    AND r.consumer = 'usher_loyalty'
+    AND r.event = 'order.returned';
 SELECT usher.finish_extension();

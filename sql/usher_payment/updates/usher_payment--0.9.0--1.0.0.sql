@@ -21,8 +21,308 @@ FROM usher.schema_drift() AS d LEFT JOIN usher._describe_schema('usher_payment')
 WHERE d.extension = 'usher_payment'
 ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest || EXCLUDED.digest;
 
+-- A sum that has come to be due while a processor is at another one is kept with that payment, and webhooks that came
+-- too early are found by refunds and disputes as well. The table of payments is locked for an instant; that of
+-- webhooks while it is read once for each index, of which few rows are in it.
+ALTER TABLE @extschema@.payment_transactions
+    ADD COLUMN replacement_minor bigint CHECK (replacement_minor >= 0);
+CREATE INDEX IF NOT EXISTS payment_webhook_events_unmatched_refund_idx ON @extschema@.payment_webhook_events
+    (processor, processor_refund_id) WHERE effect = 'unmatched';
+CREATE INDEX IF NOT EXISTS payment_webhook_events_unmatched_dispute_idx ON @extschema@.payment_webhook_events
+    (processor, processor_dispute_id) WHERE effect = 'unmatched';
+
+DROP FUNCTION @extschema@._has_card_number(text);
 DROP FUNCTION @extschema@._payment_metrics();
 
+COMMENT ON COLUMN @extschema@.payment_transactions.replacement_minor IS
+    'What has come to be due while the processor was at another sum: asked for instead when that fails, and what is '
+    'missing of it when that succeeds.';
+COMMENT ON FUNCTION @extschema@.create_payment(uuid, bigint, text, text, text, uuid, text, text, uuid, text, uuid,
+                                               timestamptz, integer, boolean) IS
+    'Makes a pending payment of one''s own, or with payment:manage of any customer. amount_minor counts minor units '
+    'of the currency; exponent, when given, must be that of ISO 4217. The same idempotency_key answers the same '
+    'payment for ever, US004 when anything else is asked for. exclusive: raises 23505 while another live one has this '
+    'purpose for the reference. That, and the purposes deposit, balance and duplicate, need payment:manage.';
+CREATE OR REPLACE FUNCTION @extschema@._close_payments(transaction_ids uuid[], reason_code text) RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    closed integer;
+    locked uuid[];
+BEGIN
+    locked := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+                    WHERE t.id = ANY (transaction_ids) AND t.closed_at IS NULL
+                        AND t.status IN ('pending', 'processing', 'failed')
+                    ORDER BY t.id FOR NO KEY UPDATE);
+    UPDATE @extschema@.payment_transactions AS t
+    SET status = 'failed', closed_at = clock_timestamp(), close_reason = _close_payments.reason_code,
+        refund_on_success = true
+    WHERE t.id = ANY (locked) AND t.status IN ('pending', 'failed');
+    GET DIAGNOSTICS closed = ROW_COUNT;
+    -- The processor is at it.
+    UPDATE @extschema@.payment_transactions AS t
+    SET refund_on_success = true, close_reason = _close_payments.reason_code, replacement_minor = NULL
+    WHERE t.id = ANY (locked) AND t.status = 'processing' AND NOT t.refund_on_success;
+    RETURN closed;
+END
+$$;
+CREATE FUNCTION @extschema@._ask_payment(customer_id uuid, user_id uuid, location_id uuid, reference_type text,
+                                         reference_id uuid, purpose text, amount_minor bigint, currency text,
+                                         payment_method text, balance_minor bigint DEFAULT 0,
+                                         created_by uuid DEFAULT NULL)
+    RETURNS void
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_payment_ask';
+COMMENT ON FUNCTION @extschema@._ask_payment(uuid, uuid, uuid, text, uuid, text, bigint, text, text, bigint, uuid) IS
+    'Makes the pending payment that a booking or order waits for, in place of whatever stands in its way. Every '
+    'handler asks so: nobody''s payment keeps another one from being recorded.';
+COMMENT ON FUNCTION @extschema@.cancel_refund(uuid) IS
+    'Takes back a refund that no worker has yet; its reservation is free again. UP003 once a worker has it. Needs '
+    'payment:refund.';
+COMMENT ON FUNCTION @extschema@.list_webhook_secrets(text) IS
+    'What is known of each webhook secret, but not the secret itself. Needs webhook:manage.';
+CREATE OR REPLACE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,
+                                          reference_type text DEFAULT NULL, reference_id uuid DEFAULT NULL,
+                                          statuses text[] DEFAULT NULL, created tstzrange DEFAULT NULL,
+                                          after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS SETOF @extschema@.payment_details
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off -- each walk goes along its index until the page is full, however few rows are expected
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor CONSTANT uuid := usher.actor_id();
+    person CONSTANT uuid := @extschema@._acting_person();
+    reads_all CONSTANT boolean := actor IS NULL OR usher.has_permission('payment:read');
+    reads_others CONSTANT boolean := reads_all OR usher.has_permission_somewhere('payment:read');
+    wanted CONSTANT text[] := ARRAY(SELECT DISTINCT s FROM unnest(coalesce(statuses,
+        '{pending,processing,completed,failed,refunded}')) AS s);
+    places uuid[] := ARRAY[NULL::uuid];
+    last_created timestamptz;
+    conditions text[];
+    query text;
+    page uuid[];
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF actor IS NULL THEN
+        PERFORM usher.require_permission('payment:read');
+    END IF;
+    IF EXISTS (SELECT FROM unnest(statuses) AS s
+        WHERE s IS NULL OR s NOT IN ('pending', 'processing', 'completed', 'failed', 'refunded')) THEN
+        PERFORM usher.raise_error('invalid_argument', 'statuses must be statuses of payments',
+                                  jsonb_build_object('argument', 'statuses'));
+    END IF;
+    IF after IS NOT NULL THEN
+        SELECT t.created_at INTO last_created FROM @extschema@.payment_transactions AS t
+        WHERE t.id = after AND (actor IS NULL OR t.user_id = person
+                                OR usher.has_permission('payment:read', t.location_id::text));
+        IF NOT FOUND THEN
+            PERFORM usher.raise_error('unknown_reference', 'payment does not exist',
+                                      jsonb_build_object('argument', 'after'));
+        END IF;
+    END IF;
+    conditions := ARRAY['t.status = s.status',
+        CASE WHEN after IS NOT NULL THEN '(t.created_at, t.id) > ($4, $5)' END,
+        CASE WHEN created IS NOT NULL
+                 THEN 't.created_at >= coalesce(lower($6), ''-infinity'') AND t.created_at <= coalesce(upper($6), '
+                      '''infinity'') AND t.created_at <@ $6' END,
+        CASE WHEN customer_id IS NOT NULL THEN 't.customer_id = $7' END,
+        CASE WHEN location_id IS NOT NULL THEN 't.location_id = $8' END,
+        CASE WHEN reference_type IS NOT NULL THEN 't.reference_type = $9' END,
+        CASE WHEN reference_id IS NOT NULL THEN 't.reference_id = $10' END,
+        CASE WHEN NOT reads_others THEN 't.user_id = $11'
+             WHEN actor IS NOT NULL
+                 THEN '(t.user_id = $11 OR usher.has_permission(''payment:read'', t.location_id::text))' END];
+    -- What to walk along: what is asked for, or else what the actor sees.
+    IF reference_id IS NOT NULL OR customer_id IS NOT NULL THEN
+        query := @extschema@._payments_query('true', VARIADIC conditions); -- few: by the index of either
+    ELSIF location_id IS NOT NULL AND reads_others THEN
+        query := @extschema@._payments_query('t.location_id = $8', VARIADIC conditions);
+    ELSIF reads_all THEN
+        query := @extschema@._payments_query('true', VARIADIC conditions);
+    ELSE
+        query := @extschema@._payments_query('t.user_id = $11', VARIADIC conditions);
+        IF reads_others THEN
+            places := ARRAY(SELECT usher.uuid_or_null(p.scope)
+                            FROM usher.permission_scopes('payment:read') AS p (scope)
+                            WHERE usher.uuid_or_null(p.scope) IS NOT NULL) || NULL::uuid;
+            query := query || ' UNION ' || @extschema@._payments_query('t.location_id = l.id', VARIADIC conditions);
+        END IF;
+    END IF;
+    EXECUTE format('SELECT ARRAY(SELECT x.id FROM (SELECT DISTINCT p.created_at, p.id FROM (%s) AS p) AS x '
+                   'ORDER BY x.created_at, x.id LIMIT $3)', query)
+        INTO page
+        USING wanted, places, max_rows, last_created, after, created, customer_id, location_id, reference_type,
+        reference_id, person;
+    PERFORM usher.log_reads('payment', page);
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_payments(page) AS d;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._on_booking_created(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    advance CONSTANT bigint := coalesce((payload ->> 'prepay_minor')::bigint, 0);
+    price CONSTANT bigint := (payload ->> 'price_minor')::bigint;
+BEGIN
+    IF advance <= 0 OR payload ->> 'id' IS NULL THEN
+        RETURN; -- paid on the spot, or for nothing
+    END IF;
+    PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+        (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+        CASE WHEN advance < price THEN 'deposit' ELSE 'sale' END, advance, payload ->> 'currency', 'card',
+        price - advance, usher.actor_id());
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._on_refund_proposed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    payment uuid;
+    refundable bigint;
+BEGIN
+    SELECT t.id, least((payload ->> 'amount_minor')::bigint,
+                       t.captured_minor - t.refunded_minor - t.refund_reserved_minor - t.disputed_minor)
+    INTO payment, refundable
+    FROM @extschema@.payment_transactions AS t
+    WHERE t.id = usher.uuid_or_null(payload ->> 'transaction_id') FOR NO KEY UPDATE;
+    IF refundable > 0 THEN -- else it is of another extension that takes payments, or nothing is left
+        INSERT INTO @extschema@.payment_refunds (transaction_id, amount_minor, reason_code, requested_by)
+        VALUES (payment, refundable, payload ->> 'reason', usher.actor_id());
+    END IF;
+END
+$$;
+CREATE FUNCTION @extschema@._on_booking_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    total CONSTANT bigint := (payload ->> 'total_minor')::bigint;
+    paid CONSTANT bigint := (payload ->> 'paid_minor')::bigint;
+    advance CONSTANT bigint := (payload ->> 'prepay_minor')::bigint;
+    due CONSTANT bigint := CASE WHEN paid < advance THEN advance ELSE total END - paid;
+    open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'booking' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
+            AND t.exclusive AND t.status IN ('pending', 'processing', 'failed')
+        ORDER BY t.id FOR NO KEY UPDATE);
+BEGIN
+    -- Replaced is what was asked for. A processor that is at it takes the sum of before: what was too much goes back.
+    IF cardinality(open) = 0 OR EXISTS (SELECT FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status = 'processing') THEN
+        RETURN;
+    END IF;
+    PERFORM @extschema@._close_payments(open, 'booking_changed');
+    IF due > 0 THEN
+        PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
+            CASE WHEN paid >= advance THEN 'balance' WHEN advance < total THEN 'deposit' ELSE 'sale' END, due,
+            payload ->> 'currency', 'card', CASE WHEN paid < advance THEN total - advance ELSE 0 END,
+            usher.actor_id());
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_booking_changed(text, jsonb) IS
+    'Handler of booking.total_changed: the pending payment is replaced by one of what is left to pay, in advance or '
+    'as the rest.';
+CREATE OR REPLACE FUNCTION @extschema@._on_order_placed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due CONSTANT bigint := (payload ->> 'total_minor')::bigint - coalesce((payload ->> 'paid_minor')::bigint, 0);
+BEGIN
+    IF due > 0 AND payload ->> 'id' IS NOT NULL THEN
+        PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'order', (payload ->> 'id')::uuid, 'sale', due,
+            payload ->> 'currency', 'card', 0, usher.actor_id());
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._on_order_changed(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.reference_type = 'order' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
+            AND t.status IN ('pending', 'processing', 'failed')
+        ORDER BY t.id FOR NO KEY UPDATE);
+    under_way CONSTANT uuid := (SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status = 'processing' AND NOT t.refund_on_success
+        ORDER BY t.exclusive DESC, t.id DESC LIMIT 1);
+BEGIN
+    PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status IN ('pending', 'failed')), 'order_changed');
+    IF under_way IS NULL THEN
+        PERFORM @extschema@._on_order_placed(event, payload);
+        RETURN;
+    END IF;
+    -- A processor that is at it takes the sum of before: what was too much goes back then, what is missing is asked
+    -- for, and when it fails the new sum takes its place.
+    UPDATE @extschema@.payment_transactions AS t
+    SET replacement_minor = greatest(0, (payload ->> 'total_minor')::bigint
+                                        - coalesce((payload ->> 'paid_minor')::bigint, 0))
+    WHERE t.id = under_way;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
+    'Handler of order.total_changed and order.paid: the pending payment is replaced by one of what is left to pay, or '
+    'given up when nothing is; one that a processor is at, when that has failed.';
+CREATE FUNCTION @extschema@._take_refund(refund_id uuid) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What people have taken themselves, people give back, and say so.
+    UPDATE @extschema@.payment_refunds AS r SET status = 'processing'
+    WHERE r.id = _take_refund.refund_id AND r.status = 'pending' AND r.processor <> 'manual';
+    RETURN FOUND OR EXISTS (SELECT FROM @extschema@.payment_refunds AS r
+                            WHERE r.id = _take_refund.refund_id AND r.status IN ('pending', 'processing'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._take_refund(uuid) IS
+    'Notes that a worker has the refund, from which moment nobody knows whether it was made. False when there is '
+    'nothing to make any more.';
+CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
+   
+    RETURNS TABLE (event_id uuid, event text, payload jsonb, attempt integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    work record;
+    is_over boolean;
+    has_work boolean := false;
+BEGIN
+    PERFORM usher.require_permission('payment:process');
+    LOOP
+        is_over := true;
+        FOR work IN SELECT c.* FROM usher.claim_events('payment_worker', max_rows, visibility) AS c LOOP
+            is_over := false;
+            IF work.event = 'refund.requested' AND NOT @extschema@._take_refund((work.payload ->> 'id')::uuid) THEN
+                PERFORM usher.complete_event('payment_worker', work.event_id, work.attempt);
+                CONTINUE;
+            END IF;
+            has_work := true;
+            SELECT work.event_id, work.event, work.payload, work.attempt INTO event_id, event, payload, attempt;
+            RETURN NEXT;
+        END LOOP;
+        EXIT WHEN is_over OR has_work;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.claim_payment_work(integer, interval) IS
+    'Calls to make: payment.attempt_requested and refund.requested, one at a time for each payment, hidden from other '
+    'workers for the visibility time. Each is ended with complete_payment_work() or fail_payment_work(), in the '
+    'transaction of its report. A refund that a worker has is processing, and cannot be cancelled any more; one that '
+    'was cancelled before is not handed out. Needs payment:process.';
 CREATE FUNCTION @extschema@._payment_metrics()
     RETURNS TABLE (name text, labels jsonb, value double precision, help text)
     LANGUAGE plpgsql STABLE
@@ -48,4 +348,23 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._payment_metrics() IS 'The part of usher_payment in usher.metrics().';
+CREATE OR REPLACE TRIGGER follow_attempt AFTER INSERT OR UPDATE OF outcome, fee_minor, processor_transaction_id
+    ON @extschema@.payment_attempts
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._follow_attempt();
+CREATE OR REPLACE TRIGGER follow_refund AFTER INSERT OR UPDATE OF status ON @extschema@.payment_refunds
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._follow_refund('tells');
+SELECT usher.define_machine('refund', '{
+    "initial": ["pending", "processing"], "terminal": ["succeeded"],
+    "transitions": [
+        {"from": null, "to": "processing", "action": "note"},
+        {"from": null, "to": "pending", "action": "request"},
+        {"from": "pending", "to": "processing", "action": "process", "event": "processing"},
+        {"from": ["pending", "processing"], "to": "succeeded", "action": "succeed", "event": "succeeded"},
+        {"from": ["pending", "processing"], "to": "failed", "action": "fail"},
+        {"from": "pending", "to": "cancelled", "action": "cancel"},
+        {"from": ["failed", "cancelled"], "to": "succeeded", "action": "succeed_late",
+         "event": "succeeded"}]}');
+SELECT usher.subscribe('booking.total_changed', 'usher_payment', '@extschema@._on_booking_changed(text,jsonb)',
+                       'sync');
+SELECT usher.subscribe('order.paid', 'usher_payment', '@extschema@._on_order_changed(text,jsonb)', 'sync');
 SELECT usher.finish_extension();

@@ -7,3 +7,8 @@ ALTER TABLE @extschema@.orders
     ADD COLUMN handed_back_minor bigint NOT NULL DEFAULT 0 CHECK (handed_back_minor >= 0),
     ADD COLUMN kept_minor bigint NOT NULL DEFAULT 0 CHECK (kept_minor >= 0),
     ADD COLUMN asked_minor bigint CHECK (asked_minor >= 0);
+--- end
+-- What a loop makes in the install script.
+SELECT usher.subscribe(v.event, 'usher_shop', format('@extschema@.%s(text,jsonb)', v.handler)::regprocedure, 'sync')
+FROM (VALUES ('refund.failed', '_on_order_payment'), ('refund.cancelled', '_on_order_payment'),
+    ('payment.disputed', '_on_order_payment'), ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
