@@ -319,7 +319,8 @@ sub script_between
 			next unless $from_nothing || $differs{$key};
 			# nobody's object is taken over for a new one
 			$text =~ s/^CREATE /CREATE OR REPLACE / if !$from_nothing;
-			$text =~ s/ RETURNS/\n    RETURNS/ if $text =~ /^.{120}/; # which has made the line too long
+			# which has made the line too long: broken before what it returns, or else after an argument
+			$text =~ s/^(\N+\)) RETURNS/$1\n    RETURNS/ || $text =~ s/^(\N{1,118},) /$1\n        / if $text =~ /^\N{120}/;
 			$script .= "$text\n";
 			$made_about{$about} = $from_nothing ? 'new' : 'replaced';
 			$made_about{"$one->{trigger} of $one->{table}"} = 1 if $kind eq 'trigger';

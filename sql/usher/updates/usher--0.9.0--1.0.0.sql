@@ -616,9 +616,9 @@ COMMENT ON FUNCTION usher.require_handler(oid, text, oid) IS
     'For functions that take a handler, which will run as its owner: its name, as the tables keep it. Raises US005 '
     'when there is no such function, 22023 unless its arguments are those, "event text, payload jsonb" say, and it '
     'returns void, and 42501 unless it belongs to the caller. caller NULL: an extension that is being installed.';
-CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
-                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL)
-    RETURNS void
+CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL,
+        mode text DEFAULT 'sync',
+                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -671,7 +671,8 @@ BEGIN
     END IF;
 END
 $$;
-CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer,
+        OUT failed integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$

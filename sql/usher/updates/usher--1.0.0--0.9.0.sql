@@ -490,9 +490,9 @@ COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
     'what is missing, so it can be repeated. Needs *:*.';
-CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL, mode text DEFAULT 'sync',
-                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL)
-    RETURNS void
+CREATE OR REPLACE FUNCTION usher.subscribe(event text, consumer text, handler regprocedure DEFAULT NULL,
+        mode text DEFAULT 'sync',
+                                max_attempts integer DEFAULT 25, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -554,7 +554,8 @@ BEGIN
     END IF;
 END
 $$;
-CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer,
+        OUT failed integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$

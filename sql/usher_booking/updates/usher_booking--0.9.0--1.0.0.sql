@@ -225,8 +225,8 @@ COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, tex
     'Creates a service and returns it. Prices are in minor units of the currency (ISO 4217). What costs nothing wants '
     'nothing in advance, whatever prepayment says. Whoever reads about customers of one that is_sensitive is logged. '
     'Needs service:manage.';
-CREATE OR REPLACE FUNCTION @extschema@.update_service(service_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
-   
+CREATE OR REPLACE FUNCTION @extschema@.update_service(service_id uuid, changes jsonb,
+        expected_version integer DEFAULT NULL)
     RETURNS @extschema@.services
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -266,7 +266,8 @@ BEGIN
     RETURN service;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.set_location_active(location_id uuid, active boolean, force boolean DEFAULT false,
+CREATE OR REPLACE FUNCTION @extschema@.set_location_active(location_id uuid, active boolean,
+        force boolean DEFAULT false,
     expected_version integer DEFAULT NULL, OUT id uuid, OUT is_active boolean, OUT version integer,
     OUT cancelled integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -314,9 +315,9 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._location_of(uuid) IS
     'What messages call a location, and the time zone in which they tell the times of what takes place there.';
-CREATE OR REPLACE FUNCTION @extschema@.cancel_booking(booking_id uuid, reason_code text DEFAULT NULL, notes text DEFAULT NULL,
-    expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL)
-    RETURNS @extschema@.booking_cancellation
+CREATE OR REPLACE FUNCTION @extschema@.cancel_booking(booking_id uuid, reason_code text DEFAULT NULL,
+        notes text DEFAULT NULL,
+    expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS @extschema@.booking_cancellation
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$

@@ -74,10 +74,10 @@ BEGIN
     RETURN announced;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.define_tier(code text, rank integer, threshold bigint, basis text DEFAULT 'points',
+CREATE OR REPLACE FUNCTION @extschema@.define_tier(code text, rank integer, threshold bigint,
+        basis text DEFAULT 'points',
                                         currency text DEFAULT NULL, counts_back interval DEFAULT '1 year',
                                         grace interval DEFAULT '0', is_active boolean DEFAULT true)
-   
     RETURNS @extschema@.loyalty_tier_details
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -99,10 +99,10 @@ BEGIN
     RETURN made;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@._judge_offers(customer_id uuid, at timestamptz, context jsonb, offer_id uuid DEFAULT NULL,
+CREATE OR REPLACE FUNCTION @extschema@._judge_offers(customer_id uuid, at timestamptz, context jsonb,
+        offer_id uuid DEFAULT NULL,
                                           has_voucher boolean DEFAULT false, reference_type text DEFAULT NULL,
                                           reference_id uuid DEFAULT NULL)
-   
     RETURNS SETOF @extschema@.offer_judgement
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10
     SET search_path = pg_catalog, pg_temp
@@ -168,8 +168,8 @@ BEGIN
     RETURN made;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.update_offer(offer_id uuid, changes jsonb, expected_version integer DEFAULT NULL)
-   
+CREATE OR REPLACE FUNCTION @extschema@.update_offer(offer_id uuid, changes jsonb,
+        expected_version integer DEFAULT NULL)
     RETURNS @extschema@.offer_change
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -209,9 +209,9 @@ BEGIN
         coalesce(at, statement_timestamp()), coalesce(context, '{}'));
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
+CREATE OR REPLACE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL,
+        at timestamptz DEFAULT NULL,
                                           context jsonb DEFAULT '{}')
-   
     RETURNS @extschema@.offer_judgement
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

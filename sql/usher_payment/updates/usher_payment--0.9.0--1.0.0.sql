@@ -289,8 +289,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._take_refund(uuid) IS
     'Notes that a worker has the refund, from which moment nobody knows whether it was made. False when there is '
     'nothing to make any more.';
-CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
-   
+CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1,
+        visibility interval DEFAULT '30 seconds')
     RETURNS TABLE (event_id uuid, event text, payload jsonb, attempt integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

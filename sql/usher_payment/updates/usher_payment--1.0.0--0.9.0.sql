@@ -211,8 +211,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
     'Handler of order.total_changed: the pending payment is replaced by one of the new sum.';
-CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
-   
+CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1,
+        visibility interval DEFAULT '30 seconds')
     RETURNS TABLE (event_id uuid, event text, payload jsonb, attempt integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
