@@ -297,7 +297,7 @@ sub script_between
 			my $table_gone = !$new_made{'table ' . ($one->{table} =~ s/\@extschema\@/$schema/gr)};
 			$script .= "DROP TRIGGER $one->{trigger} ON $one->{table};\n" unless $table_gone;
 		}
-		else { $script .= 'DROP ' . uc($one->{kind}) . " $one->{about};\n" }
+		else { $script .= ('DROP ' . uc($one->{kind}) . " $one->{about};\n") =~ s/^(?=\N{120})(\N{1,118},) /$1\n    /r }
 	}
 	$script .= "\n" if @drops;
 

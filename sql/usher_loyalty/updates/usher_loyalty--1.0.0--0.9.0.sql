@@ -21,7 +21,8 @@ DROP FUNCTION @extschema@._require_amount(bigint, text, text);
 DROP FUNCTION @extschema@._require_buyer(text, uuid, uuid, boolean);
 DROP FUNCTION @extschema@._require_offer_amounts(@extschema@.loyalty_offers);
 DROP FUNCTION @extschema@._situation(jsonb, jsonb);
-DROP FUNCTION @extschema@._use_offer(@extschema@.loyalty_offers, uuid, text, uuid, uuid, bigint, bigint, text, jsonb, jsonb);
+DROP FUNCTION @extschema@._use_offer(@extschema@.loyalty_offers, uuid, text, uuid, uuid, bigint, bigint, text, jsonb,
+    jsonb);
 
 COMMENT ON TABLE @extschema@.points_deductions IS
     'What does not count of a purchase: refunds and cancellations (returned), what was paid with points or vouchers '
