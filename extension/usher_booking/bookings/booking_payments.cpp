@@ -31,9 +31,10 @@ private:
 
 constinit Statement lock_first{"SELECT @._lock_before_moving(ARRAY[$1], NULL)"};
 constinit Statement read_booking{R"(
-    SELECT b.status, b.hold_expires_at, b.price_minor, b.currency, b.paid_at, @._lacks_staff(pg_catalog.to_jsonb(b)),
-           b.payment_transaction, b.prepay_minor, b.discount_minor, b.paid_minor
-    FROM @.bookings AS b
+    SELECT b.status, b.hold_expires_at, b.price_minor, b.currency, b.paid_at, @._lacks_staff(j.row),
+           b.payment_transaction, b.prepay_minor, coalesce((j.row ->> 'discount_minor')::bigint, 0),
+           coalesce((j.row ->> 'paid_minor')::bigint, 0)
+    FROM @.bookings AS b CROSS JOIN LATERAL pg_catalog.to_jsonb(b) AS j (row)
     WHERE b.id = $1)"};
 constinit Statement mark_paid{R"(
     UPDATE @.bookings AS b
@@ -115,8 +116,19 @@ void propose_refund(const Payment &payment, std::int64_t amount, const char *rea
     kit::publish("booking.refund_proposed", proposal.text(), to_string(payment.booking));
 }
 
+/// The scripts of 0.9.0 have no columns for sums, and nobody hears of them.
+bool keeps_sums(const Schema &schema) {
+    return pg::call(
+        [&] { return get_attnum(get_relname_relid("bookings", schema.oid()), "paid_minor") != InvalidAttrNumber; });
+}
+
+void note_total(const Schema &schema, const Uuid &booking, std::int64_t total) {
+    if (keeps_sums(schema)) note_sum.run(schema, {pg::uuid(booking), pg::int8(total)});
+}
+
 /// Whoever asks for money hears of another sum.
 void tell_sums(const Schema &schema, const Uuid &booking) {
+    if (!keeps_sums(schema)) return;
     kit::publish("booking.total_changed", describe_sums.run(schema, {pg::uuid(booking)}).front().string(0),
                  to_string(booking));
 }
@@ -163,7 +175,7 @@ void settle(const Schema &schema, const Payment &payment) {
     const Sums sums(booking);
     const std::int64_t total = total_of(payment, booking, sums);
     const auto give_back_all = [&](const char *reason) { // what goes back counts as gone
-        note_sum.run(schema, {id, pg::int8(total - payment.net_minor)});
+        note_total(schema, payment.booking, total - payment.net_minor);
         propose_refund(payment, payment.net_minor, reason);
     };
     if (status == "cancelled") return give_back_all("booking_cancelled");
@@ -175,7 +187,7 @@ void settle(const Schema &schema, const Payment &payment) {
     const std::int64_t surplus = std::clamp<std::int64_t>(total - sums.due, 0, payment.net_minor);
     const bool is_paid = total >= sums.due, is_advanced = sums.advance > 0 && total >= sums.advance;
     const pg::Refusal refusal = pg::attempt([&] {
-        note_sum.run(schema, {id, pg::int8(total - surplus)});
+        note_total(schema, payment.booking, total - surplus);
         if (is_paid && !sums.is_paid)
             mark_paid.run(schema, {id, pg::text(payment.method), pg::text(clip(payment.transaction, longest_id))});
         if (hold.is_pending && (is_paid || is_advanced)) (booking.boolean(5) ? keep_place : confirm).run(schema, {id});
@@ -209,7 +221,7 @@ void note_refund(const Schema &schema, const Payment &payment) {
     if (sums.is_paid && sums.due > 0 && total <= 0)
         forget_payment.run(schema, {id, pg::int8(total)});
     else
-        note_sum.run(schema, {id, pg::int8(total)});
+        note_total(schema, payment.booking, total);
 }
 } // namespace
 

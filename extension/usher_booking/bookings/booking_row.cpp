@@ -15,6 +15,8 @@ constexpr Oid types[] = {
 #undef X
 };
 constexpr std::size_t count = std::size(names);
+constexpr auto first_of_1_0 =
+    static_cast<std::size_t>(Column::discount_minor); // the scripts of 0.9.0 have none of these
 
 // Numbers of the columns in the one table of bookings that this backend sees, and when they were looked up.
 constinit Oid known_table = InvalidOid;
@@ -26,7 +28,10 @@ void look_up(Relation relation) {
     if (RelationGetRelid(relation) == known_table && known_at == now) return;
     known_table = InvalidOid;
     for (std::size_t i = 0; i < count; ++i)
-        numbers[i] = static_cast<AttrNumber>(column_number(relation, names[i], types[i]));
+        numbers[i] =
+            i >= first_of_1_0 && pg::call([&] { return SPI_fnumber(RelationGetDescr(relation), names[i]); }) <= 0
+                ? InvalidAttrNumber
+                : static_cast<AttrNumber>(column_number(relation, names[i], types[i]));
     known_table = RelationGetRelid(relation);
     known_at = now;
 }
@@ -41,7 +46,9 @@ BookingRow::BookingRow(HeapTuple tuple, Relation relation)
     values_.reserve(count);
 }
 
-bool BookingRow::is_null(Column column) const { return heap_attisnull(tuple_, number_of(column), desc_); }
+bool BookingRow::is_null(Column column) const {
+    return number_of(column) == InvalidAttrNumber || heap_attisnull(tuple_, number_of(column), desc_);
+}
 
 Datum BookingRow::datum(Column column) const {
     bool is_null;

@@ -39,7 +39,7 @@ public:
         if (now_.boolean(Column::overbooked)) require_overbooking(location_id);
         for (const Column column : payment_columns) {
             const bool is_sum = column == Column::paid_minor || column == Column::discount_minor;
-            if (is_sum ? DatumGetInt64(now_.datum(column)) != 0 : !now_.is_null(column)) refuse_payment();
+            if (!now_.is_null(column) && (!is_sum || DatumGetInt64(now_.datum(column)) != 0)) refuse_payment();
         }
         const std::optional<Uuid> actor = kit::current_user();
         now_.set(Column::created_by, pg::uuid_or_null(actor ? &*actor : nullptr));
