@@ -99,7 +99,7 @@ SKIP:
 	for my $i (0, 1)
 	{
 		my ($admin) = $gateways[$i]{admin} =~ /:(\d+)$/;
-		my $host = '10.0.0.' . (11 + $i);
+		my $host = '10.0.0.' . (21 + $i);
 		ok($config =~ s/\Q$host\E:8080/127.0.0.1:$gateways[$i]{port} port $admin/, "… and gateway $i");
 	}
 	$config =~ s/maxconn 20000/maxconn 500/;
