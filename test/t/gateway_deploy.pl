@@ -116,7 +116,7 @@ system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_param
 write_file('tls.pem', slurp_file("$folder/tls.crt") . slurp_file("$folder/tls.key"));
 my $node = start_cluster('deploy');
 my $gateway = start_gateway($node, environment => { USHER_GATEWAY_CONFIG => "$deploy/gateway.json" });
-my $port = 10000 + int(rand(20000));
+my $port = PostgreSQL::Test::Cluster::get_free_port();
 
 # Through a proxy: TLS, the client's address, bodies, and what the proxy adds.
 sub through

@@ -85,7 +85,7 @@ SKIP:
 	my ($haproxy) = grep { -x } map { "$_/haproxy" } split(/:/, $ENV{PATH}), '/usr/sbin';
 	skip 'haproxy is not installed', 1 unless $haproxy;
 	my $folder = PostgreSQL::Test::Utils::tempdir();
-	my $port = 10000 + int(rand(20000));
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $options = decode_json(slurp_file("$ENV{USHER_SOURCE}/deploy/gateway.json"));
 	cmp_ok($options->{drain_delay_ms}, '>=', 3000, 'deploy/gateway.json waits for longer than haproxy needs to see it');
 	my $start_one = sub {

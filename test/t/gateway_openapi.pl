@@ -40,7 +40,7 @@ append_to_file("$folder/spectral.yaml", "extends: [\"spectral:oas\"]\n");
 tool('spectral', "$modules/\@stoplight/spectral-cli/dist/index.js", 'lint', "$folder/openapi.json", '-r', "$folder/spectral.yaml", '--fail-severity=error', '-q');
 
 # --- Prism before the gateway
-my $port = 10000 + int(rand(20000));
+my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $prism = IPC::Run::start([ 'node', "$modules/\@stoplight/prism-cli/dist/index.js", 'proxy', "$folder/openapi.json", $gateway->{url}, '--port', $port, '--host', '127.0.0.1' ],
     '<', \undef, '>', "$folder/prism.log", '2>&1');
 wait_for(sub { slurp_file("$folder/prism.log") =~ /listening on/ }, 'Prism listens') or die(slurp_file("$folder/prism.log"));

@@ -40,7 +40,7 @@ reload('');
 
 # --- the shipped file: sockets of both lie in one folder, as on Debian
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $port = 10000 + int(rand(20000));
+my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $sockets = $node->host;
 my $here = sub { my ($text) = @_; return $text =~ s{/var/run/postgresql}{$sockets}gr =~ s/\b6432\b/$port/gr =~ s{/etc/(?:pgbouncer|usher)}{$folder}gr };
 my $ini = $here->(slurp_file("$ENV{USHER_SOURCE}/deploy/pgbouncer.ini"));

@@ -37,7 +37,7 @@ for my $tenant (qw(red blue))
 }
 my $map = write_file('tenants.map', "red.example.com red\nblue.example.com blue\n");
 my $text = slurp_file("$ENV{USHER_SOURCE}/deploy/haproxy-tenants.cfg");
-my $port = 10000 + int(rand(20000));
+my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $admin = sub { ($gateway{ $_[0] }{admin} =~ /:(\d+)$/)[0] };
 ok($text =~ s{bind :443 ssl.*}{bind 127.0.0.1:$port} && $text =~ s{/etc/usher/tenants.map}{$map}g && $text =~ s/maxconn 20000/maxconn 200/
     && $text =~ s/10\.0\.0\.21:8080 port 8081/"127.0.0.21:$gateway{red}{port} port " . $admin->('red')/e

@@ -168,7 +168,7 @@ SKIP:
     skip 'prometheus is not installed', 1 unless $prometheus;
     my $scraped = start_gateway($node, database => $node->connstr('postgres') . ' user=gateway_test', database_metrics_s => 1);
     my ($admin, $admin_of_courier) = map { $_->{admin} =~ m{//(.*)$} } $scraped, $courier;
-    my $port = 10000 + int(rand(20000));
+    my $port = PostgreSQL::Test::Cluster::get_free_port();
     my $config = slurp_file("$watch/prometheus.yml");
     ok($config =~ s/127\.0\.0\.1:8081/$admin/ && $config =~ s/127\.0\.0\.1:8082/$admin_of_courier/ && $config =~ s/_interval: 15s/_interval: 1s/g && $config =~ s/127\.0\.0\.1:9100/127.0.0.1:1/, 'prometheus.yml names all of it');
     write_file('usher-rules.yml', $rules =~ s/for: \d+[mh]$/for: 1s/mgr);
