@@ -2,7 +2,9 @@
 
 namespace usher::kit {
 
-bool TableRow::is_null(int column) const { return heap_attisnull(tuple_, numbers_[column], desc_); }
+bool TableRow::is_null(int column) const {
+    return numbers_[column] == InvalidAttrNumber || heap_attisnull(tuple_, numbers_[column], desc_);
+}
 
 Datum TableRow::datum(int column) const {
     bool is_null = false;

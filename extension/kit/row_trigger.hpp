@@ -8,6 +8,7 @@ namespace usher::kit {
 struct ColumnForm {
     const char *name;
     Oid type;
+    bool is_optional = false; // the scripts of 0.9.0 do not have it: NULL in every row
 };
 
 /// Where the columns are in the table that this backend sees. Make it `static constinit`.
@@ -20,7 +21,8 @@ public:
         if (RelationGetRelid(relation) == table_ && changes_ == now) return numbers_.data();
         table_ = InvalidOid;
         for (std::size_t i = 0; i < N; ++i)
-            numbers_[i] = static_cast<AttrNumber>(column_number(relation, forms_[i].name, forms_[i].type));
+            numbers_[i] =
+                static_cast<AttrNumber>(column_number(relation, forms_[i].name, forms_[i].type, forms_[i].is_optional));
         table_ = RelationGetRelid(relation);
         changes_ = now;
         return numbers_.data();

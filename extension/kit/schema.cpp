@@ -38,6 +38,17 @@ const Known &look_up(Oid schema) {
     return *found;
 }
 
+/// Plain frame.
+bool is_function(Oid schema, const char *name) {
+    CatCList *const candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+    bool is_there = false;
+    for (int i = 0; i < candidates->n_members; ++i)
+        if (reinterpret_cast<Form_pg_proc>(GETSTRUCT(&candidates->members[i]->tuple))->pronamespace == schema)
+            is_there = true;
+    ReleaseSysCacheList(candidates);
+    return is_there;
+}
+
 pg::Param array_of(Oid type, int length, char align, std::vector<Datum> values, const bool *nulls) {
     const Datum array = pg::call([&] {
         int size = static_cast<int>(values.size());
@@ -81,13 +92,29 @@ void require_table(const TriggerData *data, const Schema &schema, const char *ta
                                  ", which its function is not made for");
 }
 
-int column_number(Relation table, const char *column, Oid type) {
+int column_number(Relation table, const char *column, Oid type, bool is_optional) {
     const TupleDesc desc = RelationGetDescr(table);
     const int number = pg::call([&] { return SPI_fnumber(desc, column); });
+    if (is_optional && number <= 0) return InvalidAttrNumber;
     if (number <= 0 || TupleDescAttr(desc, number - 1)->atttypid != type)
         throw Error(errc::not_configured, "table " + json::quote(RelationGetRelationName(table)) + " has no column " +
                                               json::quote(column) + " of the type that its extension gave it");
     return number;
+}
+
+bool has_column(const Schema &schema, const char *table, const char *column) {
+    return pg::call([&] {
+        const Oid found = get_relname_relid(table, schema.oid());
+        return OidIsValid(found) && get_attnum(found, column) != InvalidAttrNumber;
+    });
+}
+
+bool has_function(const Schema &schema, const char *name) {
+    return pg::call([&] { return is_function(schema.oid(), name); });
+}
+
+bool core_has_function(const char *name) {
+    return pg::call([&] { return is_function(get_namespace_oid("usher", false), name); });
 }
 
 bool was_ever_used(const Schema &schema, const char *table) {

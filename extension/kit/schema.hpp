@@ -43,8 +43,16 @@ private:
 void require_table(const TriggerData *data, const Schema &schema, const char *table);
 
 /// The number of a column of one of our tables. Throws 55000 when it does not exist, or is not of the type that the
-/// extension gave it: whoever reads rows past the executor reads them by type.
-int column_number(Relation table, const char *column, Oid type);
+/// extension gave it: whoever reads rows past the executor reads them by type. One that is optional may be missing, as
+/// with the scripts of 0.9.0: InvalidAttrNumber.
+int column_number(Relation table, const char *column, Oid type, bool is_optional = false);
+
+/// Whether a table of ours has a column that 1.0.0 has added, and whether a function of 1.0.0 is there: this library
+/// serves the scripts of 0.9.0 until ALTER EXTENSION … UPDATE, and what these have no place for is not kept. Look-ups
+/// in the caches of the server.
+bool has_column(const Schema &schema, const char *table, const char *column);
+bool has_function(const Schema &schema, const char *name);
+bool core_has_function(const char *name);
 
 /// Has the table ever had a row? What hardly anybody uses need not be asked every time.
 bool was_ever_used(const Schema &schema, const char *table);

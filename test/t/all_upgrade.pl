@@ -190,17 +190,25 @@ $node->safe_psql('postgres', 'DROP DATABASE restored');
 
 # --- a rolling restart: the library of this version with the scripts of before
 
-create_old('rolling', map { $_ => 'wash' } @extensions);
 system('tar', '-C', $folder, '-xzf', "$source/test/data/$from/examples.tar.gz") == 0 or die 'tar';
-for my $part ('install', 'story')
+sub runs
 {
+	my ($database, $file, $what) = @_;
 	my $errors = '';
-	ok(IPC::Run::run([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('rolling'), '-f', "$folder/examples/carwash/$part.sql" ], '<', \undef, '>', \my $out, '2>', \$errors),
-		"$part.sql of the car wash of $from runs on the library of $to") or diag($errors);
+	ok(IPC::Run::run([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database), '-f', $file ], '<', \undef, '>', \my $out, '2>', \$errors), $what) or diag($errors);
 }
-is($node->safe_psql('rolling', q{SELECT rule || ': ' || violations FROM usher.self_check() WHERE violations > 0}), '', '… and self_check() finds nothing');
-$node->safe_psql('rolling', join ';', @there);
-is($node->safe_psql('rolling', q{SELECT rule || ': ' || violations FROM usher.self_check() WHERE violations > 0}), '', '… nor after the update');
+my $violations = q{SELECT rule || ': ' || violations FROM usher.self_check() WHERE violations > 0};
+for my $database ('rolling', 'rolling_core')
+{
+	create_old($database, map { $_ => 'wash' } @extensions);
+	runs($database, "$folder/examples/carwash/install.sql", "install.sql of the car wash of $from runs on the library of $to");
+	runs($database, "$folder/examples/carwash/story.sql", '… and its story.sql') if $database eq 'rolling';
+	$node->safe_psql($database, $there[0]) if $database eq 'rolling_core'; # each extension by itself, and core is the first
+	runs($database, "$source/test/data/rolling.sql", '… and so do a shop and a club' . ($database eq 'rolling_core' ? ', also when core alone is updated' : ''));
+	is($node->safe_psql($database, $violations), '', '… and self_check() finds nothing');
+	$node->safe_psql($database, join ';', @there);
+	is($node->safe_psql($database, $violations), '', '… nor after the update');
+}
 
 # --- under traffic, with lock_timeout
 

@@ -117,10 +117,7 @@ void propose_refund(const Payment &payment, std::int64_t amount, const char *rea
 }
 
 /// The scripts of 0.9.0 have no columns for sums, and nobody hears of them.
-bool keeps_sums(const Schema &schema) {
-    return pg::call(
-        [&] { return get_attnum(get_relname_relid("bookings", schema.oid()), "paid_minor") != InvalidAttrNumber; });
-}
+bool keeps_sums(const Schema &schema) { return kit::has_column(schema, "bookings", "paid_minor"); }
 
 void note_total(const Schema &schema, const Uuid &booking, std::int64_t total) {
     if (keeps_sums(schema)) note_sum.run(schema, {pg::uuid(booking), pg::int8(total)});
@@ -218,7 +215,7 @@ void note_refund(const Schema &schema, const Payment &payment) {
     const bool is_known = !booking.is_null(6) && booking.text(6) == clip(payment.transaction, longest_id);
     if (!payment.total_minor && !is_known) return; // of one of several payments nobody says what is left of all
     const std::int64_t total = payment.total_minor.value_or(payment.net_minor);
-    if (sums.is_paid && sums.due > 0 && total <= 0)
+    if (sums.is_paid && sums.due > 0 && total <= 0 && keeps_sums(schema))
         forget_payment.run(schema, {id, pg::int8(total)});
     else
         note_total(schema, payment.booking, total);

@@ -28,10 +28,7 @@ void look_up(Relation relation) {
     if (RelationGetRelid(relation) == known_table && known_at == now) return;
     known_table = InvalidOid;
     for (std::size_t i = 0; i < count; ++i)
-        numbers[i] =
-            i >= first_of_1_0 && pg::call([&] { return SPI_fnumber(RelationGetDescr(relation), names[i]); }) <= 0
-                ? InvalidAttrNumber
-                : static_cast<AttrNumber>(column_number(relation, names[i], types[i]));
+        numbers[i] = static_cast<AttrNumber>(column_number(relation, names[i], types[i], i >= first_of_1_0));
     known_table = RelationGetRelid(relation);
     known_at = now;
 }

@@ -10,7 +10,11 @@ namespace usher::loyalty {
 namespace {
 // $1 customer, $2 time, $3 time zone, $4 tier, $5 location, $6 service, $7 products, $8 keys, $9 offer,
 // $10 when it is for
-constinit Statement find_offers{R"(
+// The core of 0.9.0 does not know where locations are.
+#define STATEMENTS(WITH_ZONES, WITHOUT, HEAD, ZONE, TAIL)                                                              \
+    constinit Statement WITH_ZONES{HEAD ZONE TAIL};                                                                    \
+    constinit Statement WITHOUT{HEAD TAIL};
+STATEMENTS(find_offers, find_offers_anywhere, R"(
     SELECT o.id, o.title, o.kind, (o.percent * 100)::bigint, o.amount_minor, o.currency, o.buy_quantity, o.get_quantity,
            o.min_amount_minor, o.max_discount_minor, o.product_ids::text, o.is_stackable, o.stack_group, o.priority,
            o.version, o.needs_voucher, o.first_visit,
@@ -27,14 +31,17 @@ constinit Statement find_offers{R"(
     FROM @.loyalty_offers AS o
         LEFT JOIN @.loyalty_segments AS s ON s.code = o.segment
         CROSS JOIN LATERAL (
-            SELECT coalesce($10::text::timestamptz, $2) AT TIME ZONE coalesce($3, CASE
+            SELECT coalesce($10::text::timestamptz, $2) AT TIME ZONE coalesce($3,)",
+           R"(CASE
                 WHEN o.weekdays IS NOT NULL OR o.hours IS NOT NULL
-                THEN (SELECT z.time_zone FROM usher.location_reference($5) AS z) END, o.time_zone)) AS l (local)
+                THEN (SELECT z.time_zone FROM usher.location_reference($5) AS z) END, )",
+           R"(o.time_zone)) AS l (local)
     WHERE o.id IN (SELECT k.offer_id FROM @.loyalty_offer_keys AS k WHERE k.match_key = ANY ($8) AND $9::uuid IS NULL
                    UNION ALL SELECT $9)
         AND ($9 IS NOT NULL
              OR (o.valid_from <= $2 AND coalesce($2 < o.valid_until, true) AND NOT o.needs_voucher))
-    ORDER BY o.priority DESC, o.id)"};
+    ORDER BY o.priority DESC, o.id)")
+#undef STATEMENTS
 // What was given for a reference before, with the terms that it had then; rows by hand have those of now.
 constinit Statement find_given{R"(
     SELECT u.offer_id, u.discount_minor, coalesce((u.terms ->> 'is_stackable')::boolean, o.is_stackable),
@@ -208,11 +215,12 @@ std::vector<LineShare> read_shares(std::string_view text) {
 
 pg::Rows offers_for(const Schema &schema, const Question &question, const Situation &situation,
                     const Customer &customer) {
-    return find_offers.run(schema, {pg::uuid(question.customer), pg::timestamptz(question.at),
-                                    pg::text_or_null(situation.zone), pg::text_or_null(customer.tier),
-                                    pg::uuid_or_null(situation.location), pg::uuid_or_null(situation.service),
-                                    pg::uuid_array(situation.products), pg::text_array(situation.keys),
-                                    pg::uuid_or_null(question.offer), pg::text_or_null(situation.takes_place_at)});
+    Statement &find = kit::core_has_function("location_reference") ? find_offers : find_offers_anywhere;
+    return find.run(schema, {pg::uuid(question.customer), pg::timestamptz(question.at),
+                             pg::text_or_null(situation.zone), pg::text_or_null(customer.tier),
+                             pg::uuid_or_null(situation.location), pg::uuid_or_null(situation.service),
+                             pg::uuid_array(situation.products), pg::text_array(situation.keys),
+                             pg::uuid_or_null(question.offer), pg::text_or_null(situation.takes_place_at)});
 }
 
 struct Given {

@@ -140,8 +140,10 @@ USHER_FUNCTION(usher_loyalty_place_offers) {
     const std::optional<Uuid> order = id_of("id"), customer = id_of("customer_id");
     if (!order || !customer) return pg::null_result(fcinfo);
     const Schema schema(fcinfo);
-    place(schema, {*order,
-                   {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}},
-                   has_uses.run(schema, {pg::uuid(*order)}).front().boolean(0)});
+    place(schema,
+          {*order,
+           {*customer, pg::statement_time(), payload, {}, false, Reference{"order", *order}},
+           // the scripts of 0.9.0 leave what was redeemed as it is
+           kit::has_function(schema, "_renew_uses") && has_uses.run(schema, {pg::uuid(*order)}).front().boolean(0)});
     return pg::null_result(fcinfo);
 }

@@ -113,7 +113,7 @@ void deduct(std::vector<Deduction> &out, const Value &payload, const Uuid &payme
     out.back().source = {"payment", payment};
 }
 
-void read_refund(PurchaseNews &out, const Value &payload, std::string_view event) {
+void read_refund(PurchaseNews &out, const Value &payload, std::string_view event, bool keeps_standing) {
     const std::optional<Uuid> payment = payment_id(payload, event == "payment.refunded" ? "id" : "transaction_id");
     if (!payment) return;
     // What is only on its way back can still fail; publishers that do not tell it apart do not count it.
@@ -121,7 +121,7 @@ void read_refund(PurchaseNews &out, const Value &payload, std::string_view event
     if (has_number(payload, "refund_reserved_minor"))
         returned -= std::min(returned, amount_of(payload, event, "refund_reserved_minor"));
     const Deduction what{{}, *payment, returned, "returned"};
-    if (is_money(payload)) out.standing = standing_of(payload, event, *payment);
+    if (keeps_standing && is_money(payload)) out.standing = standing_of(payload, event, *payment);
     if (!out.standing) return deduct(out.deductions, payload, *payment, what);
     out.deductions.push_back(what);
     out.deductions.back().source = {"payment", *payment};
@@ -148,7 +148,7 @@ void set_member(Value &object, std::string_view name, Value value) {
     object.items.push_back(std::move(value));
 }
 
-PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
+PurchaseNews read_purchase(std::string_view event, std::string_view payload, bool keeps_standing) {
     std::optional<Value> parsed = expression::from_json(payload);
     if (!parsed || parsed->kind != Value::Kind::object) refuse(event, "object");
     PurchaseNews out;
@@ -161,11 +161,12 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
     if (event == "order.returned") {
         const std::optional<Uuid> order = id_of(*parsed, "id");
         if (!order) refuse(event, "id");
-        out.standing = Standing{{"order", *order}, {}, {}, amount_of(*parsed, event, "total_minor"), {}};
+        const std::int64_t total = amount_of(*parsed, event, "total_minor");
+        if (keeps_standing) out.standing = Standing{{"order", *order}, {}, {}, total, {}};
         return out;
     }
     if (event == "payment.refunded" || event == "payment.partially_refunded") {
-        read_refund(out, *parsed, event);
+        read_refund(out, *parsed, event, keeps_standing);
         return out;
     }
     if (event == "payment.disputed" || event == "payment.dispute_closed") {
@@ -176,7 +177,7 @@ PurchaseNews read_purchase(std::string_view event, std::string_view payload) {
         if (form.event != event) continue;
         if (form.source == "payment") {
             const std::optional<Uuid> payment = payment_id(*parsed, form.id);
-            if (payment && is_money(*parsed)) out.standing = standing_of(*parsed, event, *payment);
+            if (keeps_standing && payment && is_money(*parsed)) out.standing = standing_of(*parsed, event, *payment);
             if (out.standing && *out.standing->refunded_minor == 0) out.standing.reset(); // nothing went back so far
             if (is_duplicate(*parsed)) break;
         }

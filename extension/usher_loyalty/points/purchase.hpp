@@ -48,7 +48,8 @@ struct PurchaseNews {
 };
 
 /// Nothing in it when the event says nothing that matters here. Throws 22023 for a payload that is none of the event.
-PurchaseNews read_purchase(std::string_view event, std::string_view payload);
+/// Without `keeps_standing`, as with the scripts of 0.9.0, refunds are deductions, each of its own.
+PurchaseNews read_purchase(std::string_view event, std::string_view payload, bool keeps_standing = true);
 
 /// Puts a member into an object, in the place of one that has its name.
 void set_member(expression::Value &object, std::string_view name, expression::Value value);

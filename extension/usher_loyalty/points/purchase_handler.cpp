@@ -128,6 +128,9 @@ constinit Statement insert_restored{R"(
     FROM @.points_entries AS t JOIN @.points_entries AS e ON e.id = t.reverses
     WHERE t.id = $1)"};
 
+/// The scripts of 0.9.0 do not keep what a booking or order stands at.
+bool keeps_standing(const Schema &schema) { return kit::has_column(schema, "points_sources", "captured_minor"); }
+
 /// A rule that does not fit a purchase stops neither the others nor the event: it earns nothing, and the log says why.
 std::int64_t judge(const Purchase &purchase, const KeptRule &kept) {
     try {
@@ -209,7 +212,8 @@ private:
         customers_.insert(purchase.customer);
         is_known_ = row.boolean(1) && !row.is_null(3) && news_.deductions.empty();
         if (!is_known_) {
-            derive_deduction.run(schema_, {pg::text(purchase.source.type), pg::uuid(purchase.source.id)});
+            if (keeps_standing(schema_))
+                derive_deduction.run(schema_, {pg::text(purchase.source.type), pg::uuid(purchase.source.id)});
             return;
         }
         tier_ = row.optional_text(2);
@@ -380,7 +384,7 @@ USHER_FUNCTION(usher_loyalty_on_purchase) {
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
     const std::string event(args.text(0));
-    Handler(schema, read_purchase(event, args.output(1))).run(event);
+    Handler(schema, read_purchase(event, args.output(1), keeps_standing(schema))).run(event);
     return 0;
 }
 

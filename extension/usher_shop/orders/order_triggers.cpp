@@ -52,10 +52,10 @@ constexpr std::array forms{
     ColumnForm{"reference_type", TEXTOID},
     ColumnForm{"reference_id", UUIDOID},
     ColumnForm{"version", INT4OID},
-    ColumnForm{"recorded_minor", INT8OID},
-    ColumnForm{"handed_back_minor", INT8OID},
-    ColumnForm{"kept_minor", INT8OID},
-    ColumnForm{"asked_minor", INT8OID},
+    ColumnForm{"recorded_minor", INT8OID, true},
+    ColumnForm{"handed_back_minor", INT8OID, true},
+    ColumnForm{"kept_minor", INT8OID, true},
+    ColumnForm{"asked_minor", INT8OID, true},
 };
 constinit Columns<forms.size()> columns{forms};
 constexpr Column fixed[] = {id, customer_id, location_id, currency, created_at};

@@ -7,16 +7,20 @@ namespace usher::shop {
 namespace {
 constinit const Ordering *innermost = nullptr;
 
+// What the scripts of 0.9.0 have no columns for, is nothing: a name that `orders` lacks is found in `none`.
 constinit Statement read{R"(
     SELECT o.status, o.total_minor, o.paid_minor, o.currency, o.customer_id, o.user_id, o.location_id, o.reason_code,
-           coalesce(l.is_done, true), coalesce(l.sent, 0), o.placed_at IS NULL,
-           o.paid_minor - o.recorded_minor + o.handed_back_minor, o.kept_minor, o.asked_minor
-    FROM @.orders AS o
+           coalesce(l.is_done, true), coalesce(l.sent, 0), o.placed_at IS NULL, o.by_payments, o.kept, o.asked
+    FROM (VALUES (0::bigint, 0::bigint, 0::bigint, NULL::bigint))
+            AS none (recorded_minor, handed_back_minor, kept_minor, asked_minor)
+        CROSS JOIN LATERAL (
+            SELECT x.*, x.paid_minor - recorded_minor + handed_back_minor AS by_payments, kept_minor AS kept,
+                   asked_minor AS asked
+            FROM @.orders AS x WHERE x.id = $1) AS o
         LEFT JOIN LATERAL (
             SELECT bool_and(l.fulfilled + l.cancelled = l.quantity) AS is_done,
                    pg_catalog.sum(l.fulfilled)::bigint AS sent
-            FROM @.order_lines AS l WHERE l.order_id = o.id) AS l ON true
-    WHERE o.id = $1)"};
+            FROM @.order_lines AS l WHERE l.order_id = o.id) AS l ON true)"};
 constinit Statement move{R"(
     UPDATE @.orders AS o
     SET status = $2, expires_at = CASE WHEN $2 = 'placed' THEN o.expires_at END
@@ -25,6 +29,10 @@ constinit Statement give_back{R"(
     UPDATE @.orders AS o
     SET paid_minor = o.paid_minor - $2, refunded_minor = o.refunded_minor + $2,
         handed_back_minor = o.handed_back_minor + $3
+    WHERE o.id = $1)"};
+constinit Statement give_back_sum{R"(
+    UPDATE @.orders AS o
+    SET paid_minor = o.paid_minor - $2, refunded_minor = o.refunded_minor + $2
     WHERE o.id = $1)"};
 constinit Statement keep{"UPDATE @.orders AS o SET kept_minor = $2 WHERE o.id = $1"};
 constinit Statement ask{"UPDATE @.orders AS o SET asked_minor = $2 WHERE o.id = $1"};
@@ -63,7 +71,10 @@ void propose_refund(const Schema &schema, const Uuid &order, const pg::Row &row,
     const std::int64_t by_payments = std::clamp<std::int64_t>(row.int8(11), 0, amount);
     {
         const Ordering now(order);
-        give_back.run(schema, {pg::uuid(order), pg::int8(amount), pg::int8(amount - by_payments)});
+        if (keeps_sums(schema))
+            give_back.run(schema, {pg::uuid(order), pg::int8(amount), pg::int8(amount - by_payments)});
+        else
+            give_back_sum.run(schema, {pg::uuid(order), pg::int8(amount)});
     }
     json::Object object;
     object.add("id", order).add("amount_minor", amount).add("currency", row.text(3));
@@ -86,6 +97,7 @@ void return_surplus(const Schema &schema, const Uuid &order, const pg::Row &row,
 /// Whoever takes payments asks for what they have heard of last. A payment of all of it needs no further word.
 void ask_for(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t due, Cause cause) {
     if (row.is_null(13) ? due == 0 : row.int8(13) == due) return;
+    if (!keeps_sums(schema)) return;
     {
         const Ordering now(order);
         ask.run(schema, {pg::uuid(order), pg::int8(due)});
@@ -102,6 +114,8 @@ Ordering::Ordering(const Uuid &order, bool is_placing) : outer_(innermost), orde
 Ordering::~Ordering() { innermost = outer_; }
 bool Ordering::runs_for(const Uuid &order) { return innermost != nullptr && innermost->order_ == order; }
 bool Ordering::is_placing(const Uuid &order) { return runs_for(order) && innermost->is_placing_; }
+
+bool keeps_sums(const Schema &schema) { return kit::has_column(schema, "orders", "recorded_minor"); }
 
 void settle_order(const Schema &schema, const Uuid &order, Cause cause) {
     const pg::Rows rows = read.run(schema, {pg::uuid(order)});

@@ -29,6 +29,10 @@ enum class Cause : std::uint8_t {
     failed_refund // a refund has failed or was cancelled: what came back by that is not proposed once more
 };
 
+/// Whether orders keep apart what was recorded, handed back, kept and asked for: with the scripts of 0.9.0 they do not,
+/// know what is paid and what went back as one sum each, and nobody hears of another one by settle_order().
+bool keeps_sums(const Schema &schema);
+
 /// What follows from lines and payments: placed becomes paid when enough is, paid becomes fulfilled when all that is
 /// left has been sent, and cancelled when nothing is left; what is paid too much is proposed for refund, and whoever
 /// asks for money hears of another sum.

@@ -32,6 +32,10 @@ constinit Statement place{R"(
     SET status = 'placed', placed_at = pg_catalog.clock_timestamp(),
         expires_at = pg_catalog.clock_timestamp() + $2, asked_minor = greatest(o.total_minor - o.paid_minor, 0)
     WHERE o.id = $1)"};
+constinit Statement place_unasked{R"(
+    UPDATE @.orders AS o
+    SET status = 'placed', placed_at = pg_catalog.clock_timestamp(), expires_at = pg_catalog.clock_timestamp() + $2
+    WHERE o.id = $1)"};
 
 constinit Statement read_lines{R"(
     SELECT @._order_lines_json($1)::text,
@@ -107,7 +111,7 @@ USHER_FUNCTION(usher_shop_place_order) {
     reserve_all(schema, order, row.uuid(2));
     {
         const Ordering now(order);
-        place.run(schema, {pg::uuid(order), pg::interval(args.interval_us(2))});
+        (keeps_sums(schema) ? place : place_unasked).run(schema, {pg::uuid(order), pg::interval(args.interval_us(2))});
     }
     settle_order(schema, order);
     return pg::null_result(fcinfo);
@@ -122,6 +126,10 @@ constinit Statement pay{R"(
         paid_minor = $4 + CASE WHEN $2 IS NULL THEN o.paid_minor
                                ELSE o.recorded_minor - o.handed_back_minor + $2 END,
         refunded_minor = coalesce(o.handed_back_minor + $3, o.refunded_minor)
+    WHERE o.id = $1)"};
+constinit Statement pay_sum{R"(
+    UPDATE @.orders AS o
+    SET paid_minor = $2, refunded_minor = coalesce($3, o.refunded_minor)
     WHERE o.id = $1)"};
 constinit Statement finish{"UPDATE @.orders AS o SET status = $2 WHERE o.id = $1"};
 } // namespace
@@ -149,8 +157,13 @@ USHER_FUNCTION(usher_shop_settle_order) {
     const std::int64_t recorded = is_whole ? args.int8(3) : 0;
     if (!args.is_null(1) || recorded != 0) {
         const Ordering now(order);
-        pay.run(schema, {pg::uuid(order), args.is_null(1) ? pg::null(INT8OID) : pg::int8(args.int8(1)),
-                         args.is_null(2) ? pg::null(INT8OID) : pg::int8(args.int8(2)), pg::int8(recorded)});
+        const auto sum = [&](int argument) {
+            return args.is_null(argument) ? pg::null(INT8OID) : pg::int8(args.int8(argument));
+        };
+        if (is_whole)
+            pay.run(schema, {pg::uuid(order), sum(1), sum(2), pg::int8(recorded)});
+        else
+            pay_sum.run(schema, {pg::uuid(order), sum(1), sum(2)});
     }
     const std::string_view event = is_whole ? args.text(4) : std::string_view();
     const bool is_failed = event == "refund.failed" || event == "refund.cancelled";
