@@ -68,12 +68,13 @@ constinit Statement describe_change{R"(
     FROM @.payment_refunds AS r JOIN @.payment_transactions AS t ON t.id = r.transaction_id
         JOIN pg_catalog.pg_class AS c ON c.oid = r.tableoid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE r.id = $1)"};
-// Refunds before their payment: whoever reports one locks them in this order.
+// Refunds before their payment: whoever reports one locks them in this order. A dispute that has waited for its payment
+// comes with that locked already, so a refund that somebody reports at this moment is left to them.
 constinit Statement lock_unsent{R"(
     SELECT r.id, r.amount_minor
     FROM @.payment_refunds AS r
     WHERE r.transaction_id = $1 AND r.status = 'pending'
-    ORDER BY r.created_at DESC, r.id DESC FOR NO KEY UPDATE)"};
+    ORDER BY r.created_at DESC, r.id DESC FOR NO KEY UPDATE SKIP LOCKED)"};
 constinit Statement take_back{"UPDATE @.payment_refunds AS r SET status = 'cancelled' WHERE r.id = $1"};
 constinit Statement refund_all{R"(
     INSERT INTO @.payment_refunds (transaction_id, reason_code)
