@@ -125,6 +125,116 @@ CREATE OR REPLACE FUNCTION @extschema@._judge_offers(customer_id uuid, at timest
     LANGUAGE c STABLE ROWS 10
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'usher_loyalty_judge_offers';
+CREATE FUNCTION @extschema@._require_amount(amount_minor bigint, currency text, argument text) RETURNS void
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'usher_loyalty_require_amount';
+COMMENT ON FUNCTION @extschema@._require_amount(bigint, text, text) IS
+    'Raises 22023 for an amount below 0 or above what can be paid, or in what is no currency; NULL is left to others.';
+CREATE FUNCTION @extschema@._require_offer_amounts(g @extschema@.loyalty_offers) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM @extschema@._require_amount(g.amount_minor, g.currency, 'amount_minor');
+    PERFORM @extschema@._require_amount(g.min_amount_minor, g.currency, 'min_amount_minor');
+    PERFORM @extschema@._require_amount(g.max_discount_minor, g.currency, 'max_discount_minor');
+END
+$$;
+COMMENT ON FUNCTION @extschema@._require_offer_amounts(@extschema@.loyalty_offers) IS
+    'Raises 22023 for an offer of amounts that nobody can pay, or in what is no currency.';
+CREATE OR REPLACE FUNCTION @extschema@.create_offer(definition jsonb) RETURNS @extschema@.offer_change
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    g @extschema@.loyalty_offers;
+    made @extschema@.offer_change;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
+    g := jsonb_populate_record(NULL::@extschema@.loyalty_offers, definition);
+    PERFORM @extschema@._require_offer_amounts(g);
+    PERFORM now() AT TIME ZONE g.time_zone;
+    INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency,
+        buy_quantity,
+        get_quantity, min_amount_minor, max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers,
+        segment, location_ids, service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group,
+            priority,
+        max_uses, max_per_customer, created_by)
+    VALUES (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
+            coalesce(g.min_amount_minor, 0), g.max_discount_minor, coalesce(g.valid_from, now()), g.valid_until,
+            g.weekdays, g.hours, coalesce(g.time_zone, 'UTC'), g.tiers, g.segment, g.location_ids, g.service_ids,
+            g.product_ids, coalesce(g.first_visit, false), coalesce(g.needs_voucher, false),
+            coalesce(g.is_stackable, false), g.stack_group, coalesce(g.priority, 0), g.max_uses, g.max_per_customer,
+            usher.actor_id())
+    RETURNING o.id, o.status, o.version INTO made;
+    RETURN made;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.update_offer(offer_id uuid, changes jsonb,
+        expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.offer_change
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    g @extschema@.loyalty_offers;
+    made @extschema@.offer_change;
+BEGIN
+    PERFORM usher.require_permission('loyalty:manage');
+    PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}');
+    SELECT * INTO g FROM @extschema@._lock_offer(update_offer.offer_id, expected_version);
+    g := jsonb_populate_record(g, changes);
+    PERFORM @extschema@._require_offer_amounts(g);
+    PERFORM now() AT TIME ZONE g.time_zone;
+    UPDATE @extschema@.loyalty_offers AS o
+    SET (title, description, kind, percent, amount_minor, currency, buy_quantity, get_quantity, min_amount_minor,
+         max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers, segment, location_ids,
+         service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group, priority, max_uses,
+         max_per_customer, version)
+        = (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
+           g.min_amount_minor, g.max_discount_minor, g.valid_from, g.valid_until, g.weekdays, g.hours, g.time_zone,
+           g.tiers, g.segment, g.location_ids, g.service_ids, g.product_ids, g.first_visit, g.needs_voucher,
+           g.is_stackable, g.stack_group, g.priority, g.max_uses, g.max_per_customer, g.version + 1)
+    WHERE o.id = g.id RETURNING o.id, o.status, o.version INTO made;
+    RETURN made;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.list_offers_for(customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
+                                            context jsonb DEFAULT '{}')
+    RETURNS SETOF @extschema@.offer_judgement
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM @extschema@._judge_offers(
+        @extschema@._require_customer(list_offers_for.customer_id, 'loyalty:read'),
+        coalesce(at, statement_timestamp()), coalesce(context, '{}'));
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL,
+        at timestamptz DEFAULT NULL,
+                                          context jsonb DEFAULT '{}')
+    RETURNS @extschema@.offer_judgement
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    judged @extschema@.offer_judgement;
+BEGIN
+    SELECT * INTO judged FROM @extschema@._judge_offers(
+        @extschema@._require_customer(explain_offer.customer_id, 'loyalty:read'),
+        coalesce(explain_offer.at, statement_timestamp()), coalesce(explain_offer.context, '{}'),
+        explain_offer.offer_id);
+    IF judged.offer_id IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'offer does not exist',
+                                  jsonb_build_object('offer_id', explain_offer.offer_id));
+    END IF;
+    RETURN judged;
+END
+$$;
 CREATE FUNCTION @extschema@._use_offer(offer @extschema@.loyalty_offers, customer_id uuid, reference_type text,
                                        reference_id uuid, voucher_id uuid, amount_minor bigint, discount_minor bigint,
                                        currency text, lines jsonb, terms jsonb DEFAULT NULL) RETURNS uuid
@@ -257,116 +367,6 @@ COMMENT ON FUNCTION @extschema@._renew_uses(text, uuid, timestamptz, jsonb, uuid
     'Judges what a reference was given before by what it is now. What does not apply any more is released, and what '
     'takes another sum off is released and used anew. Offers that would change have to be locked: if not all are, '
     'nothing happens, and those that would change are returned.';
-CREATE FUNCTION @extschema@._require_amount(amount_minor bigint, currency text, argument text) RETURNS void
-    LANGUAGE c IMMUTABLE PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'usher_loyalty_require_amount';
-COMMENT ON FUNCTION @extschema@._require_amount(bigint, text, text) IS
-    'Raises 22023 for an amount below 0 or above what can be paid, or in what is no currency; NULL is left to others.';
-CREATE FUNCTION @extschema@._require_offer_amounts(g @extschema@.loyalty_offers) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM @extschema@._require_amount(g.amount_minor, g.currency, 'amount_minor');
-    PERFORM @extschema@._require_amount(g.min_amount_minor, g.currency, 'min_amount_minor');
-    PERFORM @extschema@._require_amount(g.max_discount_minor, g.currency, 'max_discount_minor');
-END
-$$;
-COMMENT ON FUNCTION @extschema@._require_offer_amounts(@extschema@.loyalty_offers) IS
-    'Raises 22023 for an offer of amounts that nobody can pay, or in what is no currency.';
-CREATE OR REPLACE FUNCTION @extschema@.create_offer(definition jsonb) RETURNS @extschema@.offer_change
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    g @extschema@.loyalty_offers;
-    made @extschema@.offer_change;
-BEGIN
-    PERFORM usher.require_permission('loyalty:manage');
-    PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
-    g := jsonb_populate_record(NULL::@extschema@.loyalty_offers, definition);
-    PERFORM @extschema@._require_offer_amounts(g);
-    PERFORM now() AT TIME ZONE g.time_zone;
-    INSERT INTO @extschema@.loyalty_offers AS o (title, description, kind, percent, amount_minor, currency,
-        buy_quantity,
-        get_quantity, min_amount_minor, max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers,
-        segment, location_ids, service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group,
-            priority,
-        max_uses, max_per_customer, created_by)
-    VALUES (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
-            coalesce(g.min_amount_minor, 0), g.max_discount_minor, coalesce(g.valid_from, now()), g.valid_until,
-            g.weekdays, g.hours, coalesce(g.time_zone, 'UTC'), g.tiers, g.segment, g.location_ids, g.service_ids,
-            g.product_ids, coalesce(g.first_visit, false), coalesce(g.needs_voucher, false),
-            coalesce(g.is_stackable, false), g.stack_group, coalesce(g.priority, 0), g.max_uses, g.max_per_customer,
-            usher.actor_id())
-    RETURNING o.id, o.status, o.version INTO made;
-    RETURN made;
-END
-$$;
-CREATE OR REPLACE FUNCTION @extschema@.update_offer(offer_id uuid, changes jsonb,
-        expected_version integer DEFAULT NULL)
-    RETURNS @extschema@.offer_change
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    g @extschema@.loyalty_offers;
-    made @extschema@.offer_change;
-BEGIN
-    PERFORM usher.require_permission('loyalty:manage');
-    PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}');
-    SELECT * INTO g FROM @extschema@._lock_offer(update_offer.offer_id, expected_version);
-    g := jsonb_populate_record(g, changes);
-    PERFORM @extschema@._require_offer_amounts(g);
-    PERFORM now() AT TIME ZONE g.time_zone;
-    UPDATE @extschema@.loyalty_offers AS o
-    SET (title, description, kind, percent, amount_minor, currency, buy_quantity, get_quantity, min_amount_minor,
-         max_discount_minor, valid_from, valid_until, weekdays, hours, time_zone, tiers, segment, location_ids,
-         service_ids, product_ids, first_visit, needs_voucher, is_stackable, stack_group, priority, max_uses,
-         max_per_customer, version)
-        = (g.title, g.description, g.kind, g.percent, g.amount_minor, g.currency, g.buy_quantity, g.get_quantity,
-           g.min_amount_minor, g.max_discount_minor, g.valid_from, g.valid_until, g.weekdays, g.hours, g.time_zone,
-           g.tiers, g.segment, g.location_ids, g.service_ids, g.product_ids, g.first_visit, g.needs_voucher,
-           g.is_stackable, g.stack_group, g.priority, g.max_uses, g.max_per_customer, g.version + 1)
-    WHERE o.id = g.id RETURNING o.id, o.status, o.version INTO made;
-    RETURN made;
-END
-$$;
-CREATE OR REPLACE FUNCTION @extschema@.list_offers_for(customer_id uuid DEFAULT NULL, at timestamptz DEFAULT NULL,
-                                            context jsonb DEFAULT '{}')
-    RETURNS SETOF @extschema@.offer_judgement
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY SELECT * FROM @extschema@._judge_offers(
-        @extschema@._require_customer(list_offers_for.customer_id, 'loyalty:read'),
-        coalesce(at, statement_timestamp()), coalesce(context, '{}'));
-END
-$$;
-CREATE OR REPLACE FUNCTION @extschema@.explain_offer(offer_id uuid, customer_id uuid DEFAULT NULL,
-        at timestamptz DEFAULT NULL,
-                                          context jsonb DEFAULT '{}')
-    RETURNS @extschema@.offer_judgement
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    judged @extschema@.offer_judgement;
-BEGIN
-    SELECT * INTO judged FROM @extschema@._judge_offers(
-        @extschema@._require_customer(explain_offer.customer_id, 'loyalty:read'),
-        coalesce(explain_offer.at, statement_timestamp()), coalesce(explain_offer.context, '{}'),
-        explain_offer.offer_id);
-    IF judged.offer_id IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'offer does not exist',
-                                  jsonb_build_object('offer_id', explain_offer.offer_id));
-    END IF;
-    RETURN judged;
-END
-$$;
 CREATE FUNCTION @extschema@._require_buyer(reference_type text, reference_id uuid, customer_id uuid,
                                            is_staff boolean) RETURNS uuid
     LANGUAGE plpgsql STABLE
