@@ -19,7 +19,7 @@ bool passes_handlers(const ErrorData &error);
 /// pass. A cancel for another reason goes on as what it is.
 template <class F> void within(int seconds, const char *message, F &&f) {
     const bool is_limited = seconds > 0 && detail::arm_time_limit(seconds);
-    std::string failure;
+    std::optional<std::string> failure;
     try {
         f();
         if (is_limited) detail::disarm_time_limit();
@@ -34,8 +34,7 @@ template <class F> void within(int seconds, const char *message, F &&f) {
         if (is_limited) detail::disarm_time_limit();
         throw;
     }
-    if (failure.empty()) throw Error("53400", message);
-    throw Error("38000", failure.c_str());
+    throw failure ? Error("38000", *failure) : Error("53400", message);
 }
 
 } // namespace usher::pg

@@ -99,6 +99,9 @@ SELECT usher.register_extension('Odd', name => 'regress_effects_odd', schema_nam
     "metrics": "odd_metrics", "health": "odd_health", "contact": "odd_contact"}', declined_hooks => '{export,erase}');
 SELECT extension_problems FROM usher.health();
 SELECT finding, severity FROM usher.check_configuration() WHERE extension = 'regress_effects_odd';
+CREATE OR REPLACE FUNCTION regress_effects.odd_health() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN RAISE query_canceled USING MESSAGE = ''; END $$; -- which nobody takes for a limit of time
+SELECT extension_problems FROM usher.health();
 SELECT count(*) > 10 AS the_rest_is_done FROM usher.run_maintenance();
 SELECT rule, violations FROM usher.self_check() WHERE extension = 'regress_effects_odd';
 SELECT failure FROM usher.run_self_check('regress_effects_odd');
