@@ -97,6 +97,7 @@ is(sh(qq{usher-backup restore '$folder/repository' 2>&1 || echo "status \$?"}), 
 # the machine is gone, with what was not archived; what was, comes back
 one(q{SELECT usher.log_event('backup.last'); SELECT pg_switch_wal()});
 $node->poll_query_until('postgres', q{SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) FROM pg_stat_archiver});
+$node->_update_pid(1); # somebody else has started it
 $node->stop('immediate');
 sh('rm -rf "$DATA"');
 run_block($lost);
