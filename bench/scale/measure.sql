@@ -61,7 +61,7 @@ CALL scale.measure(6, '`user_has_permission()` of somebody this backend does not
 CALL scale.measure(7, '`user_has_permission()` again', 500, $$SELECT CASE WHEN usher.user_has_permission(scale.user($1 + 2), 'comment:create') THEN 'ok' END$$,
     $$SELECT usher.user_has_permission(scale.user($1 + 2), 'comment:create')$$);
 CALL scale.measure(8, '`find_user()` by e-mail address', 200, $$SELECT CASE WHEN u.user_id IS NOT NULL THEN 'ok' END FROM usher.find_user('user' || $1 || '@example.com') AS u$$);
-CALL scale.measure(9, '`list_users()`, 50 from anywhere', 200, $$SELECT CASE WHEN count(*) > 0 THEN 'ok' END FROM usher.list_users(after_id => scale.user($1)) AS u$$);
+CALL scale.measure(9, '`list_users()`, 50 from anywhere', 200, $$SELECT CASE WHEN count(*) > 0 THEN 'ok' END FROM usher.list_users(after => scale.user($1)) AS u$$);
 CALL scale.measure(10, '`list_sessions()` of somebody', 200, $$SELECT CASE WHEN count(*) > 0 THEN 'ok' END FROM usher.list_sessions(scale.user($1)) AS s$$);
 CALL scale.measure(11, '`search_users()` for a whole name, 100', 100,
     $$SELECT CASE WHEN count(*) > 0 THEN 'ok' END FROM usher.search_users((SELECT u.display_name FROM usher.users AS u WHERE u.id = scale.user($1)), 100) AS s$$);

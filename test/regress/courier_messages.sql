@@ -292,7 +292,7 @@ UPDATE usher.users SET email_verified_at = now(), status = 'active' WHERE id = :
 SELECT usher.issue_token(:'eve', '{}', '1 hour') AS eve_token, usher.issue_token(:'cid', '{}', '1 hour') AS cid_token \gset
 SELECT status, body::jsonb -> 'items' -> 0 ->> 'event' AS event, body::jsonb ->> 'code' AS code
 FROM (VALUES (:'eve_token'), (:'cid_token')) AS t (token)
-    CROSS JOIN LATERAL usher.http_request('GET', '/messages', 'of_status=sent&max_rows=1', jsonb_build_object('authorization', 'Bearer ' || t.token)) AS h;
+    CROSS JOIN LATERAL usher.http_request('GET', '/messages', 'only_status=sent&max_rows=1', jsonb_build_object('authorization', 'Bearer ' || t.token)) AS h;
 SELECT status, body::jsonb ->> 'subject' AS subject
 FROM usher.http_request('POST', '/messages/preview', headers => jsonb_build_object('authorization', 'Bearer ' || :'eve_token', 'content-type', 'application/json'),
     body => '{"event": "booking.cancelled", "language": "de"}');

@@ -39,7 +39,7 @@ SELECT event, status, attempts, status_code FROM wash.list_http_requests('failed
 SELECT payload - '{id,event_id,webhook_id}'::text[] FROM usher.events WHERE event = 'http_request.failed' AND payload ->> 'webhook_id' = :'hook';
 SELECT url, failing_since IS NOT NULL AS fails, waiting, failed FROM wash.list_webhooks() WHERE webhook_id = :'hook';
 -- By hand: a dead letter, and later one that was received and got lost there. What waits is not.
-SELECT request_id AS request FROM wash.list_http_requests(of_webhook => :'hook') \gset
+SELECT request_id AS request FROM wash.list_http_requests(only_webhook => :'hook') \gset
 SELECT wash.retry_http_request(:'request') AS dead_letter, wash.retry_http_request(:'request') AS waits;
 SELECT c.attempt, wash.report_request(c.request, c.attempt, 204, '{}', '') FROM wash.claim_requests('test') AS c;
 SELECT failing_since IS NULL AS well, last_success_at IS NOT NULL AS worked FROM wash.list_webhooks() WHERE webhook_id = :'hook';

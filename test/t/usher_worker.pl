@@ -123,7 +123,7 @@ eventually(q{SELECT count(*) = 1 FROM done WHERE what = 'job.two'}, 'handlers ru
 eventually(q{SELECT count(*) = 3 FROM usher.rate_limit_records WHERE policy = 'calls'}, 'and counters are flushed');
 # and the other way round: a flush that fails keeps nobody from upkeep, which another database shows
 $offset = -s $node->logfile;
-one(q{CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+one(q{CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_rows integer DEFAULT 100, OUT handled integer, OUT failed integer)
 	LANGUAGE plpgsql AS $$ BEGIN RAISE 'no handlers today'; END $$}, 'Odd Name');
 $node->wait_for_log(qr/LOG: .*usher: running event handlers failed: no handlers today/, $offset);
 one(q{INSERT INTO usher.login_attempts (email, failure_reason, attempted_at, success) SELECT 'x@example.com', 'test', now() - interval '900 days', false FROM generate_series(1, 10)}, 'Odd Name');

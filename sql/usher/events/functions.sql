@@ -121,7 +121,7 @@ REVOKE ALL ON FUNCTION usher.unsubscribe(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.unsubscribe(text, text) IS
     'Ends a subscription; false when there was none. What was published before can still be claimed by the consumer.';
 
-CREATE FUNCTION usher.claim_events(consumer text, n integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
+CREATE FUNCTION usher.claim_events(consumer text, max_rows integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
     RETURNS TABLE (event_id uuid, event text, payload jsonb, key text, attempt integer, causation_id uuid,
                    correlation_id text, created_at timestamptz, publisher text)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -131,11 +131,10 @@ AS $$
 BEGIN
     IF claim_events.consumer IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'consumer must not be null');
-    ELSIF n IS NULL OR n NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'n must be 1 to 1000');
     ELSIF visibility IS NULL OR visibility < '1 second' OR visibility > '1 day' THEN
         PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day');
     END IF;
+    PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
     WITH next AS (
         SELECT d.event_id
@@ -147,7 +146,7 @@ BEGIN
                 SELECT FROM usher.deliveries e
                 WHERE e.consumer = d.consumer AND e.key = d.key AND e.status = 'pending' AND e.event_id < d.event_id))
         ORDER BY d.event_id
-        LIMIT claim_events.n
+        LIMIT claim_events.max_rows
         FOR UPDATE OF d SKIP LOCKED
     ), claimed AS (
         -- A consumer that takes an event and dies each time must not do so for ever.
@@ -173,7 +172,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.claim_events(text, integer, interval) FROM PUBLIC;
 COMMENT ON FUNCTION usher.claim_events(text, integer, interval) IS
-    'Hands at most n events to an async consumer, oldest first, and hides them from its other workers for the '
+    'Hands at most max_rows events to an async consumer, oldest first, and hides them from its other workers for the '
     'visibility time; within a key one at a time. Finish each with complete_event() or fail_event(); an event that '
     'gets neither is delivered again. Whoever may call it reads every event of the consumer. publisher: the extension '
     'or application whose event it is, NULL when anybody may have published it.';
@@ -269,7 +268,7 @@ REVOKE ALL ON FUNCTION usher._run_event_handler(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher._run_event_handler(uuid, text) IS
     'Calls the handler of an async subscription as its owner; false when the handler does not exist.';
 
-CREATE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer, OUT failed integer)
+CREATE FUNCTION usher.run_event_handlers(max_rows integer DEFAULT 100, OUT handled integer, OUT failed integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -283,9 +282,7 @@ DECLARE
     -- What handlers have done is committed when this function's caller commits: not too late.
     ends_at CONSTANT timestamptz := clock_timestamp() + interval '10 seconds';
 BEGIN
-    IF max_events IS NULL OR max_events NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_events must be 1 to 1000');
-    END IF;
+    PERFORM usher.check_max_rows(max_rows);
     handled := 0;
     failed := 0;
     FOR subscriber IN
@@ -321,7 +318,7 @@ BEGIN
                     failed := failed + 1;
                 END IF;
             END LOOP;
-            IF handled + failed >= run_event_handlers.max_events OR clock_timestamp() > ends_at THEN
+            IF handled + failed >= run_event_handlers.max_rows OR clock_timestamp() > ends_at THEN
                 RETURN;
             END IF;
             EXIT WHEN claims = 0;
@@ -336,7 +333,7 @@ COMMENT ON FUNCTION usher.run_event_handlers(integer) IS
     'failed. After ten seconds it begins no further one. The background worker does this continually; without it, any '
     'scheduler may.';
 
-CREATE FUNCTION usher.list_parked_events(of_consumer text DEFAULT NULL, after uuid DEFAULT NULL,
+CREATE FUNCTION usher.list_parked_events(only_consumer text DEFAULT NULL, after uuid DEFAULT NULL,
                                          max_rows integer DEFAULT 100)
     RETURNS TABLE (event_id uuid, consumer text, event text, key text, attempts integer, error_message text,
                    created_at timestamptz)
@@ -351,7 +348,7 @@ BEGIN
     RETURN QUERY
     SELECT d.event_id, d.consumer, d.event, d.key, d.attempts, d.error_message, d.created_at
     FROM usher.deliveries d
-    WHERE d.status = 'parked' AND (of_consumer IS NULL OR d.consumer = of_consumer)
+    WHERE d.status = 'parked' AND (only_consumer IS NULL OR d.consumer = only_consumer)
       AND (list_parked_events.after IS NULL OR d.event_id > list_parked_events.after)
     ORDER BY d.event_id, d.consumer
     LIMIT max_rows;

@@ -428,7 +428,7 @@ COMMENT ON FUNCTION usher.get_me() IS
     'scopes and policy rules. A limited API key is told what it may, and the person only with user:read.';
 
 CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text DEFAULT NULL,
-                                 after_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
+                                 after uuid DEFAULT NULL, max_rows integer DEFAULT 50)
     RETURNS TABLE (user_id uuid, email text, username text, name text, status text, tier text, role text,
                    last_login_at timestamptz, created_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
@@ -441,11 +441,11 @@ BEGIN
     PERFORM usher.require_permission('user:manage');
     PERFORM usher.check_max_rows(max_rows);
     PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(
-        jsonb_build_object('status', only_status, 'tier', only_tier, 'after_id', after_id, 'max_rows', max_rows)));
+        jsonb_build_object('status', only_status, 'tier', only_tier, 'after', after, 'max_rows', max_rows)));
     page := ARRAY(
         SELECT u.id FROM usher.users u
         WHERE (only_status IS NULL OR u.status = only_status) AND (only_tier IS NULL OR u.tier = only_tier)
-          AND (after_id IS NULL OR u.id < after_id)
+          AND (after IS NULL OR u.id < after)
         ORDER BY u.id DESC LIMIT max_rows);
     RETURN QUERY
     SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, r.role, u.last_login_at,
@@ -456,7 +456,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.list_users(text, text, uuid, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_users(text, text, uuid, integer) IS
-    'Users, newest first (user:manage). after_id: the last id of the page before.';
+    'Users, newest first (user:manage). after: the last id of the page before.';
 
 CREATE FUNCTION usher.list_login_attempts(user_id uuid DEFAULT NULL, max_rows integer DEFAULT 50)
     RETURNS TABLE (attempted_at timestamptz, email text, success boolean, failure_reason text, client_ip inet,

@@ -326,7 +326,7 @@ COMMENT ON FUNCTION usher.last_self_check() IS
     'once, however much there is. The background worker checks each extension every usher.self_check_interval; '
     'run_self_check() does so now. rule is NULL for what was never checked.';
 
-CREATE FUNCTION usher.run_self_check(of_extension name DEFAULT NULL)
+CREATE FUNCTION usher.run_self_check(only_extension name DEFAULT NULL)
     RETURNS TABLE (extension name, rule text, violations bigint, checked_at timestamptz, took interval, failure text)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -335,12 +335,12 @@ AS $$
 DECLARE
     begun name;
 BEGIN
-    IF of_extension IS NOT NULL
-        AND NOT EXISTS (SELECT FROM usher._hook_functions('self_check') AS h WHERE h.registrant = of_extension) THEN
-        PERFORM usher.raise_error('unknown_reference', format('"%s" has registered no self-check', of_extension),
-                                  jsonb_build_object('extension', of_extension));
+    IF only_extension IS NOT NULL
+        AND NOT EXISTS (SELECT FROM usher._hook_functions('self_check') AS h WHERE h.registrant = only_extension) THEN
+        PERFORM usher.raise_error('unknown_reference', format('"%s" has registered no self-check', only_extension),
+                                  jsonb_build_object('extension', only_extension));
     END IF;
-    begun := usher._begin_self_check(0, of_extension);
+    begun := usher._begin_self_check(0, only_extension);
     PERFORM usher._keep_self_check(begun) WHERE begun IS NOT NULL;
     RETURN QUERY SELECT l.* FROM usher.last_self_check() AS l WHERE l.extension = begun;
 END

@@ -33,7 +33,12 @@ ALTER TABLE usher.one_time_codes DROP CONSTRAINT one_time_codes_purpose_check,
 DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._call_hook(regprocedure, integer, uuid);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
+DROP FUNCTION usher.claim_events(text, integer, interval);
+DROP FUNCTION usher.list_parked_events(text, uuid, integer);
+DROP FUNCTION usher.list_users(text, text, uuid, integer);
 DROP FUNCTION usher.metrics();
+DROP FUNCTION usher.run_event_handlers(integer);
+DROP FUNCTION usher.run_self_check(name);
 
 CREATE FUNCTION usher.uuid_or_null(value text) RETURNS uuid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -671,8 +676,62 @@ BEGIN
     END IF;
 END
 $$;
-CREATE OR REPLACE FUNCTION usher.run_event_handlers(max_events integer DEFAULT 100, OUT handled integer,
-        OUT failed integer)
+CREATE FUNCTION usher.claim_events(consumer text, max_rows integer DEFAULT 1, visibility interval DEFAULT '30 seconds')
+    RETURNS TABLE (event_id uuid, event text, payload jsonb, key text, attempt integer, causation_id uuid,
+                   correlation_id text, created_at timestamptz, publisher text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF claim_events.consumer IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null');
+    ELSIF visibility IS NULL OR visibility < '1 second' OR visibility > '1 day' THEN
+        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day');
+    END IF;
+    PERFORM usher.check_max_rows(max_rows);
+    RETURN QUERY
+    WITH next AS (
+        SELECT d.event_id
+        FROM usher.deliveries d
+        WHERE d.consumer = claim_events.consumer AND d.status = 'pending' AND d.visible_at <= clock_timestamp()
+          -- in order within a key: nothing while an earlier one is claimed, waits for its next attempt, or is not seen
+          -- as done yet
+          AND (d.key IS NULL OR NOT EXISTS (
+                SELECT FROM usher.deliveries e
+                WHERE e.consumer = d.consumer AND e.key = d.key AND e.status = 'pending' AND e.event_id < d.event_id))
+        ORDER BY d.event_id
+        LIMIT claim_events.max_rows
+        FOR UPDATE OF d SKIP LOCKED
+    ), claimed AS (
+        -- A consumer that takes an event and dies each time must not do so for ever.
+        UPDATE usher.deliveries d
+        SET attempts = d.attempts + (d.attempts < m.max_attempts)::integer,
+            status = CASE WHEN d.attempts < m.max_attempts THEN 'pending' ELSE 'parked' END,
+            error_message = CASE WHEN d.attempts < m.max_attempts THEN d.error_message
+                                 ELSE coalesce(d.error_message,
+                                               'claimed and neither completed nor failed, too often') END,
+            visible_at = clock_timestamp() + claim_events.visibility
+        FROM next, LATERAL usher._max_attempts(claim_events.consumer, (SELECT t.event FROM usher.deliveries t
+                            WHERE t.event_id = next.event_id
+                              AND t.consumer = claim_events.consumer)) AS m (max_attempts)
+        WHERE d.event_id = next.event_id AND d.consumer = claim_events.consumer
+        RETURNING d.event_id, d.attempts, d.status
+    )
+    SELECT c.event_id, e.event, e.payload, e.key, c.attempts, e.causation_id, e.correlation_id, e.created_at,
+           e.publisher
+    FROM claimed c JOIN usher.events e ON e.id = c.event_id
+    WHERE c.status = 'pending'
+    ORDER BY c.event_id;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.claim_events(text, integer, interval) FROM PUBLIC;
+COMMENT ON FUNCTION usher.claim_events(text, integer, interval) IS
+    'Hands at most max_rows events to an async consumer, oldest first, and hides them from its other workers for the '
+    'visibility time; within a key one at a time. Finish each with complete_event() or fail_event(); an event that '
+    'gets neither is delivered again. Whoever may call it reads every event of the consumer. publisher: the extension '
+    'or application whose event it is, NULL when anybody may have published it.';
+CREATE FUNCTION usher.run_event_handlers(max_rows integer DEFAULT 100, OUT handled integer, OUT failed integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -686,9 +745,7 @@ DECLARE
     -- What handlers have done is committed when this function's caller commits: not too late.
     ends_at CONSTANT timestamptz := clock_timestamp() + interval '10 seconds';
 BEGIN
-    IF max_events IS NULL OR max_events NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_events must be 1 to 1000');
-    END IF;
+    PERFORM usher.check_max_rows(max_rows);
     handled := 0;
     failed := 0;
     FOR subscriber IN
@@ -724,7 +781,7 @@ BEGIN
                     failed := failed + 1;
                 END IF;
             END LOOP;
-            IF handled + failed >= run_event_handlers.max_events OR clock_timestamp() > ends_at THEN
+            IF handled + failed >= run_event_handlers.max_rows OR clock_timestamp() > ends_at THEN
                 RETURN;
             END IF;
             EXIT WHEN claims = 0;
@@ -732,6 +789,36 @@ BEGIN
     END LOOP;
 END
 $$;
+REVOKE ALL ON FUNCTION usher.run_event_handlers(integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_event_handlers(integer) IS
+    'Calls the handlers of async subscriptions for events that wait, each in a savepoint of its own; what a handler '
+    'does and that its event is done commit together. A handler that takes longer than usher.handler_timeout has '
+    'failed. After ten seconds it begins no further one. The background worker does this continually; without it, any '
+    'scheduler may.';
+CREATE FUNCTION usher.list_parked_events(only_consumer text DEFAULT NULL, after uuid DEFAULT NULL,
+                                         max_rows integer DEFAULT 100)
+    RETURNS TABLE (event_id uuid, consumer text, event text, key text, attempts integer, error_message text,
+                   created_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.require_permission('event:manage');
+    PERFORM usher.check_max_rows(max_rows);
+    RETURN QUERY
+    SELECT d.event_id, d.consumer, d.event, d.key, d.attempts, d.error_message, d.created_at
+    FROM usher.deliveries d
+    WHERE d.status = 'parked' AND (only_consumer IS NULL OR d.consumer = only_consumer)
+      AND (list_parked_events.after IS NULL OR d.event_id > list_parked_events.after)
+    ORDER BY d.event_id, d.consumer
+    LIMIT max_rows;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.list_parked_events(text, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_parked_events(text, uuid, integer) IS
+    'Events that failed too often, by keyset: pass the last event_id as after. retry_event() puts one back.';
 CREATE FUNCTION usher.event_payload(event_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -958,6 +1045,36 @@ BEGIN
         block_for = EXCLUDED.block_for, tiers = EXCLUDED.tiers, extension = EXCLUDED.extension, updated_at = now();
 END
 $$;
+CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text DEFAULT NULL,
+                                 after uuid DEFAULT NULL, max_rows integer DEFAULT 50)
+    RETURNS TABLE (user_id uuid, email text, username text, name text, status text, tier text, role text,
+                   last_login_at timestamptz, created_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    page uuid[];
+BEGIN
+    PERFORM usher.require_permission('user:manage');
+    PERFORM usher.check_max_rows(max_rows);
+    PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(
+        jsonb_build_object('status', only_status, 'tier', only_tier, 'after', after, 'max_rows', max_rows)));
+    page := ARRAY(
+        SELECT u.id FROM usher.users u
+        WHERE (only_status IS NULL OR u.status = only_status) AND (only_tier IS NULL OR u.tier = only_tier)
+          AND (after IS NULL OR u.id < after)
+        ORDER BY u.id DESC LIMIT max_rows);
+    RETURN QUERY
+    SELECT u.id, u.email::text, u.username::text, u.display_name, u.status, u.tier::text, r.role, u.last_login_at,
+           u.created_at
+    FROM usher.users u LEFT JOIN usher._primary_roles(page) AS r ON r.user_id = u.id
+    WHERE u.id = ANY (page) ORDER BY u.id DESC;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.list_users(text, text, uuid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_users(text, text, uuid, integer) IS
+    'Users, newest first (user:manage). after: the last id of the page before.';
 CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -1487,6 +1604,30 @@ BEGIN
     RETURN problem;
 END
 $$;
+CREATE FUNCTION usher.run_self_check(only_extension name DEFAULT NULL)
+    RETURNS TABLE (extension name, rule text, violations bigint, checked_at timestamptz, took interval, failure text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    begun name;
+BEGIN
+    IF only_extension IS NOT NULL
+        AND NOT EXISTS (SELECT FROM usher._hook_functions('self_check') AS h WHERE h.registrant = only_extension) THEN
+        PERFORM usher.raise_error('unknown_reference', format('"%s" has registered no self-check', only_extension),
+                                  jsonb_build_object('extension', only_extension));
+    END IF;
+    begun := usher._begin_self_check(0, only_extension);
+    PERFORM usher._keep_self_check(begun) WHERE begun IS NOT NULL;
+    RETURN QUERY SELECT l.* FROM usher.last_self_check() AS l WHERE l.extension = begun;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.run_self_check(name) FROM PUBLIC;
+COMMENT ON FUNCTION usher.run_self_check(name) IS
+    'Runs the self-check of one extension, or of the one whose last check is the oldest, keeps what it finds for '
+    'last_self_check(), and returns it. For a scheduler where there is no background worker. No rows: somebody '
+    'else is at it.';
 CREATE OR REPLACE FUNCTION usher._worker_problem() RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
-CREATE FUNCTION @extschema@.list_messages(of_status text DEFAULT NULL, recipient text DEFAULT NULL,
+CREATE FUNCTION @extschema@.list_messages(only_status text DEFAULT NULL, recipient text DEFAULT NULL,
                                           after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (message uuid, event text, audience text, user_id uuid, customer_id uuid, recipient_address text,
                    language text, status text, repeats integer, attempts integer, next_attempt_at timestamptz,
@@ -11,12 +11,12 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('message:read');
     PERFORM usher.check_max_rows(max_rows);
-    PERFORM usher.log_read('message', NULL, jsonb_strip_nulls(jsonb_build_object('status', of_status)));
+    PERFORM usher.log_read('message', NULL, jsonb_strip_nulls(jsonb_build_object('status', only_status)));
     RETURN QUERY
     SELECT m.id, m.event, m.audience, m.user_id, m.customer_id, m.recipient, m.language, m.status, m.repeats,
            m.attempts, m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
     FROM @extschema@.messages AS m
-    WHERE (of_status IS NULL OR m.status = of_status)
+    WHERE (only_status IS NULL OR m.status = only_status)
         AND (list_messages.recipient IS NULL OR m.recipient_key = usher.name_key(list_messages.recipient))
         AND (after IS NULL OR m.id < after)
     ORDER BY m.id DESC LIMIT max_rows;

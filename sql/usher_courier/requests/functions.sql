@@ -437,7 +437,7 @@ CREATE FUNCTION @extschema@._is_text(bytes bytea) RETURNS boolean
     AS 'MODULE_PATHNAME', 'usher_courier_is_text';
 COMMENT ON FUNCTION @extschema@._is_text(bytea) IS 'Whether bytes are UTF-8 that a text can hold.';
 
-CREATE FUNCTION @extschema@.list_http_requests(of_status text DEFAULT NULL, of_webhook uuid DEFAULT NULL,
+CREATE FUNCTION @extschema@.list_http_requests(only_status text DEFAULT NULL, only_webhook uuid DEFAULT NULL,
                                                after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (request_id uuid, purpose text, webhook_id uuid, event_id uuid, event text, method text, url text,
                    status text, attempts integer, next_attempt_at timestamptz, status_code integer, error text,
@@ -455,7 +455,7 @@ BEGIN
            coalesce((SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id), r.url), r.status,
            r.attempts, r.next_attempt_at, r.status_code, r.error_code, r.created_at, r.finished_at
     FROM @extschema@.http_requests AS r
-    WHERE (of_status IS NULL OR r.status = of_status) AND (of_webhook IS NULL OR r.webhook_id = of_webhook)
+    WHERE (only_status IS NULL OR r.status = only_status) AND (only_webhook IS NULL OR r.webhook_id = only_webhook)
         AND (list_http_requests.after IS NULL OR r.id < list_http_requests.after)
     ORDER BY r.id DESC
     LIMIT max_rows;

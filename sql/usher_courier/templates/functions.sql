@@ -247,7 +247,7 @@ COMMENT ON FUNCTION @extschema@.remove_message_template(text, text, text) IS
     'Removes a template; false when there is none. usher.revert_decision() brings a default back. Needs '
     'message:manage.';
 
-CREATE FUNCTION @extschema@.list_message_templates(of_event text DEFAULT NULL, after text DEFAULT NULL,
+CREATE FUNCTION @extschema@.list_message_templates(only_event text DEFAULT NULL, after text DEFAULT NULL,
                                                    max_rows integer DEFAULT 100)
     RETURNS TABLE (template text, event text, audience text, language text, subject text, body_text text,
                    body_html text, is_active boolean, is_default boolean, version integer, updated_at timestamptz)
@@ -263,7 +263,7 @@ BEGIN
         SELECT concat_ws(':', t.event, t.audience, t.language) AS template, t.event, t.audience, t.language, t.subject,
                t.body_text, t.body_html, t.is_active, t.extension IS NOT NULL, t.version, t.updated_at
         FROM @extschema@.message_templates AS t
-        WHERE of_event IS NULL OR t.event = of_event) AS l
+        WHERE only_event IS NULL OR t.event = only_event) AS l
     WHERE after IS NULL OR l.template COLLATE "C" > after
     ORDER BY l.template COLLATE "C" LIMIT max_rows;
 END

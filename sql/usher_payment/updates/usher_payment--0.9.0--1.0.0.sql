@@ -33,6 +33,7 @@ CREATE INDEX IF NOT EXISTS payment_webhook_events_unmatched_dispute_idx ON @exts
 
 DROP FUNCTION @extschema@._has_card_number(text);
 DROP FUNCTION @extschema@._payment_metrics();
+DROP FUNCTION @extschema@.list_webhook_secrets(text);
 
 COMMENT ON COLUMN @extschema@.payment_transactions.replacement_minor IS
     'What has come to be due while the processor was at another sum: asked for instead when that fails, and what is '
@@ -82,6 +83,21 @@ COMMENT ON FUNCTION @extschema@._ask_payment(uuid, uuid, uuid, text, uuid, text,
 COMMENT ON FUNCTION @extschema@.cancel_refund(uuid) IS
     'Takes back a refund that no worker has yet; its reservation is free again. UP003 once a worker has it. Needs '
     'payment:refund.';
+CREATE FUNCTION @extschema@.list_webhook_secrets(only_processor text DEFAULT NULL)
+    RETURNS TABLE (secret_id uuid, processor text, scheme text, header_name text, label text, is_active boolean,
+                   created_at timestamptz, expires_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('webhook:manage');
+    RETURN QUERY SELECT s.id, s.processor, s.scheme, s.header_name, s.label,
+            s.is_active AND coalesce(s.expires_at > clock_timestamp(), true), s.created_at, s.expires_at
+        FROM @extschema@.payment_webhook_secrets AS s
+        WHERE only_processor IS NULL OR s.processor = only_processor
+        ORDER BY s.processor, s.created_at, s.id;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.list_webhook_secrets(text) IS
     'What is known of each webhook secret, but not the secret itself. Needs webhook:manage.';
 CREATE OR REPLACE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,

@@ -16,6 +16,7 @@ DROP FUNCTION @extschema@._ask_payment(uuid, uuid, uuid, text, uuid, text, bigin
 DROP FUNCTION @extschema@._on_booking_changed(text, jsonb);
 DROP FUNCTION @extschema@._payment_metrics();
 DROP FUNCTION @extschema@._take_refund(uuid);
+DROP FUNCTION @extschema@.list_webhook_secrets(text);
 
 CREATE FUNCTION @extschema@._has_card_number(text text) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -56,6 +57,21 @@ $$;
 COMMENT ON FUNCTION @extschema@.cancel_refund(uuid) IS
     'Takes back a refund that nobody has sent yet; its reservation is free again. A worker that has it already finds '
     'it cancelled when it asks. Needs payment:refund.';
+CREATE FUNCTION @extschema@.list_webhook_secrets(of_processor text DEFAULT NULL)
+    RETURNS TABLE (secret_id uuid, processor text, scheme text, header_name text, label text, is_active boolean,
+                   created_at timestamptz, expires_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('webhook:manage');
+    RETURN QUERY SELECT s.id, s.processor, s.scheme, s.header_name, s.label,
+            s.is_active AND coalesce(s.expires_at > clock_timestamp(), true), s.created_at, s.expires_at
+        FROM @extschema@.payment_webhook_secrets AS s
+        WHERE of_processor IS NULL OR s.processor = of_processor
+        ORDER BY s.processor, s.created_at, s.id;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.list_webhook_secrets(text) IS
     'The secrets of webhooks, without the secrets. Needs webhook:manage.';
 CREATE OR REPLACE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,

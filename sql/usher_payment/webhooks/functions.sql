@@ -60,7 +60,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.retire_webhook_secret(uuid, timestamptz) IS
     'Ends a secret, now or at a time to come. False when there is none that is active. Needs webhook:manage.';
 
-CREATE FUNCTION @extschema@.list_webhook_secrets(of_processor text DEFAULT NULL)
+CREATE FUNCTION @extschema@.list_webhook_secrets(only_processor text DEFAULT NULL)
     RETURNS TABLE (secret_id uuid, processor text, scheme text, header_name text, label text, is_active boolean,
                    created_at timestamptz, expires_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -71,7 +71,7 @@ BEGIN
     RETURN QUERY SELECT s.id, s.processor, s.scheme, s.header_name, s.label,
             s.is_active AND coalesce(s.expires_at > clock_timestamp(), true), s.created_at, s.expires_at
         FROM @extschema@.payment_webhook_secrets AS s
-        WHERE of_processor IS NULL OR s.processor = of_processor
+        WHERE only_processor IS NULL OR s.processor = only_processor
         ORDER BY s.processor, s.created_at, s.id;
 END
 $$;
