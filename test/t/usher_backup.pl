@@ -34,6 +34,10 @@ $node->safe_psql('postgres', q{
 
 # from here on as on Debian
 $node->stop;
+my $first_look = join ' ', 'pgbackrest --stanza=look --no-online --log-level-file=off', '--pg1-path=' . $node->data_dir,
+	map { "--$_-path=$folder/bin" } qw(repo1 lock);
+`$first_look stanza-create 2>&1` =~ /unexpected control version/
+	and plan skip_all => 'this pgbackrest is older than the server: ' . `pgbackrest version`;
 my ($settings, $programs) = as_debian_has_it($node);
 $ENV{PATH} = "$programs:$ENV{PATH}";
 sh('systemctl start postgresql@15-main');
