@@ -113,7 +113,7 @@ my $there = sub {
 	$node->wait_for_catchup($standby, 'replay');
 	return $session->query_safe("SELECT usher.user_has_permission('$user', 'thing:read')") . ' '
 		. $session->query_safe("SET ROLE app; BEGIN; SELECT '' FROM usher.authenticate('$token')") # one transaction of a client
-		. $session->query_safe("SELECT usher.has_permission('thing:read'), (SELECT count(*) FROM things)") . $session->query_safe('COMMIT; RESET ROLE');
+		. $session->query_safe("SELECT usher.has_permission('thing:read'), (SELECT count(*) FROM things); COMMIT; RESET ROLE");
 };
 is($there->(), 'f f|0', 'standby: not granted');
 one($grant);
