@@ -95,9 +95,8 @@ void check(Config &config, Mistakes &mistakes) {
     for (const std::string &origin : config.cors_origins) mistakes.attempt([&] { check_origin(origin); });
     if (config.tls_certificate.empty() != config.tls_key.empty())
         mistakes.add("tls_certificate and tls_key go together");
-    for (const auto &[name, text] :
-         {std::pair{"database", &config.database}, std::pair{"standby_database", &config.standby_database}})
-        mistakes.attempt([&] { *text = connection_string(name, *text); });
+    mistakes.attempt([&] { config.database = connection_string("database", config.database); });
+    mistakes.attempt([&] { config.standby_database = connection_string("standby_database", config.standby_database); });
 }
 
 const Program<Config> &program() {
