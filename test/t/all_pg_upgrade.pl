@@ -11,22 +11,49 @@ my ($old_bin, $old_settings) = @ENV{qw(USHER_OLD_BIN USHER_OLD_SETTINGS)};
 plan skip_all => 'for ./dev test-long pg_upgrade' unless $old_bin;
 my $source = $ENV{USHER_SOURCE};
 my @systems = grep { -f "$source/examples/$_/install.sql" } map { m{([^/]+)/install\.sql$} } glob "$source/examples/*/install.sql";
-cmp_ok(scalar @systems, '>=', 4, 'there are systems: ' . join(', ', @systems));
 
-my $new = PostgreSQL::Test::Cluster->new('new');
-my $old;
+# Two servers, the old one of which runs.
+sub servers
 {
+    my ($name, $settings) = @_;
+    my @encoding = ('--locale=C.UTF-8', '--encoding=UTF8');
+    my $new = PostgreSQL::Test::Cluster->new("${name}new");
+    $new->init(extra => [ '--data-checksums', @encoding ]);
     local $ENV{TEMP_CONFIG}; # that of the new server
-    my $prefix = $old_bin =~ s{/bin$}{}r;
-    $old = PostgreSQL::Test::Cluster->new('old', install_path => $prefix);
-    $old->init(extra => [ '--data-checksums', '--locale=C.UTF-8', '--encoding=UTF8' ]);
-    $old->append_conf('postgresql.conf', "shared_preload_libraries = 'usher'\nmax_prepared_transactions = 4\n$old_settings\n");
+    my $old = PostgreSQL::Test::Cluster->new("${name}old", install_path => $old_bin =~ s{/bin$}{}r);
+    $old->init(extra => [ '--data-checksums', @encoding ]);
+    $old->append_conf('postgresql.conf', $settings);
     $old->start;
+    return ($old, $new);
 }
-$new->init(extra => [ '--data-checksums', '--locale=C.UTF-8', '--encoding=UTF8' ]);
+my ($new_bin) = run_command([ $ENV{PG_CONFIG} || 'pg_config', '--bindir' ]);
+sub pg_upgrade # whether it worked, and what it said
+{
+    my ($old, $new, @more) = @_;
+    my $log = '';
+    chdir PostgreSQL::Test::Utils::tempdir();
+    return (1, '') if IPC::Run::run([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old_bin, '-B', $new_bin,
+            '-s', $new->host, '-p', $old->port, '-P', $new->port, @more ], '>', \$log, '2>&1');
+    return (0, join '', $log, map { slurp_file($_) } map { glob $new->data_dir . "/pg_upgrade_output.d/*/$_" } '*.txt', 'log/*.log');
+}
+
+# Some pairs of minors upgrade no database that has a table, whoever made it: docs/install.md, "Another major of PostgreSQL".
+{
+    my ($old, $new) = servers('plain_', '');
+    $old->safe_psql('postgres', 'CREATE TABLE plain (a integer)');
+    my $from = $old->safe_psql('postgres', 'SHOW server_version');
+    $old->stop;
+    my ($good, $log) = pg_upgrade($old, $new);
+    my ($refusal) = $log =~ /(ERROR: .*)/;
+    $good or $refusal or BAIL_OUT("pg_upgrade without usher: $log");
+    $good or plan skip_all => "from $from to $new_bin not even a database without usher can go: $refusal";
+}
+
+my ($old, $new) = servers('', "shared_preload_libraries = 'usher'\nmax_prepared_transactions = 4\n$old_settings\n");
 my ($was) = $old->safe_psql('postgres', 'SHOW server_version') =~ /^(\d+)/;
 my ($is) = run_command([ 'postgres', '--version' ]);
 ($is) = $is =~ / (\d+)/;
+cmp_ok(scalar @systems, '>=', 4, 'there are systems: ' . join(', ', @systems));
 cmp_ok($was, '<', $is, "from $was to $is") or BAIL_OUT('nothing to upgrade');
 
 sub run_file
@@ -135,16 +162,12 @@ $old->stop;
 
 # --- pg_upgrade
 
-chdir PostgreSQL::Test::Utils::tempdir();
-my ($new_bin) = run_command([ $ENV{PG_CONFIG} || 'pg_config', '--bindir' ]);
-my @upgrade = ('pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old_bin, '-B', $new_bin, '-s', $new->host, '-p', $old->port, '-P', $new->port);
 for my $case ([ 'pg_upgrade --check', '--check' ], [ 'pg_upgrade' ])
 {
     my ($name, @more) = @$case;
-    my $log = '';
-    ok(IPC::Run::run([ @upgrade, @more ], '>', \$log, '2>&1'), $name) or do {
+    my ($good, $log) = pg_upgrade($old, $new, @more);
+    ok($good, $name) or do {
         diag($log);
-        diag(slurp_file($_)) for map { glob $new->data_dir . "/pg_upgrade_output.d/*/$_" } '*.txt', 'log/*.log';
         BAIL_OUT('pg_upgrade');
     };
 }
