@@ -2,7 +2,7 @@
 # every line names cases that passed.
 #
 #   requirements.pl           the page itself: each row has a line, each line names cases of files that are there
-#   requirements.pl CASES     and those have passed, as the run that wrote CASES says (cases.pl)
+#   requirements.pl CASES     and those have passed, as the run that wrote CASES says (cases.pl), or their file was skipped, which is told
 #
 # A line names its cases as `file`: "case". A case of a TAP file or a unit test is its name; of a regression test, a comment that
 # says what the statements after it show; of an expected output, something that stands in it; of a check, its name. Those of
@@ -10,6 +10,7 @@
 use strict;
 use warnings;
 use utf8;
+use List::Util qw(uniq);
 use open qw(:std :encoding(UTF-8));
 
 my %rows_of = (R0 => 91, R1 => 75, R2 => 61, R3 => 46, R4 => 53); # how many rows each source has
@@ -18,7 +19,7 @@ chdir $ENV{SRC} or die "$ENV{SRC}: $!";
 my $bad = 0;
 sub complain { print "$page: @_\n"; $bad = 1 }
 
-my (%passed, %output); # by file: what passed, and what was printed
+my (%passed, %skipped, %output); # by file: what passed, whether this machine cannot run it, and what was printed
 if (my $cases = $ARGV[0])
 {
     open my $fh, '<', $cases or die "$cases: $!";
@@ -26,6 +27,7 @@ if (my $cases = $ARGV[0])
     {
         chomp;
         my ($file, $case) = split /\t/, $_, 2;
+        $skipped{$file} = 1 if $case eq '# skipped';
         $passed{$file}{ plain($case) } = 1;
         $output{$file} .= plain($case) . ' ' if $file =~ /\.out\z/;
     }
@@ -43,7 +45,7 @@ sub has_passed
     return index($output{$file} // '', $case) >= 0;
 }
 
-my ($section, %line_of, %deviates, %missing) = ('');
+my ($section, %line_of, %deviates, %missing, %unseen) = ('');
 open my $fh, '<', $page or die "$page: $!";
 while (<$fh>)
 {
@@ -61,6 +63,7 @@ while (<$fh>)
         $case =~ s/\\\|/|/g;
         if ($file !~ m{^test/(?:t/\w+\.pl|regress/\w+\.sql|specs/\w+\.spec|expected/\w+\.out|unit/\w+\.cpp|checks/\w+\.sh)\z|^examples/\w+/(?:story\.sql|story\.sh|queries\.sql|queries\.out)\z}) { complain("$row: $file is no file of a test") }
         elsif (!-f $file) { complain("$row: there is no $file") }
+        elsif ($skipped{$file}) { push @{ $unseen{$file} }, $row }
         elsif (%passed && !has_passed($file, $case)) { complain("$row: no case \"$case\" of $file has passed") }
     }
 }
@@ -73,5 +76,6 @@ for my $source (sort keys %rows_of)
     }
 }
 complain("$_ is answered in another way, and has no line that shows how") for grep { !$line_of{$_} } sort keys %deviates;
+print "$_ was skipped, so these were not shown in this run: " . join(" ", uniq(@{ $unseen{$_} })) . "\n" for sort keys %unseen;
 printf "%d of the 326 rows are not shown yet: %s\n", scalar(keys %missing), join ', ', sort keys %missing if %missing;
 exit $bad;

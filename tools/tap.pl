@@ -37,6 +37,7 @@ $harness->callback(
         # a file without a single assertion tests nothing
         $bad = 1 if !$bad && !$good && !$parser->skip_all;
         print $passed_cases "test/t/$name.pl\t$_\n" for $bad ? () : @{ $seen{$parser}{good} // [] };
+        print $passed_cases "test/t/$name.pl\t# skipped\n" if !$bad && $parser->skip_all;
         $passed += $good;
         $failed += $bad;
         my $skipped = join '', map { ", skipped a part: $_" } sort keys %{ $seen{$parser}{skipped} // {} };
