@@ -460,7 +460,7 @@ COMMENT ON FUNCTION usher.setting(text) IS
     'default. Anybody can SET it, so nothing that protects may depend on it.';
 
 CREATE FUNCTION usher.list_unanswered_columns()
-    RETURNS TABLE (registrant name, table_name name, column_name name, type text)
+    RETURNS TABLE (extension name, table_name name, column_name name, type text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
