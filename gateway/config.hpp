@@ -8,6 +8,8 @@
 
 namespace usher::gateway {
 
+constexpr int day_ms = 24 * 60 * 60 * 1000;
+
 struct Config {
     const char *program = "usher-gateway"; // what its connections to the database are called
     std::string listen = "127.0.0.1";

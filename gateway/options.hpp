@@ -13,8 +13,6 @@
 
 namespace usher::gateway {
 
-constexpr int day_ms = 24 * 60 * 60 * 1000;
-
 template <class C> struct Option {
     using Member = std::variant<int C::*, bool C::*, std::string C::*, std::vector<std::string> C::*>;
     const char *name; // as a key of the file; --with-dashes as a flag, USHER_GATEWAY_UPPER_CASE in the environment

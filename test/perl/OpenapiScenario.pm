@@ -156,9 +156,9 @@ sub scenario
         # services, locations, staff
         post_services => { body => { name => 'Wax', duration => 'PT30M', price_minor => 100, currency => 'USD' } },
         patch_services_service_id => { path => { service_id => $seeded->{other_service} }, body => { changes => { description => 'shiny' } } },
-        put_services_service_id_active => { path => { service_id => $seeded->{other_service} }, body => { active => JSON::PP::false } },
+        put_services_service_id_active => { path => { service_id => $seeded->{other_service} }, body => { is_active => JSON::PP::false } },
         patch_locations_location_id => $elsewhere->(changes => { phone => '+1 212 555 0101' }),
-        put_locations_location_id_active => $elsewhere->(active => JSON::PP::false),
+        put_locations_location_id_active => $elsewhere->(is_active => JSON::PP::false),
         put_locations_location_id_hours => $elsewhere->(@hours),
         put_locations_location_id_exceptions_local_date => $elsewhere->(periods => []),
         put_locations_location_id_services => $elsewhere->(service_ids => [ $seeded->{service_id} ]),

@@ -34,7 +34,7 @@ BEGIN;
 SELECT usher.authenticate(usher.issue_token(:'bea')) \g /dev/null
 SELECT is_active, deleted_at IS NOT NULL AS has_time, version FROM wash.set_service_active(:'wax', false);
 SELECT name, deleted_at IS NOT NULL AS is_deleted FROM wash.list_services(:'yard') ORDER BY name;
-SELECT name, deleted_at IS NOT NULL AS is_deleted FROM wash.list_services(:'yard', include_deleted => true) ORDER BY name;
+SELECT name, deleted_at IS NOT NULL AS is_deleted FROM wash.list_services(:'yard', include_inactive => true) ORDER BY name;
 COMMIT;
 SELECT name FROM wash.active_services WHERE id IN (:'wax', :'polish');
 SELECT new_values ->> 'is_active' AS is_active, new_values ->> 'deleted_at' IS NOT NULL AS has_time, actor_id = :'bea' AS by_bea
@@ -56,15 +56,15 @@ SELECT deact_test.events('service');
 BEGIN;
 SELECT usher.authenticate(usher.issue_token(:'cal')) \g /dev/null
 SELECT what, deact_test.refusal(format(statement, :'wax', :'yard', :'will')) FROM (VALUES
-    (1, 'deactivate a service', 'SELECT wash.set_service_active(%1$L, false)'), (2, 'look at deleted services', 'SELECT wash.list_services(include_deleted => true)'),
-    (3, 'close a location', 'SELECT wash.set_location_active(%2$L, false)'), (4, 'look at deleted locations', 'SELECT wash.list_locations(include_deleted => true)'),
+    (1, 'deactivate a service', 'SELECT wash.set_service_active(%1$L, false)'), (2, 'look at deleted services', 'SELECT wash.list_services(include_inactive => true)'),
+    (3, 'close a location', 'SELECT wash.set_location_active(%2$L, false)'), (4, 'look at deleted locations', 'SELECT wash.list_locations(include_inactive => true)'),
     (5, 'deactivate a customer', 'SELECT wash.set_customer_active(%3$L, false)'), (6, 'give vouchers back', 'SELECT wash.restore_vouchers(%1$L)')) AS v (n, what, statement)
 ORDER BY n;
 ROLLBACK;
 
 -- A location that is closed is listed for those who may open it, and takes no staff
 SELECT is_active FROM wash.set_location_active(:'yard', false);
-SELECT name, deleted_at IS NOT NULL AS is_deleted FROM wash.list_locations(include_deleted => true) WHERE id = :'yard';
+SELECT name, deleted_at IS NOT NULL AS is_deleted FROM wash.list_locations(include_inactive => true) WHERE id = :'yard';
 SELECT count(*) FROM wash.list_locations() WHERE id = :'yard';
 SELECT deact_test.refusal(format('SELECT wash.assign_staff(%L, %L, %L)', :'yard', :'bea', 'deact_boss'));
 SELECT is_active FROM wash.set_location_active(:'yard', true);
@@ -76,7 +76,7 @@ SELECT deact_test.events('location'), deact_test.events('location_staff');
 
 -- A customer, over HTTP too; the one of an account that is not active stays deactivated, and so does one that was erased
 SELECT status, body::jsonb ->> 'is_active' AS is_active, (body::jsonb ->> 'deleted_at') IS NOT NULL AS has_time
-FROM usher.http_request('PUT', format('/customers/%s/active', :'will'), headers => jsonb_build_object('content-type', 'application/json', 'authorization', 'Bearer ' || usher.issue_token(:'bea')), body => '{"active": false}');
+FROM usher.http_request('PUT', format('/customers/%s/active', :'will'), headers => jsonb_build_object('content-type', 'application/json', 'authorization', 'Bearer ' || usher.issue_token(:'bea')), body => '{"is_active": false}');
 SELECT name, is_active FROM wash.list_customers('walk-in') WHERE id = :'will';
 SELECT is_active, deleted_at, version FROM wash.set_customer_active(:'will', true);
 SELECT version FROM wash.set_customer_active(:'will', true);
@@ -175,7 +175,7 @@ CREATE TABLE deact_test.forged (id integer PRIMARY KEY);
 SELECT usher.enable_soft_delete('deact_test.forged', event_prefix => 'customer');
 INSERT INTO deact_test.forged VALUES (1);
 SELECT deact_test.refusal('UPDATE deact_test.forged SET is_active = false');
-SELECT deact_test.refusal('SELECT wash.list_services(include_deleted => true)') AS by_nobody;
+SELECT deact_test.refusal('SELECT wash.list_services(include_inactive => true)') AS by_nobody;
 RESET SESSION AUTHORIZATION;
 DROP TABLE deact_test.forged CASCADE;
 SELECT usher.revoke_access('regress_deact');

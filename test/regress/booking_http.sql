@@ -91,9 +91,9 @@ SELECT status, body ->> 'price_minor' AS price, body ->> 'version' AS version
 SELECT status, body ->> 'code' AS code
 FROM http_test.call('admin', 'PATCH', '/services/{wash}', '{"changes": {"price_minor": 1}, "expected_version": 1}');
 SELECT status, body ->> 'is_active' AS is_active
-FROM http_test.call('admin', 'PUT', '/services/{detailing}/active', '{"active": false}');
+FROM http_test.call('admin', 'PUT', '/services/{detailing}/active', '{"is_active": false}');
 SELECT status, body ->> 'is_active' AS is_active
-FROM http_test.call('admin', 'PUT', '/services/{detailing}/active', '{"active": true}');
+FROM http_test.call('admin', 'PUT', '/services/{detailing}/active', '{"is_active": true}');
 
 -- Administration of locations, their hours and their staff
 SELECT status, body ->> 'name' AS name, body ->> 'country' AS country
@@ -104,7 +104,7 @@ FROM http_test.call('admin', 'POST', '/locations',
 SELECT status, body ->> 'max_concurrent_bookings' AS places
 FROM http_test.call('admin', 'PATCH', '/locations/{place}', '{"changes": {"max_concurrent_bookings": 3}}');
 SELECT status, body ->> 'is_active' AS is_active
-FROM http_test.call('admin', 'PUT', '/locations/{place}/active', '{"active": true}');
+FROM http_test.call('admin', 'PUT', '/locations/{place}/active', '{"is_active": true}');
 SELECT status, body
 FROM http_test.call('admin', 'PUT', '/locations/{place}/services', '{"service_ids": ["{wash}", "{detailing}"]}');
 SELECT status, body ->> 'role' AS role, body ->> 'bookable' AS bookable
@@ -253,10 +253,10 @@ FROM http_test.call('manager', 'GET', '/customers?search=walter%20of%20the'),
 SELECT status, body ->> 'code' AS code
 FROM http_test.call('client', 'POST', '/customers', '{"name": "Somebody else"}');
 SELECT status, body ->> 'is_active' AS is_active, body ->> 'deleted_at' IS NOT NULL AS has_time
-FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"active": false}');
+FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"is_active": false}');
 SELECT status, body ->> 'is_active' AS is_active, body ->> 'deleted_at' IS NOT NULL AS has_time
-FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"active": true}');
-SELECT status, body ->> 'code' AS code FROM http_test.call('client', 'PUT', '/customers/{walk_in}/active', '{"active": false}');
+FROM http_test.call('manager', 'PUT', '/customers/{walk_in}/active', '{"is_active": true}');
+SELECT status, body ->> 'code' AS code FROM http_test.call('client', 'PUT', '/customers/{walk_in}/active', '{"is_active": false}');
 
 -- Shorter hours, and somebody who leaves
 SELECT status FROM http_test.call('manager', 'PUT', '/locations/{place}/hours',

@@ -57,7 +57,7 @@ SET LOCAL booking.reminder_notice = 96;
 SELECT wash._remind_of_bookings(1000) > 0 AS reminded;
 COMMIT;
 SELECT recipient, subject ~ '^Ihr' AS in_german, text_part ~ 'Guests' AS says_where, text_part ~ 'Europe/Berlin' AS where_it_is FROM courier_guests.sent();
-SELECT customer_id = :'will' AS is_will, user_id IS NULL AS has_no_account, event, language FROM wash.list_messages(recipient => 'will@guests.example', max_rows => 1);
+SELECT customer_id = :'will' AS is_will, user_id IS NULL AS has_no_account, event, language FROM wash.list_messages(only_recipient => 'will@guests.example', max_rows => 1);
 
 -- A second profile of an account is told at the account, and so is an account that an event names as a customer only.
 SELECT id AS child FROM wash.upsert_customer(:'ann', 'Her child', email => 'child@guests.example', id => usher.uuid_v7()) \gset

@@ -130,11 +130,11 @@ SELECT count(*) FILTER (WHERE title = 'for all') BETWEEN 650 AND 850 AS by_weigh
 SELECT id AS ad FROM wash.loyalty_ads WHERE title = 'for all' \gset
 SELECT count(*) FROM generate_series(1, 40) AS n WHERE wash.record_advertisement_event(:'ad', CASE WHEN n % 4 = 0 THEN 'click' ELSE 'view' END);
 SELECT wash.record_advertisement_event(usher.uuid_v7()) AS unknown, loyalty_test.refusal(format('SELECT wash.record_advertisement_event(%L, ''stare'')', :'ad')) AS kind;
-SELECT title, day = (now() AT TIME ZONE 'UTC')::date AS today, views, clicks, click_through FROM wash.report_advertisements(ad_id => :'ad');
+SELECT title, day = (now() AT TIME ZONE 'UTC')::date AS today, views, clicks, click_through FROM wash.report_advertisements(only_ad => :'ad');
 SELECT status, body_is FROM loyalty_test.http(NULL, 'POST', '/loyalty/advertisements/' || :'ad' || '/events', '{"kind": "click"}');
 SELECT status, body_is -> 'items' -> 0 ->> 'title' IN ('for all', 'rare') AS shown FROM loyalty_test.http(NULL, 'GET', '/loyalty/advertisements?placement=home');
 SELECT status, body_is -> 'code' FROM loyalty_test.http(NULL, 'GET', '/loyalty/advertisements/report');
-SELECT clicks FROM wash.report_advertisements(ad_id => :'ad');
+SELECT clicks FROM wash.report_advertisements(only_ad => :'ad');
 SELECT status FROM wash.set_advertisement_status(:'ad', 'archived');
 SELECT wash.record_advertisement_event(:'ad') AS archived, loyalty_test.refusal(format('SELECT wash.set_advertisement_status(%L, ''active'')', :'ad')) AS again;
 

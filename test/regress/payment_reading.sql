@@ -102,7 +102,7 @@ SELECT payment_test.as_user('Mia', format('SELECT count(*) FROM wash.report_paym
 -- Saved methods: the token goes in and comes out for the worker only
 SELECT payment_test.as_user('Ann', 'SELECT (wash.save_payment_method(''rd'', ''tok_1'', ''card'', ''visa'', ''4242'', 12, 2030, true))::text ~ ''tok_1''') AS shows_token;
 SELECT brand, last_four, expiry_month, expiry_year, is_default FROM wash.save_payment_method('rd', 'tok_1', 'card', 'visa', '4242', 12, 2030, true, :'ann');
-SELECT id AS method, is_default FROM wash.save_payment_method('rd', 'tok_2', 'card', 'amex', '0005', 1, 2031, true, :'ann') \gset
+SELECT method_id AS method, is_default FROM wash.save_payment_method('rd', 'tok_2', 'card', 'amex', '0005', 1, 2031, true, :'ann') \gset
 SELECT brand, is_default FROM wash.list_payment_methods(:'ann');
 SELECT what, who, payment_test.as_user(who, statement) FROM (VALUES
     ('own', 'Ann', 'SELECT count(*) FROM wash.list_payment_methods()'), ('of others', 'Ben', format('SELECT count(*) FROM wash.list_payment_methods(%L)', :'ann')), ('taken', 'Ben', 'SELECT wash.save_payment_method(''rd'', ''tok_1'')'),

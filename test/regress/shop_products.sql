@@ -45,7 +45,7 @@ SELECT price_minor FROM wash.set_price(shop_test.id(1), 1300);
 SELECT price_minor FROM wash.set_price(shop_test.id(1), 1400, valid_from => now() + interval '1 day') AS still;
 SELECT price_minor, currency, tax_included FROM wash.set_price(shop_test.id(1), 1500, 'USD', tax_included => false);
 SELECT price_minor, currency FROM wash.get_product(shop_test.id(1), 'GBP');
-SELECT currency, amount_minor, tax_included, valid_from > now() AS to_come, valid_until IS NOT NULL AS ends FROM wash.list_prices(shop_test.id(1));
+SELECT currency, price_minor, tax_included, valid_from > now() AS to_come, valid_until IS NOT NULL AS ends FROM wash.list_prices(shop_test.id(1));
 SELECT wrong, shop_test.refusal(statement) FROM (VALUES
     ('from yesterday on', 'SELECT wash.set_price(shop_test.id(1), 1, valid_from => now() - interval ''1 day'')'), ('of nothing', 'SELECT wash.set_price(shop_test.id(99), 1)'),
     ('a price in force, overwritten', 'UPDATE wash.product_prices SET amount_minor = 1 WHERE amount_minor = 1300'), ('one to come, overwritten', 'UPDATE wash.product_prices SET amount_minor = 1 WHERE amount_minor = 1400'),
@@ -66,7 +66,7 @@ SELECT price_minor FROM wash.set_price(shop_test.id(1), 1100, location_id => sho
 SELECT price_minor, tax_included FROM wash.set_price(shop_test.id(1), 900, tax_included => false, location_id => shop_test.id(12));
 SELECT price_minor FROM wash.set_price(shop_test.id(1), NULL, location_id => shop_test.id(12), valid_from => now() + interval '1 day') AS still;
 SELECT p.place, (wash.get_product(shop_test.id(1), location_id => p.id)).price_minor AS of_product, (SELECT s.price_minor FROM wash.search_products('hand small', location_id => p.id) AS s) AS found FROM (VALUES ('nowhere', NULL::uuid), ('here', shop_test.id(11)), ('there', shop_test.id(12)), ('elsewhere', shop_test.id(13))) AS p (place, id);
-SELECT currency, location_id, amount_minor, tax_included, valid_from > now() AS to_come, valid_until IS NOT NULL AS ends FROM wash.list_prices(shop_test.id(1));
+SELECT currency, location_id, price_minor, tax_included, valid_from > now() AS to_come, valid_until IS NOT NULL AS ends FROM wash.list_prices(shop_test.id(1));
 SELECT price_minor FROM wash.set_price(shop_test.id(1), NULL, location_id => shop_test.id(11)) AS general_again;
 SELECT wash.remove_future_price(shop_test.id(1), 'EUR', valid_from), wash.remove_future_price(shop_test.id(1), 'EUR', valid_from, shop_test.id(12)) FROM wash.list_prices(shop_test.id(1)) WHERE valid_from > now();
 SELECT shop_test.refusal('SELECT wash.set_price(shop_test.id(1), NULL)') AS no_price, shop_test.refusal('INSERT INTO wash.product_prices (product_id, currency) VALUES (shop_test.id(1), ''EUR'')') AS by_hand,

@@ -14,6 +14,9 @@ SELECT error FROM usher.create_first_admin('ada@first.example', 'short');
 SELECT error, user_id FROM usher.create_first_admin('ada@first.example', 'a long phrase nobody guesses', 'Ada') \gset
 SELECT usher.user_has_permission(:'user_id', '*:*') AS may_everything, usher.user_has_role(:'user_id', 'admin') AS is_admin;
 SELECT l.error FROM usher.login('ada@first.example', 'a long phrase nobody guesses') l;
+-- whoever has a verified address is active, and counts as such
+SELECT u.status, u.email_verified_at IS NOT NULL AS is_verified FROM usher.users u WHERE u.id = :'user_id';
+SELECT count(*) FROM usher.list_users('active') l WHERE l.user_id = :'user_id';
 SAVEPOINT twice;
 SELECT usher.create_first_admin('bob@first.example', 'a long phrase nobody guesses');
 ROLLBACK TO twice;

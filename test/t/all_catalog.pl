@@ -107,7 +107,7 @@ my %rules = (
         q{SELECT function_oid::regprocedure FROM function WHERE prorettype = 'trigger'::regtype AND proname NOT LIKE '\_%'
               AND NOT usher._names_columns(function_oid::regproc) AND proname NOT IN ('soft_delete', 'announce_soft_delete')},
     'every column that may say something about a person is answered for by its extension' =>
-        q{SELECT table_name || '.' || column_name || ' of ' || registrant FROM usher.list_unanswered_columns()},
+        q{SELECT table_name || '.' || column_name || ' of ' || extension FROM usher.list_unanswered_columns()},
     'every extension is registered, and nothing of a dropped one is' =>
         q{SELECT extname FROM pg_extension WHERE extname LIKE 'usher%' AND extname NOT IN (SELECT name FROM usher.extensions)
           UNION ALL SELECT name FROM usher.extensions WHERE name NOT IN (SELECT extname FROM pg_extension)},

@@ -62,6 +62,36 @@ my %known = map { $_ => 1 } split(/\n/, sql('sentences', 'SELECT DISTINCT pronam
 	# of C++, of Casbin's models, of jq, of a man page, and of the sources of others
 	qw(cut_off eval select gateway courier migrate_database setup_database);
 my $of_code = qr/architecture|walks|write-an-extension/; # they name functions of C++
+# Functions of ours by name: the arguments of each form, and what they and its result are called.
+my %forms;
+for (split /\n/, sql('sentences', q{
+	SELECT p.proname || '|' || coalesce((SELECT string_agg(a.name, ',' ORDER BY a.i) FROM unnest(p.proargnames) WITH ORDINALITY AS a (name, i)
+			WHERE coalesce(p.proargmodes[a.i], 'i') IN ('i', 'b', 'v')), '')
+		|| '|' || concat_ws(',', array_to_string(p.proargnames, ','), (SELECT string_agg(c.attname, ',') FROM pg_type AS t
+			JOIN pg_attribute AS c ON c.attrelid = t.typrelid AND c.attnum > 0 WHERE t.oid = p.prorettype))
+		|| '|' || (p.prorettype = 'jsonb'::regtype)
+	FROM pg_proc AS p WHERE p.pronamespace IN ('usher'::regnamespace, 'wash'::regnamespace)}))
+{
+	my ($function, $arguments, $columns, $is_json) = split /\|/, $_, -1;
+	push @{ $forms{$function} }, { arguments => { map { $_ => 1 } split /,/, $arguments },
+		columns => { map { $_ => 1 } split /,/, $columns }, is_json => $is_json eq 'true' };
+}
+my %types = map { $_ => 1 } split /\n/, sql('sentences', q{SELECT format_type(oid, NULL) FROM pg_type WHERE typtype = 'b' AND format_type(oid, NULL) ~ '^[a-z]+$'});
+my %words = map { $_ => 1 } qw(true false null on off default);
+# Those arguments of a function of ours that no form of it has: words that stand for values, where no value stands beside them, and
+# what is before =>.
+sub misnamed
+{
+	my ($function, $said) = @_;
+	my @said = map { s/^\s+|\s+$//gr } split /,/, $said;
+	my @names = map { /^(\w+)\s*=>/ ? $1 : () } @said;
+	my @plain = grep { !/=>|^…$/ } @said;
+	push @names, @plain if !grep { !/^[a-z_][a-z0-9_]*$/ } @plain and grep { !$types{$_} } @plain; # a signature has types
+	@names = grep { !$words{$_} } @names;
+	return () if !@names || !$forms{$function};
+	my @missing = map { my $form = $_; [ grep { !$form->{arguments}{$_} } @names ] } @{ $forms{$function} };
+	return @{ (sort { @$a <=> @$b } @missing)[0] };
+}
 for my $file ('README.md', glob "$ENV{USHER_SOURCE}/docs/*.md")
 {
 	my $name = $file =~ s{^\Q$ENV{USHER_SOURCE}\E/}{}r;
@@ -71,6 +101,26 @@ for my $file ('README.md', glob "$ENV{USHER_SOURCE}/docs/*.md")
 	{
 		my $span = $1;
 		push @wrong, "$name: there is no $_()" for grep { !$known{$_} } $span =~ /(?<![\w:.])(?:(?:usher|wash|shop|club|courier)\.)?([a-z_][a-z0-9_]*)\(/g;
+	}
+	for my $span (map { /`([^`]+)`/g } split /\n\n/, $text)
+	{
+		next if $span =~ /^SELECT\b/; # whole statements are asked about below
+		while ($span =~ /(?<![\w:.])((?:(?:usher|wash|shop|club|courier)\.)?)([a-z_][a-z0-9_]*)\(([^()]*)\)/g)
+		{
+			my ($schema, $function, $said) = ($1, $2, $3);
+			next if $name =~ $of_code && $schema eq '';
+			push @wrong, "$name: $function() has no argument $_" for misnamed($function, $said);
+		}
+	}
+	# `column` and `column` of `function()`
+	while ($text =~ /((?:`[a-z_]+`(?:,|\sand|\sor)?\s)+)of\s`(?:\w+\.)?([a-z_]+)\([^`]*\)`/g)
+	{
+		my ($columns, $function) = ($1, $2);
+		next if !$forms{$function} || grep { $_->{is_json} } @{ $forms{$function} };
+		for my $column ($columns =~ /`(\w+)`/g)
+		{
+			push @wrong, "$name: $function() has no $column" if !grep { $_->{columns}{$column} } @{ $forms{$function} };
+		}
 	}
 	while ($text =~ /`((?:SELECT|SET|ALTER SYSTEM|VACUUM|CHECKPOINT|REINDEX)\b[^`]*)`/g)
 	{

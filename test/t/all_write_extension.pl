@@ -47,14 +47,32 @@ for my $block (@blocks)
 	if ($block->{text} =~ /new_values/) { unlike($out, qr/milk.*milk/s, 'the audit log does not repeat a personal column') }
 }
 
-# ./dev new-extension writes the same with another name, which works as it is.
+# ./dev new-extension writes the same with another name, which works as it is, and beside another one.
 {
 	my ($out, $err) = ('', '');
-	ok(IPC::Run::run([ "$ENV{USHER_SOURCE}/dev", 'new-extension', "$folder/letters" ], '<', \undef, '>', \$out, '2>', \$err), 'a new extension') or diag($err);
-	ok(IPC::Run::run([ 'sh', '-ec', "make -C '$folder/letters' install && make -C '$folder/letters' installcheck" ], '<', \undef, '>', \$out, '2>', \$err),
-		'is installed and passes its test') or diag("$out\n$err\n" . (-f "$folder/letters/regression.diffs" ? slurp_file("$folder/letters/regression.diffs") : ''));
-	isnt(system("$ENV{USHER_SOURCE}/dev new-extension '$folder/Not Good' 2>/dev/null"), 0, 'a name that is none is refused');
-	isnt(system("$ENV{USHER_SOURCE}/dev new-extension '$folder/letters' 2>/dev/null"), 0, 'and so is a folder that is there');
+	my $new = sub { return IPC::Run::run([ "$ENV{USHER_SOURCE}/dev", 'new-extension', "$folder/$_[0]", @_[ 1 .. $#_ ] ], '<', \undef, '>', \$out, '2>', \$err) };
+	for ([ 'letters', 'letter' ], [ 'libraries', 'library' ])
+	{
+		my ($name, $one) = @$_;
+		ok($new->($name), "$name: a new extension") or diag($err);
+		like($out, qr/One of its $name is called $one, and its errors have the class ([I-Z][0-9A-Z]): \1/, '… says what it is called and which class it took');
+		ok(IPC::Run::run([ 'sh', '-ec', "make -C '$folder/$name' install && make -C '$folder/$name' installcheck" ], '<', \undef, '>', \$out, '2>', \$err),
+			'… is installed and passes its test') or diag("$out\n$err\n" . (-f "$folder/$name/regression.diffs" ? slurp_file("$folder/$name/regression.diffs") : ''));
+		$node->safe_psql('postgres', "CREATE SCHEMA $name; CREATE EXTENSION $name SCHEMA $name");
+	}
+	is($node->safe_psql('postgres', q{SELECT count(DISTINCT error_class) FROM usher.list_extensions() WHERE name IN ('letters', 'libraries')}),
+		2, 'the two stand beside each other');
+	is($node->safe_psql('postgres', q{SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc AS p WHERE p.pronamespace = 'libraries'::regnamespace}),
+		'_erase_libraries _export_libraries _libraries_upkeep publish_library write_library', 'and one library is a library');
+	$node->safe_psql('postgres', 'DROP EXTENSION letters; DROP EXTENSION libraries');
+	ok($new->('mice', 'MQ', 'mouse'), 'a class and a singular of one\'s own');
+	like(slurp_file("$folder/mice/mice--1.0.sql"), qr/write_mouse.*Raises MQ001.*error_class => 'MQ'.*"sqlstate": "MQ001"/s, '… stand in the script');
+	for my $class ('US', 'UB', 'UP', 'UC', 'UL', 'UM', 'P0', 'XX', 'A1', 'L', 'l1', 'L12')
+	{
+		ok(!$new->('taken', $class) && !-e "$folder/taken", "the class $class is refused");
+	}
+	ok(!$new->('Not Good'), 'a name that is none is refused');
+	ok(!$new->('letters'), 'and so is a folder that is there');
 }
 
 # What is forgotten is said. Each is a whole extension in two files.
@@ -84,7 +102,7 @@ like(create_error('declines', qq{SELECT usher.register_extension('x', declined_h
 like(create_error('unfinished', 'SELECT usher.finish_extension()'), qr/extension "unfinished" is not registered/, 'an extension that does not register');
 like(create_error('steals', qq{SELECT usher.register_extension('x', declined_hooks => $all, error_class => 'US',
 	error_codes => '[{"code": "mine", "sqlstate": "US001", "http_status": 400, "description": "x"}]')}),
-	qr/error class US of "steals" is that of another extension/, 'a class of errors that core has');
+	qr/error class US of "steals" is that of another extension.*HINT:  "usher" has it\. Take two other characters/s, 'a class of errors that core has');
 like(create_error('misfiles', qq{SELECT usher.register_extension('x', declined_hooks => $all, error_class => 'UQ',
 	error_codes => '[{"code": "mine", "sqlstate": "UR001", "http_status": 400, "description": "x"}]')}),
 	qr/SQLSTATE UR001 of error code "mine" is not of the class UQ/, 'an SQLSTATE of another class');

@@ -128,7 +128,7 @@ SCRIPT
 	is(crowd(16, "INSERT INTO stage SELECT 'ad', (club.set_advertisement_status((club.create_advertisement('{\"title\": \"Ad\", \"placement\": \"home\"}')).ad_id, 'active')).ad_id",
 			"BEGIN;\nSELECT club.record_advertisement_event(stage('ad')) FROM generate_series(1, 100);\nROLLBACK;\nSELECT answer(format('SELECT club.record_advertisement_event(%L, ''click'')', stage('ad')));\n"),
 		'true 16', "$level: views and clicks of 16");
-	is(one("SELECT views || ' ' || clicks FROM club.report_advertisements(ad_id => stage('ad'))"), '1600 16', "$level: … are counted");
+	is(one("SELECT views || ' ' || clicks FROM club.report_advertisements(only_ad => stage('ad'))"), '1600 16', "$level: … are counted");
 }
 
 # A thousand guesses, each rolled back

@@ -118,7 +118,8 @@ BEGIN
         RETURN;
     END IF;
     user_id := made.user_id;
-    UPDATE usher.users u SET email_verified_at = now() WHERE u.id = made.user_id; -- the DBA answers for it
+    -- the DBA answers for the address
+    UPDATE usher.users u SET email_verified_at = now(), status = 'active' WHERE u.id = made.user_id;
     PERFORM usher._apply_presets('{administration}');
     PERFORM usher.grant_role(made.user_id, 'admin');
     PERFORM usher._log_access_change('access.first_admin_created', '{}', 'user', made.user_id::text);
@@ -126,6 +127,6 @@ END
 $$;
 REVOKE ALL ON FUNCTION usher.create_first_admin(text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.create_first_admin(text, text, text, text) IS
-    'Opens an account that may do everything: role admin, with *:*, and an address that counts as verified. Works '
-    'while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with an '
+    'Opens an account that may do everything: role admin, with *:*, active, with an address that counts as verified. '
+    'Works while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with an '
     'identity, and over no route. error: as register_user().';

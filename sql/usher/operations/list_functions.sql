@@ -30,14 +30,14 @@ COMMENT ON FUNCTION usher.list_defined_permissions(text, text, integer) IS
     '1,000 an estimate. By keyset: pass the last permission as after. Needs role:read.';
 
 CREATE FUNCTION usher.list_machines()
-    RETURNS TABLE (machine text, version integer, statuses text[], extension text, updated_at timestamptz)
+    RETURNS TABLE (machine text, version integer, statuses text[], extension name, updated_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM usher.require_permission('machine:manage');
     RETURN QUERY
-    SELECT DISTINCT ON (m.name COLLATE "C") m.name, m.version, usher.machine_statuses(m.name), m.extension,
+    SELECT DISTINCT ON (m.name COLLATE "C") m.name, m.version, usher.machine_statuses(m.name), m.extension::name,
         m.updated_at
     FROM usher.machines m
     WHERE m.is_active

@@ -300,6 +300,7 @@ DECLARE
     installing CONSTANT name := usher._installing_extension();
     said_by CONSTANT name := coalesce(installing, name);
     missing text;
+    holder name;
 BEGIN
     IF installing IS NULL THEN
         PERFORM usher.require_permission('*:*');
@@ -334,10 +335,14 @@ BEGIN
             jsonb_build_object('hook', missing));
     END IF;
 
-    IF EXISTS (SELECT FROM usher.extensions AS x
-            WHERE x.error_class = register_extension.error_class AND x.name <> said_by) THEN
-        PERFORM usher.raise_error('already_exists', format('error class %s of "%s" is that of another extension',
-            error_class, said_by), jsonb_build_object('error_class', error_class));
+    SELECT x.name INTO holder FROM usher.extensions AS x
+    WHERE x.error_class = register_extension.error_class AND x.name <> said_by;
+    IF FOUND THEN
+        PERFORM usher.raise_error('already_exists',
+            format('error class %s of "%s" is that of another extension', error_class, said_by),
+            jsonb_build_object('error_class', error_class),
+            format('"%s" has it. Take two other characters, the first one from I to Z, for error_class and for each '
+                   'SQLSTATE of error_codes; usher.list_extensions() says which are taken.', holder));
     END IF;
 
     -- What was said before is replaced. The row itself stays: answers for repeated calls refer to it.
@@ -460,7 +465,7 @@ COMMENT ON FUNCTION usher.setting(text) IS
     'default. Anybody can SET it, so nothing that protects may depend on it.';
 
 CREATE FUNCTION usher.list_unanswered_columns()
-    RETURNS TABLE (registrant name, table_name name, column_name name, type text)
+    RETURNS TABLE (extension name, table_name name, column_name name, type text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

@@ -76,9 +76,8 @@ COMMENT ON FUNCTION @extschema@.update_location(uuid, jsonb, integer) IS
     'Changes columns of a location. A lower capacity blocks new bookings only; a new zone moves no booking. Needs '
     'location:manage.';
 
-CREATE FUNCTION @extschema@.set_location_active(location_id uuid, active boolean, force boolean DEFAULT false,
-    expected_version integer DEFAULT NULL, OUT id uuid, OUT is_active boolean, OUT version integer,
-    OUT cancelled integer)
+CREATE FUNCTION @extschema@.set_location_active(location_id uuid, INOUT is_active boolean, force boolean DEFAULT false,
+    expected_version integer DEFAULT NULL, OUT id uuid, OUT version integer, OUT cancelled integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -91,7 +90,7 @@ BEGIN
     FROM @extschema@.locations AS l WHERE l.id = set_location_active.location_id FOR UPDATE;
     PERFORM @extschema@._check_version(version, expected_version, 'location', location_id);
     cancelled := 0;
-    IF NOT active THEN
+    IF NOT is_active THEN
         PERFORM @extschema@._fence('location', ARRAY[location_id]);
         SELECT array_agg(b.id) INTO live FROM (
             SELECT b.id FROM @extschema@.bookings AS b
@@ -109,7 +108,7 @@ BEGIN
             cancelled := cardinality(live);
         END IF;
     END IF;
-    UPDATE @extschema@.locations AS l SET is_active = active, version = l.version + 1
+    UPDATE @extschema@.locations AS l SET is_active = set_location_active.is_active, version = l.version + 1
         WHERE l.id = set_location_active.location_id
         RETURNING l.id, l.is_active, l.version INTO id, is_active, version;
 END
@@ -119,7 +118,7 @@ COMMENT ON FUNCTION @extschema@.set_location_active(uuid, boolean, boolean, inte
     'cancelled. Publishes location.deactivated or location.restored. Needs location:manage.';
 
 CREATE FUNCTION @extschema@.list_locations(after uuid DEFAULT NULL, max_rows integer DEFAULT 100,
-                                           include_deleted boolean DEFAULT false)
+                                           include_inactive boolean DEFAULT false)
     RETURNS TABLE (id uuid, name text, address text, city text, state text, zip_code text,
                    country text, time_zone text, latitude numeric, longitude numeric, phone text, email text,
                    max_concurrent_bookings integer, hours jsonb, service_ids uuid[], deleted_at timestamptz)
@@ -129,7 +128,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
-    IF include_deleted THEN
+    IF include_inactive THEN
         PERFORM @extschema@._require('location:manage');
     END IF;
     RETURN QUERY SELECT l.id, l.name, l.address, l.city, l.state,
@@ -143,13 +142,13 @@ BEGIN
                 WHERE ls.location_id = l.id ORDER BY 1),
             l.deleted_at
         FROM @extschema@.locations AS l
-        WHERE (l.is_active OR include_deleted) AND (list_locations.after IS NULL OR l.id > list_locations.after)
+        WHERE (l.is_active OR include_inactive) AND (list_locations.after IS NULL OR l.id > list_locations.after)
         ORDER BY l.id LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer, boolean) IS
     'Active locations with the weekly hours that hold today and the services they offer; the next page starts after '
-    'the last id. With include_deleted also those that are closed for good or for now, which needs location:manage.';
+    'the last id. With include_inactive also those that are closed for good or for now, which needs location:manage.';
 
 CREATE FUNCTION @extschema@._location_of(location_id uuid) RETURNS TABLE (name text, time_zone text)
     LANGUAGE plpgsql STABLE

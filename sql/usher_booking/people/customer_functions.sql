@@ -339,7 +339,7 @@ COMMENT ON FUNCTION @extschema@.upsert_customer(uuid, text, text, text, jsonb, u
     'Creates or changes a customer profile: one''s own, or with booking:manage that of another user or of a walk-in '
     'customer without account.';
 
-CREATE FUNCTION @extschema@.set_customer_active(customer_id uuid, active boolean,
+CREATE FUNCTION @extschema@.set_customer_active(customer_id uuid, is_active boolean,
                                                 expected_version integer DEFAULT NULL)
     RETURNS @extschema@.customers
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -352,21 +352,21 @@ BEGIN
     IF NOT usher.has_permission('customer:manage') THEN
         PERFORM usher.require_permission('booking:manage');
     END IF;
-    IF active IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'active must not be null',
-                                  jsonb_build_object('argument', 'active'));
+    IF is_active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'is_active must not be null',
+                                  jsonb_build_object('argument', 'is_active'));
     END IF;
     -- Waits for bookings that are being made, which hold the row.
     SELECT * INTO customer FROM @extschema@.customers AS c WHERE c.id = set_customer_active.customer_id FOR UPDATE;
     PERFORM @extschema@._check_version(customer.version, expected_version, 'customer', customer_id);
-    IF active AND customer.user_id IS NOT NULL THEN
+    IF is_active AND customer.user_id IS NOT NULL THEN
         PERFORM usher.lock_user_reference(customer.user_id); -- a profile is not more alive than its account
-    ELSIF active AND customer.name = @extschema@._erased_name() THEN
+    ELSIF is_active AND customer.name = @extschema@._erased_name() THEN
         PERFORM usher.raise_error('unknown_reference', 'customer has been erased',
                                   jsonb_build_object('id', customer_id));
     END IF;
-    IF active <> customer.is_active THEN
-        UPDATE @extschema@.customers AS c SET is_active = active, version = c.version + 1
+    IF is_active <> customer.is_active THEN
+        UPDATE @extschema@.customers AS c SET is_active = set_customer_active.is_active, version = c.version + 1
             WHERE c.id = set_customer_active.customer_id RETURNING * INTO customer;
     END IF;
     RETURN customer;

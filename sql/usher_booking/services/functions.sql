@@ -149,7 +149,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.update_service(uuid, jsonb, integer) IS
     'Changes columns of a service; bookings that exist keep the terms they were made on. Needs service:manage.';
 
-CREATE FUNCTION @extschema@.set_service_active(service_id uuid, active boolean, expected_version integer DEFAULT NULL)
+CREATE FUNCTION @extschema@.set_service_active(service_id uuid, is_active boolean,
+                                               expected_version integer DEFAULT NULL)
     RETURNS @extschema@.services
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -161,7 +162,7 @@ BEGIN
     PERFORM @extschema@._require('service:manage');
     SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = set_service_active.service_id FOR UPDATE;
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
-    UPDATE @extschema@.services AS s SET is_active = active, version = s.version + 1
+    UPDATE @extschema@.services AS s SET is_active = set_service_active.is_active, version = s.version + 1
         WHERE s.id = set_service_active.service_id RETURNING * INTO service;
     RETURN service;
 END
@@ -171,7 +172,7 @@ COMMENT ON FUNCTION @extschema@.set_service_active(uuid, boolean, integer) IS
     'service.restored. Needs service:manage.';
 
 CREATE FUNCTION @extschema@.list_services(location_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
-                                          max_rows integer DEFAULT 100, include_deleted boolean DEFAULT false)
+                                          max_rows integer DEFAULT 100, include_inactive boolean DEFAULT false)
     RETURNS TABLE (id uuid, name text, description text, duration interval, duration_minutes integer,
                    price_minor bigint, currency text, attributes jsonb, deleted_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
@@ -180,21 +181,21 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
-    IF include_deleted THEN
+    IF include_inactive THEN
         PERFORM @extschema@._require('service:manage');
     END IF;
     RETURN QUERY
         SELECT s.id, s.name, s.description, s.duration, s.duration_minutes, s.price_minor, s.currency, s.attributes,
             s.deleted_at
         FROM @extschema@.services AS s
-        WHERE (s.is_active OR include_deleted) AND (list_services.after IS NULL OR s.id > list_services.after)
+        WHERE (s.is_active OR include_inactive) AND (list_services.after IS NULL OR s.id > list_services.after)
             AND (list_services.location_id IS NULL OR EXISTS (SELECT FROM @extschema@.location_services AS ls
                 WHERE ls.service_id = s.id AND ls.location_id = list_services.location_id))
         ORDER BY s.id LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_services(uuid, uuid, integer, boolean) IS
-    'Active services, of one location if given; the next page starts after the last id. With include_deleted also '
+    'Active services, of one location if given; the next page starts after the last id. With include_inactive also '
     'those that are no longer offered, which needs service:manage.';
 
 CREATE FUNCTION @extschema@.set_location_services(location_id uuid, service_ids uuid[], OUT added integer,

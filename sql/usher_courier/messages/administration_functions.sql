@@ -1,6 +1,6 @@
-CREATE FUNCTION @extschema@.list_messages(only_status text DEFAULT NULL, recipient text DEFAULT NULL,
+CREATE FUNCTION @extschema@.list_messages(only_status text DEFAULT NULL, only_recipient text DEFAULT NULL,
                                           after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
-    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, customer_id uuid, recipient_address text,
+    RETURNS TABLE (message uuid, event text, audience text, user_id uuid, customer_id uuid, recipient text,
                    language text, status text, repeats integer, attempts integer, next_attempt_at timestamptz,
                    code text, detail text, created_at timestamptz, sent_at timestamptz, expires_at timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -17,7 +17,7 @@ BEGIN
            m.attempts, m.next_attempt_at, m.last_code, m.last_detail, m.created_at, m.sent_at, m.expires_at
     FROM @extschema@.messages AS m
     WHERE (only_status IS NULL OR m.status = only_status)
-        AND (list_messages.recipient IS NULL OR m.recipient_key = usher.name_key(list_messages.recipient))
+        AND (only_recipient IS NULL OR m.recipient_key = usher.name_key(only_recipient))
         AND (after IS NULL OR m.id < after)
     ORDER BY m.id DESC LIMIT max_rows;
 END

@@ -116,8 +116,8 @@ COMMENT ON FUNCTION @extschema@._write_ad_counts() IS
     'Writes what was counted in shared memory; returns how many counters.';
 
 CREATE FUNCTION @extschema@.report_advertisements(since date DEFAULT NULL, until date DEFAULT NULL,
-                                                  ad_id uuid DEFAULT NULL)
-    RETURNS TABLE (advertisement_id uuid, title text, day date, views bigint, clicks bigint, click_through numeric)
+                                                  only_ad uuid DEFAULT NULL)
+    RETURNS TABLE (ad_id uuid, title text, day date, views bigint, clicks bigint, click_through numeric)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan -- the conditions that are given are those of the query
@@ -134,7 +134,7 @@ BEGIN
                  coalesce(sum(n.count) FILTER (WHERE n.kind = 'click'), 0)::bigint AS clicks
           FROM @extschema@.loyalty_ad_counts AS n
           WHERE (since IS NULL OR n.day >= since) AND (until IS NULL OR n.day <= until)
-              AND (report_advertisements.ad_id IS NULL OR n.ad_id = report_advertisements.ad_id)
+              AND (only_ad IS NULL OR n.ad_id = only_ad)
           GROUP BY n.ad_id, n.day) AS c
         JOIN @extschema@.loyalty_ads AS a ON a.id = c.ad_id
     ORDER BY c.day, a.id;

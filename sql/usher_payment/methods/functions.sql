@@ -1,5 +1,5 @@
 CREATE TYPE @extschema@.payment_method_details AS (
-    id uuid, customer_id uuid, processor text, kind text, brand text, last_four text, expiry_month smallint,
+    method_id uuid, customer_id uuid, processor text, kind text, brand text, last_four text, expiry_month smallint,
     expiry_year smallint, is_default boolean, created_at timestamptz, version integer);
 COMMENT ON TYPE @extschema@.payment_method_details IS 'A saved method as people know it, without the token.';
 

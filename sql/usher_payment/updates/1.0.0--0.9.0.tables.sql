@@ -4,3 +4,4 @@
 DROP INDEX @extschema@.payment_webhook_events_unmatched_refund_idx;
 DROP INDEX @extschema@.payment_webhook_events_unmatched_dispute_idx;
 ALTER TABLE @extschema@.payment_transactions DROP COLUMN replacement_minor;
+ALTER TYPE @extschema@.payment_method_details RENAME ATTRIBUTE method_id TO id;

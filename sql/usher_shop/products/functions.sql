@@ -257,7 +257,7 @@ COMMENT ON FUNCTION @extschema@.set_product_status(uuid, text, integer) IS
     'Puts a product up for sale (active), takes it off (archived), or back. Orders that are placed keep it. Needs '
     'product:manage. US001 for a way that the machine shop_product does not know.';
 
-CREATE FUNCTION @extschema@.set_price(product_id uuid, amount_minor bigint, currency text DEFAULT NULL,
+CREATE FUNCTION @extschema@.set_price(product_id uuid, price_minor bigint, currency text DEFAULT NULL,
                                       valid_from timestamptz DEFAULT NULL, tax_included boolean DEFAULT true,
                                       location_id uuid DEFAULT NULL)
     RETURNS @extschema@.product_details
@@ -274,7 +274,7 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
                                   jsonb_build_object('argument', 'valid_from'));
     END IF;
-    PERFORM @extschema@._add_price(product.id, amount_minor, priced_in, valid_from, tax_included,
+    PERFORM @extschema@._add_price(product.id, set_price.price_minor, priced_in, valid_from, tax_included,
                                    set_price.location_id);
     SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], priced_in, set_price.location_id);
     RETURN details;
@@ -282,7 +282,7 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean, uuid) IS
     'What one unit costs from now or a later time on, everywhere or at one location, whose own price goes before the '
-    'general one (amount_minor NULL: until then). The price before ends then; orders that are placed keep theirs. '
+    'general one (price_minor NULL: until then). The price before ends then; orders that are placed keep theirs. '
     'Answers the product with its price of now. Needs product:manage.';
 
 CREATE FUNCTION @extschema@.remove_future_price(product_id uuid, currency text, valid_from timestamptz,
@@ -306,7 +306,7 @@ COMMENT ON FUNCTION @extschema@.remove_future_price(uuid, text, timestamptz, uui
     'Takes back a price that is not in force yet; UC004 for one that is. Needs product:manage.';
 
 CREATE FUNCTION @extschema@.list_prices(product_id uuid)
-    RETURNS TABLE (currency text, location_id uuid, amount_minor bigint, tax_included boolean, valid_from timestamptz,
+    RETURNS TABLE (currency text, location_id uuid, price_minor bigint, tax_included boolean, valid_from timestamptz,
                    valid_until timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
