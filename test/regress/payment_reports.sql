@@ -254,6 +254,13 @@ SELECT payment_test.sums(:'payment');
 SELECT payment_test.stripe('s7', 'funds_withdrawn', 'needs_response', 'dp_s2'), payment_test.stripe('s8', 'closed', 'warning_closed', 'dp_s2');
 SELECT payment_test.sums(:'payment');
 
+-- Krónur as Stripe counts them, by the hundredth; half a one is none
+SELECT (wash.create_payment('00000000-0000-7000-8000-0000000000ad', 12, 'ISK')).transaction_id AS krona \gset
+SELECT provider_key AS krona_key FROM wash.begin_payment_attempt(:'krona', 'late') \gset
+SELECT wanted, (SELECT w.effect FROM wash.ingest_webhook('late', 'isk ' || wanted, 'payment_intent.succeeded', now(), jsonb_build_object('object', jsonb_build_object(
+    'id', 'pi_isk', 'amount_received', wanted, 'currency', 'isk', 'metadata', jsonb_build_object('provider_key', :'krona_key')))) AS w) FROM unnest('{1250,12,1200}'::integer[]) AS u (wanted);
+SELECT payment_test.sums(:'krona');
+
 -- A report that names a second refund while the bank has the rest: nothing is left for it, so a person looks
 SELECT payment_test.paid(1000, 'pi_y1') AS disputed \gset
 SELECT refund_id AS refund, provider_key AS refund_key FROM wash.create_refund(:'disputed', 400) \gset
