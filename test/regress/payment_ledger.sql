@@ -92,6 +92,14 @@ UPDATE wash.ledger_totals SET debit_minor = debit_minor + 1 WHERE account = 'old
 SELECT rule, violations FROM wash._payment_self_check() WHERE rule = 'totals_differ_from_entries';
 UPDATE wash.ledger_totals SET debit_minor = debit_minor - 1 WHERE account = 'old' AND day = '2026-02-01';
 
+-- More than fits into a bigint, as 9224 entries of the largest amount come to: sums are told all the same
+SELECT count(wash.post_ledger((SELECT jsonb_agg(jsonb_build_object('account', 'much', 'direction', (ARRAY['debit', 'credit'])[1 + n % 2], 'amount_minor', 1000000000000000, 'currency', 'KWD')) FROM generate_series(1, 1000) AS n)))
+FROM generate_series(1, 20);
+SELECT * FROM wash.get_ledger_balance('much', 'KWD');
+SELECT * FROM wash.get_trial_balance() WHERE currency = 'KWD';
+SELECT wash._sum_ledger(1000) > 0 AS summed;
+SELECT * FROM wash.get_trial_balance() WHERE currency = 'KWD';
+
 -- The report of the processor
 SELECT transaction_id AS two FROM wash.create_payment('00000000-0000-7000-8000-0000000000ac', 500, 'CHF') \gset
 SELECT status FROM wash.record_payment_result((SELECT attempt_id FROM wash.begin_payment_attempt(:'two', 'acme')), 'succeeded', 'ac_2');

@@ -254,6 +254,48 @@ SELECT payment_test.sums(:'payment');
 SELECT payment_test.stripe('s7', 'funds_withdrawn', 'needs_response', 'dp_s2'), payment_test.stripe('s8', 'closed', 'warning_closed', 'dp_s2');
 SELECT payment_test.sums(:'payment');
 
+-- Krónur as Stripe counts them, by the hundredth; half a one is none
+SELECT (wash.create_payment('00000000-0000-7000-8000-0000000000ad', 12, 'ISK')).transaction_id AS krona \gset
+SELECT provider_key AS krona_key FROM wash.begin_payment_attempt(:'krona', 'late') \gset
+SELECT wanted, (SELECT w.effect FROM wash.ingest_webhook('late', 'isk ' || wanted, 'payment_intent.succeeded', now(), jsonb_build_object('object', jsonb_build_object(
+    'id', 'pi_isk', 'amount_received', wanted, 'currency', 'isk', 'metadata', jsonb_build_object('provider_key', :'krona_key')))) AS w) FROM unnest('{1250,12,1200}'::integer[]) AS u (wanted);
+SELECT payment_test.sums(:'krona');
+
+-- A report that names a second refund while the bank has the rest: nothing is left for it, so a person looks
+SELECT payment_test.paid(1000, 'pi_y1') AS disputed \gset
+SELECT refund_id AS refund, provider_key AS refund_key FROM wash.create_refund(:'disputed', 400) \gset
+SELECT status FROM wash.record_refund_result(:'refund', 'succeeded', 're_y1');
+SELECT payment_test.hook('y1', 'dispute.opened', '{"transaction_id": "pi_y1", "dispute_id": "dp_y1", "amount_minor": 300}');
+SELECT payment_test.events() \g /dev/null
+SELECT status, refunded_minor, replayed FROM wash.record_refund_result(:'refund', 'succeeded', 're_y2');
+SELECT payment_test.hook('y2', 'refund.succeeded', jsonb_build_object('provider_key', :'refund_key', 'refund_id', 're_y2', 'amount_minor', 400));
+SELECT payment_test.events();
+SELECT payment_test.sums(:'disputed');
+-- and it is noted when there is that much
+SELECT payment_test.hook('y3', 'dispute.won', '{"transaction_id": "pi_y1", "dispute_id": "dp_y1"}');
+SELECT payment_test.hook('y4', 'refund.succeeded', jsonb_build_object('provider_key', :'refund_key', 'refund_id', 're_y2', 'amount_minor', 400));
+SELECT payment_test.sums(:'disputed');
+
+-- A bank takes back a part: refunds give way as far as they must, the latest first, and the rest of the last one goes back all the same
+CREATE FUNCTION payment_test.refunds(transaction uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(concat_ws(' ', r.status, r.amount_minor, r.reason_code, r.notes), ', ' ORDER BY r.created_at, r.id) FROM wash.payment_refunds AS r WHERE r.transaction_id = transaction
+$$;
+SELECT payment AS disputed, attempt FROM payment_test.attempt(1000) \gset
+SELECT wash._close_payments(ARRAY[:'disputed']::uuid[], 'given_up');
+SELECT status FROM wash.record_payment_result(:'attempt', 'succeeded', 'pi_z1');
+SELECT payment_test.hook('z1', 'dispute.opened', '{"transaction_id": "pi_z1", "dispute_id": "dp_z1", "amount_minor": 600}');
+SELECT payment_test.sums(:'disputed'), payment_test.refunds(:'disputed');
+SELECT payment_test.hook('z2', 'dispute.won', '{"transaction_id": "pi_z1", "dispute_id": "dp_z1"}');
+SELECT payment_test.sums(:'disputed'), payment_test.refunds(:'disputed');
+SELECT payment_test.paid(1000, 'pi_z2') AS disputed \gset
+SELECT amount_minor FROM wash.create_refund(:'disputed', 200, 'first');
+SELECT amount_minor FROM wash.create_refund(:'disputed', 300, 'second', 'for the second');
+SELECT amount_minor FROM wash.create_refund(:'disputed', 500, 'third');
+SELECT payment_test.hook('z3', 'dispute.opened', '{"transaction_id": "pi_z2", "dispute_id": "dp_z2", "amount_minor": 550}');
+SELECT payment_test.sums(:'disputed'), payment_test.refunds(:'disputed');
+SELECT payment_test.hook('z4', 'dispute.opened', '{"transaction_id": "pi_z2", "dispute_id": "dp_z3", "amount_minor": 450}');
+SELECT payment_test.sums(:'disputed'), payment_test.refunds(:'disputed');
+
 -- A key has characters, not bytes
 SELECT replayed FROM wash.create_payment(:'ann', 1, 'EUR', idempotency_key => repeat('é', 200));
 SELECT replayed FROM wash.create_payment(:'ann', 1, 'EUR', idempotency_key => repeat('é', 200));

@@ -144,6 +144,37 @@ SELECT money_test.say('refund.cancelled', :'o', 0, 0);
 SELECT money_test.say('payment.dispute_closed', :'o', 1000, 0);
 SELECT money_test.payments(:'o');
 SELECT money_test.wrong();
+-- what goes back anyway goes back once, whoever asks for it first: of a payment that was given up
+CREATE FUNCTION money_test.hook(event_id text, type text, transaction text, amount bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT effect FROM wash.ingest_webhook('money', event_id, type, now(), jsonb_build_object('transaction_id', transaction, 'dispute_id', 'dp_' || transaction, 'amount_minor', amount, 'currency', 'EUR'))
+$$;
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT attempt_id AS attempt FROM wash.begin_payment_attempt(money_test.open(:'o'), 'money') \gset
+SELECT status FROM wash.cancel_order(:'o');
+SELECT status FROM wash.record_payment_result(:'attempt', 'succeeded', 'money_d1');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.hook('d1', 'dispute.opened', 'money_d1', 1000), money_test.hook('d2', 'dispute.won', 'money_d1', 1000);
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- of the second of two charges
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT money_test.open(:'o') AS p \gset
+SELECT attempt_id AS attempt FROM wash.begin_payment_attempt(:'p', 'money') \gset
+SELECT status FROM wash.record_payment_result(:'attempt', 'declined');
+SELECT attempt_id AS second FROM wash.begin_payment_attempt(:'p') \gset
+SELECT status FROM wash.record_payment_result(:'second', 'succeeded', 'money_d2');
+SELECT status FROM wash.record_payment_result(:'attempt', 'succeeded', 'money_d3');
+SELECT money_test.hook('d3', 'dispute.opened', 'money_d3', 1000), money_test.hook('d4', 'dispute.won', 'money_d3', 1000);
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- of a part: what the bank has not taken goes back at once, the rest when the bank returns it
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT attempt_id AS attempt FROM wash.begin_payment_attempt(money_test.open(:'o'), 'money') \gset
+SELECT status FROM wash.cancel_order(:'o');
+SELECT status FROM wash.record_payment_result(:'attempt', 'succeeded', 'money_d4');
+SELECT money_test.hook('d5', 'dispute.opened', 'money_d4', 600);
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.hook('d6', 'dispute.won', 'money_d4', 600);
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.wrong();
 
 -- What comes back of an order that nobody has paid for is not asked for
 SELECT money_test.placed(:'ann', 2) AS o \gset

@@ -103,6 +103,28 @@ TEST(WebhookEvent, ReadsStripesForm) {
     EXPECT_EQ(event->occurred_at, now);
 }
 
+TEST(WebhookEvent, ReadsMinorUnitsOfStripe) {
+    const auto amount = [](const std::string &type, const std::string &currency, const std::string &number) {
+        return parse_webhook(R"({"id":"e","type":")" + type + R"(","data":{"object":{"amount":)" + number +
+                             R"(,"currency":")" + currency + R"("}}})")
+            ->amount_minor;
+    };
+    for (const char *type :
+         {"payment_intent.succeeded", "charge.succeeded", "refund.updated", "charge.dispute.created"}) {
+        EXPECT_EQ(amount(type, "isk", "1200"), 12) << type;
+        EXPECT_EQ(amount(type, "ugx", "100"), 1) << type;
+        EXPECT_EQ(amount(type, "mga", "12"), 1200) << type;
+        EXPECT_EQ(amount(type, "jpy", "1200"), 1200) << type;
+        EXPECT_EQ(amount(type, "huf", "1200"), 1200) << type;
+        EXPECT_EQ(amount(type, "kwd", "1230"), 1230) << type;
+        EXPECT_EQ(amount(type, "isk", "1250"), 0) << type; // half a króna is nothing that we have asked for
+        EXPECT_EQ(amount(type, "mga", "9223372036854775807"), 0) << type;
+    }
+    const auto plain =
+        parse_webhook(R"({"id":"1","type":"payment.succeeded","data":{"amount_minor":1200,"currency":"ISK"}})");
+    EXPECT_EQ(plain->amount_minor, 1200);
+}
+
 TEST(WebhookEvent, KnowsWhatStripesTypesMean) {
     const auto report = [](const std::string &type, const std::string &object) {
         return parse_webhook(R"({"id":"e","type":")" + type + R"(","data":{"object":)" + object + "}}")->report;

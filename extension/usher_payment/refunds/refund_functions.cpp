@@ -24,7 +24,7 @@ constinit Statement insert{R"(
     RETURNING amount_minor, remaining_minor, provider_key)"};
 constinit Statement read_role{"SELECT session_user::text"};
 constinit Statement find_refund{R"(
-    SELECT t.location_id, r.processor
+    SELECT t.location_id, t.reference_type, t.reference_id, r.processor
     FROM @.payment_refunds AS r JOIN @.payment_transactions AS t ON t.id = r.transaction_id
     WHERE r.id = $1)"};
 
@@ -48,7 +48,10 @@ USHER_FUNCTION(usher_payment_create_refund) {
     const Schema schema(fcinfo);
     const Uuid transaction = args.uuid(0);
     const pg::Rows payments = find_payment.run(schema, {pg::uuid(transaction)});
-    require("payment:refund", payments.empty() ? std::nullopt : payments.front().optional_uuid(0));
+    require("payment:refund", payments.empty()
+                                  ? std::nullopt
+                                  : place_of(schema, payments.front().optional_uuid(0),
+                                             payments.front().optional_text(1), payments.front().optional_uuid(2)));
     if (payments.empty()) refuse_transaction(transaction);
     announce(payments.front().optional_text(1), payments.front().optional_uuid(2), transaction);
     lock_payment.run(schema, {pg::uuid(transaction)});
@@ -95,8 +98,9 @@ USHER_FUNCTION(usher_payment_record_refund) {
     const Uuid refund = args.uuid(0);
     const pg::Rows found = find_refund.run(schema, {pg::uuid(refund)});
     // Money that people have taken themselves, people give back.
-    if (!found.empty() && found.front().text(1) == "manual")
-        require("payment:record", found.front().optional_uuid(0));
+    if (!found.empty() && found.front().text(3) == "manual")
+        require("payment:record", place_of(schema, found.front().optional_uuid(0), found.front().optional_text(1),
+                                           found.front().optional_uuid(2)));
     else
         kit::require("payment:process");
     RefundReport report;

@@ -76,6 +76,11 @@ constinit Statement lock_unsent{R"(
     WHERE r.transaction_id = $1 AND r.status = 'pending'
     ORDER BY r.created_at DESC, r.id DESC FOR NO KEY UPDATE SKIP LOCKED)"};
 constinit Statement take_back{"UPDATE @.payment_refunds AS r SET status = 'cancelled' WHERE r.id = $1"};
+constinit Statement refund_rest{R"(
+    INSERT INTO @.payment_refunds (transaction_id, amount_minor, reason_code, notes, requested_by)
+    SELECT r.transaction_id, $2, r.reason_code, r.notes, r.requested_by
+    FROM @.payment_refunds AS r
+    WHERE r.id = $1)"};
 constinit Statement refund_all{R"(
     INSERT INTO @.payment_refunds (transaction_id, reason_code)
     VALUES ($1, $2))"};
@@ -189,6 +194,12 @@ constinit Columns<dispute_forms.size()> dispute_columns{dispute_forms};
 
 /// What the bank has, or holds: nothing once it has decided for us.
 std::int64_t taken(const TableRow &row) { return row.text(dispute_status) == "won" ? 0 : row.int8(dispute_amount); }
+
+/// What can be refunded at this moment: whoever has heard that refunds were cancelled may have asked for some of it.
+std::int64_t left_of(const Schema &schema, const Uuid &transaction) {
+    const pg::Rows found = read_payment.run(schema, {pg::uuid(transaction)});
+    return found.front().int8(0) - found.front().int8(1);
+}
 } // namespace
 
 } // namespace usher::payment
@@ -271,6 +282,21 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     const pg::Row payment = changed.front();
     post(trigger.schema, {"dispute", transaction, "disputes",
                           money_account(row.text(dispute_processor), payment.text(1)), delta, payment.text(0)});
+    // What the bank has is not paid out again: refunds give way, and what it has not taken of the last one that does
+    // goes back all the same. What is to go back anyway, goes back when the bank returns it. All of that comes first:
+    // whoever hears of the dispute and proposes what is paid too much for refund finds it on its way.
+    std::int64_t left = payment.int8(6);
+    std::size_t taken_back = 0;
+    for (; taken_back < unsent.size() && left < 0; ++taken_back) {
+        take_back.run(trigger.schema, {unsent[taken_back].param(0)});
+        left += unsent[taken_back].int8(1);
+    }
+    if (taken_back > 0 && left > 0) {
+        left = std::min(left, left_of(trigger.schema, transaction));
+        if (left > 0) refund_rest.run(trigger.schema, {unsent[taken_back - 1].param(0), pg::int8(left)});
+    }
+    if (delta < 0 && left > 0 && payment.boolean(7))
+        refund_all.run(trigger.schema, {pg::uuid(transaction), payment.param(8)});
     const std::string_view now_status = row.text(dispute_status);
     json::Object object;
     object.add("transaction_id", transaction).add("dispute_id", row.uuid(dispute_id)).add("status", now_status);
@@ -280,13 +306,5 @@ USHER_FUNCTION(usher_payment_follow_dispute) {
     if (!payment.is_null(5)) object.add("reference_type", payment.text(4)).add("reference_id", payment.uuid(5));
     kit::publish(now_status == "open" ? "payment.disputed" : "payment.dispute_closed",
                  join(object.text(), reference_totals(trigger.schema, transaction)), to_string(transaction));
-    // What the bank has is not paid out again; what is to go back anyway, goes back when the bank returns it.
-    std::int64_t left = payment.int8(6);
-    for (std::size_t i = 0; i < unsent.size() && left < 0; ++i) {
-        take_back.run(trigger.schema, {unsent[i].param(0)});
-        left += unsent[i].int8(1);
-    }
-    if (delta < 0 && left > 0 && payment.boolean(7))
-        refund_all.run(trigger.schema, {pg::uuid(transaction), payment.param(8)});
     return Datum{0};
 }

@@ -80,7 +80,9 @@ USHER_FUNCTION(usher_payment_record_manual) {
     const Schema schema(fcinfo);
     const Uuid transaction = args.uuid(0);
     const pg::Rows found = find_payment.run(schema, {pg::uuid(transaction)});
-    require("payment:record", found.empty() ? std::nullopt : found.front().optional_uuid(0));
+    require("payment:record", found.empty() ? std::nullopt
+                                            : place_of(schema, found.front().optional_uuid(0),
+                                                       found.front().optional_text(1), found.front().optional_uuid(2)));
     if (found.empty()) refuse_transaction(transaction);
     announce(found.front().optional_text(1), found.front().optional_uuid(2), transaction);
     const pg::Rows rows = lock_payment.run(schema, {pg::uuid(transaction)});

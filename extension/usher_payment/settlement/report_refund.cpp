@@ -33,7 +33,7 @@ constinit Statement read_state{R"(
     FROM @.payment_refunds AS r JOIN @.payment_transactions AS t ON t.id = r.transaction_id
     WHERE r.id = $1)"};
 constinit Statement find_left{R"(
-    SELECT t.captured_minor - t.refunded_minor - t.refund_reserved_minor
+    SELECT t.captured_minor - t.refunded_minor - t.refund_reserved_minor, t.disputed_minor
     FROM @.payment_transactions AS t
     WHERE t.id = $1 FOR NO KEY UPDATE)"};
 
@@ -46,6 +46,12 @@ void contradict(const Uuid &refund, const Uuid &transaction, std::string_view re
 
 std::int64_t left_of(const Schema &schema, const Uuid &transaction) {
     return find_left.run(schema, {pg::uuid(transaction)}).front().int8(0);
+}
+
+/// What a new refund may take: not what a bank has.
+std::int64_t left_undisputed(const Schema &schema, const Uuid &transaction) {
+    const pg::Rows found = find_left.run(schema, {pg::uuid(transaction)});
+    return found.front().int8(0) - found.front().int8(1);
 }
 
 std::string_view word_for(Outcome outcome) { return outcome == Outcome::declined ? "failed" : name_of(outcome); }
@@ -62,7 +68,7 @@ bool is_its_own(const Schema &schema, const Uuid &refund, const pg::Row &row, co
     const Uuid transaction = row.uuid(0);
     const std::int64_t amount = row.int8(4);
     contradict(refund, transaction, word_for(report.outcome), theirs);
-    if (is_known || report.outcome != Outcome::succeeded || left_of(schema, transaction) < amount) return false;
+    if (is_known || report.outcome != Outcome::succeeded || left_undisputed(schema, transaction) < amount) return false;
     RefundReport of_other = report;
     of_other.response.clear();
     report_refund(schema, note_refund(schema, transaction, amount), of_other);

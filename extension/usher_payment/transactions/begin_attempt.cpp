@@ -63,11 +63,13 @@ USHER_FUNCTION(usher_payment_begin_attempt) {
         (void)may("payment:manage", std::nullopt); // nobody who may not ask learns that it does not exist
         refuse_transaction(transaction);
     }
-    const std::optional<Uuid> actor = kit::current_user(), owner = found.front().optional_uuid(0),
-                              location = found.front().optional_uuid(1);
+    const std::optional<Uuid> actor = kit::current_user(), owner = found.front().optional_uuid(0);
     const bool is_own = owner && acting_person(schema) == owner;
-    if (!is_own && !may("payment:manage", location) && !may("payment:process", location))
-        refuse_transaction(transaction);
+    if (!is_own) {
+        const std::optional<Uuid> place = place_of(schema, found.front().optional_uuid(1),
+                                                   found.front().optional_text(2), found.front().optional_uuid(3));
+        if (!may("payment:manage", place) && !may("payment:process", place)) refuse_transaction(transaction);
+    }
     announce(found.front().optional_text(2), found.front().optional_uuid(3), transaction);
     const pg::Rows live = lock_live.run(schema, {pg::uuid(transaction)});
     const pg::Rows rows = lock_payment.run(schema, {pg::uuid(transaction)});

@@ -77,14 +77,20 @@ USHER_FUNCTION(usher_payment_create) {
     using namespace usher::payment;
     const pg::Args args(fcinfo);
     const Schema schema(fcinfo);
-    const std::optional<Uuid> actor = kit::current_user(), place = args.optional_uuid(location);
+    const std::optional<Uuid> actor = kit::current_user();
     if (args.is_null(amount) || args.is_null(currency))
         throw Error(errc::invalid_argument, "amount_minor and currency are needed",
                     json::Object().add("argument", args.is_null(amount) ? "amount_minor" : "currency").text());
     const std::optional<Uuid> given = args.optional_uuid(customer);
     const std::optional<Uuid> person = acting_person(schema);
     const bool is_own = person && (!given || *given == *person);
+    const std::optional<Uuid> stated = args.optional_uuid(location);
+    const std::optional<Uuid> place =
+        place_of(schema, stated, args.optional_text(reference_type), args.optional_uuid(reference));
     if (!is_own || is_for_managers(args)) require("payment:manage", place);
+    if (stated && *stated != *place)
+        throw Error(errc::invalid_argument, "location_id is not where the reference is",
+                    R"({"argument":"location_id"})");
     if (!given && !actor) throw Error(errc::invalid_argument, "customer_id is needed", R"({"argument":"customer_id"})");
     const Uuid payer = given ? *given : *actor;
     require_payable(args.int8(amount), "amount_minor");

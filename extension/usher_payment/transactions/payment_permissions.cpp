@@ -3,6 +3,20 @@
 
 namespace usher::payment {
 
+namespace {
+constinit Statement find_place{"SELECT p.location_id FROM usher.purchase_of($1, $2) AS p"};
+} // namespace
+
+std::optional<Uuid> place_of(const Schema &schema, const std::optional<Uuid> &location,
+                             const std::optional<std::string_view> &reference_type,
+                             const std::optional<Uuid> &reference) {
+    // The core of 0.9.0 does not know who sells what.
+    if (!reference || !kit::core_has_function("purchase_of")) return location;
+    const pg::Rows found = find_place.run(schema, {pg::text_or_null(reference_type), pg::uuid(*reference)});
+    const std::optional<Uuid> sold = found.front().optional_uuid(0);
+    return sold ? sold : location;
+}
+
 void refuse_transaction(const Uuid &transaction) {
     throw Error(errc::unknown_reference, "payment does not exist",
                 json::Object().add("transaction_id", transaction).text());
@@ -24,6 +38,14 @@ void check_version(std::int32_t actual, const std::optional<std::int32_t> &expec
 USHER_FUNCTION(usher_payment_may) {
     const usher::pg::Args args(fcinfo);
     return BoolGetDatum(usher::kit::may(args.text(0), args.optional_uuid(1)));
+}
+
+/// _payment_place(location_id uuid, reference_type text, reference_id uuid)
+USHER_FUNCTION(usher_payment_place) {
+    const usher::pg::Args args(fcinfo);
+    const std::optional<usher::Uuid> place = usher::payment::place_of(
+        usher::payment::Schema(fcinfo), args.optional_uuid(0), args.optional_text(1), args.optional_uuid(2));
+    return place ? usher::pg::result(usher::pg::uuid(*place)) : usher::pg::null_result(fcinfo);
 }
 
 /// _payment_reads_all(): asked by policies

@@ -1,5 +1,6 @@
 #include "usher_payment/webhooks/webhook_event.hpp"
 #include "common/json.hpp"
+#include "common/money.hpp"
 #include "common/text.hpp"
 #include <array>
 
@@ -60,6 +61,14 @@ Report dispute_report(std::string_view what, const json::Value &object) {
     return (what == "created" || what == "updated") && !is_inquiry ? Report::dispute_opened : Report::other;
 }
 
+/// Stripe counts three currencies otherwise than ISO 4217 does: krónur and Ugandan shillings by the hundredth, which
+/// they do not have, and ariary whole. What cannot be said in minor units becomes 0, which fits no payment.
+std::int64_t minor_of_stripe(std::int64_t amount, std::string_view currency) {
+    if (currency == "ISK" || currency == "UGX") return amount % 100 == 0 ? amount / 100 : 0;
+    if (currency == "MGA") return money::is_payable(amount) && money::is_payable(amount * 100) ? amount * 100 : 0;
+    return amount;
+}
+
 void read_stripe(const json::Value &object, WebhookEvent &event) {
     const std::string_view type = event.type;
     event.currency = currency_of(object);
@@ -98,6 +107,7 @@ void read_stripe(const json::Value &object, WebhookEvent &event) {
         event.amount_minor = number_of(object, "amount");
         event.failure_code = text_of(object, "reason");
     }
+    if (event.amount_minor) event.amount_minor = minor_of_stripe(*event.amount_minor, event.currency);
 }
 
 void read_plain(const json::Value &data, WebhookEvent &event) {

@@ -159,7 +159,7 @@ COMMENT ON FUNCTION @extschema@._sum_ledger(integer) IS
     'Adds journals, at most so many, to the totals of their days; returns how many.';
 
 CREATE FUNCTION @extschema@._ledger_sums(of_account text, of_currency text, until timestamptz)
-    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint)
+    RETURNS TABLE (account text, currency text, debit_minor numeric, credit_minor numeric)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -173,7 +173,7 @@ DECLARE
                                     THEN 'AND e.account = $1 AND e.currency = $2' ELSE '' END;
 BEGIN
     RETURN QUERY EXECUTE format($sql$
-        SELECT s.account, s.currency, sum(s.debit)::bigint, sum(s.credit)::bigint
+        SELECT s.account, s.currency, sum(s.debit), sum(s.credit)
         FROM (
             SELECT e.account, e.currency, e.debit_minor AS debit, e.credit_minor AS credit
             FROM @extschema@.ledger_totals AS e
@@ -200,7 +200,7 @@ COMMENT ON FUNCTION @extschema@._ledger_sums(text, text, timestamptz) IS
     'What was debited and credited, to one account in a currency or to each, now or before a time.';
 
 CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text)
-    RETURNS TABLE (debit_minor bigint, credit_minor bigint, net_minor bigint)
+    RETURNS TABLE (debit_minor numeric, credit_minor numeric, net_minor numeric)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -211,16 +211,17 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'account is needed', jsonb_build_object('argument', 'account'));
     END IF;
     RETURN QUERY
-    SELECT coalesce(sum(s.debit_minor), 0)::bigint, coalesce(sum(s.credit_minor), 0)::bigint,
-           coalesce(sum(s.debit_minor - s.credit_minor), 0)::bigint
+    SELECT coalesce(sum(s.debit_minor), 0), coalesce(sum(s.credit_minor), 0),
+           coalesce(sum(s.debit_minor - s.credit_minor), 0)
     FROM @extschema@._ledger_sums(get_ledger_balance.account, get_ledger_balance.currency, NULL) AS s;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_ledger_balance(text, text) IS
-    'What was debited and credited to an account in a currency. Needs ledger:read.';
+    'What was debited and credited to an account in a currency: whole numbers, which may be more than a bigint holds. '
+    'Needs ledger:read.';
 
 CREATE FUNCTION @extschema@.get_trial_balance(until timestamptz DEFAULT NULL)
-    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint, net_minor bigint)
+    RETURNS TABLE (account text, currency text, debit_minor numeric, credit_minor numeric, net_minor numeric)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -233,7 +234,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_trial_balance(timestamptz) IS
-    'All accounts in all currencies, now or before a time: the net sums are zero in each currency. Needs ledger:read.';
+    'All accounts in all currencies, now or before a time: the net sums are zero in each currency. Sums are whole '
+    'numbers, which may be more than a bigint holds. Needs ledger:read.';
 
 CREATE FUNCTION @extschema@._journals_of(account text, after uuid, max_rows integer) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE

@@ -45,8 +45,8 @@ CREATE FUNCTION @extschema@.create_refund(transaction_id uuid, amount_minor bigi
     AS 'MODULE_PATHNAME', 'usher_payment_create_refund';
 COMMENT ON FUNCTION @extschema@.create_refund(uuid, bigint, text, text, text) IS
     'Reserves a part of what was captured, or without amount_minor all that is left, and publishes refund.requested '
-    'for a worker that makes the call with this provider_key. Needs payment:refund, everywhere or at the location. '
-    'UP001 when less is left.';
+    'for a worker that makes the call with this provider_key. Needs payment:refund, everywhere or where the payment '
+    'belongs. UP001 when less is left.';
 
 CREATE FUNCTION @extschema@.record_refund_result(refund_id uuid, outcome text, processor_refund_id text DEFAULT NULL,
                                                  response jsonb DEFAULT NULL, failure_code text DEFAULT NULL)
@@ -72,7 +72,8 @@ BEGIN
     SELECT t.location_id, t.reference_type, t.reference_id INTO payment
     FROM @extschema@.payment_refunds AS r JOIN @extschema@.payment_transactions AS t ON t.id = r.transaction_id
     WHERE r.id = cancel_refund.refund_id;
-    IF NOT @extschema@._payment_may('payment:refund', payment.location_id) THEN
+    IF NOT @extschema@._payment_may('payment:refund', @extschema@._payment_place(
+            payment.location_id, payment.reference_type, payment.reference_id)) THEN
         PERFORM usher.raise_error('not_permitted', 'permission "payment:refund" is needed',
                                   jsonb_build_object('permission', 'payment:refund'));
     END IF;

@@ -52,7 +52,8 @@ COMMENT ON FUNCTION @extschema@.create_payment(uuid, bigint, text, text, text, u
     'Makes a pending payment of one''s own, or with payment:manage of any customer. amount_minor counts minor units '
     'of the currency; exponent, when given, must be that of ISO 4217. The same idempotency_key answers the same '
     'payment for ever, US004 when anything else is asked for. exclusive: raises 23505 while another live one has this '
-    'purpose for the reference. That, and the purposes deposit, balance and duplicate, need payment:manage.';
+    'purpose for the reference. That, and the purposes deposit, balance and duplicate, need payment:manage. A payment '
+    'for what is sold somewhere belongs there, and so does the permission: 22023 for another location_id.';
 
 CREATE FUNCTION @extschema@.begin_payment_attempt(transaction_id uuid, processor text DEFAULT NULL,
                                                   saved_method_id uuid DEFAULT NULL,
@@ -88,7 +89,7 @@ CREATE FUNCTION @extschema@.record_manual_payment(transaction_id uuid, payment_m
     AS 'MODULE_PATHNAME', 'usher_payment_record_manual';
 COMMENT ON FUNCTION @extschema@.record_manual_payment(uuid, text, bigint, text, integer) IS
     'Cash, a bank transfer, a voucher or a cheque that somebody of the staff has taken. Needs payment:record, '
-    'everywhere or at the location of the payment. UP003 while a processor is at work on it.';
+    'everywhere or where the payment belongs. UP003 while a processor is at work on it.';
 
 CREATE FUNCTION @extschema@._payment_may(permission text, location_id uuid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -96,6 +97,13 @@ CREATE FUNCTION @extschema@._payment_may(permission text, location_id uuid) RETU
 COMMENT ON FUNCTION @extschema@._payment_may(text, uuid) IS
     'Whether the current identity has a permission, everywhere or at the location. Raises 42501 for an untrusted '
     'database role without identity.';
+
+CREATE FUNCTION @extschema@._payment_place(location_id uuid, reference_type text, reference_id uuid) RETURNS uuid
+    LANGUAGE c VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'usher_payment_place';
+COMMENT ON FUNCTION @extschema@._payment_place(uuid, text, uuid) IS
+    'Where a payment belongs: where what it is for is sold, if somebody vouches for that, else where it was made.';
 
 CREATE FUNCTION @extschema@._acting_person() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -191,7 +199,8 @@ DECLARE
 BEGIN
     SELECT * INTO payment FROM @extschema@.payment_transactions AS t WHERE t.id = cancel_payment.transaction_id;
     IF payment.id IS NULL OR NOT (coalesce(payment.user_id = @extschema@._acting_person(), false)
-                                  OR @extschema@._payment_may('payment:manage', payment.location_id)) THEN
+                                  OR @extschema@._payment_may('payment:manage', @extschema@._payment_place(
+                                      payment.location_id, payment.reference_type, payment.reference_id))) THEN
         PERFORM usher.raise_error('unknown_reference', 'payment does not exist',
                                   jsonb_build_object('transaction_id', cancel_payment.transaction_id));
     END IF;
