@@ -1,5 +1,6 @@
 // Events: what features tell each other instead of reading each other's tables.
 #pragma once
+#include "common/types.hpp"
 #include "pg/pg.hpp"
 #include <optional>
 #include <string_view>

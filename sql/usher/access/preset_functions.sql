@@ -128,5 +128,5 @@ $$;
 REVOKE ALL ON FUNCTION usher.create_first_admin(text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION usher.create_first_admin(text, text, text, text) IS
     'Opens an account that may do everything: role admin, with *:*, active, with an address that counts as verified. '
-    'Works while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with an '
-    'identity, and over no route. error: as register_user().';
+    'Works while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with '
+    'an identity, and over no route. error: as register_user().';
