@@ -159,7 +159,21 @@ Oid core_relation(const char *name) {
 
 AsOwner::AsOwner() {
     GetUserIdAndSecContext(&user_, &context_);
-    SetUserIdAndSecContext(core_owner(), context_ | SECURITY_LOCAL_USERID_CHANGE);
+    const Oid owner = core_owner();
+    constexpr const char *own_path = "pg_catalog, pg_temp";
+    if (std::strcmp(namespace_search_path, own_path) != 0) // as it is in functions that run as their owner
+        settings_ = call([&] {
+            const int level = NewGUCNestLevel();
+            (void)set_config_option("search_path", own_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                                    false);
+            return level;
+        });
+    SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+AsOwner::~AsOwner() {
+    SetUserIdAndSecContext(user_, context_);
+    if (settings_ != 0) AtEOXact_GUC(false, settings_);
 }
 
 } // namespace usher::pg

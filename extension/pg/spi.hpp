@@ -101,17 +101,19 @@ private:
 };
 
 /// Becomes the owner of the core schema while it lives, so that internal tables can be read and written from functions
-/// that run as their caller. The user comes back when it is destroyed, and on abort of the (sub)transaction.
+/// that run as their caller, whose search_path must not choose operators, functions or types for it: that is ours
+/// meanwhile. Both come back when it is destroyed, and on abort of the (sub)transaction.
 class AsOwner {
 public:
     AsOwner();
-    ~AsOwner() { SetUserIdAndSecContext(user_, context_); }
+    ~AsOwner();
     AsOwner(const AsOwner &) = delete;
     AsOwner &operator=(const AsOwner &) = delete;
 
 private:
     Oid user_;
     int context_;
+    int settings_ = 0; // the level of those that were changed, 0 where nothing had to be
 };
 
 /// Oid of the schema of core; throws when the extension is not installed in this database.

@@ -55,6 +55,16 @@ BEGIN
         RAISE 'only % operators', made;
     END IF;
 END $$;
+-- and types by the names of the server's: whatever is cast to one is looked at
+CREATE FUNCTION regress_path.look(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM regress_path.tell(what);
+    RETURN true;
+END $$;
+CREATE DOMAIN regress_path.text AS pg_catalog.text CHECK (regress_path.look('text'));
+CREATE DOMAIN regress_path.jsonb AS pg_catalog.jsonb CHECK (regress_path.look('jsonb'));
+CREATE DOMAIN regress_path.uuid AS pg_catalog.uuid CHECK (regress_path.look('uuid'));
+CREATE DOMAIN regress_path.timestamptz AS pg_catalog.timestamptz CHECK (regress_path.look('timestamptz'));
 -- a new backend, which has planned nothing yet
 \c - regress_path_app
 SET search_path = regress_path, pg_catalog;
@@ -85,6 +95,20 @@ SELECT h.status FROM usher.http_request('POST', '/regress-path', NULL, jsonb_bui
     'authorization', 'Bearer ' || :'api_key', 'content-type', 'application/json'), '{}', '192.0.2.1') AS h;
 SELECT (usher.user_reference('00000000-0000-7000-8000-00000000d0f1')).email AS found,
        (usher.lock_user_reference('00000000-0000-7000-8000-00000000d0f1')).email AS locked;
+SELECT coalesce(nullif(current_setting('regress.ran_as_owner', true), ''), 'nothing') AS ran_as_owner;
+
+-- temporary types are found before all others, whatever the path
+\c - regress_path_app
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (regress_path.look('temporary text'));
+CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (regress_path.look('temporary jsonb'));
+SELECT 'his own'::text, current_setting('regress.ran') AS ran;
+SELECT (usher.verify_token(:'token')).error;
+SELECT (usher.hit_rate_limit('regress.path', 'k2')).allowed;
+SELECT h.status FROM usher.http_request('POST', '/regress-path', NULL, pg_catalog.jsonb_build_object(
+    'authorization', 'Bearer ' || :'api_key', 'content-type', 'application/json', 'idempotency-key', 'k2'),
+    '{}', '192.0.2.1') AS h;
+SELECT h.status FROM usher.http_request('GET', '/openapi.json', NULL, '{}', NULL, '192.0.2.1') AS h;
+SELECT usher.log_event('regress.path') IS NOT NULL AS logged;
 SELECT coalesce(nullif(current_setting('regress.ran_as_owner', true), ''), 'nothing') AS ran_as_owner;
 \c - :owner
 SET client_min_messages = warning;

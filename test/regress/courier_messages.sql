@@ -111,6 +111,10 @@ SELECT version FROM usher.update_profile(preferences => '{"language": "de-AT", "
 SELECT subject FROM wash.preview_message('booking.reminder', '{"start_at": "2026-12-01T14:00:00+00:00"}', 'de', user_id => :'ann');
 SELECT subject FROM wash.preview_message('booking.reminder', '{"start_at": "2026-12-01T14:00:00+00:00", "time_zone": "Europe/Berlin"}', 'en', user_id => :'ann');
 SELECT subject FROM wash.preview_message('booking.reminder', '{"start_at": "2026-12-01T14:00:00+00:00", "time_zone": "Europe/Nowhere"}', 'fr-CA');
+-- what only begins like a time is a text of somebody, and so is a day that there is not; neither keeps the others from being told
+SELECT p.key, p.value FROM jsonb_each_text(wash._local_times('{"start_at": "2026-12-01T14:00:00+00:00", "until": "2026-12-01 14:00:00.25+00", "short": "2026-12-01 14:00Z", "reason": "2026-12-01 10:00 does not suit me",
+    "lines": "2026-12-01 10:00\nsuits me", "no_day": "2026-02-31T10:00:00+00:00", "no_zone": "2026-12-01 10:00:00 Nowhere/At"}', 'Asia/Tokyo')) AS p ORDER BY p.key COLLATE "C";
+SELECT p.key, p.value FROM jsonb_each_text(wash._local_times('{"start_at": "2026-12-01T14:00:00+01:00", "reason": "2026-12-01 10:00 does not suit me"}', 'Europe/Nowhere')) AS p ORDER BY p.key COLLATE "C";
 SELECT usher.request_login_code('courier-ann2@example.com');
 SELECT subject, body_text ~ '\n\n[0-9]{6}\n\n' AS has_code, body_text ~ 'Asia/Tokyo' AS in_tokyo FROM courier_test.claim();
 -- A subject cannot tell the secret, whatever its template says.

@@ -101,7 +101,7 @@ cmp_ok(scalar(@told), '>', 10, 'statements for people');
 is_deeply([ grep { my ($status) = $node->psql('postgres', $_); $status != 0 } @told ], [], '… which the database answers');
 
 # --- the age of backups, as the unit has it written for prometheus-node-exporter
-my ($noted) = slurp_file("$ENV{USHER_SOURCE}/deploy/backup/usher-backup\@.service") =~ /^ExecStartPost=\+\/usr\/local\/bin\/usher-backup (.*)$/m;
+my ($noted) = slurp_file("$ENV{USHER_SOURCE}/deploy/backup/usher-backup\@.service") =~ /^ExecStartPost=\+.* exec setpriv --reuid=prometheus .* \/usr\/local\/bin\/usher-backup (.*); fi'$/m;
 sub note_backup { local $ENV{USHER_NODE_METRICS} = $_[0]; return IPC::Run::run([ 'sh', "$ENV{USHER_SOURCE}/deploy/backup/usher-backup", map { s/%i/full/r } split / /, $noted // '' ]) }
 ok(note_backup("$folder/none"), 'a backup where nobody watches');
 mkdir "$folder/node" or die;
@@ -110,6 +110,13 @@ my $of_backup = join '', map { slurp_file($_) } glob "$folder/node/*";
 ok($of_backup =~ /^usher_backup_completed_timestamp_seconds\{type="full"\} (\d+)$/m && abs($1 - time) < 60, '… says when it was done') or diag($of_backup);
 is(sprintf('%o', (stat "$folder/node/usher_backup_full.prom")[2] & 0777), '644', '… to all');
 is(join(' ', map { s{.*/}{}r } glob "$folder/node/*"), 'usher_backup_full.prom', '… in one file');
+mkdir "$folder/fake" or die;
+append_to_file("$folder/fake/id", "#!/bin/sh\necho 0\n");
+chmod 0755, "$folder/fake/id" or die;
+{
+	local $ENV{PATH} = "$folder/fake:$ENV{PATH}";
+	ok(!note_backup("$folder/node"), '… never as root, who would write whatever that folder leads to');
+}
 
 # --- rules and dashboard name what there is
 my %seen = map { $_ => 1 } "$text$of_courier$of_backup" =~ /^# TYPE (\w+) /mg, split /\n/, $node->safe_psql('postgres', 'SELECT name FROM usher._metric_help()');

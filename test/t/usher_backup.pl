@@ -14,6 +14,7 @@ program('pgbackrest') or plan skip_all => 'pgbackrest is not installed';
 
 my $node = PostgreSQL::Test::Cluster->new('backrest');
 $node->init(allows_streaming => 1, extra => ['--data-checksums']);
+$ENV{PGOPTIONS} = '-c search_path='; # as the page has it
 my $folder = PostgreSQL::Test::Utils::tempdir;
 mkdir "$folder/$_" or die for qw(repository log lock spool bin);
 my $key = join '', map { sprintf '%02x', $_ } reverse 1 .. 32;
@@ -31,6 +32,22 @@ $node->safe_psql('postgres', q{
     SELECT usher.register_user('bob@backup.example', 'what bob remembers');
     SELECT usher.login('ann@backup.example', 'what ann remembers');
     SELECT wash.adjust_points('00000000-0000-7000-8000-0000000000c1', 100, 'welcome')});
+
+# whoever verifies is superuser in every database: one of them has an owner who waits for that
+$node->safe_psql('postgres', 'CREATE ROLE landlord LOGIN; CREATE DATABASE theirs OWNER landlord');
+$node->safe_psql('theirs', q{
+	SET SESSION AUTHORIZATION landlord;
+	CREATE SCHEMA evil;
+	CREATE FUNCTION evil.try() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user) THEN ALTER ROLE landlord SUPERUSER; END IF;
+		RETURN true;
+	END $$;
+	CREATE FUNCTION evil.is(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT evil.try()';
+	CREATE OPERATOR evil.= (FUNCTION = evil.is, LEFTARG = name, RIGHTARG = name);
+	CREATE VIEW evil.pg_extension AS SELECT * FROM pg_catalog.pg_extension WHERE evil.try();
+	GRANT USAGE ON SCHEMA evil TO PUBLIC;
+	ALTER DATABASE theirs SET search_path = evil, pg_catalog});
 
 # from here on as on Debian
 $node->stop;
@@ -83,6 +100,7 @@ $ENV{USHER_BACKUP_SETTINGS} = "$settings/postgresql.conf";
 like(slurp_file("$folder/restored/restore.log"), qr/^elsewhere /m, 'settings that lie elsewhere are used');
 ok(!-e "$folder/restored/postmaster.pid", 'what is restored is left stopped');
 run_block($beside);
+is(sh(q{psql -p "$RESTORED_PORT" -XqAtc "SELECT rolsuper FROM pg_roles WHERE rolname = 'landlord'"}), 'f', 'the owner of a database gets nothing of those who verify it');
 is(sh(q{psql -p "$RESTORED_PORT" -XqAtc "SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'usher'"}), 0, 'what is restored has no worker');
 ok(!-e "$settings/../pid" || slurp_file("$settings/../pid") == slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr, 'and leaves the PID of the other server alone');
 is(one(q{SELECT count(*) FROM usher.audit_logs WHERE event_type = 'backup.after'}), 1, 'one column came back, and nothing else went');

@@ -220,7 +220,8 @@ Uuid publish_jsonb(std::string_view event, Datum payload, std::optional<std::str
 // Async subscriptions with a handler are served by the worker; without preload by whoever calls
 // usher.run_event_handlers(). One event in each transaction: handlers of several would lock in the order in which
 // events came, which is nobody's order.
-constinit pg::Statement run_handler_of_one{"SELECT h.handled + h.failed FROM usher.run_event_handlers(1) AS h"};
+constinit pg::Statement run_handler_of_one{
+    "SELECT h.handled OPERATOR(pg_catalog.+) h.failed FROM usher.run_event_handlers(1) AS h"};
 [[maybe_unused]] const bool registered = [] {
     operations::work_in_pieces("running event handlers", [] { return run_handler_of_one.run().front().int4(0) > 0; });
     return true;

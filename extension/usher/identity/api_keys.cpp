@@ -25,7 +25,7 @@ constexpr std::size_t max_permissions = 100;
 // Read as it is committed, whatever the isolation level: a key that was revoked is of no use in any transaction.
 constinit pg::Statement find_key{R"(
     SELECT k.id, k.user_id, k.key_hash, pg_catalog.array_to_string(k.permissions, ' '), k.expires_at, l.last_used_at,
-           k.revoked_at IS NULL AND u.is_active, pg_catalog.to_jsonb(k.permissions)::text
+           k.revoked_at IS NULL AND u.is_active, pg_catalog.to_jsonb(k.permissions)::pg_catalog.text
     FROM usher.api_keys k JOIN usher.users u ON u.id OPERATOR(pg_catalog.=) k.user_id
         LEFT JOIN usher.api_key_uses l ON l.api_key_id OPERATOR(pg_catalog.=) k.id
     WHERE k.prefix OPERATOR(pg_catalog.=) $1)",

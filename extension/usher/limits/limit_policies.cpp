@@ -12,10 +12,10 @@ namespace usher::limits {
 namespace {
 constinit pg::Invalidation changes{"rate_limits_inval"};
 constinit pg::Statement load{R"(
-    SELECT p.policy, p.algorithm, p.max_hits, p.period, p.block_for, p.tiers::text FROM usher.rate_limit_policies p)",
+    SELECT p.policy, p.algorithm, p.max_hits, p.period, p.block_for, p.tiers::pg_catalog.text FROM usher.rate_limit_policies p)",
                              pg::Access::latest};
-constinit pg::Statement find_tier{"SELECT u.tier::text FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1",
-                                  pg::Access::latest};
+constinit pg::Statement find_tier{
+    "SELECT u.tier::pg_catalog.text FROM usher.users u WHERE u.id OPERATOR(pg_catalog.=) $1", pg::Access::latest};
 
 struct Cache {
     std::unordered_map<std::string, NamedPolicy> policies;

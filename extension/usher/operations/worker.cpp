@@ -27,7 +27,8 @@ void enlist(const Job &job) {
     if (job_count < max_jobs) jobs[job_count++] = job;
 }
 
-constinit pg::Statement find_extension{"SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'usher'"};
+constinit pg::Statement find_extension{
+    "SELECT 1 FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'usher'"};
 constinit pg::Statement run_maintenance{
     "SELECT pg_catalog.string_agg(m.task, ', ') FILTER (WHERE m.affected IS NULL) FROM usher.run_maintenance() m"};
 
@@ -284,10 +285,37 @@ void describe(BackgroundWorker &worker, const char *type, const char *database, 
     snprintf(worker.bgw_function_name, BGW_MAXLEN, "%s", entry);
 }
 
+// The process is a superuser's, and the owner of a database, who may be anybody, sets what its sessions begin with.
+// What would choose the code that runs here, or end it, or make our statements mean something else, is set before there
+// is a connection, and stays, as autovacuum has it: a search_path above all. What an application's handlers may have
+// been written for (time zone, DateStyle, work_mem …) and usher's own settings are those of the database.
+void set_own_settings() {
+    constexpr struct {
+        const char *name, *value;
+    } settings[] = {{"search_path", "pg_catalog, pg_temp"},
+                    {"role", "none"},
+                    {"row_security", "on"},
+                    {"session_replication_role", "origin"},
+                    {"statement_timeout", "0"},
+                    {"lock_timeout", "0"},
+                    {"idle_in_transaction_session_timeout", "0"},
+                    {"transaction_timeout", "0"}, // since 17
+                    {"default_transaction_isolation", "read committed"},
+                    {"default_transaction_read_only", "off"},
+                    {"default_transaction_deferrable", "off"},
+                    {"standard_conforming_strings", "on"},
+                    {"transform_null_equals", "off"},
+                    {"quote_all_identifiers", "off"}};
+    for (const auto &setting : settings)
+        if (GetConfigOption(setting.name, true, false) != nullptr)
+            SetConfigOption(setting.name, setting.value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void begin_process() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, stop_soon);
     BackgroundWorkerUnblockSignals();
+    set_own_settings();
 }
 
 void connected() {

@@ -54,21 +54,35 @@ CREATE FUNCTION @extschema@._local_times(payload jsonb, time_zone text) RETURNS 
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    zone text := time_zone;
+    shown jsonb := payload;
+    member record;
 BEGIN
-    RETURN payload || coalesce((
-        SELECT jsonb_object_agg(v.key, to_char((v.value #>> '{}')::timestamptz AT TIME ZONE time_zone,
-                                               'YYYY-MM-DD"T"HH24:MI'))
+    BEGIN
+        PERFORM now() AT TIME ZONE zone;
+    EXCEPTION WHEN data_exception THEN -- no zone of that name
+        zone := 'UTC';
+    END;
+    FOR member IN
+        SELECT v.key, v.value #>> '{}' AS said
         FROM jsonb_each(payload) AS v
         WHERE jsonb_typeof(v.value) = 'string'
-            AND v.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}'), '{}')
-        || jsonb_build_object('time_zone', time_zone);
-EXCEPTION WHEN data_exception THEN -- no zone of that name, or no such day
-    RETURN CASE WHEN time_zone <> 'UTC' THEN @extschema@._local_times(payload, 'UTC')
-                ELSE payload || '{"time_zone": "UTC"}' END;
+            AND v.value #>> '{}' ~ ('^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?'
+                                    '( ?(Z|[+-][0-9]{2}(:?[0-9]{2}(:?[0-9]{2})?)?))?$')
+    LOOP
+        BEGIN
+            shown := shown || jsonb_build_object(member.key, to_char(member.said::timestamptz AT TIME ZONE zone,
+                                                                     'YYYY-MM-DD"T"HH24:MI'));
+        EXCEPTION WHEN data_exception THEN -- no such day: it stays what somebody has written
+        END;
+    END LOOP;
+    RETURN shown || jsonb_build_object('time_zone', zone);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._local_times(jsonb, text) IS
-    'A payload with its times as clocks show them in a time zone, or in UTC when there is none of that name.';
+    'A payload with its times as clocks show them in a time zone, or in UTC when there is none of that name. A text '
+    'that only begins like a time, or names a day that there is not, stays as it is.';
 
 CREATE FUNCTION @extschema@._message_values(event text, payload jsonb, user_id uuid, customer_id uuid, recipient text,
                                             language text, repeats integer) RETURNS jsonb
