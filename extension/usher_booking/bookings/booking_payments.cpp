@@ -64,7 +64,8 @@ constinit Statement describe_sums{R"(
         'customer_user_id', b.customer_user_id, 'location_id', b.location_id, 'status', b.status,
         'currency', b.currency, 'price_minor', b.price_minor, 'discount_minor', b.discount_minor,
         'total_minor', b.price_minor - b.discount_minor, 'paid_minor', b.paid_minor,
-        'prepay_minor', least(b.prepay_minor, b.price_minor - b.discount_minor))::text
+        'prepay_minor', least(b.prepay_minor, b.price_minor - b.discount_minor),
+        'is_paid', b.paid_at IS NOT NULL)::text
     FROM @.bookings AS b
     WHERE b.id = $1)"};
 constinit Statement confirm{"UPDATE @.bookings AS b SET status = 'confirmed' WHERE b.id = $1"};
@@ -119,8 +120,9 @@ void propose_refund(const Payment &payment, std::int64_t amount, const char *rea
 /// The scripts of 0.9.0 have no columns for sums, and nobody hears of them.
 bool keeps_sums(const Schema &schema) { return kit::has_column(schema, "bookings", "paid_minor"); }
 
-void note_total(const Schema &schema, const Uuid &booking, std::int64_t total) {
-    if (keeps_sums(schema)) note_sum.run(schema, {pg::uuid(booking), pg::int8(total)});
+/// Whether that is another sum than before.
+bool note_total(const Schema &schema, const Uuid &booking, std::int64_t total) {
+    return keeps_sums(schema) && note_sum.run(schema, {pg::uuid(booking), pg::int8(total)}).processed() > 0;
 }
 
 /// Whoever asks for money hears of another sum.
@@ -172,8 +174,9 @@ void settle(const Schema &schema, const Payment &payment) {
     const Sums sums(booking);
     const std::int64_t total = total_of(payment, booking, sums);
     const auto give_back_all = [&](const char *reason) { // what goes back counts as gone
-        note_total(schema, payment.booking, total - payment.net_minor);
+        (void)note_total(schema, payment.booking, total - payment.net_minor);
         propose_refund(payment, payment.net_minor, reason);
+        tell_sums(schema, payment.booking);
     };
     if (status == "cancelled") return give_back_all("booking_cancelled");
     if (hold.is_over(pg::clock_time())) {
@@ -183,8 +186,9 @@ void settle(const Schema &schema, const Payment &payment) {
     // What is too much goes back, whichever payment was first, and never more than this one.
     const std::int64_t surplus = std::clamp<std::int64_t>(total - sums.due, 0, payment.net_minor);
     const bool is_paid = total >= sums.due, is_advanced = sums.advance > 0 && total >= sums.advance;
+    bool is_another_sum = false;
     const pg::Refusal refusal = pg::attempt([&] {
-        note_total(schema, payment.booking, total - surplus);
+        is_another_sum = note_total(schema, payment.booking, total - surplus);
         if (is_paid && !sums.is_paid)
             mark_paid.run(schema, {id, pg::text(payment.method), pg::text(clip(payment.transaction, longest_id))});
         if (hold.is_pending && (is_paid || is_advanced)) (booking.boolean(5) ? keep_place : confirm).run(schema, {id});
@@ -199,8 +203,7 @@ void settle(const Schema &schema, const Payment &payment) {
         return give_back_all("slot_taken");
     }
     if (surplus > 0) propose_refund(payment, surplus, sums.paid > 0 ? "paid_already" : "overpaid");
-    // Nothing is left of what was asked for, in advance or as the rest.
-    if (sums.advance > 0 && is_paid && (surplus > 0 || !sums.is_paid)) tell_sums(schema, payment.booking);
+    if (is_another_sum || surplus > 0 || (is_paid && !sums.is_paid)) tell_sums(schema, payment.booking);
 }
 
 /// What went back, or did not after all: a booking of which all went back is not paid any more.
@@ -215,10 +218,10 @@ void note_refund(const Schema &schema, const Payment &payment) {
     const bool is_known = !booking.is_null(6) && booking.text(6) == clip(payment.transaction, longest_id);
     if (!payment.total_minor && !is_known) return; // of one of several payments nobody says what is left of all
     const std::int64_t total = payment.total_minor.value_or(payment.net_minor);
-    if (sums.is_paid && sums.due > 0 && total <= 0 && keeps_sums(schema))
-        forget_payment.run(schema, {id, pg::int8(total)});
-    else
-        note_total(schema, payment.booking, total);
+    const bool is_forgotten = sums.is_paid && sums.due > 0 && total <= 0 && keeps_sums(schema);
+    if (is_forgotten) forget_payment.run(schema, {id, pg::int8(total)});
+    const bool is_another_sum = !is_forgotten && note_total(schema, payment.booking, total);
+    if ((is_forgotten || is_another_sum) && booking.text(0) != "cancelled") tell_sums(schema, payment.booking);
 }
 } // namespace
 

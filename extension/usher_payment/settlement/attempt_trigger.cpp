@@ -53,31 +53,34 @@ constinit Statement fail{R"(
     UPDATE @.payment_transactions AS t
     SET status = 'failed', failure_code = $2, refund_on_success = t.refund_on_success OR $3,
         closed_at = CASE WHEN t.refund_on_success OR $3 THEN clock_timestamp() END,
-        close_reason = CASE WHEN $3 THEN 'order_changed' ELSE t.close_reason END
+        close_reason = CASE WHEN $3 THEN t.reference_type || '_changed' ELSE t.close_reason END
     WHERE t.id = $1 AND t.status = 'processing'
         AND NOT EXISTS (SELECT FROM @.payment_attempts AS a
                         WHERE a.transaction_id = t.id AND a.outcome IN ('requested', 'unknown'))
     RETURNING t.closed_at IS NOT NULL, t.close_reason)"};
+// What is left of what a booking or an order has asked for. What else is paid for them, they settle.
 constinit Statement capture{R"(
     UPDATE @.payment_transactions AS t
     SET status = 'completed', captured_minor = $2, processor = $3, processor_transaction_id = $4,
         fee_minor = t.fee_minor + $5, completed_at = clock_timestamp(), failure_code = NULL
     WHERE t.id = $1 AND t.status IN ('processing', 'failed')
     RETURNING t.currency, t.payment_method,
-        CASE WHEN t.reference_type IN ('booking', 'order')
+        CASE WHEN t.reference_type IN ('booking', 'order') AND t.exclusive
              THEN greatest(coalesce((pg_catalog.to_jsonb(t) ->> 'replacement_minor')::bigint, t.amount_minor)
-                           - t.captured_minor, 0) ELSE 0 END
-        + t.balance_minor, t.refund_on_success, t.close_reason)"};
+                           + t.balance_minor - t.captured_minor, 0)
+             ELSE t.balance_minor END,
+        t.refund_on_success, t.close_reason)"};
 constinit Statement add_fee{R"(
     UPDATE @.payment_transactions AS t
     SET fee_minor = t.fee_minor + $2
     WHERE t.id = $1
     RETURNING t.currency, t.payment_method)"};
-// For whom and what another payment is asked for; what is due by now, when the order has changed meanwhile. (Scripts of
-// before know no such column, and are served all the same.)
+// For whom and what another payment is asked for; what is due by now, when what it is for has changed meanwhile: at
+// once, and after that. (Scripts of before know no such column, and are served all the same.)
 constinit Statement read_asked{R"(
     SELECT t.customer_id, t.user_id, t.location_id, t.reference_type, t.reference_id, t.purpose, t.currency,
-           t.payment_method, (pg_catalog.to_jsonb(t) ->> 'replacement_minor')::bigint
+           t.payment_method,
+           CASE WHEN t.exclusive THEN (pg_catalog.to_jsonb(t) ->> 'replacement_minor')::bigint END, t.balance_minor
     FROM @.payment_transactions AS t
     WHERE t.id = $1)"};
 constinit Statement name_payment{R"(
@@ -124,9 +127,16 @@ void request(const Schema &schema, const TableRow &row, bool is_for_worker) {
     if (is_for_worker) ask_worker(row, changed.front());
 }
 
-Asked asked_like(const pg::Row &payment, const pg::Param &purpose_of, const pg::Param &amount_minor) {
+Asked asked_like(const pg::Row &payment, const pg::Param &purpose_of, const pg::Param &amount_minor,
+                 const pg::Param &balance_minor) {
     return {payment.param(0), payment.param(1), payment.param(2), payment.param(3), payment.param(4), purpose_of,
-            amount_minor,     payment.param(6), payment.param(7), pg::int8(0),      pg::null(UUIDOID)};
+            amount_minor,     payment.param(6), payment.param(7), balance_minor,    pg::null(UUIDOID)};
+}
+
+/// What takes the place of a payment: a deposit, when something is to be paid after it, and else what it was.
+pg::Param purpose_instead(const pg::Row &payment) {
+    if (payment.int8(9) > 0) return pg::text("deposit");
+    return payment.text(5) == "deposit" ? pg::text("balance") : payment.param(5);
 }
 
 void decline(const Schema &schema, const TableRow &row) {
@@ -145,7 +155,8 @@ void decline(const Schema &schema, const TableRow &row) {
     object.add("transaction_id", transaction)
         .add("reason_code", changed.front().optional_text(1).value_or("cancelled"));
     publish("payment.cancelled", object.text(), transaction);
-    if (is_replaced && asked.int8(8) > 0) ask_payment(schema, asked_like(asked, asked.param(5), asked.param(8)));
+    if (is_replaced && asked.int8(8) > 0)
+        ask_payment(schema, asked_like(asked, purpose_instead(asked), asked.param(8), asked.param(9)));
 }
 
 void post_fee(const Schema &schema, const TableRow &row, std::int64_t fee, std::string_view currency,
@@ -171,7 +182,7 @@ void succeed(const Schema &schema, const TableRow &row, bool is_late) {
     post_fee(schema, row, fee, currency, method);
     if (payment.int8(2) > 0 && !payment.boolean(3)) { // less came in than was asked for, or only the deposit was
         const pg::Rows rows = read_asked.run(schema, {pg::uuid(transaction)});
-        ask_payment(schema, asked_like(rows.front(), pg::text("balance"), payment.param(2)));
+        ask_payment(schema, asked_like(rows.front(), pg::text("balance"), payment.param(2), pg::int8(0)));
     }
     if (payment.boolean(3)) {
         const std::string reason = payment.optional_text(4).value_or("late_success");

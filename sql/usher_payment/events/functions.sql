@@ -63,38 +63,68 @@ $$;
 COMMENT ON FUNCTION @extschema@._on_refund_proposed(text, jsonb) IS
     'Handler of booking.refund_proposed: money for a booking that cannot be, or is paid already, goes back.';
 
+CREATE FUNCTION @extschema@._replace_later(transaction_ids uuid[], amount_minor bigint, balance_minor bigint DEFAULT 0)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- What a feature has asked for; anybody makes other payments, of whatever sum.
+    under_way CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (transaction_ids) AND t.status = 'processing' AND t.exclusive AND NOT t.refund_on_success
+        ORDER BY t.id DESC);
+BEGIN
+    UPDATE @extschema@.payment_transactions AS t
+    SET replacement_minor = CASE WHEN t.id = under_way[1] THEN _replace_later.amount_minor ELSE 0 END,
+        balance_minor = CASE WHEN t.id = under_way[1] THEN _replace_later.balance_minor ELSE 0 END
+    WHERE t.id = ANY (under_way);
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._replace_later(uuid[], bigint, bigint) IS
+    'A processor that is at what is asked for takes the sum of before: what was too much goes back then, what is '
+    'missing is asked for, and when it fails the new sum takes its place. Returns false when no processor is.';
+
 CREATE FUNCTION @extschema@._on_booking_changed(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    total CONSTANT bigint := (payload ->> 'total_minor')::bigint;
+    for_booking CONSTANT uuid := (payload ->> 'id')::uuid;
+    for_customer CONSTANT uuid := (payload ->> 'customer_id')::uuid;
+    total CONSTANT bigint := CASE WHEN payload ->> 'status' = 'cancelled' OR (payload ->> 'is_paid')::boolean
+        THEN 0 ELSE (payload ->> 'total_minor')::bigint END;
+    advance CONSTANT bigint := least((payload ->> 'prepay_minor')::bigint, total);
     paid CONSTANT bigint := (payload ->> 'paid_minor')::bigint;
-    advance CONSTANT bigint := (payload ->> 'prepay_minor')::bigint;
-    due CONSTANT bigint := CASE WHEN paid < advance THEN advance ELSE total END - paid;
+    due CONSTANT bigint := greatest(CASE WHEN paid < advance THEN advance ELSE total END - paid, 0);
+    later CONSTANT bigint := CASE WHEN paid < advance THEN total - advance ELSE 0 END;
     open CONSTANT uuid[] := ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
-        WHERE t.reference_type = 'booking' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
+        WHERE t.reference_type = 'booking' AND t.reference_id = for_booking AND t.closed_at IS NULL
             AND t.exclusive AND t.status IN ('pending', 'processing', 'failed')
         ORDER BY t.id FOR NO KEY UPDATE);
 BEGIN
-    -- Replaced is what was asked for. A processor that is at it takes the sum of before: what was too much goes back.
-    IF cardinality(open) = 0 OR EXISTS (SELECT FROM @extschema@.payment_transactions AS t
-        WHERE t.id = ANY (open) AND t.status = 'processing') THEN
+    IF cardinality(open) = 0 -- nothing is asked for, as for what is paid on the spot
+        OR cardinality(open) = 1 AND EXISTS (SELECT FROM @extschema@.payment_transactions AS t
+            WHERE t.id = ANY (open) AND t.status IN ('pending', 'failed') AND t.amount_minor = due
+                AND t.balance_minor = later AND t.customer_id = for_customer
+                AND t.currency = payload ->> 'currency')
+    THEN
         RETURN;
     END IF;
-    PERFORM @extschema@._close_payments(open, 'booking_changed');
-    IF due > 0 THEN
-        PERFORM @extschema@._ask_payment((payload ->> 'customer_id')::uuid, (payload ->> 'customer_user_id')::uuid,
-            (payload ->> 'location_id')::uuid, 'booking', (payload ->> 'id')::uuid,
-            CASE WHEN paid >= advance THEN 'balance' WHEN advance < total THEN 'deposit' ELSE 'sale' END, due,
-            payload ->> 'currency', 'card', CASE WHEN paid < advance THEN total - advance ELSE 0 END,
-            usher.actor_id());
+    PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
+        WHERE t.id = ANY (open) AND t.status IN ('pending', 'failed')), 'booking_changed');
+    IF NOT @extschema@._replace_later(open, due, later) AND due > 0 THEN
+        PERFORM @extschema@._ask_payment(for_customer, (payload ->> 'customer_user_id')::uuid,
+            (payload ->> 'location_id')::uuid, 'booking', for_booking,
+            CASE WHEN later > 0 THEN 'deposit' WHEN paid < advance THEN 'sale' ELSE 'balance' END, due,
+            payload ->> 'currency', 'card', later, usher.actor_id());
     END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_booking_changed(text, jsonb) IS
-    'Handler of booking.total_changed: the pending payment is replaced by one of what is left to pay, in advance or '
-    'as the rest.';
+    'Handler of booking.total_changed: what is asked for is replaced by what is left to pay, in advance or as the '
+    'rest, or given up when nothing is; one that a processor is at, when that has failed.';
 
 -- Orders are known by their events only, too: a reference of type "order", what it costs, and what of that is paid.
 
@@ -124,22 +154,13 @@ DECLARE
         WHERE t.reference_type = 'order' AND t.reference_id = (payload ->> 'id')::uuid AND t.closed_at IS NULL
             AND t.status IN ('pending', 'processing', 'failed')
         ORDER BY t.id FOR NO KEY UPDATE);
-    under_way CONSTANT uuid := (SELECT t.id FROM @extschema@.payment_transactions AS t
-        WHERE t.id = ANY (open) AND t.status = 'processing' AND NOT t.refund_on_success
-        ORDER BY t.exclusive DESC, t.id DESC LIMIT 1);
 BEGIN
     PERFORM @extschema@._close_payments(ARRAY(SELECT t.id FROM @extschema@.payment_transactions AS t
         WHERE t.id = ANY (open) AND t.status IN ('pending', 'failed')), 'order_changed');
-    IF under_way IS NULL THEN
+    IF NOT @extschema@._replace_later(open, greatest(0, (payload ->> 'total_minor')::bigint
+                                                        - coalesce((payload ->> 'paid_minor')::bigint, 0))) THEN
         PERFORM @extschema@._on_order_placed(event, payload);
-        RETURN;
     END IF;
-    -- A processor that is at it takes the sum of before: what was too much goes back then, what is missing is asked
-    -- for, and when it fails the new sum takes its place.
-    UPDATE @extschema@.payment_transactions AS t
-    SET replacement_minor = greatest(0, (payload ->> 'total_minor')::bigint
-                                        - coalesce((payload ->> 'paid_minor')::bigint, 0))
-    WHERE t.id = under_way;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS

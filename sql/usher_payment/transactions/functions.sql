@@ -164,9 +164,10 @@ BEGIN
         refund_on_success = true
     WHERE t.id = ANY (locked) AND t.status IN ('pending', 'failed');
     GET DIAGNOSTICS closed = ROW_COUNT;
-    -- The processor is at it.
+    -- The processor is at it. What it takes goes back, so that it keeps nobody from asking anew.
     UPDATE @extschema@.payment_transactions AS t
-    SET refund_on_success = true, close_reason = _close_payments.reason_code, replacement_minor = NULL
+    SET refund_on_success = true, close_reason = _close_payments.reason_code, replacement_minor = NULL,
+        exclusive = false
     WHERE t.id = ANY (locked) AND t.status = 'processing' AND NOT t.refund_on_success;
     RETURN closed;
 END
