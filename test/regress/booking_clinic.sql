@@ -69,6 +69,8 @@ SELECT clinic_test.refusal(
     :'patient', :'visit', :'location', :'ten', :'doctor')) AS lunch_by_raw_sql;
 SELECT time_off_id AS off, conflicting_bookings FROM wash.add_staff_time_off(:'doctor', tstzrange(
     :'ten'::timestamptz + interval '5 hours', :'ten'::timestamptz + interval '6 hours'), 'dentist') \gset
+SELECT time_off_id = :'off' AS is_the_same, conflicting_bookings FROM wash.add_staff_time_off(:'doctor', tstzrange(
+    :'ten'::timestamptz + interval '5 hours', :'ten'::timestamptz + interval '6 hours'), 'dentist');
 SELECT clinic_test.refusal(format('SELECT wash.create_booking(%L, %L, %L, %L::timestamptz + interval ''5 hours'', %L)',
                                   :'patient', :'visit', :'location', :'ten', :'doctor')) AS time_off;
 SELECT rule, ok

@@ -118,6 +118,18 @@ CREATE FUNCTION loyalty_test.use(code text, customer uuid) RETURNS text LANGUAGE
 SELECT loyalty_test.use(lower(replace(:'once', '-', ' ')), :ann) AS once, loyalty_test.use(:'once', :ann) AS twice, loyalty_test.use('summer10', :ann) AS several, loyalty_test.use('SUMMER 10', :ben) AS times, loyalty_test.use('summer10', :ben) AS too_often,
     loyalty_test.use(:'bens', :ann) AS of_somebody, loyalty_test.use(:'bens', :ben) AS own, loyalty_test.use(:'over', :ann) AS over, loyalty_test.use('nothing', :ann) AS unknown, loyalty_test.use('--', :ann) AS empty;
 SELECT wash.revoke_vouchers(loyalty_test.id('by voucher'), 'spring');
+-- the same call again answers the same, also when the voucher is used up and revoked by then, and is no guess; a wrong code can be tried again
+CREATE FUNCTION loyalty_test.replay(code text, customer uuid, key text) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s, replayed %s', coalesce(error, discount_minor::text), replayed) FROM wash.redeem_offer('order', '00000000-0000-7000-8000-0000000001e9', customer_id => customer, amount_minor => 1000, context => '{"currency": "EUR"}', voucher_code => code, idempotency_key => key)
+$$;
+SELECT code AS replayed FROM wash.create_vouchers(loyalty_test.id('by voucher'), batch => 'replayed') \gset
+SELECT loyalty_test.replay(:'replayed', :ann, 'voucher-1'), loyalty_test.replay(:'replayed', :ann, 'voucher-1') AS again;
+SELECT wash.revoke_vouchers(loyalty_test.id('by voucher'), 'replayed');
+SELECT remaining AS before FROM usher.hit_rate_limit('loyalty.staff_codes', session_user) \gset
+SELECT loyalty_test.replay(lower(:'replayed'), :ann, 'voucher-1');
+SELECT :before - remaining - 1 AS guesses FROM usher.hit_rate_limit('loyalty.staff_codes', session_user);
+SELECT loyalty_test.refusal(format('SELECT loyalty_test.replay(%L, ''00000000-0000-7000-8000-0000000001a1'', ''voucher-1'')', :'once')) AS another_code;
+SELECT loyalty_test.replay('nothing', :ann, 'voucher-2') AS wrong, loyalty_test.replay('nothing', :ann, 'voucher-2') AS wrong_again;
 SELECT count(*) FROM usher.audit_logs AS a WHERE a::text ~ :'once';
 
 -- Rewards: paid with points, handed out for a code, once

@@ -115,11 +115,13 @@ SELECT shop_test.sums(o) FROM wash.complete_order(:'cart') AS o;
 SELECT shop_test.refusal(format('SELECT wash.cancel_order(%L)', :'cart')) AS too_late;
 SELECT shop_test.sums(o) FROM wash.return_order(:'cart', shop_test.parts(2, 1), 'broken') AS o;
 SELECT shop_test.refusal(format('SELECT wash.return_order(%L, shop_test.parts(2, 1))', :'cart')) AS twice;
+SELECT shop_test.refusal(format('SELECT wash.return_order(%L, shop_test.parts(2, 1), expected_version => 1)', :'cart')) AS seen_otherwise;
 SELECT shop_test.level(2), shop_test.payments(:'cart');
 SELECT shop_test.wrong();
 
 -- Everything is on record, numbered without gaps, and fixed
-SELECT wash.add_order_event(:'cart', 'parcel_sent', '{"number": "123"}') AS seq;
+SELECT wash.add_order_event(:'cart', 'parcel_sent', '{"number": "123"}', 'parcel-123') AS seq, wash.add_order_event(:'cart', 'parcel_sent', '{"number": "123"}', 'parcel-123') AS again,
+       shop_test.refusal(format('SELECT wash.add_order_event(%L, ''parcel_sent'', ''{"number": "124"}'', ''parcel-123'')', :'cart')) AS another;
 SELECT seq, event, from_status, to_status, reason_code, payload FROM wash.list_order_events(:'cart');
 SELECT seq FROM wash.list_order_events(:'cart', after_seq => 2, max_rows => 2);
 INSERT INTO wash.order_events (order_id, seq, event, actor_id, created_at) VALUES (:'cart', 77, 'by_hand', usher.uuid_v7(), '2001-01-01') RETURNING seq, actor_id, created_at > now() - interval '1 hour' AS now;

@@ -130,6 +130,76 @@ SELECT money_test.refund(:'o', 'succeeded');
 SELECT money_test.stands(:'o');
 SELECT money_test.wrong();
 
+-- Refunded by hand, and cancelled, returned or placed before that is sent: the same as after it
+CREATE FUNCTION money_test.refund_by_hand(reference uuid, amount bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(r.status || ' ' || r.amount_minor, ', ' ORDER BY r.refund_id) FROM wash.refund_reference('order', reference, 'EUR', amount, 'damaged') AS r
+$$;
+SELECT money_test.placed(:'ann', 10) AS o \gset
+SELECT money_test.pay(:'o');
+SELECT money_test.refund_by_hand(:'o', 3000);
+SELECT money_test.stands(:'o');
+SELECT status FROM wash.cancel_order(:'o', 'damaged', '[{"line_no": 1, "quantity": 3}]');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT payload ->> 'amount_minor' AS amount, payload ->> 'left_minor' AS "left", payload ->> 'handed_back_minor' AS handed_back FROM usher.events WHERE event = 'order.refund_proposed' AND key = :'o';
+SELECT money_test.refund(:'o', 'succeeded');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- more is cancelled than was refunded: the rest goes back; and when what staff wanted back fails, they decide again
+SELECT money_test.refund_by_hand(:'o', 1000);
+SELECT status FROM wash.cancel_order(:'o', 'damaged', '[{"line_no": 1, "quantity": 3}]');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.refund(:'o', 'succeeded'), money_test.refund(:'o', 'declined');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- of several payments, sent in part before the return
+SELECT money_test.placed(:'ann', 3) AS o \gset
+SELECT money_test.pay(:'ann', 'order', :'o', 1000) IS NOT NULL AS paid;
+SELECT money_test.pay(:'o');
+SELECT status FROM wash.fulfil_order(:'o');
+SELECT money_test.refund_by_hand(:'o', 2500);
+SELECT money_test.refund(:'o', 'succeeded');
+SELECT status FROM wash.return_order(:'o', '[{"line_no": 1, "quantity": 3}]');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.refund(:'o', 'succeeded'), money_test.refund(:'o', 'succeeded');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- charged twice: what goes back of that is not taken for a refund of the order
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT attempt_id AS first FROM wash.begin_payment_attempt(money_test.open(:'o'), 'money') \gset
+SELECT status FROM wash.record_payment_result(:'first', 'declined');
+SELECT attempt_id AS second FROM wash.begin_payment_attempt(money_test.open(:'o'), 'money') \gset
+SELECT status FROM wash.record_payment_result(:'second', 'succeeded', 'money_2');
+SELECT status FROM wash.record_payment_result(:'first', 'succeeded', 'money_3');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT status FROM wash.cancel_order(:'o');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+-- what is on its way back of a cart does not pay the order; nor of one that is not paid yet, whatever is recorded then
+SELECT money_test.cart(:'ann', 2) AS o \gset
+SELECT money_test.pay(:'ann', 'order', :'o', 2000) IS NOT NULL AS paid;
+SELECT money_test.refund_by_hand(:'o', 2000);
+SELECT status FROM wash.place_order(:'o');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.refund(:'o', 'succeeded');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.placed(:'ann', 2) AS o \gset
+SELECT money_test.pay(:'ann', 'order', :'o', 500) IS NOT NULL AS paid;
+SELECT money_test.refund_by_hand(:'o', 500);
+SELECT status FROM wash.record_order_payment(:'o', 1500);
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.refund(:'o', 'declined');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT money_test.wrong();
+
+-- What was recorded by hand is handed back also where payments have as much, which a refund did not give back
+SELECT money_test.placed(:'ann', 1) AS o \gset
+SELECT status FROM wash.record_order_payment(:'o', 1000);
+SELECT money_test.pay(:'ann', 'order', :'o', 1000) IS NOT NULL AS paid;
+SELECT money_test.refund(:'o', 'declined');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT status FROM wash.cancel_order(:'o');
+SELECT money_test.stands(:'o'), money_test.payments(:'o');
+SELECT payload ->> 'amount_minor' AS amount, payload ->> 'left_minor' AS "left", payload ->> 'handed_back_minor' AS handed_back FROM usher.events WHERE event = 'order.refund_proposed' AND key = :'o' ORDER BY id;
+SELECT money_test.refund_by_hand(:'o', NULL), money_test.refund(:'o', 'succeeded');
+SELECT money_test.stands(:'o');
+SELECT money_test.wrong();
+
 -- A bank holds the money that was to go back: what it returns goes back then
 SELECT money_test.placed(:'ann', 1) AS o \gset
 SELECT money_test.pay(:'o');

@@ -66,18 +66,24 @@ std::string_view next_status(std::string_view status, bool is_paid, bool is_done
     return status;
 }
 
-/// From payments, as far as they have so much; the rest is recorded money, which is handed back as it was taken.
-void propose_refund(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t amount) {
-    const std::int64_t by_payments = std::clamp<std::int64_t>(row.int8(11), 0, amount);
+/// From payments, as far as they have so much beside what is kept; the rest is recorded money, which is handed back as
+/// it was taken. What is to be left of payments is told too: of what goes back, some may be on its way already.
+void propose_refund(const Schema &schema, const Uuid &order, const pg::Row &row, std::int64_t amount,
+                    std::int64_t kept) {
+    const std::int64_t by_payments = std::clamp<std::int64_t>(row.int8(11) - kept, 0, amount);
+    const bool is_apart = keeps_sums(schema);
     {
         const Ordering now(order);
-        if (keeps_sums(schema))
+        if (is_apart)
             give_back.run(schema, {pg::uuid(order), pg::int8(amount), pg::int8(amount - by_payments)});
         else
             give_back_sum.run(schema, {pg::uuid(order), pg::int8(amount)});
     }
     json::Object object;
     object.add("id", order).add("amount_minor", amount).add("currency", row.text(3));
+    if (is_apart)
+        object.add("left_minor", std::max<std::int64_t>(row.int8(11) - by_payments, 0))
+            .add("handed_back_minor", amount - by_payments);
     object.add("customer_id", row.uuid(4)).add("location_id", row.uuid(6));
     object.add("reason", row.is_null(7) ? std::string_view("overpaid") : row.text(7));
     kit::publish("order.refund_proposed", object.text(), to_string(order));
@@ -91,7 +97,7 @@ void return_surplus(const Schema &schema, const Uuid &order, const pg::Row &row,
         const Ordering now(order);
         keep.run(schema, {pg::uuid(order), pg::int8(kept)});
     }
-    if (surplus > kept) propose_refund(schema, order, row, surplus - kept);
+    if (surplus > kept) propose_refund(schema, order, row, surplus - kept, kept);
 }
 
 /// Whoever takes payments asks for what they have heard of last. A payment of all of it needs no further word.

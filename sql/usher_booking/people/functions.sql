@@ -241,9 +241,15 @@ BEGIN
     PERFORM @extschema@._require_staff(NULL, staff_id);
     PERFORM FROM @extschema@.location_staff AS ls
     WHERE ls.staff_id = add_staff_time_off.staff_id ORDER BY ls.id FOR NO KEY UPDATE;
-    INSERT INTO @extschema@.staff_time_off AS t (staff_id, during, reason)
-        VALUES (add_staff_time_off.staff_id, add_staff_time_off.during, add_staff_time_off.reason)
-        RETURNING t.id INTO time_off_id;
+    -- Said twice, it is the same: who took one of two back would be away still.
+    SELECT t.id INTO time_off_id FROM @extschema@.staff_time_off AS t
+    WHERE t.staff_id = add_staff_time_off.staff_id AND t.during = add_staff_time_off.during
+        AND t.reason IS NOT DISTINCT FROM add_staff_time_off.reason ORDER BY t.id LIMIT 1;
+    IF NOT FOUND THEN
+        INSERT INTO @extschema@.staff_time_off AS t (staff_id, during, reason)
+            VALUES (add_staff_time_off.staff_id, add_staff_time_off.during, add_staff_time_off.reason)
+            RETURNING t.id INTO time_off_id;
+    END IF;
     SELECT count(*) INTO conflicting_bookings
     FROM @extschema@.booking_claims AS c JOIN @extschema@.bookings AS b ON b.id = c.booking_id
         WHERE c.resource_kind = 'staff' AND c.resource_id = add_staff_time_off.staff_id AND c.live
@@ -252,7 +258,7 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.add_staff_time_off(uuid, tstzrange, text) IS
     'Nobody can book the staff member then, at any location. conflicting_bookings: those that exist; they are kept. '
-    'Needs staff:manage at one of their locations.';
+    'The same span for the same reason again is the same time off. Needs staff:manage at one of their locations.';
 
 CREATE FUNCTION @extschema@.remove_staff_time_off(time_off_id uuid) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

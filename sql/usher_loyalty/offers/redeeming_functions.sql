@@ -207,6 +207,16 @@ DECLARE
 BEGIN
     target := @extschema@._require_buyer(redeem_offer.reference_type, redeem_offer.reference_id,
                                          redeem_offer.customer_id, is_staff);
+    -- Before the code is judged, and counted: a repetition answers the same, whatever has become of the voucher since.
+    answer := usher.replay_call('usher_loyalty', idempotency_key, jsonb_build_array('redeem_offer', target,
+        redeem_offer.offer_id, encode(@extschema@._code_hash(voucher_code), 'hex'), redeem_offer.reference_type,
+        redeem_offer.reference_id, stated));
+    IF answer IS NOT NULL THEN
+        SELECT NULL, u.id, u.offer_id, u.discount_minor, o.max_uses - o.uses, NULL, true INTO receipt
+        FROM @extschema@.offer_uses AS u JOIN @extschema@.loyalty_offers AS o ON o.id = u.offer_id
+        WHERE u.id = (answer #>> '{}')::uuid;
+        RETURN receipt;
+    END IF;
     IF voucher_code IS NOT NULL THEN
         guess := @extschema@._hit_code_limit();
         IF NOT guess.allowed THEN
@@ -222,14 +232,6 @@ BEGIN
             receipt.error := 'code_invalid';
             RETURN receipt;
         END IF;
-    END IF;
-    answer := usher.replay_call('usher_loyalty', idempotency_key, jsonb_build_array('redeem_offer', target,
-        redeem_offer.offer_id, voucher.id, redeem_offer.reference_type, redeem_offer.reference_id, stated));
-    IF answer IS NOT NULL THEN
-        SELECT NULL, u.id, u.offer_id, u.discount_minor, o.max_uses - o.uses, NULL, true INTO receipt
-        FROM @extschema@.offer_uses AS u JOIN @extschema@.loyalty_offers AS o ON o.id = u.offer_id
-        WHERE u.id = (answer #>> '{}')::uuid;
-        RETURN receipt;
     END IF;
     -- What the reference is of, before its offers; a use that is released now, before the offer that it goes back to.
     PERFORM usher.publish('loyalty.redeeming', jsonb_build_object('reference_type', redeem_offer.reference_type,

@@ -188,7 +188,9 @@ DECLARE
     paid_for CONSTANT uuid := (payload ->> 'id')::uuid;
     refundable bigint;
 BEGIN
-    SELECT least(coalesce(sum(r.refundable_minor), 0)::bigint, (payload ->> 'amount_minor')::bigint)
+    -- What staff refund already, sent or not, is not refunded once more: what is to be left says how much is missing.
+    SELECT least(coalesce(sum(r.refundable_minor), 0)::bigint - coalesce((payload ->> 'left_minor')::bigint, 0),
+                 (payload ->> 'amount_minor')::bigint)
     INTO refundable
     FROM @extschema@._refundable('order', paid_for, payload ->> 'currency') AS r;
     IF refundable > 0 THEN
@@ -198,7 +200,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_refund(text, jsonb) IS
-    'Handler of order.refund_proposed: what is paid too much for an order goes back.';
+    'Handler of order.refund_proposed: what is paid too much for an order goes back, less what is on its way back '
+    'already.';
 
 CREATE FUNCTION @extschema@._on_payer_gone(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

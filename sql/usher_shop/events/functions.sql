@@ -15,6 +15,8 @@ BEGIN
     WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
     IF known.id IS NULL OR payload ->> 'currency' IS DISTINCT FROM known.currency THEN
         RETURN; -- of another shop, or money that whoever takes it has to explain
+    ELSIF event = 'refund.requested' AND known.status NOT IN ('cart', 'placed') THEN
+        RETURN; -- what is paid stays so until the money is gone
     END IF;
     -- All payments for the order together, where the publisher says so; without that, only what comes is known.
     IF payload ? 'reference_captured_minor' THEN
@@ -29,10 +31,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_payment(text, jsonb) IS
-    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.failed and '
-    'refund.cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled one is '
-    'proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did not give '
-    'back is.';
+    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.requested, '
+    '.failed and .cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled '
+    'one is proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did '
+    'not give back is. What is on its way back pays no order.';
 
 CREATE FUNCTION @extschema@._on_discount_granted(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -388,8 +388,8 @@ DECLARE
         'place_order', 'order_id', place_order.order_id, 'expected_total_minor', expected_total_minor));
 BEGIN
     SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = place_order.order_id;
-    -- People before their orders, as when they are deleted; then the order.
-    IF known.user_id IS NOT NULL THEN
+    -- People before their orders, as when they are deleted; then the order. What is placed already needs nobody.
+    IF answer IS NULL AND known.user_id IS NOT NULL THEN
         PERFORM @extschema@._hold_customer(known.user_id);
     END IF;
     known := @extschema@._lock_order(place_order.order_id, 'order:manage', true, NULL);

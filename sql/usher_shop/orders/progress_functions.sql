@@ -157,13 +157,15 @@ COMMENT ON FUNCTION @extschema@.cancel_order(uuid, text, jsonb, integer) IS
     'Gives up what was not sent, or parts of lines; what is paid too much then is proposed for refund. Nothing sent '
     'and nothing left, the order is cancelled. One''s own, or with order:manage. US001 when all of it was sent.';
 
-CREATE FUNCTION @extschema@.return_order(order_id uuid, lines jsonb, reason_code text DEFAULT 'returned')
+CREATE FUNCTION @extschema@.return_order(order_id uuid, lines jsonb, reason_code text DEFAULT 'returned',
+                                         expected_version integer DEFAULT NULL)
     RETURNS @extschema@.order_details
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known @extschema@.orders := @extschema@._lock_order(return_order.order_id, 'order:fulfil', false, NULL);
+    known @extschema@.orders := @extschema@._lock_order(return_order.order_id, 'order:fulfil', false,
+                                                         expected_version);
 BEGIN
     PERFORM @extschema@._require_placed(known);
     UPDATE @extschema@.orders AS o SET reason_code = coalesce(return_order.reason_code, 'returned')
@@ -176,7 +178,7 @@ BEGIN
     RETURN @extschema@._order_now(known.id);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.return_order(uuid, jsonb, text) IS
+COMMENT ON FUNCTION @extschema@.return_order(uuid, jsonb, text, integer) IS
     'What was sent came back: its stock is there again, and what is paid too much is proposed for refund. Needs '
     'order:fulfil, everywhere or at the location. UC008 for more than was sent.';
 
@@ -228,7 +230,8 @@ COMMENT ON FUNCTION @extschema@.record_order_payment(uuid, bigint, text) IS
     'told what is left by order.total_changed. What is too much is proposed for refund. Needs order:manage, '
     'everywhere or at the location.';
 
-CREATE FUNCTION @extschema@.add_order_event(order_id uuid, event text, payload jsonb DEFAULT '{}')
+CREATE FUNCTION @extschema@.add_order_event(order_id uuid, event text, payload jsonb DEFAULT '{}',
+                                            idempotency_key text DEFAULT NULL)
     RETURNS integer
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -236,20 +239,27 @@ AS $$
 #variable_conflict use_column
 DECLARE
     known @extschema@.orders := @extschema@._lock_order(add_order_event.order_id, 'order:manage', false, NULL);
+    answer CONSTANT jsonb := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function',
+        'add_order_event', 'order_id', add_order_event.order_id, 'event', add_order_event.event, 'payload',
+        add_order_event.payload));
     number integer;
 BEGIN
-    IF event = 'status' THEN
+    IF answer IS NOT NULL THEN
+        RETURN answer;
+    ELSIF event = 'status' THEN
         PERFORM usher.raise_error('invalid_argument', 'the event "status" is written by the order itself',
                                   jsonb_build_object('argument', 'event'));
     END IF;
     INSERT INTO @extschema@.order_events AS e (order_id, event, payload)
     VALUES (known.id, add_order_event.event, coalesce(add_order_event.payload, '{}'))
     RETURNING e.seq INTO number;
+    PERFORM usher.remember_call('usher_shop', idempotency_key, to_jsonb(number));
     RETURN number;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb) IS
-    'Writes something down about an order ("parcel_sent", with its number), for ever; returns its number. Needs '
+COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb, text) IS
+    'Writes something down about an order ("parcel_sent", with its number), for ever, once for each idempotency_key; '
+    'returns its number. Needs '
     'order:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@._end_overdue(max_rows integer) RETURNS bigint

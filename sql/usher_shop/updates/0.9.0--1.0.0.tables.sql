@@ -10,5 +10,6 @@ ALTER TABLE @extschema@.orders
 --- end
 -- What a loop makes in the install script.
 SELECT usher.subscribe(v.event, 'usher_shop', format('@extschema@.%s(text,jsonb)', v.handler)::regprocedure, 'sync')
-FROM (VALUES ('refund.failed', '_on_order_payment'), ('refund.cancelled', '_on_order_payment'),
-    ('payment.disputed', '_on_order_payment'), ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
+FROM (VALUES ('refund.requested', '_on_order_payment'), ('refund.failed', '_on_order_payment'),
+    ('refund.cancelled', '_on_order_payment'), ('payment.disputed', '_on_order_payment'),
+    ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);

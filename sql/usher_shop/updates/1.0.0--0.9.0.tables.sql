@@ -2,7 +2,7 @@
 -- of both goes with the columns, and paid_minor has the sum.
 -- Nor does it hear of what these events tell.
 SELECT usher.unsubscribe(e, 'usher_shop')
-FROM unnest('{refund.failed,refund.cancelled,payment.disputed,payment.dispute_closed}'::text[]) AS e;
+FROM unnest('{refund.requested,refund.failed,refund.cancelled,payment.disputed,payment.dispute_closed}'::text[]) AS e;
 --- end
 ALTER TABLE @extschema@.orders
     DROP COLUMN recorded_minor, DROP COLUMN handed_back_minor, DROP COLUMN kept_minor, DROP COLUMN asked_minor;
