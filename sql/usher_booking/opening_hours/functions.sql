@@ -249,6 +249,7 @@ AS $$
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM @extschema@._require('booking:manage', coalesce(location_id, usher.uuid_v7()));
+    PERFORM @extschema@._check_location(location_id);
     RETURN QUERY
     SELECT found.id, found.status, found.start_at, found.end_at, found.start_at AT TIME ZONE found.time_zone,
         found.staff_id, found.rule

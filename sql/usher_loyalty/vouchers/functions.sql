@@ -72,7 +72,7 @@ DECLARE
     revoked bigint;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = revoke_vouchers.offer_id FOR NO KEY UPDATE;
+    PERFORM @extschema@._lock_offer(revoke_vouchers.offer_id, NULL);
     UPDATE @extschema@.offer_vouchers AS v SET is_active = false
     WHERE v.offer_id = revoke_vouchers.offer_id AND v.is_active
         AND (revoke_vouchers.batch IS NULL OR v.batch = revoke_vouchers.batch)
@@ -95,7 +95,7 @@ DECLARE
     restored bigint;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = restore_vouchers.offer_id FOR NO KEY UPDATE;
+    PERFORM @extschema@._lock_offer(restore_vouchers.offer_id, NULL);
     UPDATE @extschema@.offer_vouchers AS v SET is_active = true
     WHERE v.offer_id = restore_vouchers.offer_id AND NOT v.is_active
         AND (restore_vouchers.batch IS NULL OR v.batch = restore_vouchers.batch)
