@@ -102,6 +102,15 @@ ORDER BY v.n;
 SELECT r.path, usher.openapi() #> ARRAY['paths', r.path, r.method, 'responses'] ? '404'
 FROM (VALUES ('/regress/has/{it}', 'get'), ('/regress/has', 'delete'), ('/regress/has', 'post')) AS r (path, method);
 
+-- A function that sees to repetitions itself may say that this was one; elsewhere a column of that name is a column.
+CREATE FUNCTION regress_answers.again(idempotency_key text DEFAULT NULL, OUT replayed boolean) LANGUAGE sql STABLE AS $$ SELECT idempotency_key = 'again' $$;
+CREATE FUNCTION regress_answers.films(OUT replayed boolean) LANGUAGE sql STABLE AS $$ SELECT true $$;
+SELECT count(usher.add_route('POST', '/regress/' || v.name, ('regress_answers.' || v.function)::regprocedure, access => 'public'))
+FROM (VALUES ('again', 'again(text)'), ('films', 'films()')) AS v (name, function);
+SELECT concat_ws(' ', v.path, v.key, '->', a.status, a.body, (SELECT h FROM jsonb_array_elements(a.headers) AS h WHERE h ->> 0 = 'Idempotency-Replayed'))
+FROM (VALUES ('/regress/again', 'first'), ('/regress/again', 'again'), ('/regress/films', 'again')) AS v (path, key),
+    usher.http_request('POST', v.path, NULL, jsonb_build_object('idempotency-key', v.key)) AS a;
+
 -- What is made is answered by 201, or by 204 when there is nothing to say about it. Of add_policy() false says that the
 -- rule was there.
 SELECT format('%s %s: %s', r.method, r.path_template, r.success_status)

@@ -270,5 +270,5 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_bookings_outside_hours(uuid, uuid, integer) IS
     'Coming bookings that the hours of the location or of their staff member no longer cover, and which rule they '
-    'break: after a change of hours or of the time zone. The next page starts after the last booking_id. Needs '
-    'booking:manage there.';
+    'break: after a change of hours or of the time zone. The next page starts after the last booking_id. US005 for '
+    'an unknown location. Needs booking:manage there.';

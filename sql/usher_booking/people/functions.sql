@@ -318,4 +318,4 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_staff(uuid, boolean, uuid, integer) IS
     'Who works at a location, with hours, skills (none: all services) and coming time off; the next page starts '
-    'after the last staff_id. Needs staff:manage there.';
+    'after the last staff_id. US005 for an unknown location. Needs staff:manage there.';

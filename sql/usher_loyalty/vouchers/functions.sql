@@ -83,7 +83,7 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.revoke_vouchers(uuid, text, uuid) IS
     'Ends the vouchers of an offer, of a batch, or one, until restore_vouchers(); returns how many. What was used '
-    'stays used. Needs loyalty:manage.';
+    'stays used. US005 for an unknown offer. Needs loyalty:manage.';
 
 CREATE FUNCTION @extschema@.restore_vouchers(offer_id uuid, batch text DEFAULT NULL, voucher_id uuid DEFAULT NULL)
     RETURNS bigint
@@ -106,4 +106,4 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.restore_vouchers(uuid, text, uuid) IS
     'Gives back what revoke_vouchers() took: all vouchers of an offer, a batch, or one; returns how many. What has '
-    'expired meanwhile, or was used, stays so. Needs loyalty:manage.';
+    'expired meanwhile, or was used, stays so. US005 for an unknown offer. Needs loyalty:manage.';

@@ -327,8 +327,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_prices(uuid) IS
-    'All prices that a product had, has and will have, the general ones (location_id NULL) first. Needs '
-    'product:manage.';
+    'All prices that a product had, has and will have, the general ones (location_id NULL) first. US005 '
+    'for an unknown product. Needs product:manage.';
 
 CREATE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer, valid_from timestamptz DEFAULT NULL,
                                          location_id uuid DEFAULT NULL)
