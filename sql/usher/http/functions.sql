@@ -195,13 +195,13 @@ COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, 
     'scope at least) or authenticated (whoever is logged in; the function decides what they may. A permission that is '
     'named with it is asked of API keys alone, which get in by it; without one they do not). NULL: permission where '
     'one is named, else authenticated. {order_id} goes to the argument of that name, the rest comes by name from '
-    'query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function '
-    'returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs '
-    'EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, '
-    'timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; the default for '
-    'functions with an argument named password, or that ends in _password, which hash), style (json, oauth, raw: the '
-    'body as it was sent goes to the argument request_body, and the headers to request_headers), deprecated_at, '
-    'sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
+    'query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when '
+    'the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s '
+    'role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), '
+    'requires_if_match, timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; '
+    'the default for functions with an argument named password, or that ends in _password, which hash), style (json, '
+    'oauth, raw: the body as it was sent goes to the argument request_body, and the headers to request_headers), '
+    'deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
 
 CREATE FUNCTION usher.remove_route(method text, path_template text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
