@@ -39,8 +39,8 @@ BEGIN
         ) AS v (method, path, signature, permission, read_only, summary)
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,
-            function => format('@extschema@.%s', r.signature)::regprocedure, permission => r.permission,
-            read_only => r.read_only, summary => r.summary, tag => 'messages');
+            function => format('@extschema@.%s', r.signature)::regprocedure, access => 'authenticated',
+            permission => r.permission, read_only => r.read_only, summary => r.summary, tag => 'messages');
     END LOOP;
 END
 $$;
@@ -50,21 +50,23 @@ DECLARE
     r record;
 BEGIN
     FOR r IN SELECT * FROM (VALUES
-        ('GET', '/webhooks', 'list_webhooks()', true, 'Webhooks, and how they do'),
-        ('POST', '/webhooks', 'add_webhook(text,text[],text,text)', false, 'Send events to a URL'),
-        ('PATCH', '/webhooks/{webhook_id}', 'update_webhook(uuid,text,text[],text,boolean)', false,
+        ('GET', '/webhooks', 'list_webhooks()', 200, true, 'Webhooks, and how they do'),
+        ('POST', '/webhooks', 'add_webhook(text,text[],text,text)', 201, false, 'Send events to a URL'),
+        ('PATCH', '/webhooks/{webhook_id}', 'update_webhook(uuid,text,text[],text,boolean)', 200, false,
          'Change a webhook'),
-        ('POST', '/webhooks/{webhook_id}/secret', 'rotate_webhook_secret(uuid,text,interval)', false,
+        ('POST', '/webhooks/{webhook_id}/secret', 'rotate_webhook_secret(uuid,text,interval)', 200, false,
          'Give a webhook a new secret'),
-        ('DELETE', '/webhooks/{webhook_id}', 'remove_webhook(uuid)', false, 'Remove a webhook'),
-        ('GET', '/http-requests', 'list_http_requests(text,uuid,uuid,integer)', true,
+        ('DELETE', '/webhooks/{webhook_id}', 'remove_webhook(uuid)', 200, false, 'Remove a webhook'),
+        ('GET', '/http-requests', 'list_http_requests(text,uuid,uuid,integer)', 200, true,
          'Requests that go out, webhooks among them'),
-        ('POST', '/http-requests/{request_id}/retry', 'retry_http_request(uuid)', false, 'Send a request again')
-        ) AS v (method, path, signature, read_only, summary)
+        ('POST', '/http-requests/{request_id}/retry', 'retry_http_request(uuid)', 200, false,
+         'Send a request again')
+        ) AS v (method, path, signature, success_status, read_only, summary)
     LOOP
         PERFORM usher.add_route(method => r.method, path_template => r.path,
-            function => format('@extschema@.%s', r.signature)::regprocedure, permission => 'event:manage',
-            read_only => r.read_only, summary => r.summary, tag => 'webhooks');
+            function => format('@extschema@.%s', r.signature)::regprocedure, access => 'authenticated',
+            permission => 'event:manage', success_status => r.success_status, read_only => r.read_only,
+            summary => r.summary, tag => 'webhooks');
     END LOOP;
 END
 $$;

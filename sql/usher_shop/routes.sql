@@ -31,7 +31,7 @@ BEGIN
         ('DELETE', '/products/{product_id}/prices', 'remove_future_price(uuid,text,timestamptz,uuid)',
          'product:manage', 200, false, 'Take back a price that is not in force yet'),
         ('GET', '/tax-rates', 'list_tax_rates()', 'product:manage', 200, true, 'Tax rates of all classes'),
-        ('POST', '/tax-rates', 'set_tax_rate(text,integer,timestamptz,uuid)', 'product:manage', 201, false,
+        ('POST', '/tax-rates', 'set_tax_rate(text,integer,timestamptz,uuid)', 'product:manage', 204, false,
          'Set a tax rate from a time on'),
         ('GET', '/stock', 'get_stock_level(uuid[],uuid)', 'stock:read', 200, true, 'What is on hand and reserved'),
         ('GET', '/stock/log', 'list_inventory_log(uuid,uuid,tstzrange,uuid,integer)', 'stock:read', 200, true,

@@ -58,6 +58,10 @@ BEGIN
     INSERT INTO public.seed SELECT 'appointment_id', a.id FROM wash.appointments a WHERE a.booking_id = made; -- of the last one
     INSERT INTO public.seed VALUES ('again', tstzrange(noon + interval '20 days', noon + interval '20 days 30 minutes'));
     PERFORM usher.create_permission('thing:do'), usher.create_role('tester');
+    PERFORM usher.link_identity((usher.find_user('victim@example.com')).user_id, 'idp', 'victim'), usher.hit_rate_limit('auth.mail', 'address:192.0.2.1');
+    PERFORM usher.subscribe('thing.done', 'walker', mode => 'async');
+    INSERT INTO public.seed SELECT 'event_id', usher.publish('thing.done', '{}');
+    UPDATE usher.deliveries SET status = 'parked' WHERE consumer = 'walker';
     PERFORM usher.request_login_code('code@example.com');
     PERFORM usher.register_user('unverified@example.com', 'tiger umbrella 47 rivers');
     PERFORM usher.register_user('unverified2@example.com', 'tiger umbrella 47 rivers');
@@ -128,6 +132,8 @@ sub scenario
         # administration
         get_users => { query => { max_rows => 1 } },
         post_users_user_id_roles => { body => { role => 'washer' } },
+        delete_users_user_id_roles_role => { path => { role => 'washer' } },
+        post_events_event_id_retry => { path => { event_id => $seeded->{event_id} }, body => { consumer => 'walker' } },
         put_users_user_id_tier => { body => { tier => 'gold' } },
         put_users_user_id_password => { body => { password => 'quiet harbour 51 lanterns' } },
         post_roles => { body => { name => 'tester2' } },
@@ -179,7 +185,7 @@ sub scenario
         order_first => [qw(put_machines_name post_auth_second_factors_factor_id_confirm)],
         # what ends the subjects of other operations
         order_last => [qw(put_locations_location_id_active delete_locations_location_id_staff_staff_id delete_users_user_id_roles_role delete_roles_role_parents_parent delete_roles_role
-            delete_permissions_name delete_users_user_id post_users_user_id_restore post_users_user_id_erase)] };
+            delete_permissions_name delete_token_issuers delete_users_user_id post_users_user_id_restore post_users_user_id_erase)] };
 }
 
 1;

@@ -34,6 +34,13 @@ void add_next(const Request &request, const Output &output, Answer &answer) {
     answer.add("Link", next_link(request.path, request.query, cursor));
 }
 
+/// Functions that change something say by false that there was nothing to change. One that is only asked may say so,
+/// too, and so may one of a path without ids, where nothing was named that could be missing; DELETE always names it.
+bool says_missing(const Route &route, const Output &output) {
+    const bool names_something = route.method == "DELETE" || route.path_template.find('{') != std::string::npos;
+    return output.is_false && route.method != "GET" && names_something;
+}
+
 Answer succeed(const Request &request, const Route &route, const Function &function, const Output &output) {
     Answer answer;
     if (output.error != nullptr) {
@@ -47,7 +54,7 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
         if (refusal.status == 401) return challenge(request, refusal, {});
         return refuse(request, refusal);
     }
-    if (output.is_empty) return refuse(request, problem(errc::not_found));
+    if (output.is_empty || says_missing(route, output)) return refuse(request, problem(errc::not_found));
     const bool is_void = function.result == Result::nothing;
     answer.status = is_void && route.success_status == 200 && !route.is_oauth ? 204 : route.success_status;
     // a logout, or a change that ended the session: the browser may forget it
@@ -58,6 +65,7 @@ Answer succeed(const Request &request, const Route &route, const Function &funct
                                    ? "application/json"
                                    : function.media_type + (is_text ? "; charset=utf-8" : ""));
     answer.body = output.json;
+    if (output.is_replayed && function.find("idempotency_key") != nullptr) answer.add("Idempotency-Replayed", "true");
     if (output.access_token != nullptr) {
         set_cookies(answer, output.access_token, output.refresh_token == nullptr ? "" : output.refresh_token,
                     output.expires_in);

@@ -29,6 +29,7 @@ bool take_column(const char *name, Datum value, bool is_null, Oid type, const St
         output.retry_after = as_seconds(value, type);
     }
     if (is("version") && !is_null && is_integer(type)) output.version = psprintf(INT64_FORMAT, as_seconds(value, type));
+    if (is("replayed") && !is_null && type == BOOLOID) output.is_replayed = DatumGetBool(value);
     if (is("expires_in") && !is_null && is_integer(type)) output.expires_in = as_seconds(value, type);
     if (style.to_cookies && type == TEXTOID && (is("access_token") || is("refresh_token"))) {
         if (!is_null) (is("access_token") ? output.access_token : output.refresh_token) = TextDatumGetCString(value);
@@ -149,6 +150,7 @@ void append_single(StringInfo out, const Function &function, const TupleTableSlo
         if (!output.is_empty) appendStringInfoString(out, as_text(row, 0));
         return;
     case Result::scalar:
+        output.is_false = type == BOOLOID && !row->tts_isnull[0] && !DatumGetBool(row->tts_values[0]);
         appendStringInfoString(out, "{\"result\":");
         append_value(out, row->tts_values[0], row->tts_isnull[0], type);
         appendStringInfoChar(out, '}');

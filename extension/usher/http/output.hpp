@@ -18,6 +18,8 @@ struct Output {
     char *last_key = nullptr; // of the last row of a page: a JSON array of strings
     bool has_more = false;    // there were more rows than the page holds
     bool is_empty = false;    // no row, or NULL where a document was expected
+    bool is_false = false;    // of a function that returns boolean
+    bool is_replayed = false; // the result's column "replayed"
 };
 
 /// How the columns of a result become members.

@@ -115,7 +115,7 @@ COMMENT ON FUNCTION usher._check_route_options(text, text, regprocedure, jsonb) 
     'The options of add_route(), checked and with their defaults.';
 
 CREATE FUNCTION usher.add_route(method text, path_template text, function regprocedure,
-                                access text DEFAULT 'authenticated', permission text DEFAULT NULL,
+                                access text DEFAULT NULL, permission text DEFAULT NULL,
                                 rate_limit text DEFAULT NULL, success_status integer DEFAULT 200,
                                 read_only boolean DEFAULT false, summary text DEFAULT NULL, tag text DEFAULT NULL,
                                 cache_control text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS uuid
@@ -127,13 +127,15 @@ DECLARE
     target pg_proc;
     route_id uuid;
 BEGIN
+    -- Whoever names a permission means that it is needed.
+    access := coalesce(access, CASE WHEN permission IS NULL THEN 'authenticated' ELSE 'permission' END);
     IF usher._installing_extension() IS NULL THEN
         PERFORM usher.require_permission('route:manage');
         PERFORM usher._require_whole(); -- a route makes any function that the gateway may call public
     END IF;
     IF method IS NULL OR method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') THEN
         PERFORM usher.raise_error('invalid_argument', 'method must be GET, POST, PUT, PATCH or DELETE');
-    ELSIF access IS NULL OR access NOT IN ('public', 'authenticated', 'permission') THEN
+    ELSIF access NOT IN ('public', 'authenticated', 'permission') THEN
         PERFORM usher.raise_error('invalid_argument', 'access must be public, authenticated or permission');
     ELSIF (access = 'permission' AND permission IS NULL) OR (access = 'public' AND permission IS NOT NULL) THEN
         PERFORM usher.raise_error('invalid_argument',
@@ -189,14 +191,17 @@ REVOKE ALL ON FUNCTION usher.add_route(text, text, regprocedure, text, text, tex
 COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text,
                                     text, jsonb) IS
     'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it '
-    'changes the route. {order_id} goes to the argument of that name, the rest comes by name from query and JSON '
-    'body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when the function '
-    'returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s role needs '
-    'EXECUTE on the function. options: an object with idempotency (none, optional, required), requires_if_match, '
-    'timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; the default for '
-    'functions with an argument named password, or that ends in _password, which hash), style (json, oauth, raw: the '
-    'body as it was sent goes to the argument request_body, and the headers to request_headers), deprecated_at, '
-    'sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
+    'changes the route. access: public (everybody), permission (whoever has the permission that is named, in some '
+    'scope at least) or authenticated (whoever is logged in; the function decides what they may. A permission that is '
+    'named with it is asked of API keys alone, which get in by it; without one they do not). NULL: permission where '
+    'one is named, else authenticated. {order_id} goes to the argument of that name, the rest comes by name from '
+    'query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when '
+    'the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s '
+    'role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), '
+    'requires_if_match, timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; '
+    'the default for functions with an argument named password, or that ends in _password, which hash), style (json, '
+    'oauth, raw: the body as it was sent goes to the argument request_body, and the headers to request_headers), '
+    'deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
 
 CREATE FUNCTION usher.remove_route(method text, path_template text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -279,6 +279,7 @@ BEGIN
     END IF;
     failures := failures
         || CASE WHEN route.access <> 'public' THEN '{401,403}'::text[] ELSE '{}' END
+        || CASE WHEN route.method = 'DELETE' OR route.path_template LIKE '%{%' THEN '{404}'::text[] ELSE '{}' END
         || CASE WHEN has_arguments AND route.style = 'json' THEN '{422}'::text[] ELSE '{}' END
         || CASE WHEN route.method <> 'GET' AND 'expected_version' = ANY (names) THEN '{412}'::text[] ELSE '{}' END
         || CASE WHEN route.requires_if_match THEN '{428}'::text[] ELSE '{}' END
@@ -331,7 +332,8 @@ BEGIN
                             initcap(replace(function_name, '_', ' '))),
         'description', coalesce(description, 'Calls ' || function_name || '().')
             || CASE WHEN route.permission IS NULL THEN ''
-                    ELSE E'\n\nNeeds the permission ' || route.permission || '.' END,
+                    WHEN route.access = 'permission' THEN E'\n\nNeeds the permission ' || route.permission || '.'
+                    ELSE E'\n\nAn API key needs the permission ' || route.permission || '.' END,
         'tags', jsonb_build_array(coalesce(route.tag, 'default')),
         'responses', usher._openapi_responses(route, function, parameters <> '[]'
                                               OR properties IS NOT NULL, properties IS NOT NULL),

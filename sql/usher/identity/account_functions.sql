@@ -16,13 +16,16 @@ BEGIN
                                   'user.');
     END IF;
     PERFORM usher.require_permission('user:manage', _own_or_managed.user_id);
+    IF NOT EXISTS (SELECT FROM usher.users u WHERE u.id = _own_or_managed.user_id) THEN
+        PERFORM usher._raise_unknown_user(_own_or_managed.user_id);
+    END IF;
     RETURN _own_or_managed.user_id;
 END
 $$;
 REVOKE ALL ON FUNCTION usher._own_or_managed(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION usher._own_or_managed(uuid) IS
     'The user that a call is about: the current one when NULL; another one only for those who may manage them '
-    '(42501). An API key does not reach the account that it acts for (US103).';
+    '(42501), and if there is one (US005). An API key does not reach the account that it acts for (US103).';
 
 CREATE FUNCTION usher._raise_unknown_user(user_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

@@ -33,8 +33,8 @@ SELECT usher.add_route('POST', '/auth/password/reset', 'usher.reset_password(tex
     access => 'public', tag => 'auth', summary => 'Set a new password with the token from the mail');
 SELECT usher.add_route('POST', '/auth/password/change', 'usher.change_password(text,text)',
     success_status => 204, tag => 'auth', summary => 'Change one''s password');
-SELECT usher.add_route('GET', '/auth/me', 'usher.get_me()', permission => 'user:read',
-    read_only => true, tag => 'auth', summary => 'Who am I, and what may I do?');
+SELECT usher.add_route('GET', '/auth/me', 'usher.get_me()', access => 'authenticated',
+    permission => 'user:read', read_only => true, tag => 'auth', summary => 'Who am I, and what may I do?');
 SELECT usher.add_route('GET', '/auth/sessions', 'usher.list_sessions(uuid)',
     read_only => true, tag => 'auth', summary => 'List sessions');
 SELECT usher.add_route('DELETE', '/auth/sessions/{session_id}', 'usher.revoke_session(uuid)',
@@ -205,10 +205,10 @@ BEGIN
          'Stop accepting an outside issuer'),
         ('keys', 'POST', '/token-issuers/follow', 'follow_token_issuer(text,text[],text,text,text[])', 'key:manage',
          204, false, 'Accept an outside issuer and fetch its keys'),
-        ('keys', 'POST', '/token-issuers/unfollow', 'unfollow_token_issuer(text)', 'key:manage', 200, false,
-         'Fetch the keys of an outside issuer no longer'),
         ('keys', 'GET', '/token-issuers/followed', 'list_followed_issuers()', 'key:manage', 200, true,
          'Outside issuers whose keys are fetched'),
+        ('keys', 'DELETE', '/token-issuers/followed', 'unfollow_token_issuer(text)', 'key:manage', 200, false,
+         'Fetch the keys of an outside issuer no longer'),
         ('meta', 'GET', '/routes', 'list_routes()', 'route:manage', 200, true, 'List routes')
         ) AS v (tag, method, path, signature, permission, success_status, read_only, summary)
     LOOP

@@ -207,6 +207,26 @@ REVOKE ALL ON FUNCTION usher._check_subscriptions() FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_subscriptions() IS
     'Part of check_configuration(): events that an extension follows and nobody has declared.';
 
+-- Permissions come with presets, which may be applied after the routes were made: those will be there.
+CREATE FUNCTION usher._check_routes() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT format('route %s %s asks for the permission %s, which is not defined', r.method,
+                               r.path_template, r.permission), 'warning',
+        format('SELECT usher.create_permission(%L), or usher.add_route() with another one.', r.permission)
+    FROM usher.routes r
+    WHERE r.is_active AND r.permission IS NOT NULL
+        AND NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = r.permission)
+        AND NOT EXISTS (SELECT FROM usher.role_presets x WHERE x.preset -> 'permissions' ? r.permission)
+    ORDER BY r.path_template COLLATE "C", r.method;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_routes() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_routes() IS
+    'Part of check_configuration(): routes that nobody but holders of a wildcard can be let into.';
+
 CREATE FUNCTION usher._check_grants() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -383,6 +403,7 @@ BEGIN
     RETURN QUERY SELECT * FROM usher._check_audit_settings();
     RETURN QUERY SELECT * FROM usher._check_database_roles();
     RETURN QUERY SELECT * FROM usher._check_subscriptions();
+    RETURN QUERY SELECT * FROM usher._check_routes();
     RETURN QUERY SELECT * FROM usher._check_grants();
     RETURN QUERY SELECT * FROM usher._check_objects();
     RETURN QUERY SELECT * FROM usher._check_secrets();

@@ -24,7 +24,7 @@ SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/follow
     function => 'usher.follow_token_issuer(text,text[],text,text,text[])', access => 'permission',
     permission => 'key:manage', success_status => 204, read_only => false, tag => 'keys',
     summary => 'Accept an outside issuer and fetch its keys');
-SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/unfollow',
+SELECT usher.add_route(method => 'DELETE', path_template => '/token-issuers/followed',
     function => 'usher.unfollow_token_issuer(text)', access => 'permission', permission => 'key:manage',
     success_status => 200, read_only => false, tag => 'keys',
     summary => 'Fetch the keys of an outside issuer no longer');

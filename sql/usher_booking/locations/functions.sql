@@ -161,6 +161,19 @@ $$;
 COMMENT ON FUNCTION @extschema@._location_of(uuid) IS
     'What messages call a location, and the time zone in which they tell the times of what takes place there.';
 
+CREATE FUNCTION @extschema@._check_location(location_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = _check_location.location_id) THEN
+        PERFORM usher.raise_error('unknown_reference', 'location does not exist',
+                                  jsonb_build_object('location_id', _check_location.location_id));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._check_location(uuid) IS 'Raises US005 when there is no such location.';
+
 CREATE FUNCTION @extschema@._lock_location(location_id uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

@@ -249,6 +249,7 @@ AS $$
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM @extschema@._require('booking:manage', coalesce(location_id, usher.uuid_v7()));
+    PERFORM @extschema@._check_location(location_id);
     RETURN QUERY
     SELECT found.id, found.status, found.start_at, found.end_at, found.start_at AT TIME ZONE found.time_zone,
         found.staff_id, found.rule
@@ -269,5 +270,5 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_bookings_outside_hours(uuid, uuid, integer) IS
     'Coming bookings that the hours of the location or of their staff member no longer cover, and which rule they '
-    'break: after a change of hours or of the time zone. The next page starts after the last booking_id. Needs '
-    'booking:manage there.';
+    'break: after a change of hours or of the time zone. The next page starts after the last booking_id. US005 for '
+    'an unknown location. Needs booking:manage there.';

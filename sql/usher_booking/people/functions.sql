@@ -181,12 +181,13 @@ BEGIN
         PERFORM usher.require_permission('staff:manage');
         RETURN true;
     END IF;
-    RETURN EXISTS (SELECT FROM @extschema@.location_staff AS ls
+    -- Whoever may everywhere is told of somebody who works nowhere that there is nobody, not that they may not.
+    RETURN @extschema@._may('staff:manage', usher.uuid_v7()) OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
         WHERE ls.staff_id = _may_manage_staff.staff_id AND @extschema@._may('staff:manage', ls.location_id));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._may_manage_staff(uuid) IS
-    'Whether the actor has staff:manage at a location of the staff member.';
+    'Whether the actor has staff:manage everywhere, or at a location of the staff member.';
 
 CREATE FUNCTION @extschema@.set_staff_hours(staff_id uuid, location_id uuid, weekdays integer[], periods jsonb,
     valid daterange DEFAULT daterange(NULL, NULL), OUT rows_written integer, OUT conflicting_bookings integer)
@@ -294,6 +295,7 @@ DECLARE
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
     PERFORM @extschema@._require('staff:manage', coalesce(location_id, usher.uuid_v7()));
+    PERFORM @extschema@._check_location(location_id);
     people := ARRAY(SELECT ls.staff_id FROM @extschema@.location_staff AS ls
         WHERE ls.location_id = list_staff.location_id AND (ls.is_active OR include_inactive)
             AND (list_staff.after IS NULL OR ls.staff_id > list_staff.after)
@@ -322,4 +324,4 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_staff(uuid, boolean, uuid, integer) IS
     'Who works at a location, with hours, skills (none: all services) and coming time off; the next page starts '
-    'after the last staff_id. Needs staff:manage there.';
+    'after the last staff_id. US005 for an unknown location. Needs staff:manage there.';

@@ -72,7 +72,7 @@ DECLARE
     revoked bigint;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = revoke_vouchers.offer_id FOR NO KEY UPDATE;
+    PERFORM @extschema@._lock_offer(revoke_vouchers.offer_id, NULL);
     UPDATE @extschema@.offer_vouchers AS v SET is_active = false
     WHERE v.offer_id = revoke_vouchers.offer_id AND v.is_active
         AND (revoke_vouchers.batch IS NULL OR v.batch = revoke_vouchers.batch)
@@ -83,7 +83,7 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.revoke_vouchers(uuid, text, uuid) IS
     'Ends the vouchers of an offer, of a batch, or one, until restore_vouchers(); returns how many. What was used '
-    'stays used. Needs loyalty:manage.';
+    'stays used. US005 for an unknown offer. Needs loyalty:manage.';
 
 CREATE FUNCTION @extschema@.restore_vouchers(offer_id uuid, batch text DEFAULT NULL, voucher_id uuid DEFAULT NULL)
     RETURNS bigint
@@ -95,7 +95,7 @@ DECLARE
     restored bigint;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM FROM @extschema@.loyalty_offers AS o WHERE o.id = restore_vouchers.offer_id FOR NO KEY UPDATE;
+    PERFORM @extschema@._lock_offer(restore_vouchers.offer_id, NULL);
     UPDATE @extschema@.offer_vouchers AS v SET is_active = true
     WHERE v.offer_id = restore_vouchers.offer_id AND NOT v.is_active
         AND (restore_vouchers.batch IS NULL OR v.batch = restore_vouchers.batch)
@@ -106,4 +106,4 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.restore_vouchers(uuid, text, uuid) IS
     'Gives back what revoke_vouchers() took: all vouchers of an offer, a batch, or one; returns how many. What has '
-    'expired meanwhile, or was used, stays so. Needs loyalty:manage.';
+    'expired meanwhile, or was used, stays so. US005 for an unknown offer. Needs loyalty:manage.';

@@ -199,8 +199,8 @@ $$;
 COMMENT ON FUNCTION @extschema@._ledger_sums(text, text, timestamptz) IS
     'What was debited and credited, to one account in a currency or to each, now or before a time.';
 
-CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text)
-    RETURNS TABLE (debit_minor numeric, credit_minor numeric, net_minor numeric)
+CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text, OUT debit_minor numeric,
+                                               OUT credit_minor numeric, OUT net_minor numeric)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -210,9 +210,9 @@ BEGIN
     IF get_ledger_balance.account IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'account is needed', jsonb_build_object('argument', 'account'));
     END IF;
-    RETURN QUERY
     SELECT coalesce(sum(s.debit_minor), 0), coalesce(sum(s.credit_minor), 0),
            coalesce(sum(s.debit_minor - s.credit_minor), 0)
+    INTO debit_minor, credit_minor, net_minor
     FROM @extschema@._ledger_sums(get_ledger_balance.account, get_ledger_balance.currency, NULL) AS s;
 END
 $$;

@@ -314,6 +314,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM @extschema@._shop_require('product:manage', NULL);
+    IF NOT EXISTS (SELECT FROM @extschema@.products AS p WHERE p.id = list_prices.product_id) THEN
+        PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                  jsonb_build_object('product_id', list_prices.product_id));
+    END IF;
     RETURN QUERY
     SELECT r.currency, nullif(r.location_id, '00000000-0000-0000-0000-000000000000'), r.amount_minor, r.tax_included,
            r.valid_from, lead(r.valid_from) OVER (PARTITION BY r.currency, r.location_id ORDER BY r.valid_from)
@@ -323,8 +327,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.list_prices(uuid) IS
-    'All prices that a product had, has and will have, the general ones (location_id NULL) first. Needs '
-    'product:manage.';
+    'All prices that a product had, has and will have, the general ones (location_id NULL) first. US005 '
+    'for an unknown product. Needs product:manage.';
 
 CREATE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer, valid_from timestamptz DEFAULT NULL,
                                          location_id uuid DEFAULT NULL)

@@ -22,32 +22,30 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._lock_count(uuid) IS 'The stock count, locked, for somebody who may work on it.';
 
-CREATE FUNCTION @extschema@.start_stock_count(location_id uuid)
-    RETURNS TABLE (count_id uuid, started_at timestamptz)
+CREATE FUNCTION @extschema@.start_stock_count(location_id uuid, OUT count_id uuid, OUT started_at timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM @extschema@._shop_require('stock:manage', start_stock_count.location_id);
-    RETURN QUERY INSERT INTO @extschema@.stock_counts AS c (location_id, started_by)
-        VALUES (start_stock_count.location_id, usher.actor_id())
-        RETURNING c.id, c.started_at;
+    INSERT INTO @extschema@.stock_counts AS c (location_id, started_by)
+    VALUES (start_stock_count.location_id, usher.actor_id())
+    RETURNING c.id, c.started_at INTO start_stock_count.count_id, start_stock_count.started_at;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.start_stock_count(uuid) IS
     'Begins to count what is at a location. 23505 while another count is open there. Needs stock:manage, everywhere '
     'or at the location.';
 
-CREATE FUNCTION @extschema@.record_count(count_id uuid, product_id uuid, quantity bigint)
-    RETURNS TABLE (expected bigint, counted bigint, difference bigint)
+CREATE FUNCTION @extschema@.record_count(count_id uuid, product_id uuid, quantity bigint, OUT expected bigint,
+                                         OUT counted bigint, OUT difference bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     known @extschema@.stock_counts := @extschema@._lock_count(record_count.count_id);
-    booked bigint;
 BEGIN
     IF quantity IS NULL OR quantity NOT BETWEEN 0 AND 1000000000000 THEN
         PERFORM usher.raise_error('invalid_argument', 'quantity must be between 0 and 1000000000000',
@@ -64,13 +62,14 @@ BEGIN
                     FROM @extschema@.order_lines AS o
                         JOIN @extschema@.stock_reservations AS r ON r.id = o.reservation_id
                     WHERE o.product_id = record_count.product_id AND o.fulfilled + o.cancelled < o.quantity
-                        AND r.location_id = known.location_id), 0)::bigint INTO booked;
+                        AND r.location_id = known.location_id), 0)::bigint INTO record_count.expected;
+    record_count.counted := quantity;
+    record_count.difference := quantity - record_count.expected;
     INSERT INTO @extschema@.stock_count_lines (count_id, product_id, counted, expected, recorded_by)
-    VALUES (known.id, record_count.product_id, quantity, booked, usher.actor_id())
+    VALUES (known.id, record_count.product_id, quantity, record_count.expected, usher.actor_id())
     ON CONFLICT ON CONSTRAINT stock_count_lines_pkey DO UPDATE
     SET counted = excluded.counted, expected = excluded.expected, recorded_by = excluded.recorded_by,
         recorded_at = clock_timestamp();
-    RETURN QUERY SELECT booked, quantity, quantity - booked;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.record_count(uuid, uuid, bigint) IS

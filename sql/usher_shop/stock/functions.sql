@@ -121,8 +121,8 @@ COMMENT ON FUNCTION @extschema@.adjust_stock(uuid, uuid, bigint, text, text) IS
     'than is reserved. Needs stock:manage, everywhere or at the location.';
 
 CREATE FUNCTION @extschema@.transfer_stock(product_id uuid, from_location_id uuid, to_location_id uuid,
-                                           quantity bigint, idempotency_key text DEFAULT NULL)
-    RETURNS TABLE (transfer_id uuid, from_available bigint, to_available bigint)
+                                           quantity bigint, idempotency_key text DEFAULT NULL, OUT transfer_id uuid,
+                                           OUT from_available bigint, OUT to_available bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -142,8 +142,9 @@ BEGIN
         'product_id', transfer_stock.product_id, 'from', from_location_id, 'to', to_location_id,
         'quantity', quantity));
     IF answer IS NOT NULL THEN
-        RETURN QUERY SELECT a.transfer_id, a.from_available, a.to_available
-            FROM jsonb_to_record(answer) AS a (transfer_id uuid, from_available bigint, to_available bigint);
+        SELECT a.transfer_id, a.from_available, a.to_available
+        INTO transfer_id, from_available, to_available
+        FROM jsonb_to_record(answer) AS a (transfer_id uuid, from_available bigint, to_available bigint);
         RETURN;
     END IF;
     transfer_id := usher.uuid_v7();
@@ -161,7 +162,6 @@ BEGIN
     END LOOP;
     PERFORM usher.remember_call('usher_shop', idempotency_key, jsonb_build_object('transfer_id', transfer_id,
         'from_available', from_available, 'to_available', to_available));
-    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.transfer_stock(uuid, uuid, uuid, bigint, text) IS

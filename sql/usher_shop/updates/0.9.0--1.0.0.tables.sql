@@ -13,3 +13,8 @@ SELECT usher.subscribe(v.event, 'usher_shop', format('@extschema@.%s(text,jsonb)
 FROM (VALUES ('refund.requested', '_on_order_payment'), ('refund.failed', '_on_order_payment'),
     ('refund.cancelled', '_on_order_payment'), ('payment.disputed', '_on_order_payment'),
     ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
+SELECT usher.add_route(method => 'POST', path_template => '/tax-rates',
+    function => '@extschema@.set_tax_rate(text,integer,timestamptz,uuid)', access => 'authenticated',
+    permission => 'product:manage', success_status => 204, read_only => false,
+    summary => 'Set a tax rate from a time on',
+    tag => 'shop');

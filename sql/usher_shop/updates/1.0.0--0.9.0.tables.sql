@@ -6,3 +6,8 @@ FROM unnest('{refund.requested,refund.failed,refund.cancelled,payment.disputed,p
 --- end
 ALTER TABLE @extschema@.orders
     DROP COLUMN recorded_minor, DROP COLUMN handed_back_minor, DROP COLUMN kept_minor, DROP COLUMN asked_minor;
+SELECT usher.add_route(method => 'POST', path_template => '/tax-rates',
+    function => '@extschema@.set_tax_rate(text,integer,timestamptz,uuid)', access => 'authenticated',
+    permission => 'product:manage', success_status => 201, read_only => false,
+    summary => 'Set a tax rate from a time on',
+    tag => 'shop');
