@@ -305,7 +305,8 @@ BEGIN
         PERFORM usher.require_permission('*:*');
         IF name IS NULL OR schema_name IS NULL THEN
             PERFORM usher.raise_error('invalid_argument',
-                                      'an application that registers needs a name and the schema of its functions');
+                                      'an application that registers needs a name and the schema of its functions',
+                                      '{"argument": "name"}');
         ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = name) THEN
             PERFORM usher.raise_error('invalid_argument',
                                       format('"%s" is an extension: its own script registers it', name));
@@ -449,7 +450,8 @@ DECLARE
 BEGIN
     SELECT s.* INTO known FROM usher.extension_settings AS s WHERE s.name = setting.name;
     IF NOT FOUND THEN
-        PERFORM usher.raise_error('unknown_reference', format('no extension has registered a setting "%s"', name));
+        PERFORM usher.raise_error('unknown_reference', format('no extension has registered a setting "%s"', name),
+                                  jsonb_build_object('name', name));
     END IF;
     RETURN coalesce(nullif(current_setting(name, true), ''), known.default_value);
 END

@@ -144,6 +144,8 @@ AS $$
 DECLARE
     known @extschema@.orders := @extschema@._lock_order(cancel_order.order_id, 'order:manage', true,
                                                          expected_version);
+    missing name;
+    broken name;
 BEGIN
     IF known.status IN ('fulfilled', 'completed', 'cancelled') THEN
         PERFORM usher.raise_error('illegal_transition', format('order is %s already', known.status),
@@ -151,6 +153,10 @@ BEGIN
     END IF;
     PERFORM @extschema@._cancel_order(known, coalesce(cancel_order.reason_code, 'customer_request'), lines);
     RETURN @extschema@._order_now(known.id);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_order(uuid, text, jsonb, integer) IS
@@ -237,6 +243,8 @@ AS $$
 DECLARE
     known @extschema@.orders := @extschema@._lock_order(add_order_event.order_id, 'order:manage', false, NULL);
     number integer;
+    missing name;
+    broken name;
 BEGIN
     IF event = 'status' THEN
         PERFORM usher.raise_error('invalid_argument', 'the event "status" is written by the order itself',
@@ -246,6 +254,10 @@ BEGIN
     VALUES (known.id, add_order_event.event, coalesce(add_order_event.payload, '{}'))
     RETURNING e.seq INTO number;
     RETURN number;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb) IS
