@@ -2,7 +2,7 @@
 -- the catalog, so a new one is covered the day it is made. all_bad_input.sql calls them with nothing but nonsense, which
 -- seldom gets as far as a table; here the others are such that it does.
 \set VERBOSITY terse
-SET client_min_messages = warning;
+SET client_min_messages = error;
 BEGIN;
 CREATE SCHEMA regress_bad_arguments;
 CREATE TABLE regress_bad_arguments.own (id uuid PRIMARY KEY DEFAULT usher.uuid_v7(), status text DEFAULT 'open');
@@ -160,7 +160,7 @@ BEGIN
     RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS about = PG_EXCEPTION_DETAIL, advice = PG_EXCEPTION_HINT;
-    RETURN concat_ws(' | ', SQLSTATE, SQLERRM, (nullif(about, '')::jsonb - '{allowed,rule}'::text[])::text,
+    RETURN concat_ws(' | ', SQLSTATE, SQLERRM, (nullif(about, '')::jsonb - '{allowed,check}'::text[])::text,
                      nullif(advice, ''));
 END $$;
 -- {offer_id} is the id of the offer above, {nobody} that of nothing.

@@ -81,7 +81,7 @@ BEGIN
     END IF;
     PERFORM usher.raise_error('invalid_argument', CASE WHEN cardinality(rule.columns) > 1
             THEN array_to_string(rule.columns, ', ') || ' do not fit together' ELSE format('%s does not fit', at) END,
-        detail || jsonb_build_object('rule', rule.words));
+        detail || jsonb_build_object('check', rule.words));
 END
 $$;
 REVOKE ALL ON FUNCTION usher.raise_misfit(regnamespace, name, name, text) FROM PUBLIC;

@@ -177,7 +177,8 @@ BEGIN
             PERFORM usher.raise_error('unknown_reference',
                 format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
                        usher._schema_of(registrant), given.function_name, given.arguments, given.result),
-                jsonb_build_object('hook', given.hook, 'returns', pg_get_function_result(found_function.oid)));
+                jsonb_strip_nulls(jsonb_build_object('hook', given.hook,
+                                                     'returns', pg_get_function_result(found_function.oid))));
         ELSIF usher._installing_extension() IS NULL
               AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
             PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',

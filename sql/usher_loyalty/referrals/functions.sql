@@ -146,9 +146,10 @@ BEGIN
     SELECT p.waits_for INTO waits FROM @extschema@.referral_programs AS p
     WHERE p.code = create_referral.program AND p.is_active;
     IF friend IS NULL OR waits IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', CASE WHEN waits IS NULL THEN 'program does not exist'
-            ELSE 'referral code does not exist' END, jsonb_build_object('code', create_referral.code,
-            'program', create_referral.program));
+        PERFORM usher.raise_error('unknown_reference',
+            CASE WHEN waits IS NULL THEN 'program does not exist' ELSE 'referral code does not exist' END,
+            CASE WHEN waits IS NULL THEN jsonb_build_object('program', create_referral.program)
+                ELSE jsonb_build_object('code', create_referral.code) END);
     END IF;
     SELECT * INTO known FROM @extschema@.referrals AS r WHERE r.referee_id = newcomer;
     IF FOUND THEN
