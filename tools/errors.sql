@@ -9,7 +9,8 @@
 \qecho
 \qecho 'An error carries its SQLSTATE, and a JSON object as DETAIL; over HTTP it is a problem document (RFC 9457)'
 \qecho 'with the status and the `code` below. Codes without SQLSTATE are never raised: they are values of the'
-\qecho 'result column `error`, so that counters and audit rows written on the way stay.'
+\qecho 'result column `error`, so that counters and audit rows written on the way stay. A value that is refused'
+\qecho '(22023) is named: by `argument`, and by `member` where the argument is an object.'
 \qecho
 \qecho '| code | SQLSTATE | HTTP status | meaning |'
 \qecho '| --- | --- | --- | --- |'

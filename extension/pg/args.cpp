@@ -1,4 +1,5 @@
 #include "pg/args.hpp"
+#include "common/json_object.hpp"
 
 namespace usher::pg {
 
@@ -51,7 +52,8 @@ Elements elements_of(Datum array, Oid type) {
 
 void refuse_null_elements(const Elements &e, const std::string &name) {
     if (std::any_of(e.nulls, e.nulls + e.count, [](bool null) { return null; }))
-        throw Error("22004", name + " must not contain null");
+        throw Error(errc::invalid_argument, name + " must not contain null",
+                    json::Object().add("argument", name).text());
 }
 } // namespace
 
@@ -100,6 +102,10 @@ std::string Args::name(int i) const {
     return found != nullptr && *found != '\0' ? std::string(found) : "argument " + std::to_string(i + 1);
 }
 
-void Args::refuse_null(int i) const { throw Error("22004", name(i) + " must not be null"); }
+void Args::refuse_null(int i) const {
+    const std::string argument = name(i);
+    throw Error(errc::invalid_argument, argument + " must not be null",
+                json::Object().add("argument", argument).text());
+}
 
 } // namespace usher::pg

@@ -29,7 +29,7 @@ public:
     [[nodiscard]] std::optional<std::string> optional_output(int i) const;
     [[nodiscard]] std::optional<std::int64_t> optional_interval_us(int i) const;
 
-    /// "password must not be null" (22004), with the argument's name in the catalog.
+    /// "password must not be null" (22023), with the argument's name in the catalog, which DETAIL has too.
     [[noreturn]] void refuse_null(int i) const;
     /// Name of the argument, or "argument N".
     [[nodiscard]] std::string name(int i) const;

@@ -118,7 +118,7 @@ BEGIN
     END IF;
     SET LOCAL ROLE regress_shop_app;
     FOR what, answer IN SELECT * FROM (VALUES
-        ('create', 'wash.create_product(usher.uuid_v7()::text, ''X'')'), ('change', 'wash.update_product(shop_test.id(1), ''{}'')'), ('price', 'wash.set_price(shop_test.id(1), 1350)'), ('prices', 'wash.list_prices(shop_test.id(1))'),
+        ('create', 'wash.create_product(usher.uuid_v7()::text, ''X'')'), ('change', 'wash.update_product(shop_test.id(1), jsonb_build_object(''sku'', (SELECT p.sku FROM wash.products AS p WHERE p.id = shop_test.id(1))))'), ('price', 'wash.set_price(shop_test.id(1), 1350)'), ('prices', 'wash.list_prices(shop_test.id(1))'),
         ('get an active one', 'wash.get_product(shop_test.id(1))'), ('get an archived one', 'wash.get_product(shop_test.id(2))'), ('search', 'wash.search_products(''cream'')'), ('search drafts', 'wash.search_products(status => ''draft'')'),
         ('tax', 'wash.set_tax_rate(usher.actor_id()::text, 1)'), ('prices by hand', 'FROM wash.product_prices')) AS v (what, call)
     LOOP

@@ -277,7 +277,7 @@ USHER_FUNCTION(usher_audit_digest_values) {
     using namespace usher::audit;
     const DigestContext context(EVP_MD_CTX_new());
     if (!context) throw digest_failed();
-    if (fcinfo->args[0].isnull) throw Error("22004", "value_salt must not be null");
+    if (fcinfo->args[0].isnull) pg::Args(fcinfo).refuse_null(0);
     unsigned char digest[digest_size];
     pg::call([&] {
         Input input{context.get(), {}};

@@ -79,7 +79,7 @@ Account require_account(const Uuid &user_id) {
     if (std::optional<Account> account = find_account(user_id); account && account->status != "erased")
         return *std::move(account);
     throw Error(errc::unknown_reference, "user does not exist",
-                json::Object().add("reference", "user").add("id", user_id).text());
+                json::Object().add("user_id", user_id).add("reference", "user").add("id", user_id).text());
 }
 
 Origin request_origin() {

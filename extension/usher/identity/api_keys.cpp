@@ -170,7 +170,7 @@ USHER_FUNCTION(usher_identity_create_api_key) {
     const identity::Account account = identity::require_account(owner);
     if (!account.may_log_in())
         throw Error(errc::unknown_reference, "user is not active",
-                    json::Object().add("reference", "user").add("id", owner).text());
+                    json::Object().add("user_id", owner).add("reference", "user").add("id", owner).text());
     if (identity::count_keys.run({pg::uuid(owner)}).front().int8(0) >= identity::max_keys)
         return row.set("error", pg::text("too_many_factors")).finish();
     const ApiKey key = make_api_key();

@@ -94,7 +94,7 @@ std::string create_token(const Uuid &user_id, const char *purpose, std::string_v
     const Account account = require_account(user_id);
     if (!account.may_log_in())
         throw Error(errc::unknown_reference, "user is not active",
-                    json::Object().add("reference", "user").add("id", user_id).text());
+                    json::Object().add("user_id", user_id).add("reference", "user").add("id", user_id).text());
     std::string token = issue_one_time_token(user_id, purpose, account.email);
     record({audit_type, "{}", "notice"}, user_id);
     return token;

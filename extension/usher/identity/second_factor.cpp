@@ -57,8 +57,9 @@ Person current_person() {
 }
 
 [[noreturn]] void refuse_unknown_factor(const Uuid &factor_id) {
-    throw Error(errc::unknown_reference, "second factor does not exist",
-                json::Object().add("reference", "second_factor").add("id", factor_id).text());
+    throw Error(
+        errc::unknown_reference, "second factor does not exist",
+        json::Object().add("factor_id", factor_id).add("reference", "second_factor").add("id", factor_id).text());
 }
 
 /// Wrong, used, and locked look the same.

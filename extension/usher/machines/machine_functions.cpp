@@ -272,7 +272,7 @@ USHER_FUNCTION(usher_machines_history) {
     const pg::Args args(fcinfo);
     const Oid relation = args.oid(0);
     const std::string key = args.output(1);
-    const std::int32_t after = args.is_null(2) ? 0 : args.int4(2), max_rows = args.is_null(3) ? 100 : args.int4(3);
+    const std::int32_t after = args.is_null(2) ? 0 : args.int4(2), max_rows = args.is_null(3) ? 0 : args.int4(3);
     if (max_rows < 1 || max_rows > 1000)
         throw Error(errc::invalid_argument, "max_rows must be between 1 and 1000", R"({"argument":"max_rows"})");
     const Uuid id = [&] {

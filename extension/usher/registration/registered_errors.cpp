@@ -1,4 +1,6 @@
 #include "usher/registration/registered_errors.hpp"
+#include "common/json.hpp"
+#include "common/json_object.hpp"
 #include "pg/args.hpp"
 #include "pg/cache.hpp"
 #include "pg/result.hpp"
@@ -73,6 +75,19 @@ USHER_FUNCTION(usher_core_error_codes) {
     return rows.finish();
 }
 
+namespace {
+/// The member of a DETAIL that is null: an argument that was not given refers to nothing. jsonb has long names last,
+/// and they say more: user_id, where there is an id too.
+std::string missing_member(const std::string &detail) {
+    json::Document document;
+    std::string found;
+    if (!document.parse(detail) || !document.root().is_object()) return found;
+    for (const json::Member member : document.root().members())
+        if (member.value.is_null()) found = member.key();
+    return found;
+}
+} // namespace
+
 /// usher.raise_error(code, message, detail, hint)
 USHER_FUNCTION(usher_raise_error) {
     const pg::Args args(fcinfo);
@@ -80,6 +95,12 @@ USHER_FUNCTION(usher_raise_error) {
     const ErrorCode *const code = registration::find_error(name);
     if (code == nullptr || code->sqlstate.empty())
         throw Error(errc::invalid_argument, "there is no error code \"" + std::string(name) + "\" that can be raised");
-    throw Error(*code, std::string(args.text(1)), args.optional_output(2).value_or(""),
-                std::string(args.optional_text(3).value_or("")));
+    const std::string detail = args.optional_output(2).value_or("");
+    if (code->name == errc::unknown_reference.name) {
+        const std::string missing = missing_member(detail);
+        if (!missing.empty())
+            throw Error(errc::invalid_argument, missing + " must not be null",
+                        json::Object().add("argument", missing).text());
+    }
+    throw Error(*code, std::string(args.text(1)), detail, std::string(args.optional_text(3).value_or("")));
 }

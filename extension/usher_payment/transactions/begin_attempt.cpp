@@ -31,6 +31,18 @@ constinit Statement find_method{"SELECT m.processor FROM @.payment_methods AS m 
                                 "(m.user_id = $2 OR m.customer_id "
                                 "= (SELECT t.customer_id FROM @.payment_transactions AS t WHERE t.id = $3))"};
 
+/// Throws 22023 unless payment_attempts can keep it.
+void require_processor(std::string_view name) {
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz", others = "0123456789_";
+    constexpr std::size_t longest = 20;
+    const auto is_one_of = [](std::string_view set) { return [=](char c) { return set.find(c) != set.npos; }; };
+    const auto may_follow = [&](char c) { return is_one_of(letters)(c) || is_one_of(others)(c); };
+    if (name.size() > longest || !is_one_of(letters)(name.front()) ||
+        !std::all_of(name.begin(), name.end(), may_follow))
+        throw Error(errc::invalid_argument, "processor must have 1 to 20 of a-z, 0-9 and _, and begin with a letter",
+                    R"({"argument":"processor"})");
+}
+
 /// payment.max_attempts, as the extension has registered it.
 int max_attempts() {
     const char *const text = pg::call([] { return GetConfigOption("payment.max_attempts", true, false); });
@@ -104,6 +116,7 @@ USHER_FUNCTION(usher_payment_begin_attempt) {
     if (processor.empty() || processor == "manual")
         throw Error(errc::invalid_argument, "a processor is needed", R"({"argument":"processor"})",
                     "What people take themselves is recorded with record_manual_payment().");
+    require_processor(processor);
     const Uuid attempt = pg::new_uuid();
     const std::string key = "usher-" + to_string(attempt);
     insert.run(schema, {pg::uuid(attempt), pg::uuid(transaction), pg::int4(payment.int4(2) + 1), pg::text(processor),

@@ -12,7 +12,7 @@ DECLARE
     found uuid;
 BEGIN
     IF role IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'role must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
     END IF;
     SELECT r.id INTO found FROM usher.roles r WHERE r.name = _role_id.role;
     IF found IS NULL THEN
@@ -35,7 +35,8 @@ BEGIN
         OR permission !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' THEN
         PERFORM usher.raise_error('invalid_argument',
                                   'permission must have the form resource:action, resource:* or *:*, of a-z, 0-9, _, '
-                                  '- and .');
+                                  '- and .',
+                                  '{"argument": "permission"}');
     END IF;
 END
 $$;
@@ -48,13 +49,13 @@ CREATE FUNCTION usher._check_grant(permission text, scope text, effect text) RET
 AS $$
 BEGIN
     IF permission IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'permission must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'permission must not be null', '{"argument": "permission"}');
     ELSIF NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = _check_grant.permission) THEN
         PERFORM usher.raise_error('unknown_reference', format('permission "%s" does not exist', left(permission, 160)),
             jsonb_build_object('permission', left(permission, 160)), 'Create it with usher.create_permission().');
     END IF;
     IF effect IS NULL OR effect NOT IN ('allow', 'deny') THEN
-        PERFORM usher.raise_error('invalid_argument', 'effect must be allow or deny');
+        PERFORM usher.raise_error('invalid_argument', 'effect must be allow or deny', '{"argument": "effect"}');
     END IF;
     PERFORM usher._check_scope(scope);
     IF effect = 'allow' AND usher.actor_id() IS NOT NULL AND NOT usher.has_permission(permission, scope) THEN
@@ -74,7 +75,8 @@ CREATE FUNCTION usher._check_scope(scope text) RETURNS void
 AS $$
 BEGIN
     IF scope = '' OR octet_length(scope) > 200 THEN
-        PERFORM usher.raise_error('invalid_argument', 'scope must be null or 1 to 200 bytes long');
+        PERFORM usher.raise_error('invalid_argument', 'scope must be null or 1 to 200 bytes long',
+                                  '{"argument": "scope"}');
     END IF;
 END
 $$;
@@ -162,11 +164,14 @@ CREATE FUNCTION usher.create_role(name text, description text DEFAULT NULL, is_s
 AS $$
 DECLARE
     role_id uuid;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('role:manage');
     IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]{0,49}$' THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -');
+                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -',
+                                  '{"argument": "name"}');
     END IF;
     INSERT INTO usher.roles (name, description, is_system)
     VALUES (create_role.name, create_role.description, coalesce(create_role.is_system, false))
@@ -181,6 +186,10 @@ BEGIN
     END IF;
     PERFORM usher._log_access_change('access.role_created', jsonb_build_object('role', name), 'role', name);
     RETURN role_id;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.create_role(text, text, boolean, boolean) FROM PUBLIC;
@@ -201,7 +210,8 @@ BEGIN
     PERFORM usher._require_role_within(this);
     IF new_name IS NOT NULL AND new_name !~ '^[a-z][a-z0-9_-]{0,49}$' THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -');
+                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -',
+                                  '{"argument": "new_name"}');
     END IF;
     IF EXISTS (SELECT FROM usher.roles r WHERE r.name = new_name AND r.id <> this) THEN
         PERFORM usher.raise_error('already_exists', format('role "%s" already exists', new_name),
@@ -348,7 +358,7 @@ CREATE FUNCTION usher._check_user(user_id uuid) RETURNS void
 AS $$
 BEGIN
     IF user_id IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'user_id must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'user_id must not be null', '{"argument": "user_id"}');
     ELSIF NOT EXISTS (SELECT FROM usher.users u WHERE u.id = _check_user.user_id) THEN
         PERFORM usher.raise_error('unknown_reference', 'user does not exist', jsonb_build_object('user_id', user_id));
     END IF;
@@ -446,6 +456,9 @@ CREATE FUNCTION usher.create_permission(name text, description text DEFAULT NULL
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('role:manage');
     PERFORM usher._check_permission_name(name);
@@ -456,6 +469,10 @@ BEGIN
         PERFORM usher.raise_error('already_exists', format('permission "%s" already exists', name),
                                   jsonb_build_object('permission', name));
     END IF;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.create_permission(text, text, boolean) FROM PUBLIC;

@@ -12,7 +12,8 @@ BEGIN
     PERFORM usher.require_permission('policy:manage');
     PERFORM usher._require_whole(); -- a rule may give anything
     IF name IS NULL OR name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'model name must have 1 to 100 of A-Z, a-z, 0-9, _, . and -');
+        PERFORM usher.raise_error('invalid_argument', 'model name must have 1 to 100 of A-Z, a-z, 0-9, _, . and -',
+                                  '{"argument": "name"}');
     END IF;
     PERFORM usher._check_model(definition);
     INSERT INTO usher.policy_models AS m (name, definition, updated_by)
@@ -64,11 +65,13 @@ CREATE FUNCTION usher._check_policy(ptype text, v text[]) RETURNS void
 AS $$
 BEGIN
     IF ptype IS NULL OR ptype !~ '^[pg][0-9]{0,2}$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'ptype must be p or g, or one of them with a number');
+        PERFORM usher.raise_error('invalid_argument', 'ptype must be p or g, or one of them with a number',
+                                  '{"argument": "ptype"}');
     ELSIF v[1] IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'v0 must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'v0 must not be null', '{"argument": "v0"}');
     ELSIF EXISTS (SELECT FROM unnest(v) AS value WHERE octet_length(value) > 256) THEN
-        PERFORM usher.raise_error('invalid_argument', 'v0 to v5 must not be longer than 256 bytes');
+        PERFORM usher.raise_error('invalid_argument', 'v0 to v5 must not be longer than 256 bytes',
+                                  '{"argument": "v0"}');
     END IF;
 END
 $$;
@@ -174,7 +177,7 @@ BEGIN
     PERFORM usher.require_permission('policy:manage');
     PERFORM usher._require_whole(); -- a rule may give anything
     IF policies IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'policies must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'policies must not be null', '{"argument": "policies"}');
     END IF;
     INSERT INTO usher.policy_rules AS p (ptype, v0, v1, v2, v3, v4, v5, created_by, updated_by)
     SELECT l.ptype, l.v[1], l.v[2], l.v[3], l.v[4], l.v[5], l.v[6], actor, actor

@@ -78,7 +78,8 @@ BEGIN
     PERFORM usher.require_permission('*:*');
     IF NOT EXISTS (SELECT FROM usher.role_presets AS p WHERE p.name = apply_role_preset.name) THEN
         PERFORM usher.raise_error('invalid_argument', 'preset must be one of ' ||
-            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p));
+            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p),
+            '{"argument": "name"}');
     END IF;
     -- Administration is the same everywhere.
     IF usher._apply_presets(ARRAY['administration', name]) > 0 THEN

@@ -27,7 +27,8 @@ BEGIN
             OR jsonb_typeof(resource -> 'scope') NOT IN ('string', 'null')
             OR octet_length(resource ->> 'scope') > 200) THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'resource must be a JSON object of type, id and scope (text of at most 200 bytes)');
+                                  'resource must be a JSON object of type, id and scope (text of at most 200 bytes)',
+                                  '{"argument": "resource"}');
     END IF;
     SELECT d.allowed, d.via, d.expires_at INTO check_access.allowed, check_access.via, check_access.expires_at
     FROM usher._decide(NULL, permission, resource ->> 'scope') AS d;
@@ -125,7 +126,9 @@ AS $$
 DECLARE
     subject uuid := coalesce(user_id, usher.actor_id());
 BEGIN
-    IF subject IS NULL OR subject IS DISTINCT FROM usher.current_user_id() THEN
+    IF subject IS NULL THEN
+        PERFORM usher._own_or_managed(NULL); -- raises
+    ELSIF subject IS DISTINCT FROM usher.current_user_id() THEN
         PERFORM usher.require_permission('user:manage', subject);
     END IF;
     PERFORM usher._check_user(subject);

@@ -188,18 +188,18 @@ DECLARE
 BEGIN
     IF relation IS NULL OR kind IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'relation does not exist',
-                                  jsonb_build_object('relation', relation::oid::text));
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::oid::text));
     ELSIF kind NOT IN ('r', 'p') THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s is not a table', relation),
-                                  jsonb_build_object('relation', relation::text));
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
     -- may be written in a read-only transaction
     ELSIF (SELECT c.relpersistence FROM pg_class c WHERE c.oid = relation) = 't' THEN
         PERFORM usher.raise_error('invalid_argument', format('temporary table %s cannot be audited', relation),
-                                  jsonb_build_object('relation', relation::text));
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
     ELSIF relation = 'usher.audit_logs'::regclass
           OR relation IN (SELECT p.relid FROM pg_partition_tree('usher.audit_logs') p) THEN
         PERFORM usher.raise_error('invalid_argument', 'the audit log cannot be audited by itself',
-                                  jsonb_build_object('relation', relation::text));
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
     END IF;
     -- What is registered as sensitive is never repeated in the log; what is personal only where it can be erased
     -- again, because the row says whose it is.
@@ -242,7 +242,7 @@ BEGIN
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s has the foreign table %s, which cannot be audited', relation, missing),
-            jsonb_build_object('relation', relation::text, 'foreign_table', missing));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'foreign_table', missing));
     END IF;
     -- The table first: its lock holds back whoever attaches a partition now.
     PERFORM usher._audit_table(relation, lists);

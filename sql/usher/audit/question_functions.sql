@@ -119,7 +119,7 @@ BEGIN
           OR columns IS DISTINCT FROM (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k) THEN
         PERFORM usher.raise_error('invalid_argument',
             format('key must be an object of the columns %s', array_to_string(columns, ', ')),
-            jsonb_build_object('relation', relation::text, 'columns', columns));
+            jsonb_build_object('argument', 'key', 'relation', relation::text, 'columns', columns));
     END IF;
     RETURN key;
 END
@@ -136,13 +136,15 @@ DECLARE
     columns text[];
 BEGIN
     IF relation IS NULL OR key IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null',
+            jsonb_build_object('argument', CASE WHEN relation IS NULL THEN 'relation' ELSE 'key' END));
     END IF;
     SELECT array_agg(k ORDER BY k) INTO columns FROM unnest(usher._audit_list(relation, 'key')) k;
     columns := coalesce(columns, usher._primary_key(relation));
     IF columns IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', format('relation %s has no key', relation), jsonb_build_object(
-            'relation', relation::text), 'Name one with usher.enable_audit(relation, key => …).');
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no key', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text),
+                                  'Name one with usher.enable_audit(relation, key => …).');
     END IF;
     RETURN usher._key_object(relation, key, columns);
 END
@@ -221,6 +223,14 @@ DECLARE
 BEGIN
     PERFORM usher.require_permission('audit:read');
     PERFORM usher.check_max_rows(max_rows);
+    IF result NOT IN ('success', 'failure', 'denied') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'result must be success, failure or denied', '{"argument": "result"}');
+    END IF;
+    IF severity NOT IN ('debug', 'info', 'notice', 'warning', 'error', 'critical') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'severity must be debug, info, notice, warning, error or critical', '{"argument": "severity"}');
+    END IF;
     IF session_id IS NOT NULL THEN -- what was done in a session was done by its user, since it began
         SELECT s.user_id, s.created_at - interval '1 minute' INTO session_user_id, session_started
         FROM usher.sessions s WHERE s.id = session_id;

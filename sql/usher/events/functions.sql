@@ -24,11 +24,13 @@ BEGIN
     SELECT n.nspname INTO handler_schema FROM pg_namespace AS n WHERE n.oid = function.pronamespace;
     handler_name := function.proname;
     IF handler_schema IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+        PERFORM usher.raise_error('unknown_reference', 'handler does not exist',
+                                  jsonb_build_object('handler', handler));
     ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
           OR oidvectortypes(function.proargtypes) <> regexp_replace(arguments, '\S+ (\S+)', '\1', 'g') THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  format('handler must be a function (%s) that returns void', arguments));
+                                  format('handler must be a function (%s) that returns void', arguments),
+                                  '{"argument": "handler"}');
     ELSIF NOT pg_has_role(caller, function.proowner, 'USAGE') THEN
         -- It will run as its owner with arguments of anybody's choice.
         PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
@@ -57,15 +59,19 @@ BEGIN
     IF event IS NULL OR event !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$' OR octet_length(event) > 100 THEN
         PERFORM usher.raise_error('invalid_argument',
                                   'event must be words of a-z, 0-9 and _ joined by dots, such a name followed by '
-                                  '".*", or "*"');
+                                  '".*", or "*"',
+                                  '{"argument": "event"}');
     ELSIF consumer IS NULL OR octet_length(consumer) NOT BETWEEN 1 AND 100 THEN
-        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes');
+        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes',
+                                  '{"argument": "consumer"}');
     ELSIF mode IS NULL OR mode NOT IN ('sync', 'async') THEN
-        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async');
+        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async', '{"argument": "mode"}');
     ELSIF max_attempts IS NULL OR max_attempts NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
+        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000',
+                                  '{"argument": "max_attempts"}');
     ELSIF handler IS NULL AND mode = 'sync' THEN
-        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler',
+                                  '{"argument": "handler"}');
     ELSIF since IS NOT NULL AND mode = 'sync' THEN
         PERFORM usher.raise_error('invalid_argument', 'since is for async subscriptions', '{"argument": "since"}',
                                   'A sync handler runs in the transaction that publishes: that one is over.');
@@ -130,9 +136,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     IF claim_events.consumer IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null', '{"argument": "consumer"}');
     ELSIF visibility IS NULL OR visibility < '1 second' OR visibility > '1 day' THEN
-        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day');
+        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day',
+                                  '{"argument": "visibility"}');
     END IF;
     PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY

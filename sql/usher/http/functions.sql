@@ -134,27 +134,34 @@ BEGIN
         PERFORM usher._require_whole(); -- a route makes any function that the gateway may call public
     END IF;
     IF method IS NULL OR method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') THEN
-        PERFORM usher.raise_error('invalid_argument', 'method must be GET, POST, PUT, PATCH or DELETE');
+        PERFORM usher.raise_error('invalid_argument', 'method must be GET, POST, PUT, PATCH or DELETE',
+                                  '{"argument": "method"}');
     ELSIF access NOT IN ('public', 'authenticated', 'permission') THEN
-        PERFORM usher.raise_error('invalid_argument', 'access must be public, authenticated or permission');
+        PERFORM usher.raise_error('invalid_argument', 'access must be public, authenticated or permission',
+                                  '{"argument": "access"}');
     ELSIF (access = 'permission' AND permission IS NULL) OR (access = 'public' AND permission IS NOT NULL) THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'permission goes with access "permission", which needs one, or "authenticated"');
+                                  'permission goes with access "permission", which needs one, or "authenticated"',
+                                  '{"argument": "permission"}');
     ELSIF permission IS NOT NULL AND permission !~ '^[a-z0-9_.-]+:[a-z0-9_.-]+$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'permission must be resource:action');
+        PERFORM usher.raise_error('invalid_argument', 'permission must be resource:action',
+                                  '{"argument": "permission"}');
     ELSIF success_status IS NULL OR success_status NOT BETWEEN 200 AND 299 THEN
-        PERFORM usher.raise_error('invalid_argument', 'success_status must be 200 to 299');
+        PERFORM usher.raise_error('invalid_argument', 'success_status must be 200 to 299',
+                                  '{"argument": "success_status"}');
     ELSIF read_only IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'read_only must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'read_only must not be null', '{"argument": "read_only"}');
     ELSIF cache_control !~ '^[ -~]{1,200}$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'cache_control must be 1 to 200 visible ASCII characters');
+        PERFORM usher.raise_error('invalid_argument', 'cache_control must be 1 to 200 visible ASCII characters',
+                                  '{"argument": "cache_control"}');
     ELSIF rate_limit IS NOT NULL
           AND NOT EXISTS (SELECT FROM usher.rate_limit_policies p WHERE p.policy = rate_limit) THEN
         PERFORM usher.raise_error('unknown_reference', 'rate_limit names a policy that is not defined');
     END IF;
     SELECT p.* INTO target FROM pg_proc p WHERE p.oid = add_route.function;
     IF target.oid IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'function does not exist');
+        PERFORM usher.raise_error('unknown_reference', 'function does not exist',
+                                  jsonb_build_object('function', function));
     END IF;
     route_shape := usher._check_route(path_template, function);
     options := usher._check_route_options(method, access, function, options);

@@ -226,6 +226,8 @@ AS $$
 DECLARE
     address text;
     first_role uuid;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('user:manage');
     IF import_user.password_hash IS NOT NULL THEN
@@ -270,6 +272,10 @@ BEGIN
                                                                 'imported', true), user_id::text);
     PERFORM usher.log_event('user.imported', jsonb_strip_nulls(jsonb_build_object(
         'external_id', import_user.external_id)), resource_type => 'user', resource_id => user_id::text);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.import_user(text, text, text, text, text, text, text, boolean, timestamptz, jsonb, jsonb,
@@ -299,8 +305,12 @@ BEGIN
        OR length(link_identity.provider_email) > 254
        OR coalesce(jsonb_typeof(link_identity.user_info), '') <> 'object' THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'provider (1 to 50 characters), provider_user_id (1 to 255) or user_info (an '
-                                  'object) is not valid');
+            'provider (1 to 50 characters), provider_user_id (1 to 255), provider_email (at most 254) or user_info '
+            '(an object) is not valid',
+            jsonb_build_object('argument', CASE
+                WHEN coalesce(length(link_identity.provider), 0) NOT BETWEEN 1 AND 50 THEN 'provider'
+                WHEN coalesce(length(link_identity.provider_user_id), 0) NOT BETWEEN 1 AND 255 THEN 'provider_user_id'
+                WHEN length(link_identity.provider_email) > 254 THEN 'provider_email' ELSE 'user_info' END));
     END IF;
     PERFORM FROM usher.users u WHERE u.id = link_identity.user_id AND u.status <> 'erased' FOR KEY SHARE;
     IF NOT FOUND THEN

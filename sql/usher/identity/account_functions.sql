@@ -33,7 +33,8 @@ CREATE FUNCTION usher._raise_unknown_user(user_id uuid) RETURNS void
 AS $$
 BEGIN
     PERFORM usher.raise_error('unknown_reference', 'user does not exist',
-                              jsonb_build_object('reference', 'user', 'id', _raise_unknown_user.user_id));
+                              jsonb_build_object('user_id', _raise_unknown_user.user_id, 'reference', 'user',
+                                                 'id', _raise_unknown_user.user_id));
 END
 $$;
 REVOKE ALL ON FUNCTION usher._raise_unknown_user(uuid) FROM PUBLIC;
@@ -206,7 +207,8 @@ BEGIN
     END IF;
     IF owner IS NULL THEN
         PERFORM usher.raise_error('unknown_reference', 'session does not exist',
-                                  jsonb_build_object('reference', 'session', 'id', revoke_session.session_id));
+                                  jsonb_build_object('session_id', revoke_session.session_id, 'reference', 'session',
+                                                 'id', revoke_session.session_id));
     END IF;
     PERFORM usher._end_sessions(owner, revoke_session.session_id, NULL,
                                 CASE WHEN owner = usher.actor_id() THEN 'ended_by_user'
@@ -394,7 +396,7 @@ CREATE FUNCTION usher.get_me(
 AS $$
 DECLARE
     -- the latter only to raise
-    target CONSTANT uuid := coalesce(usher.actor_id(), usher._own_or_managed(NULL));
+    target CONSTANT uuid := coalesce(usher.actor_id(), usher._require_person());
     kept CONSTANT record := usher._kept_access(target);
 BEGIN
     permissions := kept.permissions;
@@ -443,6 +445,10 @@ DECLARE
 BEGIN
     PERFORM usher.require_permission('user:manage');
     PERFORM usher.check_max_rows(max_rows);
+    IF only_status NOT IN ('pending', 'active', 'deactivated', 'deleted', 'erased') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, active, deactivated, deleted or erased', '{"argument": "only_status"}');
+    END IF;
     PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(
         jsonb_build_object('status', only_status, 'tier', only_tier, 'after', after, 'max_rows', max_rows)));
     page := ARRAY(

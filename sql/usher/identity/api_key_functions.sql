@@ -58,7 +58,8 @@ BEGIN
     END IF;
     IF owner IS NULL THEN
         PERFORM usher.raise_error('unknown_reference', 'API key does not exist',
-                                  jsonb_build_object('reference', 'api_key', 'id', revoke_api_key.api_key_id));
+                                  jsonb_build_object('api_key_id', revoke_api_key.api_key_id, 'reference', 'api_key',
+                                                 'id', revoke_api_key.api_key_id));
     END IF;
     UPDATE usher.api_keys k
     SET revoked_at = clock_timestamp(),

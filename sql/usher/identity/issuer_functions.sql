@@ -14,18 +14,23 @@ CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers, has_keys bo
 AS $$
 BEGIN
     IF coalesce(length(given.issuer), 0) NOT BETWEEN 1 AND 512 THEN
-        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters');
+        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters',
+                                  '{"argument": "issuer"}');
     ELSIF given.issuer = usher._own_issuer() THEN
-        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)');
+        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)',
+                                  '{"argument": "issuer"}');
     ELSIF coalesce(length(given.provider), 0) NOT BETWEEN 1 AND 50 THEN
-        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters');
+        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters',
+                                  '{"argument": "provider"}');
     ELSIF coalesce(cardinality(given.audiences), 0) = 0 OR array_position(given.audiences, NULL) IS NOT NULL
           OR array_position(given.audiences, '') IS NOT NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one');
+        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one',
+                                  '{"argument": "audiences"}');
     ELSIF coalesce(cardinality(given.algorithms), 0) = 0 THEN
-        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm');
+        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm',
+                                  '{"argument": "algorithms"}');
     ELSIF given.jwks IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null', '{"argument": "jwks"}');
     END IF;
     IF has_keys THEN
         PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);

@@ -104,6 +104,7 @@ AS $$
 DECLARE
     moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
+    PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
     WITH next AS (
         SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer

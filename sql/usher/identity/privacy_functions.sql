@@ -342,8 +342,10 @@ BEGIN
        OR coalesce(jsonb_typeof(record_consent.evidence), '') <> 'object'
        OR octet_length(record_consent.evidence::text) > 65536 THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'purpose (1 to 100 characters), document_version (at most 50) or evidence (an '
-                                  'object) is not valid');
+            'purpose (1 to 100 characters), document_version (at most 50) or evidence (an object) is not valid',
+            jsonb_build_object('argument', CASE
+                WHEN coalesce(length(record_consent.purpose), 0) NOT BETWEEN 1 AND 100 THEN 'purpose'
+                WHEN length(record_consent.document_version) > 50 THEN 'document_version' ELSE 'evidence' END));
     END IF;
     -- one consent of a user at a time
     PERFORM FROM usher.users u WHERE u.id = target AND u.is_active FOR NO KEY UPDATE;

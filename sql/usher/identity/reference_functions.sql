@@ -63,6 +63,10 @@ AS $$
 DECLARE
     query CONSTANT tsquery := usher.name_query(search);
 BEGIN
+    IF max_rows IS NULL OR max_rows < 0 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must not be null or below 0',
+                                  '{"argument": "max_rows"}');
+    END IF;
     RETURN QUERY
     SELECT u.id FROM usher.users u WHERE usher.name_key(u.email::text) = usher.name_key(search)
     UNION

@@ -14,25 +14,32 @@ BEGIN
         PERFORM usher.require_permission('limit:manage');
     END IF;
     IF policy IS NULL OR policy !~ '^[a-z0-9_.:-]{1,100}$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -');
+        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -',
+                                  '{"argument": "policy"}');
     ELSIF algorithm IS NULL OR algorithm <> ALL (usher._algorithms('rate_limit')) THEN
         PERFORM usher.raise_error('invalid_argument',
-            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '));
+            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '),
+            '{"argument": "algorithm"}');
     ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND most_hits THEN
-        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits));
+        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits),
+                                  '{"argument": "max_hits"}');
     ELSIF period IS NULL OR period < '1 second' OR period > longest THEN
-        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days');
+        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days',
+                                  '{"argument": "period"}');
     ELSIF block_for < '1 second' OR block_for > longest THEN
-        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days');
+        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days',
+                                  '{"argument": "block_for"}');
     ELSIF tiers IS NULL OR jsonb_typeof(tiers) <> 'object' THEN
-        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits');
+        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits',
+                                  '{"argument": "tiers"}');
     END IF;
     FOR tier IN SELECT t.key, t.value FROM jsonb_each(tiers) t LOOP
         IF tier.key !~ '^[A-Za-z0-9_-]{1,20}$' OR jsonb_typeof(tier.value) <> 'number'
            OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > most_hits THEN
             PERFORM usher.raise_error('invalid_argument',
                                       format('tier "%s" must have max_hits of 1 to %s', left(tier.key, 100),
-                                             most_hits));
+                                             most_hits),
+                                      '{"argument": "tiers"}');
         END IF;
     END LOOP;
     INSERT INTO usher.rate_limit_policies AS p (policy, algorithm, max_hits, period, block_for, tiers, extension)

@@ -81,7 +81,8 @@ BEGIN
     IF strange IS NOT NULL THEN
         PERFORM usher.raise_error('invalid_argument', format(
             'relation %s has rows with status "%s", which machine "%s" does not know', relation, strange, machine),
-            jsonb_build_object('relation', relation::text, 'status', strange, 'machine', machine));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'status', strange,
+                               'machine', machine));
     END IF;
     FOREACH is_first IN ARRAY '{true,false}'::boolean[] LOOP -- its lock holds back whoever makes a child now
         FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m WHERE (m.member = relation) = is_first

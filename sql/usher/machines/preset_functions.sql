@@ -65,7 +65,8 @@ DECLARE
     preset jsonb := usher.machine_preset(name);
 BEGIN
     IF preset IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'preset must be post, order or work_order');
+        PERFORM usher.raise_error('invalid_argument', 'preset must be post, order or work_order',
+                                  '{"argument": "name"}');
     END IF;
     RETURN usher.define_machine(coalesce(machine, name), preset);
 END

@@ -50,7 +50,7 @@ CREATE FUNCTION usher._check_database_role(role name, may_be_gone boolean DEFAUL
 AS $$
 BEGIN
     IF role IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'role must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
     ELSIF NOT pg_has_role((SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'usher'), 'USAGE') THEN
         PERFORM usher.raise_error('not_permitted',
                                   'only the owner of the extension can change the access of database roles');
@@ -108,7 +108,8 @@ BEGIN
     PERFORM usher._check_database_role(role);
     IF level IS NULL OR level NOT IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin') THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'level must be application, gateway, courier, readonly, auditor or admin');
+                                  'level must be application, gateway, courier, readonly, auditor or admin',
+                                  '{"argument": "level"}');
     END IF;
     PERFORM usher._grant_list(i.schema, role, a.kind, a.names)
     FROM usher._installed() AS i JOIN usher.extension_access AS a ON a.registrant = i.extension

@@ -21,7 +21,9 @@ AS $$
 BEGIN
     IF task IS NULL OR task !~ '^[a-z][a-z0-9_]{0,62}$' OR statement IS NULL THEN
         PERFORM usher.raise_error('invalid_argument',
-            'task must be a name of lower-case letters, digits and underscores, and statement not null');
+            'task must be a name of lower-case letters, digits and underscores, and statement not null',
+            jsonb_build_object('argument', CASE WHEN task ~ '^[a-z][a-z0-9_]{0,62}$' THEN 'statement'
+                                                ELSE 'task' END));
     END IF;
     BEGIN
         IF statement ~* '^\s*SELECT\M' THEN
@@ -144,7 +146,7 @@ DECLARE
     core_steps jsonb := '[]';
 BEGIN
     IF max_rows IS NULL OR max_rows < 1 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1', '{"argument": "max_rows"}');
     END IF;
     FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('upkeep') AS h LOOP
         BEGIN

@@ -177,7 +177,8 @@ BEGIN
             PERFORM usher.raise_error('unknown_reference',
                 format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
                        usher._schema_of(registrant), given.function_name, given.arguments, given.result),
-                jsonb_build_object('hook', given.hook, 'returns', pg_get_function_result(found_function.oid)));
+                jsonb_strip_nulls(jsonb_build_object('hook', given.hook,
+                                                     'returns', pg_get_function_result(found_function.oid))));
         ELSIF usher._installing_extension() IS NULL
               AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
             PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',
@@ -306,7 +307,8 @@ BEGIN
         PERFORM usher.require_permission('*:*');
         IF name IS NULL OR schema_name IS NULL THEN
             PERFORM usher.raise_error('invalid_argument',
-                                      'an application that registers needs a name and the schema of its functions');
+                                      'an application that registers needs a name and the schema of its functions',
+                                      '{"argument": "name"}');
         ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = name) THEN
             PERFORM usher.raise_error('invalid_argument',
                                       format('"%s" is an extension: its own script registers it', name));
@@ -454,7 +456,8 @@ DECLARE
 BEGIN
     SELECT s.* INTO known FROM usher.extension_settings AS s WHERE s.name = setting.name;
     IF NOT FOUND THEN
-        PERFORM usher.raise_error('unknown_reference', format('no extension has registered a setting "%s"', name));
+        PERFORM usher.raise_error('unknown_reference', format('no extension has registered a setting "%s"', name),
+                                  jsonb_build_object('name', name));
     END IF;
     RETURN coalesce(nullif(current_setting(name, true), ''), known.default_value);
 END

@@ -184,7 +184,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          'list_roles list_expiring_grants list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
         -- Building blocks of applications: they see and change only what they are given.
         ('function', '{application,gateway,admin}',
-         'uuid_v7 normalize_name name_key raise_error error_codes setting check_max_rows replay_call
+         'uuid_v7 normalize_name name_key raise_error raise_misfit error_codes setting check_max_rows replay_call
           remember_call publish log_event log_read log_reads hit_rate_limit
           rate_limit_key http_request
           openapi

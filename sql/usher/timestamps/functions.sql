@@ -62,7 +62,7 @@ BEGIN
     IF relation IS NULL OR kind IS NULL OR kind NOT IN ('r', 'p') THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s is not a table', coalesce(relation::text, 'NULL')),
-            jsonb_build_object('relation', relation::text));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
     END IF;
     SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, a.attgenerated INTO base_type, generated
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -70,11 +70,11 @@ BEGIN
     IF base_type IS NULL THEN
         PERFORM usher.raise_error('invalid_argument',
             format('column %I of relation %s does not exist', coalesce(column_name, 'NULL'), relation),
-            jsonb_build_object('relation', relation::text, 'column', column_name));
+            jsonb_build_object('argument', 'column_name', 'relation', relation::text, 'column', column_name));
     ELSIF base_type NOT IN ('timestamptz'::regtype, 'timestamp'::regtype) OR generated <> '' THEN
         PERFORM usher.raise_error('invalid_argument',
             format('column %I of relation %s must be a plain timestamptz or timestamp', column_name, relation),
-            jsonb_build_object('relation', relation::text, 'column', column_name));
+            jsonb_build_object('argument', 'column_name', 'relation', relation::text, 'column', column_name));
     END IF;
     FOREACH is_first IN ARRAY '{true,false}'::boolean[] LOOP -- its lock holds back whoever makes a child now
         FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m WHERE (m.member = relation) = is_first
@@ -100,6 +100,10 @@ AS $$
 DECLARE
     target regclass;
 BEGIN
+    IF column_name IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'column_name must not be null',
+                                  '{"argument": "column_name"}');
+    END IF;
     FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', usher._updated_at_trigger_name(column_name), target);
     END LOOP;

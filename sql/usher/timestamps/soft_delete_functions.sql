@@ -53,7 +53,7 @@ BEGIN
     IF relation IS NULL OR kind IS NULL OR kind NOT IN ('r', 'p') THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s is not a table', coalesce(relation::text, 'NULL')),
-            jsonb_build_object('relation', relation::text));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
     ELSIF mode IS NULL OR mode NOT IN ('deactivate', 'refuse', 'allow') THEN
         PERFORM usher.raise_error('invalid_argument', 'mode must be deactivate, refuse or allow',
                                   '{"argument": "mode"}');
@@ -63,13 +63,13 @@ BEGIN
     ELSIF event_prefix IS NOT NULL AND coalesce(cardinality(usher._primary_key(relation)), 0) <> 1 THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s must have a primary key of one column for its events', relation),
-            jsonb_build_object('relation', relation::text));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
     END IF;
     SELECT d.member::text INTO wrong FROM usher._descendants(relation) d WHERE d.is_foreign LIMIT 1;
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s has the foreign table %s, whose rows cannot be kept', relation, wrong),
-            jsonb_build_object('relation', relation::text, 'foreign_table', wrong));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'foreign_table', wrong));
     END IF;
     view_name := usher._active_view_name(relation);
     SELECT array_agg(a.attname::text) INTO columns FROM pg_attribute a
@@ -84,7 +84,7 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument',
             format('column %s of relation %s must be a plain boolean (is_active) or timestamptz (deleted_at)',
                    wrong, relation),
-            jsonb_build_object('relation', relation::text, 'column', wrong));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'column', wrong));
     END IF;
     EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS is_active boolean NOT NULL DEFAULT true, '
                    'ADD COLUMN IF NOT EXISTS deleted_at timestamptz', relation);
@@ -151,7 +151,7 @@ DECLARE
     target regclass;
 BEGIN
     IF relation IS NULL OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) THEN
-        PERFORM usher.raise_error('invalid_argument', 'relation does not exist');
+        PERFORM usher.raise_error('invalid_argument', 'relation does not exist', '{"argument": "relation"}');
     END IF;
     FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete ON %s', target);
@@ -175,11 +175,12 @@ DECLARE
     columns text[] := usher._primary_key(relation);
 BEGIN
     IF relation IS NULL OR key IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null',
+            jsonb_build_object('argument', CASE WHEN relation IS NULL THEN 'relation' ELSE 'key' END));
     END IF;
     IF columns IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s has no primary key', relation),
-                                  jsonb_build_object('relation', relation::text));
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
     END IF;
     key := usher._key_object(relation, key, columns);
     -- Literals of unknown type: they take the types of their columns, so that the index is used.
@@ -200,7 +201,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute a
                    WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
         PERFORM usher.raise_error('invalid_argument', format('relation %s has no soft delete', relation),
-                                  jsonb_build_object('relation', relation::text),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text),
                                   'Set it up with usher.enable_soft_delete().');
     END IF;
     RETURN condition;
@@ -269,7 +270,8 @@ DECLARE
                          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
 BEGIN
     IF table_name IS NULL OR columns IS NULL OR cardinality(columns) = 0 THEN
-        PERFORM usher.raise_error('invalid_argument', 'relation and at least one column are needed');
+        PERFORM usher.raise_error('invalid_argument', 'relation and at least one column are needed',
+            jsonb_build_object('argument', CASE WHEN table_name IS NULL THEN 'relation' ELSE 'columns' END));
     END IF;
     SELECT n INTO missing FROM unnest(columns || 'is_active'::text) n
         WHERE n IS NULL OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = n
@@ -277,13 +279,13 @@ BEGIN
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('column %s of relation %s does not exist', coalesce(quote_ident(missing), 'NULL'), relation),
-            jsonb_build_object('relation', relation::text, 'column', missing));
+            jsonb_build_object('argument', 'columns', 'relation', relation::text, 'column', missing));
     END IF;
     IF NOT EXISTS (SELECT FROM pg_attribute a
                    WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
         PERFORM usher.raise_error('invalid_argument',
             format('column is_active of relation %s must be a boolean', relation),
-            jsonb_build_object('relation', relation::text, 'column', 'is_active'));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'column', 'is_active'));
     END IF;
     index_name := table_name || '_active_' || array_to_string(columns, '_') || '_key';
     IF octet_length(index_name) > 63 THEN
@@ -306,7 +308,8 @@ AS $$
 BEGIN
     IF relation IS NULL OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  format('relation %s is not a table', coalesce(relation::text, 'NULL')));
+                                  format('relation %s is not a table', coalesce(relation::text, 'NULL')),
+                                  '{"argument": "relation"}');
     END IF;
     IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary) THEN
         EXECUTE format('ALTER TABLE %s ADD COLUMN id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY', relation);

@@ -40,7 +40,7 @@ CREATE FUNCTION @extschema@.cancel_user_bookings(user_id uuid, reason_code text 
 AS $$
 BEGIN
     IF user_id IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'user_id is needed', jsonb_build_object('argument', 'user_id'));
+        PERFORM usher.raise_error('invalid_argument', 'user_id must not be null', '{"argument": "user_id"}');
     END IF;
     PERFORM usher.require_permission('user:manage', user_id);
     SELECT c.cancelled, c.orphaned INTO cancelled, orphaned

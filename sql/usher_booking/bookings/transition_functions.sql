@@ -138,7 +138,7 @@ DECLARE
     violated text;
 BEGIN
     IF booking_id IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'booking_id is needed',
+        PERFORM usher.raise_error('invalid_argument', 'booking_id must not be null',
                                   jsonb_build_object('argument', 'booking_id'));
     END IF;
     answer := usher.replay_call('usher_booking', idempotency_key,
@@ -235,7 +235,7 @@ DECLARE
     share smallint;
 BEGIN
     IF booking_id IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'booking_id is needed',
+        PERFORM usher.raise_error('invalid_argument', 'booking_id must not be null',
                                   jsonb_build_object('argument', 'booking_id'));
     ELSIF reason_code IS NOT NULL
           AND reason_code NOT IN ('customer_request', 'rejected', 'no_show', 'staff_unavailable',

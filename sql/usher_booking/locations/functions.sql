@@ -25,6 +25,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     created @extschema@.locations;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('location:manage');
     PERFORM @extschema@._check_time_zone(time_zone);
@@ -36,6 +38,10 @@ BEGIN
                 create_location.email, create_location.max_concurrent_bookings)
         RETURNING * INTO created;
     RETURN created;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_location(text, text, text, text, text, text, text, numeric, numeric, text, text,
@@ -50,6 +56,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     location @extschema@.locations;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('location:manage', location_id);
     PERFORM @extschema@._check_changes(
@@ -70,6 +78,10 @@ BEGIN
         WHERE l.id = update_location.location_id
         RETURNING * INTO location;
     RETURN location;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_location(uuid, jsonb, integer) IS
@@ -86,6 +98,9 @@ DECLARE
     live uuid[];
 BEGIN
     PERFORM @extschema@._require('location:manage', location_id);
+    IF active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    END IF;
     SELECT l.version INTO version
     FROM @extschema@.locations AS l WHERE l.id = set_location_active.location_id FOR UPDATE;
     PERFORM @extschema@._check_version(version, expected_version, 'location', location_id);

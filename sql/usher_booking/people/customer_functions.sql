@@ -299,6 +299,8 @@ DECLARE
     -- As the addresses of accounts are written; what is none is kept as it was given.
     address CONSTANT text := coalesce(usher.normalize_name(upsert_customer.email), upsert_customer.email);
     customer @extschema@.customers;
+    missing name;
+    broken name;
 BEGIN
     IF upsert_customer.user_id IS NULL
         OR upsert_customer.user_id IS DISTINCT FROM usher.current_user_id('customer:manage')
@@ -330,9 +332,13 @@ BEGIN
         RETURNING c.* INTO customer;
     IF NOT FOUND THEN
         PERFORM usher.raise_error('not_permitted', 'customer profile belongs to another user',
-                                  jsonb_build_object('id', profile));
+                                  jsonb_build_object('customer_id', profile));
     END IF;
     RETURN customer;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.upsert_customer(uuid, text, text, text, jsonb, uuid) IS

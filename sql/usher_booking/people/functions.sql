@@ -51,6 +51,9 @@ BEGIN
                                   jsonb_build_object('location_id', location_id));
     END IF;
     PERFORM usher.lock_user_reference(staff_id);
+    IF role IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
+    END IF;
     IF NOT coalesce(usher.user_has_role(staff_id, role, location_id::text), false) THEN
         PERFORM usher.raise_error('staff_not_eligible', format('user does not have the role "%s"', role),
             jsonb_build_object('rule', 'role', 'staff_id', staff_id, 'role', role));
@@ -162,8 +165,10 @@ AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM @extschema@.location_staff AS ls WHERE ls.staff_id = _require_staff.staff_id
         AND (_require_staff.location_id IS NULL OR ls.location_id = _require_staff.location_id)) THEN
-        PERFORM usher.raise_error('unknown_reference', 'user is not assigned to this location',
-            jsonb_build_object('location_id', location_id, 'staff_id', staff_id));
+        PERFORM usher.raise_error('unknown_reference', format('user is not assigned to %s location',
+            CASE WHEN location_id IS NULL THEN 'any' ELSE 'this' END),
+            jsonb_strip_nulls(jsonb_build_object('location_id', location_id))
+                || jsonb_build_object('staff_id', staff_id));
     END IF;
 END
 $$;

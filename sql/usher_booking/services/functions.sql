@@ -15,7 +15,7 @@ BEGIN
     SELECT key INTO unknown FROM jsonb_object_keys(changes) AS key WHERE key <> ALL (allowed) ORDER BY key LIMIT 1;
     IF unknown IS NOT NULL THEN
         PERFORM usher.raise_error('invalid_argument', format('"%s" cannot be changed', unknown),
-            jsonb_build_object('argument', 'changes', 'key', unknown, 'allowed', to_jsonb(allowed)));
+            jsonb_build_object('argument', 'changes', 'member', unknown, 'allowed', to_jsonb(allowed)));
     END IF;
 END
 $$;
@@ -28,7 +28,7 @@ AS $$
 BEGIN
     IF actual IS NULL THEN
         PERFORM usher.raise_error('unknown_reference', format('%s does not exist', what),
-                                  jsonb_build_object('id', id));
+                                  jsonb_build_object(what || '_id', id));
     ELSIF expected IS NOT NULL AND expected <> actual THEN
         PERFORM usher.raise_error('stale_version', format('%s was changed by somebody else', what),
             jsonb_build_object('id', id, 'expected_version', expected, 'version', actual));
@@ -75,6 +75,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     created @extschema@.services;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_notice(min_notice, horizon);
@@ -96,6 +98,10 @@ BEGIN
             create_service.refund_percent, create_service.is_sensitive)
         RETURNING * INTO created;
     RETURN created;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, text, interval, interval, interval,
@@ -114,6 +120,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     service @extschema@.services;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_changes(
@@ -144,6 +152,10 @@ BEGIN
         WHERE s.id = update_service.service_id
         RETURNING * INTO service;
     RETURN service;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_service(uuid, jsonb, integer) IS
@@ -160,6 +172,9 @@ DECLARE
     service @extschema@.services;
 BEGIN
     PERFORM @extschema@._require('service:manage');
+    IF active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    END IF;
     SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = set_service_active.service_id FOR UPDATE;
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
     UPDATE @extschema@.services AS s SET is_active = set_service_active.is_active, version = s.version + 1

@@ -11,6 +11,11 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('message:read');
     PERFORM usher.check_max_rows(max_rows);
+    IF only_status NOT IN ('pending', 'claimed', 'sent', 'failed', 'suppressed', 'expired') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, claimed, sent, failed, suppressed or expired',
+            '{"argument": "only_status"}');
+    END IF;
     PERFORM usher.log_read('message', NULL, jsonb_strip_nulls(jsonb_build_object('status', only_status)));
     RETURN QUERY
     SELECT m.id, m.event, m.audience, m.user_id, m.customer_id, m.recipient, m.language, m.status, m.repeats,

@@ -494,7 +494,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
     IF worker IS NULL OR octet_length(worker) NOT BETWEEN 1 AND 200 OR octet_length(version) > 100 THEN
-        PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes, version at most 100');
+        PERFORM usher.raise_error('invalid_argument', 'worker must have 1 to 200 bytes, version at most 100',
+            jsonb_build_object('argument', CASE WHEN octet_length(worker) BETWEEN 1 AND 200 THEN 'version'
+                                                ELSE 'worker' END));
     END IF;
     INSERT INTO @extschema@.courier_workers AS w (worker, version)
     VALUES (courier_heartbeat.worker, courier_heartbeat.version)

@@ -450,6 +450,10 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('event:manage');
     PERFORM usher.check_max_rows(max_rows);
+    IF only_status NOT IN ('pending', 'claimed', 'answered', 'completed', 'failed') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, claimed, answered, completed or failed', '{"argument": "only_status"}');
+    END IF;
     RETURN QUERY
     SELECT r.id, r.purpose, r.webhook_id, r.event_id, r.event, r.method,
            coalesce((SELECT w.url FROM @extschema@.webhooks AS w WHERE w.id = r.webhook_id), r.url), r.status,

@@ -212,7 +212,9 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument', 'language must be a tag such as en or de-AT',
                                   '{"argument": "language"}');
     ELSIF coalesce(set_message_template.subject, '') = '' OR coalesce(set_message_template.body_text, '') = '' THEN
-        PERFORM usher.raise_error('invalid_argument', 'subject and body_text must not be empty');
+        PERFORM usher.raise_error('invalid_argument', 'subject and body_text must not be empty',
+            jsonb_build_object('argument', CASE WHEN coalesce(set_message_template.subject, '') = '' THEN 'subject'
+                                                ELSE 'body_text' END));
     ELSIF NOT EXISTS (SELECT FROM @extschema@.message_rules AS r
                       WHERE r.event = set_message_template.event AND r.audience = set_message_template.audience) THEN
         PERFORM usher.raise_error('unknown_reference', 'no rule says to whom a message about this event goes',

@@ -8,6 +8,8 @@ AS $$
 DECLARE
     g @extschema@.loyalty_ads;
     made @extschema@.ad_change;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(definition,
@@ -20,6 +22,10 @@ BEGIN
             g.valid_until, g.tiers, g.segment, g.offer_id, usher.actor_id())
     RETURNING a.id, a.status, a.version INTO made;
     RETURN made;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'definition');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_advertisement(jsonb) IS
@@ -37,6 +43,9 @@ DECLARE
     made @extschema@.ad_change;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
+    IF set_advertisement_status.status IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must not be null', '{"argument": "status"}');
+    END IF;
     SELECT * INTO ad FROM @extschema@.loyalty_ads AS a WHERE a.id = set_advertisement_status.ad_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM usher.raise_error('unknown_reference', 'advertisement does not exist',

@@ -99,6 +99,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_is integer;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     INSERT INTO @extschema@.loyalty_segments AS s (code, condition, description)
@@ -107,6 +109,10 @@ BEGIN
         version = s.version + 1
     RETURNING s.version INTO now_is;
     RETURN now_is;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.define_segment(text, text, text) IS
@@ -148,6 +154,8 @@ AS $$
 DECLARE
     g @extschema@.loyalty_offers;
     made @extschema@.offer_change;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(definition, @extschema@._offer_members(), '{title,kind}');
@@ -168,6 +176,10 @@ BEGIN
             usher.actor_id())
     RETURNING o.id, o.status, o.version INTO made;
     RETURN made;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'definition');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_offer(jsonb) IS
@@ -186,9 +198,11 @@ AS $$
 DECLARE
     g @extschema@.loyalty_offers;
     made @extschema@.offer_change;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
-    PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}');
+    PERFORM @extschema@._refuse_members(changes, @extschema@._offer_members(), '{}', 'changes');
     SELECT * INTO g FROM @extschema@._lock_offer(update_offer.offer_id, expected_version);
     g := jsonb_populate_record(g, changes);
     PERFORM @extschema@._require_offer_amounts(g);
@@ -204,6 +218,10 @@ BEGIN
            g.is_stackable, g.stack_group, g.priority, g.max_uses, g.max_per_customer, g.version + 1)
     WHERE o.id = g.id RETURNING o.id, o.status, o.version INTO made;
     RETURN made;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_offer(uuid, jsonb, integer) IS
@@ -242,6 +260,9 @@ DECLARE
     made @extschema@.offer_change;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
+    IF set_offer_status.status IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must not be null', '{"argument": "status"}');
+    END IF;
     PERFORM @extschema@._lock_offer(set_offer_status.offer_id, expected_version);
     UPDATE @extschema@.loyalty_offers AS o SET status = set_offer_status.status
     WHERE o.id = set_offer_status.offer_id RETURNING o.id, o.status, o.version INTO made;

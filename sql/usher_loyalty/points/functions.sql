@@ -250,7 +250,10 @@ DECLARE
     made uuid;
 BEGIN
     PERFORM usher.require_permission('loyalty:adjust');
-    PERFORM @extschema@._require_points(abs(adjust_points.points));
+    IF points IS NULL OR points = 0 OR points NOT BETWEEN -1000000000000 AND 1000000000000 THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'points must be between -1000000000000 and 1000000000000, and not 0', '{"argument": "points"}');
+    END IF;
     IF coalesce(adjust_points.note, '') = '' THEN
         PERFORM usher.raise_error('invalid_argument', 'a note must say why', jsonb_build_object('argument', 'note'));
     END IF;

@@ -46,6 +46,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_is integer;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     INSERT INTO @extschema@.referral_programs AS p (code, referrer_points, referee_points, events, min_amount_minor,
@@ -60,6 +62,10 @@ BEGIN
         version = p.version + 1
     RETURNING p.version INTO now_is;
     RETURN now_is;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.define_referral_program(bigint, bigint, text[], bigint, interval, boolean, text) IS
@@ -93,6 +99,9 @@ CREATE FUNCTION @extschema@.note_customer_signal(customer_id uuid, kind text, va
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:earn');
     IF coalesce(length(note_customer_signal.value), 0) NOT BETWEEN 1 AND 1000 THEN
@@ -103,6 +112,10 @@ BEGIN
     VALUES (note_customer_signal.customer_id, note_customer_signal.kind,
             sha256(convert_to(lower(btrim(note_customer_signal.value)), 'UTF8')))
     ON CONFLICT DO NOTHING;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.note_customer_signal(uuid, text, text) IS
@@ -133,9 +146,10 @@ BEGIN
     SELECT p.waits_for INTO waits FROM @extschema@.referral_programs AS p
     WHERE p.code = create_referral.program AND p.is_active;
     IF friend IS NULL OR waits IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', CASE WHEN waits IS NULL THEN 'program does not exist'
-            ELSE 'referral code does not exist' END, jsonb_build_object('code', create_referral.code,
-            'program', create_referral.program));
+        PERFORM usher.raise_error('unknown_reference',
+            CASE WHEN waits IS NULL THEN 'program does not exist' ELSE 'referral code does not exist' END,
+            CASE WHEN waits IS NULL THEN jsonb_build_object('program', create_referral.program)
+                ELSE jsonb_build_object('code', create_referral.code) END);
     END IF;
     SELECT * INTO known FROM @extschema@.referrals AS r WHERE r.referee_id = newcomer;
     IF FOUND THEN
@@ -240,7 +254,7 @@ AS $$
 BEGIN
     PERFORM usher.require_permission('loyalty:earn');
     IF reject_referral.reason_code IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'reason_code is needed',
+        PERFORM usher.raise_error('invalid_argument', 'reason_code must not be null',
                                   jsonb_build_object('argument', 'reason_code'));
     END IF;
     RETURN @extschema@._describe_referral(reject_referral.referral_id, true,
@@ -265,6 +279,10 @@ DECLARE
     target uuid := list_referrals.customer_id;
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
+    IF only_status NOT IN ('pending', 'qualified', 'rewarded', 'rejected', 'expired') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, qualified, rewarded, rejected or expired', '{"argument": "only_status"}');
+    END IF;
     IF target IS NOT NULL OR NOT staff OR usher.actor_id() IS NULL THEN
         target := CASE WHEN target IS NULL AND usher.actor_id() IS NULL THEN NULL
                        ELSE @extschema@._require_customer(target, 'loyalty:read') END;

@@ -84,6 +84,8 @@ AS $$
 DECLARE
     g @extschema@.loyalty_rewards;
     made @extschema@.loyalty_rewards;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(definition, '{title,description,kind,details,cost_points,condition,stock,
@@ -96,6 +98,10 @@ BEGIN
             g.valid_until, usher.actor_id())
     RETURNING * INTO made;
     RETURN @extschema@._describe_reward(made);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'definition');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_reward(jsonb) IS
@@ -111,10 +117,12 @@ AS $$
 DECLARE
     g @extschema@.loyalty_rewards;
     made @extschema@.loyalty_rewards;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(changes, '{title,description,kind,details,cost_points,condition,stock,
-        max_per_customer,keeps_for,valid_from,valid_until}', '{}');
+        max_per_customer,keeps_for,valid_from,valid_until}', '{}', 'changes');
     g := jsonb_populate_record(@extschema@._lock_reward(update_reward.reward_id, expected_version), changes);
     UPDATE @extschema@.loyalty_rewards AS r
     SET (title, description, kind, details, cost_points, condition, stock, max_per_customer, keeps_for, valid_from,
@@ -123,6 +131,10 @@ BEGIN
            g.keeps_for, g.valid_from, g.valid_until, g.version + 1)
     WHERE r.id = g.id RETURNING * INTO made;
     RETURN @extschema@._describe_reward(made);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_reward(uuid, jsonb, integer) IS
@@ -139,6 +151,9 @@ DECLARE
     made @extschema@.loyalty_rewards;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
+    IF set_reward_status.status IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must not be null', '{"argument": "status"}');
+    END IF;
     PERFORM @extschema@._lock_reward(set_reward_status.reward_id, expected_version);
     UPDATE @extschema@.loyalty_rewards AS r SET status = set_reward_status.status
     WHERE r.id = set_reward_status.reward_id RETURNING * INTO made;

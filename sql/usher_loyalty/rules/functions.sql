@@ -31,7 +31,8 @@ CREATE FUNCTION @extschema@._announce_rules() RETURNS trigger
 COMMENT ON FUNCTION @extschema@._announce_rules() IS
     'Trigger of earning_rules: backends forget the rules that they have kept.';
 
-CREATE FUNCTION @extschema@._refuse_members(definition jsonb, known text[], needed text[]) RETURNS void
+CREATE FUNCTION @extschema@._refuse_members(definition jsonb, known text[], needed text[],
+                                            argument text DEFAULT 'definition') RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -39,22 +40,25 @@ DECLARE
     wrong text;
 BEGIN
     IF definition IS NULL OR jsonb_typeof(definition) <> 'object' THEN
-        PERFORM usher.raise_error('invalid_argument', 'definition must be an object',
-                                  jsonb_build_object('argument', 'definition'));
+        PERFORM usher.raise_error('invalid_argument', format('%s must be an object', argument),
+                                  jsonb_build_object('argument', argument));
+    ELSIF argument = 'changes' AND definition = '{}' THEN
+        PERFORM usher.raise_error('invalid_argument', 'changes must be a JSON object with at least one key',
+                                  jsonb_build_object('argument', argument));
     END IF;
     SELECT k INTO wrong FROM jsonb_object_keys(definition) AS k WHERE k <> ALL (known) ORDER BY k LIMIT 1;
     IF FOUND THEN
-        PERFORM usher.raise_error('invalid_argument', format('definition has an unknown member "%s"', wrong),
-                                  jsonb_build_object('argument', 'definition', 'member', wrong));
+        PERFORM usher.raise_error('invalid_argument', format('%s has an unknown member "%s"', argument, wrong),
+            jsonb_build_object('argument', argument, 'member', wrong, 'allowed', to_jsonb(known)));
     END IF;
     SELECT n INTO wrong FROM unnest(needed) AS n WHERE definition ->> n IS NULL ORDER BY n LIMIT 1;
     IF FOUND THEN
-        PERFORM usher.raise_error('invalid_argument', format('definition needs the member "%s"', wrong),
-                                  jsonb_build_object('argument', 'definition', 'member', wrong));
+        PERFORM usher.raise_error('invalid_argument', format('%s needs the member "%s"', argument, wrong),
+                                  jsonb_build_object('argument', argument, 'member', wrong));
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._refuse_members(jsonb, text[], text[]) IS
+COMMENT ON FUNCTION @extschema@._refuse_members(jsonb, text[], text[], text) IS
     'Raises 22023 for a definition with members that nobody knows, or without those that it needs.';
 
 CREATE FUNCTION @extschema@.create_earning_rule(definition jsonb) RETURNS @extschema@.earning_rule_version
@@ -65,6 +69,8 @@ DECLARE
     given @extschema@.earning_rules;
     made @extschema@.earning_rules;
     previous @extschema@.earning_rules;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     PERFORM @extschema@._refuse_members(definition,
@@ -92,6 +98,10 @@ BEGIN
     RETURN (made.code, made.rule_version, made.event, made.counts, made.condition, made.points, made.max_points,
             made.max_in_period, made.period, made.time_zone, made.expires_after, made.valid_from, made.valid_until,
             made.description)::@extschema@.earning_rule_version;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'definition');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_earning_rule(jsonb) IS

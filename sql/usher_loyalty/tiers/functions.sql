@@ -19,6 +19,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     made @extschema@.loyalty_tier_details;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     IF define_tier.currency IS NOT NULL THEN
@@ -34,6 +36,10 @@ BEGIN
     RETURNING t.code, t.rank, t.basis, t.threshold, t.currency, t.counts_back, t.grace, t.is_active, t.version
         INTO made;
     RETURN made;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.define_tier(text, integer, bigint, text, text, interval, interval, boolean) IS

@@ -32,6 +32,9 @@ CREATE FUNCTION @extschema@.create_vouchers(offer_id uuid, number integer DEFAUL
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('loyalty:manage');
     IF number IS NULL OR number NOT BETWEEN 1 AND 10000 THEN
@@ -56,6 +59,10 @@ BEGIN
         FROM fresh AS f
     )
     SELECT f.id, f.code FROM fresh AS f;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_vouchers(uuid, integer, integer, text, timestamptz, uuid, text) IS

@@ -208,7 +208,7 @@ BEGIN
     PERFORM usher.require_permission('ledger:read');
     PERFORM @extschema@._require_currency(get_ledger_balance.currency);
     IF get_ledger_balance.account IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'account is needed', jsonb_build_object('argument', 'account'));
+        PERFORM usher.raise_error('invalid_argument', 'account must not be null', '{"argument": "account"}');
     END IF;
     SELECT coalesce(sum(s.debit_minor), 0), coalesce(sum(s.credit_minor), 0),
            coalesce(sum(s.debit_minor - s.credit_minor), 0)

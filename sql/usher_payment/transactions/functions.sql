@@ -109,8 +109,15 @@ CREATE FUNCTION @extschema@._acting_person() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     RETURN CASE WHEN usher.current_api_key_id() IS NULL THEN usher.current_user_id() END;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._acting_person() IS
@@ -197,6 +204,8 @@ AS $$
 DECLARE
     payment @extschema@.payment_transactions;
     closing @extschema@.payment_closing;
+    missing name;
+    broken name;
 BEGIN
     SELECT * INTO payment FROM @extschema@.payment_transactions AS t WHERE t.id = cancel_payment.transaction_id;
     IF payment.id IS NULL OR NOT (coalesce(payment.user_id = @extschema@._acting_person(), false)
@@ -221,6 +230,10 @@ BEGIN
     PERFORM @extschema@._close_payments(ARRAY[payment.id], reason_code);
     SELECT t.id, t.status, t.version INTO closing FROM @extschema@.payment_transactions AS t WHERE t.id = payment.id;
     RETURN closing;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_payment(uuid, text, integer) IS

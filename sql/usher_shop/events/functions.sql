@@ -206,7 +206,7 @@ BEGIN
     RETURN QUERY
     INSERT INTO @extschema@.service_materials AS m (service_id, product_id, quantity)
     SELECT set_service_materials.service_id, w.product_id, sum(w.quantity)::bigint
-    FROM @extschema@._wanted_lines(materials) AS w
+    FROM @extschema@._wanted_lines(materials, 'materials') AS w
     GROUP BY w.product_id ORDER BY w.product_id
     RETURNING m.product_id, m.quantity;
 END

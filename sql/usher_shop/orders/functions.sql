@@ -218,7 +218,8 @@ CREATE FUNCTION @extschema@._order_now(order_id uuid) RETURNS @extschema@.order_
     RETURN (SELECT d FROM @extschema@._describe_orders(ARRAY[order_id]) AS d);
 COMMENT ON FUNCTION @extschema@._order_now(uuid) IS 'The order as it has become.';
 
-CREATE FUNCTION @extschema@._wanted_lines(lines jsonb) RETURNS TABLE (number bigint, product_id uuid, quantity bigint)
+CREATE FUNCTION @extschema@._wanted_lines(lines jsonb, argument text DEFAULT 'lines')
+    RETURNS TABLE (number bigint, product_id uuid, quantity bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -229,14 +230,14 @@ BEGIN
                 e.value ->> 'quantity' ~ '^[1-9][0-9]{0,11}$' AND jsonb_typeof(e.value -> 'quantity') = 'number'
                 AND usher.uuid_or_null(e.value ->> 'product_id') IS NOT NULL, false)) THEN
         PERFORM usher.raise_error('invalid_argument',
-            'lines must be an array of product_id and quantity (a whole number above 0), at most 1000',
-            jsonb_build_object('argument', 'lines'));
+            format('%s must be an array of product_id and quantity (a whole number above 0), at most 1000', argument),
+            jsonb_build_object('argument', argument));
     END IF;
     RETURN QUERY SELECT e.number, (e.value ->> 'product_id')::uuid, (e.value ->> 'quantity')::bigint
         FROM jsonb_array_elements(lines) WITH ORDINALITY AS e (value, number) ORDER BY e.number;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._wanted_lines(jsonb) IS 'Lines of a cart as callers write them.';
+COMMENT ON FUNCTION @extschema@._wanted_lines(jsonb, text) IS 'Lines of a cart as callers write them.';
 
 CREATE FUNCTION @extschema@.create_order(location_id uuid, lines jsonb DEFAULT '[]', customer_id uuid DEFAULT NULL,
                                          currency text DEFAULT NULL, ship_to jsonb DEFAULT NULL,
@@ -332,6 +333,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     known @extschema@.orders := @extschema@._lock_order(discount_order_line.order_id, 'order:discount', false, NULL);
+    missing name;
+    broken name;
 BEGIN
     UPDATE @extschema@.order_lines AS l
     SET discount_minor = discount_order_line.discount_minor, granted_minor = 0,
@@ -343,6 +346,10 @@ BEGIN
     END IF;
     PERFORM @extschema@._spread_discounts(known.id);
     RETURN @extschema@._order_now(known.id);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.discount_order_line(uuid, integer, bigint, text) IS

@@ -144,6 +144,8 @@ AS $$
 DECLARE
     known @extschema@.orders := @extschema@._lock_order(cancel_order.order_id, 'order:manage', true,
                                                          expected_version);
+    missing name;
+    broken name;
 BEGIN
     IF known.status IN ('fulfilled', 'completed', 'cancelled') THEN
         PERFORM usher.raise_error('illegal_transition', format('order is %s already', known.status),
@@ -151,6 +153,10 @@ BEGIN
     END IF;
     PERFORM @extschema@._cancel_order(known, coalesce(cancel_order.reason_code, 'customer_request'), lines);
     RETURN @extschema@._order_now(known.id);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cancel_order(uuid, text, jsonb, integer) IS
@@ -243,6 +249,8 @@ DECLARE
         'add_order_event', 'order_id', add_order_event.order_id, 'event', add_order_event.event, 'payload',
         add_order_event.payload));
     number integer;
+    missing name;
+    broken name;
 BEGIN
     IF answer IS NOT NULL THEN
         RETURN answer;
@@ -255,6 +263,10 @@ BEGIN
     RETURNING e.seq INTO number;
     PERFORM usher.remember_call('usher_shop', idempotency_key, to_jsonb(number));
     RETURN number;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb, text) IS

@@ -153,14 +153,19 @@ DECLARE
     made CONSTANT uuid := coalesce(create_product.id, usher.uuid_v7());
     priced_in CONSTANT text := coalesce(create_product.currency, usher.setting('shop.currency'));
     product @extschema@.product_details;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._shop_require('product:manage', NULL);
+    IF create_product.status IS NULL OR create_product.status <> ALL (usher.machine_statuses('shop_product')) THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must be draft or active', '{"argument": "status"}');
+    END IF;
     INSERT INTO @extschema@.products (id, sku, name, kind, variant_of, category, description, unit, tax_class,
                                       track_stock, backorder_limit, attributes, created_by)
     VALUES (made, create_product.sku, create_product.name, coalesce(create_product.kind, 'product'),
             create_product.variant_of, create_product.category, create_product.description,
             coalesce(create_product.unit, 'piece'), create_product.tax_class,
-            coalesce(create_product.track_stock, create_product.kind = 'product'),
+            coalesce(create_product.track_stock, coalesce(create_product.kind, 'product') = 'product'),
             coalesce(create_product.backorder_limit, 0), coalesce(create_product.attributes, '{}'), usher.actor_id());
     IF price_minor IS NOT NULL THEN
         PERFORM @extschema@._add_price(made, price_minor, priced_in, NULL, create_product.tax_included);
@@ -170,6 +175,10 @@ BEGIN
     END IF;
     SELECT * INTO product FROM @extschema@._describe_products(ARRAY[made], priced_in);
     RETURN product;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_product(text, text, text, bigint, text, text, boolean, bigint, jsonb, text,
@@ -212,16 +221,18 @@ DECLARE
     changed @extschema@.products;
     details @extschema@.product_details;
     unknown text;
+    missing name;
+    broken name;
 BEGIN
-    IF changes IS NULL OR jsonb_typeof(changes) <> 'object' THEN
-        PERFORM usher.raise_error('invalid_argument', 'changes must be a JSON object',
+    IF changes IS NULL OR jsonb_typeof(changes) <> 'object' OR changes = '{}' THEN
+        PERFORM usher.raise_error('invalid_argument', 'changes must be a JSON object with at least one key',
                                   jsonb_build_object('argument', 'changes'));
     END IF;
     SELECT k INTO unknown FROM jsonb_object_keys(changes) AS k WHERE k <> ALL (allowed) ORDER BY k LIMIT 1;
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('changes may name %s', array_to_string(allowed, ', ')),
-            jsonb_build_object('argument', 'changes', 'member', unknown));
+            jsonb_build_object('argument', 'changes', 'member', unknown, 'allowed', to_jsonb(allowed)));
     END IF;
     changed := jsonb_populate_record(product, changes);
     UPDATE @extschema@.products AS p
@@ -231,6 +242,10 @@ BEGIN
     WHERE p.id = product.id;
     SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], usher.setting('shop.currency'));
     RETURN details;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.update_product(uuid, jsonb, integer) IS
@@ -247,6 +262,9 @@ DECLARE
     product @extschema@.products := @extschema@._lock_product(set_product_status.product_id, expected_version);
     details @extschema@.product_details;
 BEGIN
+    IF set_product_status.status IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must not be null', '{"argument": "status"}');
+    END IF;
     UPDATE @extschema@.products AS p SET status = set_product_status.status
     WHERE p.id = product.id AND p.status IS DISTINCT FROM set_product_status.status;
     SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], usher.setting('shop.currency'));
@@ -269,6 +287,8 @@ DECLARE
     product @extschema@.products := @extschema@._lock_product(set_price.product_id, NULL);
     priced_in CONSTANT text := coalesce(set_price.currency, usher.setting('shop.currency'));
     details @extschema@.product_details;
+    missing name;
+    broken name;
 BEGIN
     IF valid_from < statement_timestamp() THEN
         PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
@@ -278,6 +298,10 @@ BEGIN
                                    set_price.location_id);
     SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], priced_in, set_price.location_id);
     RETURN details;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean, uuid) IS
@@ -295,6 +319,7 @@ AS $$
 DECLARE
     product @extschema@.products := @extschema@._lock_product(remove_future_price.product_id, NULL);
 BEGIN
+    PERFORM @extschema@._require_price(0, remove_future_price.currency);
     DELETE FROM @extschema@.product_prices AS r
     WHERE r.product_id = product.id AND r.currency = remove_future_price.currency
         AND r.location_id = coalesce(remove_future_price.location_id, '00000000-0000-0000-0000-000000000000')
@@ -337,6 +362,9 @@ CREATE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer, valid
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._shop_require('product:manage', NULL);
     IF valid_from < statement_timestamp() THEN
@@ -346,6 +374,10 @@ BEGIN
     INSERT INTO @extschema@.tax_rates (tax_class, location_id, rate_ppm, valid_from, created_by)
     VALUES (set_tax_rate.tax_class, coalesce(set_tax_rate.location_id, '00000000-0000-0000-0000-000000000000'),
             set_tax_rate.rate_ppm, coalesce(set_tax_rate.valid_from, clock_timestamp()), usher.actor_id());
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.set_tax_rate(text, integer, timestamptz, uuid) IS

@@ -8,6 +8,9 @@ AS $$
 DECLARE
     product @extschema@.product_details;
 BEGIN
+    IF get_product.currency IS NOT NULL THEN
+        PERFORM @extschema@._require_price(0, get_product.currency);
+    END IF;
     SELECT * INTO product FROM @extschema@._describe_products(ARRAY[get_product.product_id],
         coalesce(get_product.currency, usher.setting('shop.currency')), get_product.location_id);
     -- The answer is the same for a product that does not exist and for one that is not for sale.
@@ -113,6 +116,9 @@ BEGIN
     ELSIF search_products.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
         PERFORM usher.raise_error('not_permitted', 'permission "product:manage" is needed',
                                   jsonb_build_object('permission', 'product:manage'));
+    END IF;
+    IF search_products.currency IS NOT NULL THEN
+        PERFORM @extschema@._require_price(0, search_products.currency);
     END IF;
     IF after IS NOT NULL THEN
         SELECT p.name INTO last_name FROM @extschema@.products AS p

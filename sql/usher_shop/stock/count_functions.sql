@@ -27,11 +27,18 @@ CREATE FUNCTION @extschema@.start_stock_count(location_id uuid, OUT count_id uui
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._shop_require('stock:manage', start_stock_count.location_id);
     INSERT INTO @extschema@.stock_counts AS c (location_id, started_by)
     VALUES (start_stock_count.location_id, usher.actor_id())
     RETURNING c.id, c.started_at INTO start_stock_count.count_id, start_stock_count.started_at;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.start_stock_count(uuid) IS

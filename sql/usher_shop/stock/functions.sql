@@ -101,7 +101,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._shop_require('stock:manage', adjust_stock.location_id);
     IF reason_code IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'reason_code is needed',
+        PERFORM usher.raise_error('invalid_argument', 'reason_code must not be null',
                                   jsonb_build_object('argument', 'reason_code'));
     END IF;
     answer := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function', 'adjust_stock',
@@ -176,6 +176,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     limits @extschema@.stock_limits;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._shop_require('stock:manage', set_stock_limits.location_id);
     INSERT INTO @extschema@.stock_levels (product_id, location_id, backorder_limit)
@@ -192,6 +194,10 @@ BEGIN
                                   jsonb_build_object('product_id', set_stock_limits.product_id));
     END IF;
     RETURN limits;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.set_stock_limits(uuid, uuid, bigint, bigint) IS
