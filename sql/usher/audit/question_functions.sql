@@ -136,7 +136,7 @@ COMMENT ON FUNCTION usher._is_audited(regclass) IS
 -- enable_audit() and disable_audit() leave events about the table itself. Where there are none, a table of an extension
 -- is audited since that was made; of others (0.9.0 left no events) the oldest row of the log is what is known. So it is
 -- of a restored database, where extensions were made anew and the log is older.
-CREATE FUNCTION usher._audited_since(relation regclass) RETURNS timestamptz
+CREATE FUNCTION usher._audited_since(relation regclass, instant timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
@@ -167,23 +167,25 @@ BEGIN
         is_known := true;
     END LOOP;
     IF NOT is_known THEN
-        SELECT l.created_at INTO known FROM usher.audit_logs AS l
-        WHERE l.resource_type = kind AND l.source = 'trigger' ORDER BY l.id LIMIT 1;
-        since := coalesce(least(known, (SELECT x.registered_at
-                                        FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-                                            JOIN usher.extensions AS x ON x.extension = e.extname
-                                        WHERE d.classid = 'pg_class'::regclass AND d.objid = root
-                                            AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')),
-                          'infinity');
+        SELECT x.registered_at INTO known
+        FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+            JOIN usher.extensions AS x ON x.extension = e.extname
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = root AND d.refclassid = 'pg_extension'::regclass
+            AND d.deptype = 'e';
+        IF known IS NULL OR known > instant THEN
+            known := least(known, (SELECT l.created_at FROM usher.audit_logs AS l
+                                   WHERE l.resource_type = kind AND l.source = 'trigger' ORDER BY l.id LIMIT 1));
+        END IF;
+        since := coalesce(known, 'infinity');
     END IF;
     RETURN CASE WHEN days > 0 THEN greatest(since, statement_timestamp() - make_interval(days => days))
                 ELSE since END;
 END
 $$;
-REVOKE ALL ON FUNCTION usher._audited_since(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION usher._audited_since(regclass) IS
+REVOKE ALL ON FUNCTION usher._audited_since(regclass, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audited_since(regclass, timestamptz) IS
     'Since when the log has every change of a table that is audited: since it was enabled last, and as far back as '
-    'rows are kept; infinity when nothing is known.';
+    'rows are kept; infinity when nothing is known. It may be earlier, but not than the instant.';
 
 CREATE FUNCTION usher._audit_hidden(relation regclass, OUT excluded text[], OUT redacted text[])
     LANGUAGE plpgsql STABLE
@@ -491,7 +493,7 @@ BEGIN
             jsonb_build_object('relation', relation::text),
             'Call usher.enable_audit() again, with the columns that are meant.');
     END IF;
-    known_since := usher._audited_since(relation);
+    known_since := usher._audited_since(relation, instant);
     hidden := usher._audit_hidden(relation);
 
     SELECT x.id, x.new_values INTO start_id, whole FROM (
