@@ -133,9 +133,9 @@ REVOKE ALL ON FUNCTION usher._is_audited(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._is_audited(regclass) IS
     'Whether changes of the table are audited now. Partitions, and tables that inherit, have triggers of their own.';
 
--- enable_audit() and disable_audit() leave events about the table itself. Where there are none, a table of an extension
--- is audited since that was made; of others (0.9.0 left no events) the oldest row of the log is what is known. So it is
--- of a restored database, where extensions were made anew and the log is older.
+-- enable_audit() and disable_audit() leave events about the table itself. Where there are none, a table of an
+-- extension is audited since that was made; of others (0.9.0 left no events) the oldest row of the log is what is known.
+-- So it is of a restored database, where extensions were made anew and the log is older.
 CREATE FUNCTION usher._audited_since(relation regclass, instant timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -185,7 +185,7 @@ $$;
 REVOKE ALL ON FUNCTION usher._audited_since(regclass, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION usher._audited_since(regclass, timestamptz) IS
     'Since when the log has every change of a table that is audited: since it was enabled last, and as far back as '
-    'rows are kept; infinity when nothing is known. It may be earlier, but not than the instant.';
+    'rows are kept; infinity when nothing is known. It looks no further back than the instant needs.';
 
 CREATE FUNCTION usher._audit_hidden(relation regclass, OUT excluded text[], OUT redacted text[])
     LANGUAGE plpgsql STABLE
@@ -208,7 +208,8 @@ CREATE FUNCTION usher._audit_mask(whole jsonb, excluded text[], redacted text[])
 AS $$
 BEGIN
     IF whole ?| (excluded || redacted) THEN
-        RETURN (whole || (SELECT coalesce(jsonb_object_agg(v.key, '[redacted]'::text), '{}') FROM jsonb_each(whole) AS v
+        RETURN (whole || (SELECT coalesce(jsonb_object_agg(v.key, '[redacted]'::text), '{}')
+                          FROM jsonb_each(whole) AS v
                           WHERE v.key = ANY (redacted) AND v.value <> 'null')) - excluded;
     END IF;
     RETURN whole;
