@@ -134,7 +134,7 @@ COMMENT ON FUNCTION usher._is_audited(regclass) IS
     'Whether changes of the table are audited now. Partitions, and tables that inherit, have triggers of their own.';
 
 -- enable_audit() and disable_audit() leave events about the table itself. Where there are none, a table of an
--- extension is audited since that was made; of others (0.9.0 left no events) the oldest row of the log is what is known.
+-- extension is audited since that was made; of others (0.9.0 left no events) the oldest row of the log says it.
 -- So it is of a restored database, where extensions were made anew and the log is older.
 CREATE FUNCTION usher._audited_since(relation regclass, instant timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql STABLE
