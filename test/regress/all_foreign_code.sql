@@ -218,6 +218,7 @@ CREATE CAST (regress_foreign.colour AS json) WITH FUNCTION regress_foreign.colou
 CREATE TABLE regress_foreign.coloured (id integer PRIMARY KEY, c regress_foreign.colour);
 INSERT INTO regress_foreign.coloured VALUES (1, 'red');
 RESET SESSION AUTHORIZATION;
+SELECT usher.enable_audit('regress_foreign.counted'), usher.enable_audit('regress_foreign.coloured');
 SELECT count(*) FROM usher.row_history('regress_foreign.counted', '1');
 SELECT usher.row_as_of('regress_foreign.counted', '1', now());
 SELECT usher.row_as_of('regress_foreign.coloured', '1', now());
@@ -227,6 +228,7 @@ CREATE TABLE regress_foreign.hidden (id integer PRIMARY KEY);
 INSERT INTO regress_foreign.hidden VALUES (1);
 ALTER TABLE regress_foreign.hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 RESET SESSION AUTHORIZATION;
+SELECT usher.enable_audit('regress_foreign.hidden');
 SELECT usher.row_as_of('regress_foreign.hidden', '1', now());
 
 -- Everything else that belongs to a table or type runs as whoever makes the statement, as ever: never as the owner of

@@ -69,6 +69,7 @@ INSERT INTO regress_effects.jobs DEFAULT VALUES;
 UPDATE regress_effects.jobs SET status = 'done' WHERE status = 'open';
 SELECT usher._call_archive_function('regress_effects.setting_archive(regclass,timestamptz,timestamptz)',
                                     'regress_effects.jobs', now(), now());
+SELECT usher.enable_audit('regress_effects.settings');
 SELECT count(*) FROM usher.row_history('regress_effects.settings', '1');
 SELECT usher.row_as_of('regress_effects.settings', '1', now());
 SHOW search_path;

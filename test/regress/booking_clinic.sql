@@ -213,6 +213,16 @@ SELECT clinic_test.refusal(format('SELECT wash.transition_appointment(%L, ''arri
                                   :'session1')) AS not_confirmed;
 SELECT status FROM wash.confirm_booking(:'treatment');
 SELECT clinic_test.refusal(format('SELECT wash.start_booking(%L)', :'treatment')) AS by_the_booking;
+-- repeated with its key, a session is read again, but not one of another booking that is remembered for the key
+BEGIN;
+SELECT format('SELECT wash.schedule_appointment(%L, %L, tstzrange(%L::timestamptz + interval ''1 day'', '
+              '%L::timestamptz + interval ''25 hours''), ''of this patient'', ''planted'')', :'treatment', :'doctor', :'one', :'one') AS plan \gset
+SELECT clinic_test.refusal(:'plan') AS first, clinic_test.refusal(:'plan') AS repeated;
+SET LOCAL session_replication_role = replica;
+UPDATE wash.appointments SET booking_id = usher.uuid_v7() WHERE notes = 'of this patient';
+SET LOCAL session_replication_role = origin;
+SELECT clinic_test.refusal(:'plan') AS of_another;
+ROLLBACK;
 BEGIN;
 SELECT clinic_test.act_as('nurse');
 SELECT status, booking_status, (practitioner).name AS practitioner, notes, version

@@ -87,6 +87,12 @@ SELECT loyalty_test.refusal(format('SELECT wash.redeem_offer(''order'', ''000000
 SELECT discount_minor, uses_left FROM wash.redeem_offer('order', '00000000-0000-7000-8000-0000000001e2', loyalty_test.id('two each'), :ann, 100);
 SELECT loyalty_test.refusal(format('SELECT wash.redeem_offer(''order'', usher.uuid_v7(), %L, ''00000000-0000-7000-8000-0000000001a1'', 1000)', loyalty_test.id('two each'))) AS a_third;
 SELECT discount_minor, uses_left FROM wash.redeem_offer('booking', '00000000-0000-7000-8000-0000000001e3', loyalty_test.id('two each'), :ben, 100);
+BEGIN; -- the same for a use
+UPDATE usher.idempotent_calls SET result = (SELECT to_jsonb(u.id) FROM wash.offer_uses AS u WHERE u.reference_id = '00000000-0000-7000-8000-0000000001e3')
+WHERE registrant = 'usher_loyalty' AND key = 'use-1';
+SELECT loyalty_test.refusal(format($$ SELECT wash.redeem_offer('order', '00000000-0000-7000-8000-0000000001e1', %L, '00000000-0000-7000-8000-0000000001a1', 1001,
+    '{"currency": "EUR"}', idempotency_key => 'use-1') $$, loyalty_test.id('two each')));
+ROLLBACK;
 SELECT loyalty_test.refusal(format('SELECT wash.redeem_offer(''order'', usher.uuid_v7(), %L, ''00000000-0000-7000-8000-0000000001b1'', 1000)', loyalty_test.id('two each'))) AS none_left;
 SELECT version > 0 AS changed FROM wash.update_offer(loyalty_test.id('two each'), '{"percent": 90}');
 SELECT nth, amount_minor, discount_minor, currency, terms - 'version' AS terms FROM wash.offer_uses WHERE offer_id = loyalty_test.id('two each') ORDER BY created_at;
@@ -144,6 +150,12 @@ SELECT balance FROM wash.earn_points(:ben, 250);
 SELECT redemption_id AS taken, code, status, balance, expires_at - now() > interval '6 days' AS keeps FROM wash.redeem_reward(:'mug', :ben, 'mug-1') \gset r_
 SELECT :'r_status' AS status, :'r_balance' AS balance, :'r_keeps' AS keeps;
 SELECT redemption_id = :'r_taken' AS same, code, balance, replayed FROM wash.redeem_reward(:'mug', :ben, 'mug-1');
+BEGIN; -- the same key, and the reward of somebody else behind it
+SET LOCAL session_replication_role = replica;
+UPDATE wash.reward_redemptions SET customer_id = '00000000-0000-7000-8000-0000000001a1' WHERE id = :'r_taken';
+SET LOCAL session_replication_role = origin;
+SELECT loyalty_test.refusal(format('SELECT wash.redeem_reward(%L, ''00000000-0000-7000-8000-0000000001b1'', ''mug-1'')', :'mug'));
+ROLLBACK;
 SELECT loyalty_test.refusal(format('SELECT wash.redeem_reward(%L, ''00000000-0000-7000-8000-0000000001b1'')', :'mug')) AS only_one_each;
 SELECT loyalty_test.refusal(format('SELECT wash.update_reward(%L, ''{"cost_points": 1}'')', :'mug')) AS frozen;
 SELECT title FROM wash.update_reward(:'mug', '{"title": "Blue mug"}');

@@ -27,6 +27,11 @@ CREATE FUNCTION loyalty_test.tell(event text, payload jsonb) RETURNS void LANGUA
 SELECT balance, replayed FROM wash.earn_points(:ann, 100, idempotency_key => 'one');
 SELECT balance, replayed FROM wash.earn_points(:ann, 100, idempotency_key => 'one');
 SELECT loyalty_test.refusal($$ SELECT wash.earn_points('00000000-0000-7000-8000-0000000000a1', 101, idempotency_key => 'one') $$);
+-- what is remembered for a key is held to what was asked for: the entry of another customer is not read back
+BEGIN;
+UPDATE usher.idempotent_calls SET result = to_jsonb((wash.earn_points(:bob, 5)).entry_id) WHERE registrant = 'usher_loyalty' AND key = 'one';
+SELECT loyalty_test.refusal($$ SELECT wash.earn_points('00000000-0000-7000-8000-0000000000a1', 100, idempotency_key => 'one') $$);
+ROLLBACK;
 SELECT balance, replayed FROM wash.earn_points(:ann, 50, 'survey', '00000000-0000-7000-8000-000000000001', 'survey');
 SELECT balance, replayed FROM wash.earn_points(:ann, 50, 'survey', '00000000-0000-7000-8000-000000000001', 'survey');
 SELECT wrong, loyalty_test.refusal(format('SELECT wash.earn_points(''00000000-0000-7000-8000-0000000000a1'', %s)', args)) FROM (VALUES

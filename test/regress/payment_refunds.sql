@@ -90,6 +90,10 @@ SELECT payment_test.paid(300, 'EUR', 'rf_3', '00000000-0000-7000-8000-0000000000
 SELECT transaction_id = :'balance' AS is_balance, amount_minor, status FROM wash.refund_reference('order', '00000000-0000-7000-8000-0000000000b1', 'EUR', 800, 'goods_lost', idempotency_key => 'all')
 ORDER BY 1 DESC;
 SELECT count(*) AS the_same FROM wash.refund_reference('order', '00000000-0000-7000-8000-0000000000b1', 'EUR', 800, 'goods_lost', idempotency_key => 'all');
+BEGIN; -- refunds of something else are not read back
+UPDATE usher.idempotent_calls SET result = to_jsonb(ARRAY[:'r_part'::uuid]) WHERE registrant = 'usher_payment' AND key = 'all';
+SELECT count(*) AS of_another FROM wash.refund_reference('order', '00000000-0000-7000-8000-0000000000b1', 'EUR', 800, 'goods_lost', idempotency_key => 'all');
+ROLLBACK;
 SELECT payment_test.refusal('SELECT wash.refund_reference(''order'', ''00000000-0000-7000-8000-0000000000b1'', ''EUR'', 201)') AS too_much;
 SELECT amount_minor FROM wash.refund_reference('order', '00000000-0000-7000-8000-0000000000b1', 'EUR');
 SELECT * FROM wash.get_payment_balance('order', '00000000-0000-7000-8000-0000000000b1');

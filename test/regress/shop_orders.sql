@@ -52,6 +52,14 @@ SELECT wash.receive_stock(shop_test.id(1), shop_test.id(11), 10), wash.receive_s
 -- A cart follows the catalogue, by raw SQL too
 SELECT o.order_id AS cart, shop_test.sums(o) FROM wash.create_order(shop_test.id(11), shop_test.lines(1, 3, 2, 2, 3, 1), :'ann') AS o \gset
 SELECT shop_test.sums(wash.get_order(:'cart'));
+-- repeated, it is read again; an order of somebody else that is remembered for the key is not
+BEGIN;
+SELECT order_id AS bobs FROM wash.create_order(shop_test.id(11), customer_id => :'bob', notes => 'for bob alone') \gset
+SELECT order_id AS anns FROM wash.create_order(shop_test.id(11), customer_id => :'ann', idempotency_key => 'planted') \gset
+SELECT order_id = :'anns' AS same FROM wash.create_order(shop_test.id(11), customer_id => :'ann', idempotency_key => 'planted');
+UPDATE usher.idempotent_calls SET result = jsonb_build_object('order_id', :'bobs'::uuid) WHERE registrant = 'usher_shop' AND key = 'planted';
+SELECT shop_test.refusal(format('SELECT wash.create_order(shop_test.id(11), customer_id => %L, idempotency_key => ''planted'')', :'ann'));
+ROLLBACK;
 SELECT l.value ->> 'line_no' AS line, l.value ->> 'name' AS name, l.value ->> 'quantity' AS quantity, l.value ->> 'unit_price_minor' AS price, l.value ->> 'net_minor' AS net, l.value ->> 'tax_minor' AS tax, l.value ->> 'gross_minor' AS gross
 FROM wash.get_order(:'cart') AS o, jsonb_array_elements(o.lines) AS l;
 SELECT price_minor FROM wash.set_price(shop_test.id(1), 1000);

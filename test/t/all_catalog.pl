@@ -139,8 +139,8 @@ for my $rule (sort keys %rules)
 # are lost. Each of these has been looked at; docs/architecture.md, "Code of others", has the table of places.
 my %looked_at = (
     'usher.subscribe' => 'reads the catalog', 'usher.add_route' => 'reads the catalog',
-    'usher.row_history' => 'reads through usher._audit_form(), as the owner of the table',
-    'usher.row_as_of' => 'reads through usher._audit_form(), as the owner of the table',
+    'usher.row_history' => 'refuses what is not audited, and masks: regress all_audit_questions asks it about every table',
+    'usher.row_as_of' => 'refuses what is not audited, and masks: regress all_audit_questions asks it about every table',
     'usher._check_attachment' => 'reads the catalog',
     'usher.search_audit' => 'a condition for each argument, on the audit log',
     'wash.list_bookings' => 'a condition for each argument, on bookings',

@@ -169,6 +169,24 @@ COMMENT ON FUNCTION usher._audit_table(regclass, jsonb) IS
     'Makes the triggers of enable_audit() on one table. lists: {"exclude", "redact", "personal", "subject", "key"} of '
     'names of columns.';
 
+CREATE FUNCTION usher._note_audit(target regclass, event text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- of a table that this script of an extension has just made there is nothing before
+    IF usher._installing_extension() IS NULL OR NOT EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
+        WHERE c.oid = target AND t.xmin = pg_current_xact_id()::xid) THEN
+        PERFORM usher.log_event(event, severity => 'notice', resource_type => 'audited_table',
+                                resource_id => usher._table_name(target));
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._note_audit(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._note_audit(regclass, text) IS
+    'Notes in the log that changes of a table are audited from now on, or no longer; row_as_of() asks since when.';
+
 CREATE FUNCTION usher.enable_audit(
     relation regclass,
     exclude text[] DEFAULT '{}',
@@ -185,6 +203,7 @@ DECLARE
     lists jsonb;
     missing text;
     target regclass;
+    begun regclass[];
 BEGIN
     IF relation IS NULL OR kind IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'relation does not exist',
@@ -244,6 +263,10 @@ BEGIN
             format('relation %s has the foreign table %s, which cannot be audited', relation, missing),
             jsonb_build_object('argument', 'relation', 'relation', relation::text, 'foreign_table', missing));
     END IF;
+    -- Partitions follow their table. Those that are audited already only get other lists.
+    begun := ARRAY(SELECT d.member FROM usher._descendants(relation) AS d JOIN pg_class AS c ON c.oid = d.member
+                   WHERE (d.depth = 0 OR NOT c.relispartition) AND NOT usher._is_audited(d.member)
+                   ORDER BY d.depth, d.member);
     -- The table first: its lock holds back whoever attaches a partition now.
     PERFORM usher._audit_table(relation, lists);
     -- A statement fires the triggers of the table that it names: partitions, and tables that inherit, get their own
@@ -251,6 +274,7 @@ BEGIN
     FOR target IN SELECT d.member FROM usher._descendants(relation) d WHERE d.depth > 0 LOOP
         PERFORM usher._audit_table(target, lists);
     END LOOP;
+    PERFORM usher._note_audit(b.member, 'audit.enabled') FROM unnest(begun) AS b (member);
     IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = relation AND NOT EXISTS (
             SELECT FROM pg_trigger t
             WHERE t.tgrelid = i.inhparent AND t.tgfoid = 'usher.audit_change()'::regprocedure)) THEN
@@ -271,7 +295,7 @@ COMMENT ON FUNCTION usher.enable_audit(regclass, text[], text[], text[]) IS
     'personal, unless a column is registered as subject and says whose row it is. key names the identifying columns '
     '(default: the primary key). The lists follow columns that are renamed or dropped; when one '
     'cannot be told any more, all values are redacted. Calling it again changes the lists. Foreign tables cannot be '
-    'audited.';
+    'audited. The log keeps when it began, as the event audit.enabled.';
 
 CREATE FUNCTION usher.disable_audit(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -279,6 +303,12 @@ CREATE FUNCTION usher.disable_audit(relation regclass) RETURNS void
 AS $$
 DECLARE
     found_trigger record;
+    ended CONSTANT regclass[] := ARRAY(
+        SELECT d.member FROM usher._descendants(relation) AS d JOIN pg_class AS c ON c.oid = d.member
+        WHERE (d.depth = 0 OR NOT c.relispartition)
+            AND EXISTS (SELECT FROM pg_trigger AS t
+                        WHERE t.tgrelid = d.member AND t.tgfoid = 'usher.audit_change()'::regprocedure)
+        ORDER BY d.depth, d.member);
 BEGIN
     FOR found_trigger IN
         SELECT t.tgrelid::regclass AS target, t.tgname FROM pg_trigger t
@@ -288,7 +318,9 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', found_trigger.tgname, found_trigger.target);
     END LOOP;
+    PERFORM usher._note_audit(e.member, 'audit.disabled') FROM unnest(ended) AS e (member);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.disable_audit(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION usher.disable_audit(regclass) IS 'Ends what enable_audit() began; rows that were written stay.';
+COMMENT ON FUNCTION usher.disable_audit(regclass) IS
+    'Ends what enable_audit() began; rows that were written stay, and so does the event audit.disabled.';

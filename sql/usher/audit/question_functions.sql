@@ -1,4 +1,5 @@
--- Questions to the audit log. All of them need the permission audit:read, or a trusted database role.
+-- Questions to the audit log. All of them need the permission audit:read, or a trusted database role. They read as the
+-- owner of the extension, so they answer for audited tables only, and with no value that the log would not show.
 
 CREATE FUNCTION usher._audit_form(relation regclass, query text, key jsonb) RETURNS jsonb
     LANGUAGE c STABLE
@@ -9,13 +10,24 @@ COMMENT ON FUNCTION usher._audit_form(regclass, text, jsonb) IS
     'session says. Runs with the rights of the owner of the table and nothing more: the types of its columns, their '
     'CHECKs and casts are the owner''s.';
 
-CREATE FUNCTION usher._audit_resource(relation regclass) RETURNS text
+CREATE FUNCTION usher._table_name(relation regclass) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.oid = coalesce(pg_partition_root(relation), relation));
+            WHERE c.oid = relation);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._table_name(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._table_name(regclass) IS 'The name of a table with its schema, whatever search_path says.';
+
+CREATE FUNCTION usher._audit_resource(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN usher._table_name(coalesce(pg_partition_root(relation), relation));
 END
 $$;
 REVOKE ALL ON FUNCTION usher._audit_resource(regclass) FROM PUBLIC;
@@ -106,6 +118,127 @@ $$;
 REVOKE ALL ON FUNCTION usher._audit_key_problem(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION usher._audit_key_problem(regclass) IS
     'Why audit rows do not say which row of the table they are about; NULL when they do.';
+
+CREATE FUNCTION usher._is_audited(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+                   WHERE t.tgrelid = relation AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgnargs = 1
+                       AND t.tgenabled <> 'D' AND c.relkind IN ('r', 'p'));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._is_audited(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_audited(regclass) IS
+    'Whether changes of the table are audited now. Partitions, and tables that inherit, have triggers of their own.';
+
+-- enable_audit() and disable_audit() leave events about the table itself. Where there are none, a table of an
+-- extension is audited since that was made; of others (0.9.0 left no events) the oldest row of the log says it.
+-- So it is of a restored database, where extensions were made anew and the log is older.
+CREATE FUNCTION usher._audited_since(relation regclass, instant timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    root CONSTANT regclass := coalesce(pg_partition_root(relation), relation);
+    kind CONSTANT text := usher._audit_resource(relation);
+    days CONSTANT integer := current_setting('usher.audit_retention')::integer;
+    known timestamptz;
+    is_known boolean := false;
+    since timestamptz := '-infinity';
+    last record;
+BEGIN
+    FOR last IN
+        SELECT e.* FROM unnest(ARRAY[root, relation]) WITH ORDINALITY AS t (name, place)
+            CROSS JOIN LATERAL (SELECT l.id, l.event_type, l.created_at FROM usher.audit_logs AS l
+                                WHERE l.resource_type = 'audited_table' AND l.resource_id = usher._table_name(t.name)
+                                    AND l.event_type IN ('audit.enabled', 'audit.disabled')
+                                ORDER BY l.id DESC LIMIT 1) AS e
+        WHERE t.place = 1 OR relation <> root
+    LOOP
+        known := last.created_at;
+        IF last.event_type = 'audit.disabled' THEN -- and came back by another way
+            SELECT l.created_at INTO known FROM usher.audit_logs AS l
+            WHERE l.resource_type = kind AND l.source = 'trigger' AND l.id > last.id ORDER BY l.id LIMIT 1;
+        END IF;
+        since := greatest(since, coalesce(known, 'infinity'));
+        is_known := true;
+    END LOOP;
+    IF NOT is_known THEN
+        SELECT x.registered_at INTO known
+        FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+            JOIN usher.extensions AS x ON x.extension = e.extname
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = root AND d.refclassid = 'pg_extension'::regclass
+            AND d.deptype = 'e';
+        IF known IS NULL OR known > instant THEN
+            known := least(known, (SELECT l.created_at FROM usher.audit_logs AS l
+                                   WHERE l.resource_type = kind AND l.source = 'trigger' ORDER BY l.id LIMIT 1));
+        END IF;
+        since := coalesce(known, 'infinity');
+    END IF;
+    RETURN CASE WHEN days > 0 THEN greatest(since, statement_timestamp() - make_interval(days => days))
+                ELSE since END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audited_since(regclass, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audited_since(regclass, timestamptz) IS
+    'Since when the log has every change of a table that is audited: since it was enabled last, and as far back as '
+    'rows are kept; infinity when nothing is known. It looks no further back than the instant needs.';
+
+CREATE FUNCTION usher._audit_hidden(relation regclass, OUT excluded text[], OUT redacted text[])
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    excluded := coalesce(usher._audit_list(relation, 'exclude'), '{}');
+    redacted := coalesce(usher._audit_list(relation, 'redact'), '{}')
+        || ARRAY(SELECT p.name FROM usher._personal_columns(coalesce(pg_partition_root(relation), relation),
+                                                            '{sensitive,sealed}') AS p);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_hidden(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_hidden(regclass) IS
+    'Columns that the log leaves out or redacts, by their names of now, and those that are registered as sensitive.';
+
+CREATE FUNCTION usher._audit_mask(whole jsonb, excluded text[], redacted text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF whole ?| (excluded || redacted) THEN
+        RETURN (whole || (SELECT coalesce(jsonb_object_agg(v.key, '[redacted]'::text), '{}')
+                          FROM jsonb_each(whole) AS v
+                          WHERE v.key = ANY (redacted) AND v.value <> 'null')) - excluded;
+    END IF;
+    RETURN whole;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_mask(jsonb, text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_mask(jsonb, text[], text[]) IS
+    'Values as the log may show them now: those that were written before a column was excluded, redacted or '
+    'registered as sensitive, too.';
+
+CREATE FUNCTION usher._has_lost_column(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    options CONSTANT jsonb := usher._audit_options(relation);
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM unnest('{exclude,redact,personal,subject}'::text[]) AS k (list)
+            CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(options -> k.list, '[]')) AS n (name)
+        WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                          WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped)
+            AND NOT ((options -> 'relation') = to_jsonb(relation::oid::bigint)
+                     AND coalesce(options -> 'numbers' ? n.name, false)));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._has_lost_column(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._has_lost_column(regclass) IS
+    'Whether a column of the lists of an audited table cannot be told any more: then every value is redacted.';
 
 -- A key is given as an object of its columns, or as the bare value of the only one.
 CREATE FUNCTION usher._key_object(relation regclass, key jsonb, columns text[]) RETURNS jsonb
@@ -282,6 +415,18 @@ COMMENT ON FUNCTION usher.search_audit(uuid, text, text, text, text, text, uuid,
     'last row. Every condition is answered from an index but the actions insert and update, the result success and '
     'the severity info, which most rows have. Needs audit:read.';
 
+CREATE FUNCTION usher._refuse_unaudited(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.raise_error('not_configured', format('relation %s is not audited', relation),
+        jsonb_build_object('relation', relation::text), 'usher.enable_audit() begins it.');
+END
+$$;
+REVOKE ALL ON FUNCTION usher._refuse_unaudited(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._refuse_unaudited(regclass) IS 'Raises 55000: the log knows nothing of the table.';
+
 CREATE FUNCTION usher.row_history(relation regclass, key jsonb, after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
     RETURNS TABLE (id uuid, changed_at timestamptz, action text, actor_id uuid, actor_name text, old_values jsonb,
                    new_values jsonb, correlation_id text, transaction_id bigint)
@@ -292,15 +437,22 @@ AS $$
 DECLARE
     wanted text;
     kind text;
+    hidden record;
 BEGIN
     PERFORM usher.require_permission('audit:read');
     PERFORM usher.check_max_rows(max_rows);
-    wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
     kind := usher._audit_resource(relation);
+    IF relation IS NOT NULL AND NOT usher._is_audited(relation) AND NOT EXISTS (
+        SELECT FROM usher.audit_logs AS l WHERE l.resource_type = kind AND l.source = 'trigger') THEN
+        PERFORM usher._refuse_unaudited(relation);
+    END IF;
+    wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
     PERFORM usher.log_read(kind, wanted, '{"question": "row_history"}');
+    hidden := usher._audit_hidden(relation);
     RETURN QUERY
-        SELECT l.id, l.created_at, l.action, l.actor_id, l.actor_name, l.old_values, l.new_values, l.correlation_id,
-               l.transaction_id
+        SELECT l.id, l.created_at, l.action, l.actor_id, l.actor_name,
+               usher._audit_mask(l.old_values, hidden.excluded, hidden.redacted),
+               usher._audit_mask(l.new_values, hidden.excluded, hidden.redacted), l.correlation_id, l.transaction_id
         FROM usher.audit_logs l
         WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
           AND (row_history.after IS NULL OR l.id > row_history.after)
@@ -310,7 +462,8 @@ $$;
 REVOKE ALL ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) IS
     'What happened to one row, oldest first. key: an object of the key columns, or the value of the only one, such as '
-    'to_jsonb(id). A change of the key itself stands under the former key. Needs audit:read.';
+    'to_jsonb(id). A change of the key itself stands under the former key. 55000 for a table that is not audited and '
+    'never was. Needs audit:read.';
 
 -- From the last known whole row at or before the instant changes are applied; where the log begins later, they are
 -- taken back from the first whole row after it, which may be the row as it is now.
@@ -320,11 +473,12 @@ CREATE FUNCTION usher.row_as_of(relation regclass, key jsonb, instant timestampt
     SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-    options jsonb := usher._audit_options(relation);
     kind text := usher._audit_resource(relation);
     relatives CONSTANT text[] := ARRAY(SELECT usher._audit_resource(r.member)
                                        FROM usher._inheritance_relatives(relation) r);
     wanted text;
+    known_since timestamptz;
+    hidden record;
     whole jsonb;
     start_id uuid;
     change record;
@@ -334,6 +488,8 @@ BEGIN
     PERFORM usher.require_permission('audit:read');
     IF instant IS NULL THEN
         PERFORM usher.raise_error('invalid_argument', 'instant must not be null', '{"argument": "instant"}');
+    ELSIF relation IS NOT NULL AND NOT usher._is_audited(relation) THEN -- nothing is read that nobody audits
+        PERFORM usher._refuse_unaudited(relation);
     END IF;
     key := usher._audit_key(relation, key);
     wanted := usher._audit_resource_id(relation, key);
@@ -343,16 +499,23 @@ BEGIN
             relation), jsonb_build_object('relation', relation::text, 'problem', usher._audit_key_problem(relation)),
             'Name the columns of a key with usher.enable_audit(relation, key => …).');
     END IF;
+    IF usher._has_lost_column(relation) THEN
+        PERFORM usher.raise_error('not_configured', format('audit of relation %s redacts every value', relation),
+            jsonb_build_object('relation', relation::text),
+            'Call usher.enable_audit() again, with the columns that are meant.');
+    END IF;
+    known_since := usher._audited_since(relation, instant);
+    hidden := usher._audit_hidden(relation);
 
     SELECT x.id, x.new_values INTO start_id, whole FROM (
         (SELECT l.id, l.new_values FROM usher.audit_logs l
          WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
-             AND l.action IN ('insert', 'delete') AND l.created_at <= instant
+             AND l.action IN ('insert', 'delete') AND l.created_at <= instant AND l.created_at >= known_since
          ORDER BY l.id DESC LIMIT 1)
         UNION ALL
         (SELECT l.id, l.new_values FROM usher.audit_logs l
          WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action = 'truncate'
-             AND l.created_at <= instant
+             AND l.created_at <= instant AND l.created_at >= known_since
          ORDER BY l.id DESC LIMIT 1)) AS x
     ORDER BY x.id DESC LIMIT 1;
 
@@ -380,6 +543,16 @@ BEGIN
             'Tables that inherit have a history for each name: ask usher.row_history() of both.');
     END IF;
 
+    IF instant < least(known_since, statement_timestamp())
+       OR isfinite(instant) AND EXISTS (SELECT FROM usher.audit_seals AS s WHERE s.retired_at IS NOT NULL
+                                            AND s.until_id > usher._first_id_at(instant)) THEN
+        PERFORM usher.raise_error('not_configured',
+            format('the audit log does not reach back so far for relation %s', relation),
+            jsonb_build_object('relation', relation::text,
+                               'since', CASE WHEN isfinite(known_since) THEN known_since END),
+            'It was not audited yet, or not at that time, or rows of then have been retired.');
+    END IF;
+
     IF start_id IS NOT NULL THEN -- deleted or truncated: whole is NULL and stays so
         FOR change IN SELECT l.new_values FROM usher.audit_logs l
             WHERE l.resource_type = kind AND l.resource_id = wanted AND l.action = 'update' AND l.source = 'trigger'
@@ -387,16 +560,16 @@ BEGIN
         LOOP
             whole := whole || change.new_values;
         END LOOP;
-        RETURN whole;
+        RETURN usher._audit_mask(whole, hidden.excluded, hidden.redacted);
     END IF;
 
     whole := usher._audit_form(relation,
         format('SELECT (t.*)::%1$s FROM %1$s t JOIN jsonb_populate_record(NULL::%1$s, $1) k ON %2$s', relation,
                (SELECT string_agg(format('t.%1$I = k.%1$I', c), ' AND ') FROM jsonb_object_keys(key) c)), key);
-    whole := whole - ARRAY(SELECT jsonb_array_elements_text(options -> 'exclude'));
-    SELECT coalesce(whole || jsonb_object_agg(r, '[redacted]'::text) FILTER (WHERE whole -> r <> 'null'), whole)
-    INTO whole
-        FROM jsonb_array_elements_text(options -> 'redact') r;
+    IF whole ->> (usher._audit_list(relation, 'subject'))[1] IS NULL THEN -- nobody's row, which nobody can erase
+        hidden.redacted := hidden.redacted || coalesce(usher._audit_list(relation, 'personal'), '{}');
+    END IF;
+    whole := usher._audit_mask(whole, hidden.excluded, hidden.redacted);
     FOR change IN
         SELECT l.id, l.action, l.old_values FROM usher.audit_logs l
         WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger' AND l.created_at > instant
@@ -413,11 +586,12 @@ BEGIN
             ELSE whole := whole || change.old_values;
         END CASE;
     END LOOP;
-    RETURN whole;
+    RETURN usher._audit_mask(whole, hidden.excluded, hidden.redacted);
 END
 $$;
 REVOKE ALL ON FUNCTION usher.row_as_of(regclass, jsonb, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION usher.row_as_of(regclass, jsonb, timestamptz) IS
-    'An audited row as it was at an instant; NULL when it did not exist. Excluded columns are left out. 55000 when '
-    'the log does not say: rows without a key, a key that is redacted, changes under the name of another table of '
-    'the same inheritance. Needs audit:read.';
+    'An audited row as it was at an instant; NULL when it did not exist. Excluded columns are left out, and sensitive '
+    'ones redacted. 55000 when the log does not say: tables that are not audited, instants before they were (again), '
+    'rows without a key, a key that is redacted, changes under the name of another table of the same inheritance. '
+    'Needs audit:read.';

@@ -209,6 +209,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     booking @extschema@.bookings;
+    known @extschema@.appointments;
     details @extschema@.appointment_details;
     made uuid;
     answer jsonb;
@@ -221,7 +222,13 @@ BEGIN
                                   jsonb_build_object('function', 'schedule_appointment', 'booking_id', booking_id,
         'practitioner_id', practitioner_id, 'during', during, 'notes', notes));
     IF answer IS NOT NULL THEN
-        SELECT * INTO details FROM @extschema@._describe_appointments(ARRAY[(answer ->> 'appointment_id')::uuid]);
+        SELECT * INTO known FROM @extschema@.appointments AS a
+        WHERE a.id = (answer ->> 'appointment_id')::uuid AND a.booking_id = schedule_appointment.booking_id;
+        IF NOT @extschema@._sees_appointment(known) THEN
+            PERFORM usher.raise_error('unknown_reference', 'appointment does not exist',
+                                      jsonb_build_object('booking_id', booking_id));
+        END IF;
+        SELECT * INTO details FROM @extschema@._describe_appointments(ARRAY[known.id]);
         RETURN details;
     END IF;
     PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], practitioner_id);

@@ -214,7 +214,12 @@ BEGIN
     IF answer IS NOT NULL THEN
         SELECT NULL, u.id, u.offer_id, u.discount_minor, o.max_uses - o.uses, NULL, true INTO receipt
         FROM @extschema@.offer_uses AS u JOIN @extschema@.loyalty_offers AS o ON o.id = u.offer_id
-        WHERE u.id = (answer #>> '{}')::uuid;
+        WHERE u.id = (answer #>> '{}')::uuid AND u.customer_id = target
+            AND u.reference_type = redeem_offer.reference_type AND u.reference_id = redeem_offer.reference_id;
+        IF NOT FOUND THEN
+            PERFORM usher.raise_error('unknown_reference', 'redemption does not exist', jsonb_build_object(
+                'reference_type', redeem_offer.reference_type, 'reference_id', redeem_offer.reference_id));
+        END IF;
         RETURN receipt;
     END IF;
     IF voucher_code IS NOT NULL THEN

@@ -120,6 +120,25 @@ $$;
 COMMENT ON FUNCTION @extschema@._answer_points(text, uuid, boolean) IS
     'What functions that add an entry answer, and remember for their key.';
 
+CREATE FUNCTION @extschema@._answer_points_again(answer jsonb, customer_id uuid, reverses uuid DEFAULT NULL)
+    RETURNS @extschema@.points_receipt
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    entry CONSTANT uuid := answer #>> '{}';
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@.points_entries AS e
+                   WHERE e.id = entry AND (e.customer_id = _answer_points_again.customer_id
+                                           OR e.reverses = _answer_points_again.reverses)) THEN
+        PERFORM usher.raise_error('unknown_reference', 'entry does not exist', jsonb_build_object('entry_id', entry));
+    END IF;
+    RETURN @extschema@._answer_points(NULL, entry, true);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._answer_points_again(jsonb, uuid, uuid) IS
+    'The same for a call that is repeated: the entry is one of the customer, or takes back the one that is named.';
+
 CREATE FUNCTION @extschema@.earn_points(customer_id uuid, points bigint, source_type text DEFAULT NULL,
                                         source_id uuid DEFAULT NULL, rule text DEFAULT 'manual',
                                         expires_at timestamptz DEFAULT NULL, note text DEFAULT NULL,
@@ -143,7 +162,7 @@ BEGIN
         earn_points.customer_id, earn_points.points, earn_points.source_type, earn_points.source_id, rule,
         earn_points.expires_at));
     IF answer IS NOT NULL THEN
-        RETURN @extschema@._answer_points(idempotency_key, (answer #>> '{}')::uuid, true);
+        RETURN @extschema@._answer_points_again(answer, earn_points.customer_id);
     END IF;
     PERFORM @extschema@._open_account(earn_points.customer_id);
     INSERT INTO @extschema@.points_entries AS e (customer_id, kind, points, source_type, source_id, rule_code,
@@ -184,7 +203,7 @@ BEGIN
     answer := usher.replay_call('usher_loyalty', idempotency_key, jsonb_build_array('redeem_points', target,
         redeem_points.points, redeem_points.source_type, redeem_points.source_id));
     IF answer IS NOT NULL THEN
-        RETURN @extschema@._answer_points(idempotency_key, (answer #>> '{}')::uuid, true);
+        RETURN @extschema@._answer_points_again(answer, target);
     END IF;
     PERFORM @extschema@._open_account(target);
     INSERT INTO @extschema@.points_entries AS e (customer_id, kind, points, source_type, source_id, note, created_by)
@@ -214,7 +233,7 @@ BEGIN
     answer := usher.replay_call('usher_loyalty', idempotency_key,
         jsonb_build_array('give_back_points', give_back_points.entry_id, give_back_points.points));
     IF answer IS NOT NULL THEN
-        RETURN @extschema@._answer_points(idempotency_key, (answer #>> '{}')::uuid, true);
+        RETURN @extschema@._answer_points_again(answer, NULL, give_back_points.entry_id);
     END IF;
     SELECT a.customer_id INTO customer
     FROM @extschema@.points_entries AS e JOIN @extschema@.points_accounts AS a ON a.customer_id = e.customer_id
@@ -260,7 +279,7 @@ BEGIN
     answer := usher.replay_call('usher_loyalty', idempotency_key, jsonb_build_array('adjust_points',
         adjust_points.customer_id, adjust_points.points, adjust_points.note, adjust_points.expires_at));
     IF answer IS NOT NULL THEN
-        RETURN @extschema@._answer_points(idempotency_key, (answer #>> '{}')::uuid, true);
+        RETURN @extschema@._answer_points_again(answer, adjust_points.customer_id);
     END IF;
     PERFORM @extschema@._open_account(adjust_points.customer_id);
     INSERT INTO @extschema@.points_entries AS e (customer_id, kind, points, expires_at, note, created_by)

@@ -221,7 +221,13 @@ BEGIN
     answer := usher.replay_call('usher_loyalty', idempotency_key,
                                 jsonb_build_array('redeem_reward', target, redeem_reward.reward_id));
     IF answer IS NOT NULL THEN
-        receipt := @extschema@._describe_redemption((answer #>> '{}')::uuid);
+        SELECT r.id INTO made FROM @extschema@.reward_redemptions AS r
+        WHERE r.id = (answer #>> '{}')::uuid AND r.customer_id = target AND r.reward_id = redeem_reward.reward_id;
+        IF made IS NULL THEN
+            PERFORM usher.raise_error('unknown_reference', 'redemption does not exist',
+                                      jsonb_build_object('reward_id', redeem_reward.reward_id));
+        END IF;
+        receipt := @extschema@._describe_redemption(made);
         receipt.replayed := true;
         RETURN receipt;
     END IF;

@@ -181,7 +181,11 @@ BEGIN
         'currency', refund_reference.currency, 'amount_minor', refund_reference.amount_minor,
         'reason_code', refund_reference.reason_code, 'notes', refund_reference.notes));
     IF answer IS NOT NULL THEN
-        made := ARRAY(SELECT r::uuid FROM jsonb_array_elements_text(answer) AS r);
+        made := ARRAY(SELECT r.id FROM jsonb_array_elements_text(answer) AS a (id)
+                          JOIN @extschema@.payment_refunds AS r ON r.id = a.id::uuid
+                          JOIN @extschema@.payment_transactions AS t ON t.id = r.transaction_id
+                      WHERE t.reference_id = refund_reference.reference_id
+                          AND t.reference_type = refund_reference.reference_type);
     ELSE
         PERFORM @extschema@._announce_payment(refund_reference.reference_type, refund_reference.reference_id);
         made := ARRAY(SELECT r FROM @extschema@._refund_reference(refund_reference.reference_type,

@@ -268,6 +268,12 @@ BEGIN
         create_order.currency, 'ship_to', create_order.ship_to, 'notes', create_order.notes, 'reference_type',
         create_order.reference_type, 'reference_id', create_order.reference_id, 'id', create_order.id));
     IF answer IS NOT NULL THEN
+        -- of whom and where the caller may order, as asked above
+        IF NOT EXISTS (SELECT FROM @extschema@.orders AS o
+                       WHERE o.id = (answer ->> 'order_id')::uuid AND o.customer_id = customer
+                           AND o.location_id = create_order.location_id) THEN
+            PERFORM usher.raise_error('unknown_reference', 'order does not exist', answer);
+        END IF;
         RETURN @extschema@._order_now((answer ->> 'order_id')::uuid);
     END IF;
     SELECT r.id INTO account FROM usher.references_of(ARRAY[customer]) AS r;
