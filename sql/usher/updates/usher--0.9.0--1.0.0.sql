@@ -34,7 +34,9 @@ DROP FUNCTION usher._apply_presets(text[]);
 DROP FUNCTION usher._call_hook(regprocedure, integer, uuid);
 DROP FUNCTION usher._check_token_issuer(usher.token_issuers);
 DROP FUNCTION usher.claim_events(text, integer, interval);
+DROP FUNCTION usher.list_machines();
 DROP FUNCTION usher.list_parked_events(text, uuid, integer);
+DROP FUNCTION usher.list_unanswered_columns();
 DROP FUNCTION usher.list_users(text, text, uuid, integer);
 DROP FUNCTION usher.metrics();
 DROP FUNCTION usher.run_event_handlers(integer);
@@ -251,7 +253,8 @@ BEGIN
             PERFORM usher.raise_error('unknown_reference',
                 format('hook "%s" of "%s" needs a function %I.%I(%s) that returns %s', given.hook, registrant,
                        usher._schema_of(registrant), given.function_name, given.arguments, given.result),
-                jsonb_build_object('hook', given.hook, 'returns', pg_get_function_result(found_function.oid)));
+                jsonb_strip_nulls(jsonb_build_object('hook', given.hook,
+                                                     'returns', pg_get_function_result(found_function.oid))));
         ELSIF usher._installing_extension() IS NULL
               AND NOT pg_has_role(session_user, found_function.proowner, 'USAGE') THEN
             PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a hook',
@@ -278,6 +281,144 @@ BEGIN
     INSERT INTO usher.extension_events (event, registrant) SELECT DISTINCT e, registrant FROM unnest(publishes) AS e;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.register_extension(description text, name name DEFAULT NULL,
+        schema_name name DEFAULT NULL,
+        hooks jsonb DEFAULT '{}', declined_hooks text[] DEFAULT '{}', error_class text DEFAULT NULL,
+        error_codes jsonb DEFAULT '[]', personal_data jsonb DEFAULT '{}', access jsonb DEFAULT '[]',
+        settings jsonb DEFAULT '[]', role_presets jsonb DEFAULT '{}',
+        publishes text[] DEFAULT '{}') RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    installing CONSTANT name := usher._installing_extension();
+    said_by CONSTANT name := coalesce(installing, name);
+    missing text;
+    holder name;
+BEGIN
+    IF installing IS NULL THEN
+        PERFORM usher.require_permission('*:*');
+        IF name IS NULL OR schema_name IS NULL THEN
+            PERFORM usher.raise_error('invalid_argument',
+                                      'an application that registers needs a name and the schema of its functions',
+                                      '{"argument": "name"}');
+        ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = name) THEN
+            PERFORM usher.raise_error('invalid_argument',
+                                      format('"%s" is an extension: its own script registers it', name));
+        ELSIF NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = schema_name) THEN
+            PERFORM usher.raise_error('unknown_reference', format('schema "%s" does not exist', schema_name));
+        END IF;
+    ELSIF name <> installing OR schema_name IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  format('the script of extension "%s" registers that extension, in its own schema',
+            installing));
+    END IF;
+    SELECT h.hook INTO missing FROM usher._hooks() AS h
+    WHERE h.is_needed AND NOT hooks ? h.hook AND h.hook <> ALL (declined_hooks);
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('"%s" registers no function for the hook "%s"', said_by, missing),
+            jsonb_build_object('hook', missing),
+            format('Core calls it for what %s. Give a function in hooks, or name it in declined_hooks.',
+            (SELECT h.purpose FROM usher._hooks() AS h WHERE h.hook = missing)));
+    END IF;
+    SELECT d INTO missing
+    FROM unnest(declined_hooks) AS d WHERE hooks ? d OR NOT EXISTS (SELECT FROM usher._hooks() AS h WHERE h.hook = d);
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('declined_hooks names "%s", which is given or is no hook', missing),
+            jsonb_build_object('hook', missing));
+    END IF;
+
+    SELECT x.name INTO holder FROM usher.extensions AS x
+    WHERE x.error_class = register_extension.error_class AND x.name <> said_by;
+    IF FOUND THEN
+        PERFORM usher.raise_error('already_exists',
+            format('error class %s of "%s" is that of another extension', error_class, said_by),
+            jsonb_build_object('error_class', error_class),
+            format('"%s" has it. Take two other characters, the first one from I to Z, for error_class and for each '
+                   'SQLSTATE of error_codes; usher.list_extensions() says which are taken.', holder));
+    END IF;
+
+    -- What was said before is replaced. The row itself stays: answers for repeated calls refer to it.
+    INSERT INTO usher.extensions AS x (name, schema_name, description, error_class, declined)
+    VALUES (said_by, register_extension.schema_name, register_extension.description,
+            register_extension.error_class, declined_hooks)
+    ON CONFLICT ON CONSTRAINT extensions_pkey DO UPDATE
+    SET schema_name = EXCLUDED.schema_name, description = EXCLUDED.description, error_class = EXCLUDED.error_class,
+        declined = EXCLUDED.declined, extension = EXCLUDED.extension;
+    DELETE FROM usher.extension_hooks AS h WHERE h.registrant = said_by;
+    DELETE FROM usher.extension_errors AS e WHERE e.registrant = said_by;
+    DELETE FROM usher.extension_access AS a WHERE a.registrant = said_by;
+    DELETE FROM usher.extension_settings AS s WHERE s.registrant = said_by;
+    DELETE FROM usher.extension_events AS v WHERE v.registrant = said_by;
+    DELETE FROM usher.role_presets AS p WHERE p.registrant = said_by;
+    DELETE FROM usher.personal_columns AS c WHERE c.registrant = said_by;
+    PERFORM usher._register_hooks(said_by, hooks);
+    PERFORM usher._register_errors(said_by, error_class, error_codes);
+    PERFORM usher._register_columns(said_by, personal_data);
+    INSERT INTO usher.extension_access (registrant, number, kind, levels, names)
+    SELECT said_by, a.number, a.line ->> 'kind',
+        ARRAY(SELECT jsonb_array_elements_text(a.line -> 'levels')), a.line ->> 'names'
+    FROM jsonb_array_elements(access) WITH ORDINALITY AS a (line, number);
+    INSERT INTO usher.extension_settings (name, type, default_value, description, registrant)
+    SELECT s.name, s.type, s.default_value, s.description, said_by
+    FROM jsonb_to_recordset(settings) AS s (name text, type text, default_value text, description text);
+    INSERT INTO usher.role_presets (name, registrant, preset)
+    SELECT p.key, said_by, p.value FROM jsonb_each(role_presets) AS p;
+    PERFORM usher._register_events(said_by, publishes);
+    IF installing IS NULL THEN
+        PERFORM usher._log_access_change('access.extension_registered', '{}', 'extension', said_by);
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.setting(name text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known usher.extension_settings;
+BEGIN
+    SELECT s.* INTO known FROM usher.extension_settings AS s WHERE s.name = setting.name;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('unknown_reference', format('no extension has registered a setting "%s"', name),
+                                  jsonb_build_object('name', name));
+    END IF;
+    RETURN coalesce(nullif(current_setting(name, true), ''), known.default_value);
+END
+$$;
+CREATE FUNCTION usher.list_unanswered_columns()
+    RETURNS TABLE (extension name, table_name name, column_name name, type text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT x.name, c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+    FROM usher.extensions AS x
+        JOIN pg_catalog.pg_namespace AS n ON n.nspname = usher._schema_of(x.name)
+        JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+        LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = x.name
+    WHERE (e.oid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid))
+        AND (e.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+        -- text of any kind, JSON, addresses, and ids that lead out of the extension
+        AND (t.typcategory IN ('S', 'I', 'U', 'A') AND t.typname <> ALL ('{uuid,bytea,_int4,_uuid}'::name[])
+            OR t.typname = 'bytea'
+            OR t.typname IN ('uuid', '_uuid') AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                WHERE k.conrelid = c.oid AND a.attnum = ANY (k.conkey)
+                    AND (k.contype = 'f' OR k.contype = 'p' AND a.attname = 'id')))
+        AND NOT EXISTS (SELECT FROM usher.personal_columns AS p
+            WHERE p.registrant = x.name AND p.table_name = c.relname AND p.column_name IN (a.attname, '*'))
+    ORDER BY 1, 2, 3;
+END;
+REVOKE ALL ON FUNCTION usher.list_unanswered_columns() FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_unanswered_columns() IS
+    'Columns of registered extensions and applications that may hold the id of a user or something about a person '
+    '(text, JSON, addresses, bytes, ids without a foreign key), and of which personal_data says nothing. No rows: all '
+    'is answered for.';
 CREATE OR REPLACE FUNCTION usher._forget_dropped_extensions() RETURNS event_trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -503,9 +644,324 @@ COMMENT ON FUNCTION usher.list_decisions() IS
 COMMENT ON FUNCTION usher.apply_decisions() IS
     'Applies what was decided about shipped rows and is not in force, and says how many. Part of finish_load(), after '
     'pg_restore --disable-triggers; every other way of loading a dump does it by itself. Needs *:*.';
+COMMENT ON FUNCTION usher.raise_error(text, text, jsonb, text) IS
+    'Raises an error of usher.error_codes() by name, with a JSON object as DETAIL. Unknown codes and codes without '
+    'SQLSTATE raise 22023, and so does unknown_reference with a member that is null: that argument is missing.';
+CREATE FUNCTION usher.raise_misfit(home regnamespace, column_name name, constraint_name name,
+                                   argument text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rule record;
+    at text := nullif(column_name, '');
+    detail jsonb;
+BEGIN
+    IF at IS NULL THEN
+        SELECT c.contype AS kind, pg_get_constraintdef(c.oid) AS words,
+            ARRAY(SELECT a.attname::text
+                  FROM unnest(c.conkey) WITH ORDINALITY AS k (number, place)
+                      JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.number
+                  ORDER BY k.place) AS columns
+        INTO rule
+        FROM pg_constraint AS c
+        WHERE c.connamespace = home AND c.conname = constraint_name AND c.contype IN ('c', 'f')
+        ORDER BY c.conrelid LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        at := rule.columns[1];
+    END IF;
+    detail := CASE WHEN argument IS NULL THEN jsonb_build_object('argument', at)
+                   ELSE jsonb_build_object('argument', argument, 'member', at) END;
+    IF rule IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('%s must not be null', at), detail);
+    ELSIF rule.kind = 'f' THEN
+        PERFORM usher.raise_error('unknown_reference', format('%s does not exist', at), detail);
+    END IF;
+    PERFORM usher.raise_error('invalid_argument', CASE WHEN cardinality(rule.columns) > 1
+            THEN array_to_string(rule.columns, ', ') || ' do not fit together' ELSE format('%s does not fit', at) END,
+        detail || jsonb_build_object('check', rule.words));
+END
+$$;
+REVOKE ALL ON FUNCTION usher.raise_misfit(regnamespace, name, name, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher.raise_misfit(regnamespace, name, name, text) IS
+    'For functions that have caught 23502, 23514 or 23503 of a row that they wrote: raises 22023, or US005, with the '
+    'column as argument, or as member of one, and never shows the row. home is the schema of the table; column_name '
+    'and constraint_name come from GET STACKED DIAGNOSTICS. Returns when it knows no such constraint.';
+CREATE FUNCTION usher._replay_call(extension name, idempotency_key text, request jsonb) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    who CONSTANT text := coalesce(usher.actor_id()::text, session_user);
+    hash CONSTANT text := encode(sha256(convert_to(request::text, 'UTF8')), 'hex');
+    stored usher.idempotent_calls;
+BEGIN
+    IF idempotency_key = '' OR length(idempotency_key) > 255 THEN
+        PERFORM usher.raise_error('invalid_argument', 'idempotency_key must have 1 to 255 characters',
+            jsonb_build_object('argument', 'idempotency_key'));
+    END IF;
+    INSERT INTO usher.idempotent_calls (registrant, actor, key, request_hash)
+    VALUES (_replay_call.extension, who, idempotency_key, hash) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT c.* INTO stored FROM usher.idempotent_calls AS c
+    WHERE c.registrant = _replay_call.extension AND c.actor = who AND c.key = idempotency_key;
+    IF stored.request_hash IS DISTINCT FROM hash THEN
+        PERFORM usher.raise_error('idempotency_mismatch',
+                                  'idempotency key was used before with other arguments', '{}');
+    END IF;
+    RETURN stored.result;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._replay_call(name, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._replay_call(name, text, jsonb) IS
+    'What replay_call() does for a caller who may speak for the extension.';
+CREATE OR REPLACE FUNCTION usher.replay_call(extension name, idempotency_key text, request jsonb) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'usher_registration_replay_call';
+COMMENT ON FUNCTION usher.replay_call(name, text, jsonb) IS
+    'For functions of extensions that take an idempotency key: the answer that remember_call() has stored for this '
+    'key of whoever asks, or NULL when the request is new (then its key is taken) or has no key. Raises US004 when '
+    'the key was used with another request, and 42501 for callers without the rights of the owner of the extension: '
+    'its functions are SECURITY DEFINER. Under the name of an application whoever may call it does. Answers are kept '
+    'for 30 days.';
+CREATE FUNCTION usher._remember_call(extension name, idempotency_key text, result jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE usher.idempotent_calls AS c SET result = _remember_call.result
+    WHERE c.registrant = _remember_call.extension AND c.actor = coalesce(usher.actor_id()::text, session_user)
+        AND c.key = _remember_call.idempotency_key;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._remember_call(name, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION usher._remember_call(name, text, jsonb) IS
+    'What remember_call() does for a caller who may speak for the extension.';
+CREATE OR REPLACE FUNCTION usher.remember_call(extension name, idempotency_key text, result jsonb) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'usher_registration_remember_call';
+COMMENT ON FUNCTION usher.remember_call(name, text, jsonb) IS
+    'Stores the answer of a call for its repetitions, in the transaction of what it did. For the same callers as '
+    'replay_call().';
 COMMENT ON FUNCTION usher._stand_in_hash(text) IS
     'For tests: the hash of some account that is evaluated for a name that has none, so that unknown names take the '
     'same times as known ones; NULL when there is none.';
+CREATE OR REPLACE FUNCTION usher._role_id(role text) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found uuid;
+BEGIN
+    IF role IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
+    END IF;
+    SELECT r.id INTO found FROM usher.roles r WHERE r.name = _role_id.role;
+    IF found IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', format('role "%s" does not exist', left(role, 100)),
+            jsonb_build_object('role', left(role, 100)),
+            CASE WHEN role ~ '^[0-9a-f-]{36}$' THEN 'To name a user, cast the id: ''…''::uuid.' END);
+    END IF;
+    RETURN found;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_permission_name(permission text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF permission IS NULL OR octet_length(permission) > 150
+        OR permission !~ '^([a-z0-9][a-z0-9_.-]*:([a-z0-9][a-z0-9_.-]*|\*)|\*:\*)$' THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'permission must have the form resource:action, resource:* or *:*, of a-z, 0-9, _, '
+                                  '- and .',
+                                  '{"argument": "permission"}');
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_grant(permission text, scope text, effect text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF permission IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'permission must not be null', '{"argument": "permission"}');
+    ELSIF NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = _check_grant.permission) THEN
+        PERFORM usher.raise_error('unknown_reference', format('permission "%s" does not exist', left(permission, 160)),
+            jsonb_build_object('permission', left(permission, 160)), 'Create it with usher.create_permission().');
+    END IF;
+    IF effect IS NULL OR effect NOT IN ('allow', 'deny') THEN
+        PERFORM usher.raise_error('invalid_argument', 'effect must be allow or deny', '{"argument": "effect"}');
+    END IF;
+    PERFORM usher._check_scope(scope);
+    IF effect = 'allow' AND usher.actor_id() IS NOT NULL AND NOT usher.has_permission(permission, scope) THEN
+        PERFORM usher.raise_error(
+            'not_permitted', format('permission "%s" cannot be granted by somebody who does not have it', permission),
+            jsonb_build_object('permission', permission));
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_scope(scope text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF scope = '' OR octet_length(scope) > 200 THEN
+        PERFORM usher.raise_error('invalid_argument', 'scope must be null or 1 to 200 bytes long',
+                                  '{"argument": "scope"}');
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.create_role(name text, description text DEFAULT NULL, is_system boolean DEFAULT false,
+                                  if_not_exists boolean DEFAULT false)
+    RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    role_id uuid;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM usher.require_permission('role:manage');
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_-]{0,49}$' THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -',
+                                  '{"argument": "name"}');
+    END IF;
+    INSERT INTO usher.roles (name, description, is_system)
+    VALUES (create_role.name, create_role.description, coalesce(create_role.is_system, false))
+    ON CONFLICT ON CONSTRAINT roles_name_key DO NOTHING
+    RETURNING id INTO role_id;
+    IF role_id IS NULL THEN
+        IF NOT coalesce(if_not_exists, false) THEN
+            PERFORM usher.raise_error('already_exists', format('role "%s" already exists', name),
+                                      jsonb_build_object('role', name));
+        END IF;
+        RETURN usher._role_id(name);
+    END IF;
+    PERFORM usher._log_access_change('access.role_created', jsonb_build_object('role', name), 'role', name);
+    RETURN role_id;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.update_role(role text, new_name text DEFAULT NULL, description text DEFAULT NULL,
+                                  is_active boolean DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    this uuid;
+BEGIN
+    PERFORM usher.require_permission('role:manage');
+    this := usher._managed_role(role);
+    PERFORM usher._require_role_within(this);
+    IF new_name IS NOT NULL AND new_name !~ '^[a-z][a-z0-9_-]{0,49}$' THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'role name must begin with a letter a-z and have at most 50 of a-z, 0-9, _ and -',
+                                  '{"argument": "new_name"}');
+    END IF;
+    IF EXISTS (SELECT FROM usher.roles r WHERE r.name = new_name AND r.id <> this) THEN
+        PERFORM usher.raise_error('already_exists', format('role "%s" already exists', new_name),
+                                  jsonb_build_object('role', new_name));
+    END IF;
+    UPDATE usher.roles r
+    SET name = coalesce(update_role.new_name, r.name), description = coalesce(update_role.description, r.description)
+    WHERE r.id = this;
+    IF update_role.is_active IS NOT NULL THEN -- a statement of its own: its triggers work the closure out anew
+        UPDATE usher.roles r
+        SET is_active = update_role.is_active WHERE r.id = this AND r.is_active <> update_role.is_active;
+    END IF;
+    PERFORM usher._log_access_change('access.role_updated',
+        jsonb_build_object('role', role, 'new_name', new_name, 'description', description,
+                           'is_active', update_role.is_active), 'role', role);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF user_id IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'user_id must not be null', '{"argument": "user_id"}');
+    ELSIF NOT EXISTS (SELECT FROM usher.users u WHERE u.id = _check_user.user_id) THEN
+        PERFORM usher.raise_error('unknown_reference', 'user does not exist', jsonb_build_object('user_id', user_id));
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.create_permission(name text, description text DEFAULT NULL,
+        if_not_exists boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing name;
+    broken name;
+BEGIN
+    PERFORM usher.require_permission('role:manage');
+    PERFORM usher._check_permission_name(name);
+    INSERT INTO usher.permissions (name, description) VALUES (create_permission.name, create_permission.description)
+    ON CONFLICT ON CONSTRAINT permissions_pkey DO NOTHING;
+    -- what somebody has dropped, a script does not bring back
+    IF NOT FOUND AND NOT coalesce(if_not_exists, false) AND usher._installing_extension() IS NULL THEN
+        PERFORM usher.raise_error('already_exists', format('permission "%s" already exists', name),
+                                  jsonb_build_object('permission', name));
+    END IF;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.check_access(permission text, resource jsonb DEFAULT NULL,
+                                   OUT allowed boolean, OUT via text, OUT expires_at timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher._check_permission_name(permission);
+    IF resource IS NOT NULL AND (jsonb_typeof(resource) <> 'object' OR octet_length(resource::text) > 10000
+            OR jsonb_typeof(resource -> 'scope') NOT IN ('string', 'null')
+            OR octet_length(resource ->> 'scope') > 200) THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'resource must be a JSON object of type, id and scope (text of at most 200 bytes)',
+                                  '{"argument": "resource"}');
+    END IF;
+    SELECT d.allowed, d.via, d.expires_at INTO check_access.allowed, check_access.via, check_access.expires_at
+    FROM usher._decide(NULL, permission, resource ->> 'scope') AS d;
+    PERFORM usher._log_check(
+        jsonb_strip_nulls(jsonb_build_object('permission', permission, 'scope', resource ->> 'scope',
+                                             'allowed', allowed, 'via', via)),
+        allowed, coalesce(left(resource ->> 'type', 100), split_part(permission, ':', 1)),
+        left(resource ->> 'id', 100));
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._subject(user_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject uuid := coalesce(user_id, usher.actor_id());
+BEGIN
+    IF subject IS NULL THEN
+        PERFORM usher._own_or_managed(NULL); -- raises
+    ELSIF subject IS DISTINCT FROM usher.current_user_id() THEN
+        PERFORM usher.require_permission('user:manage', subject);
+    END IF;
+    PERFORM usher._check_user(subject);
+    RETURN subject;
+END
+$$;
 CREATE FUNCTION usher._apply_presets(names text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -581,7 +1037,8 @@ BEGIN
     PERFORM usher.require_permission('*:*');
     IF NOT EXISTS (SELECT FROM usher.role_presets AS p WHERE p.name = apply_role_preset.name) THEN
         PERFORM usher.raise_error('invalid_argument', 'preset must be one of ' ||
-            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p));
+            (SELECT string_agg(DISTINCT p.name, ', ' ORDER BY p.name) FROM usher.role_presets AS p),
+            '{"argument": "name"}');
     END IF;
     -- Administration is the same everywhere.
     IF usher._apply_presets(ARRAY['administration', name]) > 0 THEN
@@ -593,6 +1050,104 @@ COMMENT ON FUNCTION usher.apply_role_preset(text) IS
     'Makes the roles, permissions and management rights of a kind of application: what core and all extensions have '
     'registered in their role_presets under this name, field_service or blog, say, or carwash with bookings. Adds '
     'what is missing, so it can be repeated, and is audited when there was something to add. Needs *:*.';
+CREATE OR REPLACE FUNCTION usher.create_first_admin(email text, password text, first_name text DEFAULT NULL,
+                                         last_name text DEFAULT NULL, OUT error text, OUT user_id uuid)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made record;
+BEGIN
+    PERFORM usher.require_permission('*:*');
+    IF usher.actor_id() IS NOT NULL THEN
+        PERFORM usher.raise_error('not_permitted', 'the first administrator is made by the DBA, not by a user');
+    END IF;
+    -- Of two at a time the second one finds what the first has made.
+    LOCK TABLE usher.user_roles, usher.user_permissions IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM (SELECT r.user_id FROM usher.user_roles r
+                            UNION SELECT p.user_id FROM usher.user_permissions p) AS granted
+               WHERE usher.user_has_permission(granted.user_id, '*:*')) THEN
+        PERFORM usher.raise_error('not_permitted', 'there is an administrator already', NULL,
+                                  'Who may do everything can give others the role admin: usher.grant_role().');
+    END IF;
+    SELECT r.* INTO made FROM usher.register_user(email, password, first_name, last_name) r;
+    error := made.error;
+    IF error IS NOT NULL THEN
+        RETURN;
+    END IF;
+    user_id := made.user_id;
+    -- the DBA answers for the address
+    UPDATE usher.users u SET email_verified_at = now(), status = 'active' WHERE u.id = made.user_id;
+    PERFORM usher._apply_presets('{administration}');
+    PERFORM usher.grant_role(made.user_id, 'admin');
+    PERFORM usher._log_access_change('access.first_admin_created', '{}', 'user', made.user_id::text);
+END
+$$;
+COMMENT ON FUNCTION usher.create_first_admin(text, text, text, text) IS
+    'Opens an account that may do everything: role admin, with *:*, active, with an address that counts as verified. '
+    'Works while nobody has *:*, so once; afterwards whoever has it gives it to others (42501). For the DBA: not with '
+    'an identity, and over no route. error: as register_user().';
+CREATE OR REPLACE FUNCTION usher.define_model(name text, definition text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('policy:manage');
+    PERFORM usher._require_whole(); -- a rule may give anything
+    IF name IS NULL OR name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'model name must have 1 to 100 of A-Z, a-z, 0-9, _, . and -',
+                                  '{"argument": "name"}');
+    END IF;
+    PERFORM usher._check_model(definition);
+    INSERT INTO usher.policy_models AS m (name, definition, updated_by)
+    VALUES (define_model.name, define_model.definition, coalesce(usher.actor_id()::text, session_user))
+    ON CONFLICT ON CONSTRAINT policy_models_pkey
+        DO UPDATE SET definition = excluded.definition, updated_at = now(), updated_by = excluded.updated_by;
+    PERFORM usher._log_access_change('access.model_defined', jsonb_build_object('definition', definition),
+                                     'policy_model', name);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_policy(ptype text, v text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF ptype IS NULL OR ptype !~ '^[pg][0-9]{0,2}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'ptype must be p or g, or one of them with a number',
+                                  '{"argument": "ptype"}');
+    ELSIF v[1] IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'v0 must not be null', '{"argument": "v0"}');
+    ELSIF EXISTS (SELECT FROM unnest(v) AS value WHERE octet_length(value) > 256) THEN
+        PERFORM usher.raise_error('invalid_argument', 'v0 to v5 must not be longer than 256 bytes',
+                                  '{"argument": "v0"}');
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.load_policies(policies text) RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    actor text := coalesce(usher.actor_id()::text, session_user);
+    loaded integer;
+BEGIN
+    PERFORM usher.require_permission('policy:manage');
+    PERFORM usher._require_whole(); -- a rule may give anything
+    IF policies IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'policies must not be null', '{"argument": "policies"}');
+    END IF;
+    INSERT INTO usher.policy_rules AS p (ptype, v0, v1, v2, v3, v4, v5, created_by, updated_by)
+    SELECT l.ptype, l.v[1], l.v[2], l.v[3], l.v[4], l.v[5], l.v[6], actor, actor
+    FROM (SELECT DISTINCT ON (x.ptype, x.v) x.line, x.ptype, x.v
+          FROM usher._policy_lines(policies) x ORDER BY x.ptype, x.v, x.line) l
+    ORDER BY l.line
+    ON CONFLICT ON CONSTRAINT policy_rules_ptype_v0_v1_v2_v3_v4_v5_key DO UPDATE SET is_active = true
+    WHERE NOT p.is_active;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    PERFORM usher._log_access_change('access.policies_loaded', jsonb_build_object('rules', loaded), 'policy', NULL);
+    RETURN loaded;
+END
+$$;
 CREATE FUNCTION usher.require_handler(handler oid, arguments text, caller oid, OUT handler_schema name,
                                       OUT handler_name name)
     LANGUAGE plpgsql STABLE
@@ -605,11 +1160,13 @@ BEGIN
     SELECT n.nspname INTO handler_schema FROM pg_namespace AS n WHERE n.oid = function.pronamespace;
     handler_name := function.proname;
     IF handler_schema IS NULL THEN
-        PERFORM usher.raise_error('unknown_reference', 'handler does not exist');
+        PERFORM usher.raise_error('unknown_reference', 'handler does not exist',
+                                  jsonb_build_object('handler', handler));
     ELSIF function.prokind <> 'f' OR function.prorettype <> 'void'::regtype
           OR oidvectortypes(function.proargtypes) <> regexp_replace(arguments, '\S+ (\S+)', '\1', 'g') THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  format('handler must be a function (%s) that returns void', arguments));
+                                  format('handler must be a function (%s) that returns void', arguments),
+                                  '{"argument": "handler"}');
     ELSIF NOT pg_has_role(caller, function.proowner, 'USAGE') THEN
         -- It will run as its owner with arguments of anybody's choice.
         PERFORM usher.raise_error('not_permitted', 'only the owner of a function can make it a handler');
@@ -638,15 +1195,19 @@ BEGIN
     IF event IS NULL OR event !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$' OR octet_length(event) > 100 THEN
         PERFORM usher.raise_error('invalid_argument',
                                   'event must be words of a-z, 0-9 and _ joined by dots, such a name followed by '
-                                  '".*", or "*"');
+                                  '".*", or "*"',
+                                  '{"argument": "event"}');
     ELSIF consumer IS NULL OR octet_length(consumer) NOT BETWEEN 1 AND 100 THEN
-        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes');
+        PERFORM usher.raise_error('invalid_argument', 'consumer must have 1 to 100 bytes',
+                                  '{"argument": "consumer"}');
     ELSIF mode IS NULL OR mode NOT IN ('sync', 'async') THEN
-        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async');
+        PERFORM usher.raise_error('invalid_argument', 'mode must be sync or async', '{"argument": "mode"}');
     ELSIF max_attempts IS NULL OR max_attempts NOT BETWEEN 1 AND 1000 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000');
+        PERFORM usher.raise_error('invalid_argument', 'max_attempts must be 1 to 1000',
+                                  '{"argument": "max_attempts"}');
     ELSIF handler IS NULL AND mode = 'sync' THEN
-        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler');
+        PERFORM usher.raise_error('invalid_argument', 'a sync subscription needs a handler',
+                                  '{"argument": "handler"}');
     ELSIF since IS NOT NULL AND mode = 'sync' THEN
         PERFORM usher.raise_error('invalid_argument', 'since is for async subscriptions', '{"argument": "since"}',
                                   'A sync handler runs in the transaction that publishes: that one is over.');
@@ -685,9 +1246,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     IF claim_events.consumer IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'consumer must not be null', '{"argument": "consumer"}');
     ELSIF visibility IS NULL OR visibility < '1 second' OR visibility > '1 day' THEN
-        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day');
+        PERFORM usher.raise_error('invalid_argument', 'visibility must be between one second and one day',
+                                  '{"argument": "visibility"}');
     END IF;
     PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
@@ -848,6 +1410,579 @@ COMMENT ON FUNCTION usher.cut_event(uuid, text[], text) IS
 COMMENT ON FUNCTION usher._writes_directly(regclass) IS
     'For tests: whether audit rows go into a partition of the log past the executor. Not with triggers, constraints '
     'or indexes of kinds that only the executor knows.';
+CREATE FUNCTION usher._note_audit(target regclass, event text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- of a table that this script of an extension has just made there is nothing before
+    IF usher._installing_extension() IS NULL OR NOT EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
+        WHERE c.oid = target AND t.xmin = pg_current_xact_id()::xid) THEN
+        PERFORM usher.log_event(event, severity => 'notice', resource_type => 'audited_table',
+                                resource_id => usher._table_name(target));
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._note_audit(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION usher._note_audit(regclass, text) IS
+    'Notes in the log that changes of a table are audited from now on, or no longer; row_as_of() asks since when.';
+CREATE OR REPLACE FUNCTION usher.enable_audit(
+    relation regclass,
+    exclude text[] DEFAULT '{}',
+    redact text[] DEFAULT '{}',
+    key text[] DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = relation);
+    subject CONSTANT text[] := ARRAY(SELECT s.name FROM usher._personal_columns(relation, '{subject}') AS s);
+    personal text[];
+    lists jsonb;
+    missing text;
+    target regclass;
+    begun regclass[];
+BEGIN
+    IF relation IS NULL OR kind IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation does not exist',
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::oid::text));
+    ELSIF kind NOT IN ('r', 'p') THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s is not a table', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
+    -- may be written in a read-only transaction
+    ELSIF (SELECT c.relpersistence FROM pg_class c WHERE c.oid = relation) = 't' THEN
+        PERFORM usher.raise_error('invalid_argument', format('temporary table %s cannot be audited', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
+    ELSIF relation = 'usher.audit_logs'::regclass
+          OR relation IN (SELECT p.relid FROM pg_partition_tree('usher.audit_logs') p) THEN
+        PERFORM usher.raise_error('invalid_argument', 'the audit log cannot be audited by itself',
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
+    END IF;
+    -- What is registered as sensitive is never repeated in the log; what is personal only where it can be erased
+    -- again, because the row says whose it is.
+    exclude := coalesce(exclude, '{}');
+    redact := ARRAY(
+        SELECT unnest(redact)
+        UNION
+        SELECT p.name FROM usher._personal_columns(relation, CASE subject WHEN '{}'
+            THEN '{personal,sensitive,sealed}'::text[] ELSE '{sensitive,sealed}' END) AS p
+        WHERE p.name <> ALL (exclude || coalesce(key, '{}'))
+        ORDER BY 1);
+    personal := ARRAY(
+        SELECT p.name FROM usher._personal_columns(relation, '{personal}') AS p
+        WHERE p.name <> ALL (exclude || redact || coalesce(key, '{}'))
+        ORDER BY 1);
+    lists := jsonb_strip_nulls(jsonb_build_object('exclude', exclude, 'redact', redact, 'personal',
+        CASE WHEN personal <> '{}' THEN personal END, 'subject', CASE WHEN subject <> '{}' THEN subject END,
+        'key', key));
+    SELECT n INTO missing FROM unnest(exclude || redact || personal || subject || coalesce(key, '{}')) n
+        WHERE n IS NULL OR NOT EXISTS (SELECT FROM pg_attribute a
+            WHERE a.attrelid = relation AND a.attname = n AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %s of relation %s does not exist', coalesce(quote_ident(missing), 'NULL'), relation),
+            jsonb_build_object('relation', relation::text, 'column', missing),
+            (SELECT format('"%s" has registered it as %s: it has to register again, with the name of now.',
+                           p.registrant, p.kind)
+             FROM usher.personal_columns AS p
+             WHERE p.column_name = missing
+                 AND relation = to_regclass(format('%I.%I', usher._schema_of(p.registrant), p.table_name)) LIMIT 1));
+    END IF;
+    SELECT a.attname INTO missing FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attname = ANY (key) AND a.attgenerated = 'v' LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %I of relation %s is not stored and cannot be a key', missing, relation),
+            jsonb_build_object('relation', relation::text, 'column', missing));
+    END IF;
+    SELECT d.member::text INTO missing FROM usher._descendants(relation) d WHERE d.is_foreign LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s has the foreign table %s, which cannot be audited', relation, missing),
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'foreign_table', missing));
+    END IF;
+    -- Partitions follow their table. Those that are audited already only get other lists.
+    begun := ARRAY(SELECT d.member FROM usher._descendants(relation) AS d JOIN pg_class AS c ON c.oid = d.member
+                   WHERE (d.depth = 0 OR NOT c.relispartition) AND NOT usher._is_audited(d.member)
+                   ORDER BY d.depth, d.member);
+    -- The table first: its lock holds back whoever attaches a partition now.
+    PERFORM usher._audit_table(relation, lists);
+    -- A statement fires the triggers of the table that it names: partitions, and tables that inherit, get their own
+    -- for statements that name them. Those that come later: usher._cover_new_tables().
+    FOR target IN SELECT d.member FROM usher._descendants(relation) d WHERE d.depth > 0 LOOP
+        PERFORM usher._audit_table(target, lists);
+    END LOOP;
+    PERFORM usher._note_audit(b.member, 'audit.enabled') FROM unnest(begun) AS b (member);
+    IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = relation AND NOT EXISTS (
+            SELECT FROM pg_trigger t
+            WHERE t.tgrelid = i.inhparent AND t.tgfoid = 'usher.audit_change()'::regprocedure)) THEN
+        RAISE NOTICE 'statements that name a table to which % belongs are not audited', relation
+            USING HINT = 'Call usher.enable_audit() with that table.';
+    END IF;
+    IF usher._audit_key_problem(relation) IS NOT NULL THEN
+        RAISE NOTICE 'rows of % cannot be told apart in the audit log: %', relation,
+            usher._audit_key_problem(relation) USING HINT = 'Name the columns of a key: key => …';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION usher.enable_audit(regclass, text[], text[], text[]) IS
+    'Audits a table, its partitions and the tables that inherit from it, also those that come later: every changed '
+    'row makes a row in usher.audit_logs. Columns in exclude are left out, those in redact, and those that an '
+    'extension or application has registered as sensitive, show only that they changed; so do those registered as '
+    'personal, unless a column is registered as subject and says whose row it is. key names the identifying columns '
+    '(default: the primary key). The lists follow columns that are renamed or dropped; when one '
+    'cannot be told any more, all values are redacted. Calling it again changes the lists. Foreign tables cannot be '
+    'audited. The log keeps when it began, as the event audit.enabled.';
+CREATE OR REPLACE FUNCTION usher.disable_audit(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_trigger record;
+    ended CONSTANT regclass[] := ARRAY(
+        SELECT d.member FROM usher._descendants(relation) AS d JOIN pg_class AS c ON c.oid = d.member
+        WHERE (d.depth = 0 OR NOT c.relispartition)
+            AND EXISTS (SELECT FROM pg_trigger AS t
+                        WHERE t.tgrelid = d.member AND t.tgfoid = 'usher.audit_change()'::regprocedure)
+        ORDER BY d.depth, d.member);
+BEGIN
+    FOR found_trigger IN
+        SELECT t.tgrelid::regclass AS target, t.tgname FROM pg_trigger t
+        WHERE t.tgrelid IN (SELECT d.member FROM usher._descendants(relation) d)
+          AND t.tgfoid = 'usher.audit_change()'::regprocedure
+        ORDER BY t.tgrelid, t.tgname
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', found_trigger.tgname, found_trigger.target);
+    END LOOP;
+    PERFORM usher._note_audit(e.member, 'audit.disabled') FROM unnest(ended) AS e (member);
+END
+$$;
+COMMENT ON FUNCTION usher.disable_audit(regclass) IS
+    'Ends what enable_audit() began; rows that were written stay, and so does the event audit.disabled.';
+CREATE FUNCTION usher._table_name(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = relation);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._table_name(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._table_name(regclass) IS 'The name of a table with its schema, whatever search_path says.';
+CREATE OR REPLACE FUNCTION usher._audit_resource(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN usher._table_name(coalesce(pg_partition_root(relation), relation));
+END
+$$;
+CREATE FUNCTION usher._is_audited(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+                   WHERE t.tgrelid = relation AND t.tgfoid = 'usher.audit_change()'::regprocedure AND t.tgnargs = 1
+                       AND t.tgenabled <> 'D' AND c.relkind IN ('r', 'p'));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._is_audited(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_audited(regclass) IS
+    'Whether changes of the table are audited now. Partitions, and tables that inherit, have triggers of their own.';
+CREATE FUNCTION usher._audited_since(relation regclass, instant timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    root CONSTANT regclass := coalesce(pg_partition_root(relation), relation);
+    kind CONSTANT text := usher._audit_resource(relation);
+    days CONSTANT integer := current_setting('usher.audit_retention')::integer;
+    known timestamptz;
+    is_known boolean := false;
+    since timestamptz := '-infinity';
+    last record;
+BEGIN
+    FOR last IN
+        SELECT e.* FROM unnest(ARRAY[root, relation]) WITH ORDINALITY AS t (name, place)
+            CROSS JOIN LATERAL (SELECT l.id, l.event_type, l.created_at FROM usher.audit_logs AS l
+                                WHERE l.resource_type = 'audited_table' AND l.resource_id = usher._table_name(t.name)
+                                    AND l.event_type IN ('audit.enabled', 'audit.disabled')
+                                ORDER BY l.id DESC LIMIT 1) AS e
+        WHERE t.place = 1 OR relation <> root
+    LOOP
+        known := last.created_at;
+        IF last.event_type = 'audit.disabled' THEN -- and came back by another way
+            SELECT l.created_at INTO known FROM usher.audit_logs AS l
+            WHERE l.resource_type = kind AND l.source = 'trigger' AND l.id > last.id ORDER BY l.id LIMIT 1;
+        END IF;
+        since := greatest(since, coalesce(known, 'infinity'));
+        is_known := true;
+    END LOOP;
+    IF NOT is_known THEN
+        SELECT x.registered_at INTO known
+        FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+            JOIN usher.extensions AS x ON x.extension = e.extname
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = root AND d.refclassid = 'pg_extension'::regclass
+            AND d.deptype = 'e';
+        IF known IS NULL OR known > instant THEN
+            known := least(known, (SELECT l.created_at FROM usher.audit_logs AS l
+                                   WHERE l.resource_type = kind AND l.source = 'trigger' ORDER BY l.id LIMIT 1));
+        END IF;
+        since := coalesce(known, 'infinity');
+    END IF;
+    RETURN CASE WHEN days > 0 THEN greatest(since, statement_timestamp() - make_interval(days => days))
+                ELSE since END;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audited_since(regclass, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audited_since(regclass, timestamptz) IS
+    'Since when the log has every change of a table that is audited: since it was enabled last, and as far back as '
+    'rows are kept; infinity when nothing is known. It looks no further back than the instant needs.';
+CREATE FUNCTION usher._audit_hidden(relation regclass, OUT excluded text[], OUT redacted text[])
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    excluded := coalesce(usher._audit_list(relation, 'exclude'), '{}');
+    redacted := coalesce(usher._audit_list(relation, 'redact'), '{}')
+        || ARRAY(SELECT p.name FROM usher._personal_columns(coalesce(pg_partition_root(relation), relation),
+                                                            '{sensitive,sealed}') AS p);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_hidden(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_hidden(regclass) IS
+    'Columns that the log leaves out or redacts, by their names of now, and those that are registered as sensitive.';
+CREATE FUNCTION usher._audit_mask(whole jsonb, excluded text[], redacted text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF whole ?| (excluded || redacted) THEN
+        RETURN (whole || (SELECT coalesce(jsonb_object_agg(v.key, '[redacted]'::text), '{}')
+                          FROM jsonb_each(whole) AS v
+                          WHERE v.key = ANY (redacted) AND v.value <> 'null')) - excluded;
+    END IF;
+    RETURN whole;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._audit_mask(jsonb, text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION usher._audit_mask(jsonb, text[], text[]) IS
+    'Values as the log may show them now: those that were written before a column was excluded, redacted or '
+    'registered as sensitive, too.';
+CREATE FUNCTION usher._has_lost_column(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    options CONSTANT jsonb := usher._audit_options(relation);
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM unnest('{exclude,redact,personal,subject}'::text[]) AS k (list)
+            CROSS JOIN LATERAL jsonb_array_elements_text(coalesce(options -> k.list, '[]')) AS n (name)
+        WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                          WHERE a.attrelid = relation AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped)
+            AND NOT ((options -> 'relation') = to_jsonb(relation::oid::bigint)
+                     AND coalesce(options -> 'numbers' ? n.name, false)));
+END
+$$;
+REVOKE ALL ON FUNCTION usher._has_lost_column(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._has_lost_column(regclass) IS
+    'Whether a column of the lists of an audited table cannot be told any more: then every value is redacted.';
+CREATE OR REPLACE FUNCTION usher._key_object(relation regclass, key jsonb, columns text[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_typeof(key) NOT IN ('object', 'array') AND cardinality(columns) = 1 THEN
+        RETURN jsonb_build_object(columns[1], key);
+    ELSIF jsonb_typeof(key) <> 'object'
+          OR columns IS DISTINCT FROM (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(key) k) THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('key must be an object of the columns %s', array_to_string(columns, ', ')),
+            jsonb_build_object('argument', 'key', 'relation', relation::text, 'columns', columns));
+    END IF;
+    RETURN key;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._audit_key(relation regclass, key jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    columns text[];
+BEGIN
+    IF relation IS NULL OR key IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null',
+            jsonb_build_object('argument', CASE WHEN relation IS NULL THEN 'relation' ELSE 'key' END));
+    END IF;
+    SELECT array_agg(k ORDER BY k) INTO columns FROM unnest(usher._audit_list(relation, 'key')) k;
+    columns := coalesce(columns, usher._primary_key(relation));
+    IF columns IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no key', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text),
+                                  'Name one with usher.enable_audit(relation, key => …).');
+    END IF;
+    RETURN usher._key_object(relation, key, columns);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.search_audit(
+    actor_id uuid DEFAULT NULL,
+    event_type text DEFAULT NULL,
+    action text DEFAULT NULL,
+    resource_type text DEFAULT NULL,
+    resource_id text DEFAULT NULL,
+    correlation_id text DEFAULT NULL,
+    session_id uuid DEFAULT NULL,
+    severity text DEFAULT NULL,
+    result text DEFAULT NULL,
+    since timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT NULL,
+    after uuid DEFAULT NULL,
+    max_rows integer DEFAULT 50)
+    RETURNS SETOF usher.audit_logs
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    session_user_id uuid;
+    session_started timestamptz;
+    kinds text[];
+    -- Of changed rows, the name of the event says what was done.
+    wanted CONSTANT text := coalesce(action, substring(event_type FROM '^row\.(.*)'));
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    PERFORM usher.check_max_rows(max_rows);
+    IF result NOT IN ('success', 'failure', 'denied') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'result must be success, failure or denied', '{"argument": "result"}');
+    END IF;
+    IF severity NOT IN ('debug', 'info', 'notice', 'warning', 'error', 'critical') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'severity must be debug, info, notice, warning, error or critical', '{"argument": "severity"}');
+    END IF;
+    IF session_id IS NOT NULL THEN -- what was done in a session was done by its user, since it began
+        SELECT s.user_id, s.created_at - interval '1 minute' INTO session_user_id, session_started
+        FROM usher.sessions s WHERE s.id = session_id;
+    END IF;
+    IF resource_id IS NOT NULL AND resource_type IS NULL THEN
+        kinds := usher._audit_resource_types();
+    END IF;
+    PERFORM usher.log_read('audit_log', NULL,
+                           jsonb_strip_nulls(jsonb_build_object('actor_id', actor_id, 'event_type', event_type,
+        'resource_type', resource_type, 'resource_id', resource_id, 'correlation_id', correlation_id, 'since', since,
+        'until', until)));
+    -- Only the conditions that are asked for: each finds its index.
+    RETURN QUERY EXECUTE concat_ws(' AND ', 'SELECT * FROM usher.audit_logs l WHERE true',
+            CASE WHEN actor_id IS NOT NULL THEN 'l.actor_id = $1' END,
+            CASE WHEN event_type IS NOT NULL
+                     THEN 'l.event_type = $2'
+                         || CASE WHEN event_type NOT LIKE 'row.%' THEN ' AND l.source <> ''trigger''' ELSE '' END END,
+            CASE WHEN action IS NOT NULL THEN 'l.action = $3' END,
+            CASE WHEN wanted NOT IN ('insert', 'update')
+                     THEN 'l.action = $14 AND l.action <> ''insert'' AND l.action <> ''update''' END,
+            CASE WHEN resource_type IS NOT NULL THEN 'l.resource_type = $4' END,
+            CASE WHEN resource_id IS NOT NULL THEN 'l.resource_id = $5' END,
+            CASE WHEN correlation_id IS NOT NULL THEN 'l.correlation_id = $6' END,
+            CASE WHEN kinds IS NOT NULL THEN '(l.resource_type = ANY ($15) OR l.resource_type IS NULL)' END,
+            CASE WHEN session_id IS NOT NULL THEN 'l.session_id = $7' END,
+            CASE WHEN session_user_id IS NOT NULL
+                     THEN 'l.actor_id = $16 AND l.id >= usher._first_id_at($17)' END,
+            CASE WHEN severity IS NOT NULL
+                     THEN 'l.severity = $8'
+                         || CASE WHEN severity <> 'info' THEN ' AND l.severity <> ''info''' ELSE '' END END,
+            CASE WHEN result IS NOT NULL
+                     THEN 'l.result = $9'
+                         || CASE WHEN result <> 'success' THEN ' AND l.result <> ''success''' ELSE '' END END,
+            CASE WHEN since IS NOT NULL
+                     THEN 'l.created_at >= $10 AND l.id >= usher._first_id_at($10 - interval ''1 second'')' END,
+            CASE WHEN until IS NOT NULL
+                     THEN 'l.created_at < $11 AND l.id < usher._first_id_at($11 + interval ''1 second'')' END,
+            CASE WHEN after IS NOT NULL THEN 'l.id < $12' END)
+        || ' ORDER BY l.id DESC LIMIT $13'
+        USING actor_id, event_type, action, resource_type, resource_id, correlation_id, session_id, severity, result,
+        since, until, after, max_rows, wanted, kinds, session_user_id, session_started;
+END
+$$;
+CREATE FUNCTION usher._refuse_unaudited(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.raise_error('not_configured', format('relation %s is not audited', relation),
+        jsonb_build_object('relation', relation::text), 'usher.enable_audit() begins it.');
+END
+$$;
+REVOKE ALL ON FUNCTION usher._refuse_unaudited(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._refuse_unaudited(regclass) IS 'Raises 55000: the log knows nothing of the table.';
+CREATE OR REPLACE FUNCTION usher.row_history(relation regclass, key jsonb, after uuid DEFAULT NULL,
+        max_rows integer DEFAULT 100)
+    RETURNS TABLE (id uuid, changed_at timestamptz, action text, actor_id uuid, actor_name text, old_values jsonb,
+                   new_values jsonb, correlation_id text, transaction_id bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    wanted text;
+    kind text;
+    hidden record;
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    PERFORM usher.check_max_rows(max_rows);
+    kind := usher._audit_resource(relation);
+    IF relation IS NOT NULL AND NOT usher._is_audited(relation) AND NOT EXISTS (
+        SELECT FROM usher.audit_logs AS l WHERE l.resource_type = kind AND l.source = 'trigger') THEN
+        PERFORM usher._refuse_unaudited(relation);
+    END IF;
+    wanted := usher._audit_resource_id(relation, usher._audit_key(relation, key));
+    PERFORM usher.log_read(kind, wanted, '{"question": "row_history"}');
+    hidden := usher._audit_hidden(relation);
+    RETURN QUERY
+        SELECT l.id, l.created_at, l.action, l.actor_id, l.actor_name,
+               usher._audit_mask(l.old_values, hidden.excluded, hidden.redacted),
+               usher._audit_mask(l.new_values, hidden.excluded, hidden.redacted), l.correlation_id, l.transaction_id
+        FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
+          AND (row_history.after IS NULL OR l.id > row_history.after)
+        ORDER BY l.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION usher.row_history(regclass, jsonb, uuid, integer) IS
+    'What happened to one row, oldest first. key: an object of the key columns, or the value of the only one, such as '
+    'to_jsonb(id). A change of the key itself stands under the former key. 55000 for a table that is not audited and '
+    'never was. Needs audit:read.';
+CREATE OR REPLACE FUNCTION usher.row_as_of(relation regclass, key jsonb, instant timestamptz) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    kind text := usher._audit_resource(relation);
+    relatives CONSTANT text[] := ARRAY(SELECT usher._audit_resource(r.member)
+                                       FROM usher._inheritance_relatives(relation) r);
+    wanted text;
+    known_since timestamptz;
+    hidden record;
+    whole jsonb;
+    start_id uuid;
+    change record;
+    lost timestamptz;
+    strange text;
+BEGIN
+    PERFORM usher.require_permission('audit:read');
+    IF instant IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'instant must not be null', '{"argument": "instant"}');
+    ELSIF relation IS NOT NULL AND NOT usher._is_audited(relation) THEN -- nothing is read that nobody audits
+        PERFORM usher._refuse_unaudited(relation);
+    END IF;
+    key := usher._audit_key(relation, key);
+    wanted := usher._audit_resource_id(relation, key);
+    PERFORM usher.log_read(kind, wanted, '{"question": "row_as_of"}');
+    IF usher._audit_key_problem(relation) IS NOT NULL THEN
+        PERFORM usher.raise_error('not_configured', format('rows of relation %s cannot be told apart in the audit log',
+            relation), jsonb_build_object('relation', relation::text, 'problem', usher._audit_key_problem(relation)),
+            'Name the columns of a key with usher.enable_audit(relation, key => …).');
+    END IF;
+    IF usher._has_lost_column(relation) THEN
+        PERFORM usher.raise_error('not_configured', format('audit of relation %s redacts every value', relation),
+            jsonb_build_object('relation', relation::text),
+            'Call usher.enable_audit() again, with the columns that are meant.');
+    END IF;
+    known_since := usher._audited_since(relation, instant);
+    hidden := usher._audit_hidden(relation);
+
+    SELECT x.id, x.new_values INTO start_id, whole FROM (
+        (SELECT l.id, l.new_values FROM usher.audit_logs l
+         WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger'
+             AND l.action IN ('insert', 'delete') AND l.created_at <= instant AND l.created_at >= known_since
+         ORDER BY l.id DESC LIMIT 1)
+        UNION ALL
+        (SELECT l.id, l.new_values FROM usher.audit_logs l
+         WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action = 'truncate'
+             AND l.created_at <= instant AND l.created_at >= known_since
+         ORDER BY l.id DESC LIMIT 1)) AS x
+    ORDER BY x.id DESC LIMIT 1;
+
+    -- Changes that may have been this row's, and do not say so: an answer without them would be wrong.
+    SELECT l.created_at INTO lost FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action <> 'truncate'
+          AND CASE WHEN start_id IS NULL THEN l.created_at > instant
+                   ELSE l.id > start_id AND l.created_at <= instant END
+        ORDER BY l.id DESC LIMIT 1;
+    IF lost IS NOT NULL THEN
+        PERFORM usher.raise_error('not_configured', format('changes of relation %s were audited without a key',
+            relation), jsonb_build_object('relation', relation::text, 'until', lost),
+            'Only what came later can be asked for.');
+    END IF;
+    SELECT l.resource_type INTO strange FROM usher.audit_logs l
+        WHERE l.resource_type = ANY (relatives) AND (l.resource_id = wanted OR l.resource_id IS NULL)
+          AND l.source = 'trigger'
+          AND CASE WHEN start_id IS NULL THEN l.created_at > instant
+                   ELSE l.id > start_id AND l.created_at <= instant END
+        ORDER BY l.id DESC LIMIT 1;
+    IF strange IS NOT NULL THEN
+        PERFORM usher.raise_error('not_configured',
+            format('rows of relation %s were changed by statements that name %s', relation, strange),
+            jsonb_build_object('relation', relation::text, 'named', strange),
+            'Tables that inherit have a history for each name: ask usher.row_history() of both.');
+    END IF;
+
+    IF instant < least(known_since, statement_timestamp())
+       OR isfinite(instant) AND EXISTS (SELECT FROM usher.audit_seals AS s WHERE s.retired_at IS NOT NULL
+                                            AND s.until_id > usher._first_id_at(instant)) THEN
+        PERFORM usher.raise_error('not_configured',
+            format('the audit log does not reach back so far for relation %s', relation),
+            jsonb_build_object('relation', relation::text,
+                               'since', CASE WHEN isfinite(known_since) THEN known_since END),
+            'It was not audited yet, or not at that time, or rows of then have been retired.');
+    END IF;
+
+    IF start_id IS NOT NULL THEN -- deleted or truncated: whole is NULL and stays so
+        FOR change IN SELECT l.new_values FROM usher.audit_logs l
+            WHERE l.resource_type = kind AND l.resource_id = wanted AND l.action = 'update' AND l.source = 'trigger'
+              AND l.id > start_id AND l.created_at <= instant ORDER BY l.id
+        LOOP
+            whole := whole || change.new_values;
+        END LOOP;
+        RETURN usher._audit_mask(whole, hidden.excluded, hidden.redacted);
+    END IF;
+
+    whole := usher._audit_form(relation,
+        format('SELECT (t.*)::%1$s FROM %1$s t JOIN jsonb_populate_record(NULL::%1$s, $1) k ON %2$s', relation,
+               (SELECT string_agg(format('t.%1$I = k.%1$I', c), ' AND ') FROM jsonb_object_keys(key) c)), key);
+    IF whole ->> (usher._audit_list(relation, 'subject'))[1] IS NULL THEN -- nobody's row, which nobody can erase
+        hidden.redacted := hidden.redacted || coalesce(usher._audit_list(relation, 'personal'), '{}');
+    END IF;
+    whole := usher._audit_mask(whole, hidden.excluded, hidden.redacted);
+    FOR change IN
+        SELECT l.id, l.action, l.old_values FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id = wanted AND l.source = 'trigger' AND l.created_at > instant
+        UNION ALL
+        SELECT l.id, l.action, l.old_values FROM usher.audit_logs l
+        WHERE l.resource_type = kind AND l.resource_id IS NULL AND l.source = 'trigger' AND l.action = 'truncate'
+            AND l.created_at > instant
+        ORDER BY id DESC
+    LOOP
+        CASE change.action
+            WHEN 'insert' THEN whole := NULL;
+            WHEN 'delete' THEN whole := change.old_values;
+            WHEN 'truncate' THEN whole := NULL; -- what it held is not known
+            ELSE whole := whole || change.old_values;
+        END CASE;
+    END LOOP;
+    RETURN usher._audit_mask(whole, hidden.excluded, hidden.redacted);
+END
+$$;
+COMMENT ON FUNCTION usher.row_as_of(regclass, jsonb, timestamptz) IS
+    'An audited row as it was at an instant; NULL when it did not exist. Excluded columns are left out, and sensitive '
+    'ones redacted. 55000 when the log does not say: tables that are not audited, instants before they were (again), '
+    'rows without a key, a key that is redacted, changes under the name of another table of the same inheritance. '
+    'Needs audit:read.';
 CREATE OR REPLACE FUNCTION usher._maintain_audit_partitions(months_ahead integer DEFAULT 3) RETURNS integer
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -903,6 +2038,65 @@ EXCEPTION WHEN OTHERS OR assert_failure THEN
     RETURN false;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.enable_updated_at(relation regclass, column_name name DEFAULT 'updated_at',
+                                        skip_unchanged boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char" := (SELECT c.relkind FROM pg_class c WHERE c.oid = relation);
+    base_type oid;
+    generated "char";
+    target regclass;
+    is_first boolean;
+BEGIN
+    IF relation IS NULL OR kind IS NULL OR kind NOT IN ('r', 'p') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('relation %s is not a table', coalesce(relation::text, 'NULL')),
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
+    END IF;
+    SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, a.attgenerated INTO base_type, generated
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
+    IF base_type IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %I of relation %s does not exist', coalesce(column_name, 'NULL'), relation),
+            jsonb_build_object('argument', 'column_name', 'relation', relation::text, 'column', column_name));
+    ELSIF base_type NOT IN ('timestamptz'::regtype, 'timestamp'::regtype) OR generated <> '' THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %I of relation %s must be a plain timestamptz or timestamp', column_name, relation),
+            jsonb_build_object('argument', 'column_name', 'relation', relation::text, 'column', column_name));
+    END IF;
+    FOREACH is_first IN ARRAY '{true,false}'::boolean[] LOOP -- its lock holds back whoever makes a child now
+        FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m WHERE (m.member = relation) = is_first
+        LOOP
+            EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION '
+                           'usher.set_updated_at(%L%s)',
+                usher._updated_at_trigger_name(column_name), target, column_name,
+                CASE WHEN skip_unchanged THEN ', ''skip_unchanged''' ELSE '' END);
+        END LOOP;
+    END LOOP;
+    PERFORM usher._tell_foreign_tables(relation);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.disable_updated_at(relation regclass, column_name name DEFAULT 'updated_at')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target regclass;
+BEGIN
+    IF column_name IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'column_name must not be null',
+                                  '{"argument": "column_name"}');
+    END IF;
+    FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', usher._updated_at_trigger_name(column_name), target);
+    END LOOP;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.enable_soft_delete(relation regclass, mode text DEFAULT 'deactivate',
                                          event_prefix text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -919,7 +2113,7 @@ BEGIN
     IF relation IS NULL OR kind IS NULL OR kind NOT IN ('r', 'p') THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s is not a table', coalesce(relation::text, 'NULL')),
-            jsonb_build_object('relation', relation::text));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
     ELSIF mode IS NULL OR mode NOT IN ('deactivate', 'refuse', 'allow') THEN
         PERFORM usher.raise_error('invalid_argument', 'mode must be deactivate, refuse or allow',
                                   '{"argument": "mode"}');
@@ -929,13 +2123,13 @@ BEGIN
     ELSIF event_prefix IS NOT NULL AND coalesce(cardinality(usher._primary_key(relation)), 0) <> 1 THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s must have a primary key of one column for its events', relation),
-            jsonb_build_object('relation', relation::text));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text));
     END IF;
     SELECT d.member::text INTO wrong FROM usher._descendants(relation) d WHERE d.is_foreign LIMIT 1;
     IF FOUND THEN
         PERFORM usher.raise_error('invalid_argument',
             format('relation %s has the foreign table %s, whose rows cannot be kept', relation, wrong),
-            jsonb_build_object('relation', relation::text, 'foreign_table', wrong));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'foreign_table', wrong));
     END IF;
     view_name := usher._active_view_name(relation);
     SELECT array_agg(a.attname::text) INTO columns FROM pg_attribute a
@@ -950,7 +2144,7 @@ BEGIN
         PERFORM usher.raise_error('invalid_argument',
             format('column %s of relation %s must be a plain boolean (is_active) or timestamptz (deleted_at)',
                    wrong, relation),
-            jsonb_build_object('relation', relation::text, 'column', wrong));
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'column', wrong));
     END IF;
     EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS is_active boolean NOT NULL DEFAULT true, '
                    'ADD COLUMN IF NOT EXISTS deleted_at timestamptz', relation);
@@ -999,6 +2193,172 @@ BEGIN
     RETURN view_name;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.disable_soft_delete(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target regclass;
+BEGIN
+    IF relation IS NULL OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation does not exist', '{"argument": "relation"}');
+    END IF;
+    FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete ON %s', target);
+        EXECUTE format('DROP TRIGGER IF EXISTS usher_announce_soft_delete ON %s', target);
+    END LOOP;
+    FOR target IN SELECT d.member FROM usher._descendants(relation) d WHERE NOT d.is_foreign LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS usher_soft_delete_truncate ON %s', target);
+    END LOOP;
+    EXECUTE format('DROP VIEW IF EXISTS %s', usher._active_view_name(relation));
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._row_condition(relation regclass, key jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    columns text[] := usher._primary_key(relation);
+BEGIN
+    IF relation IS NULL OR key IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation and key must not be null',
+            jsonb_build_object('argument', CASE WHEN relation IS NULL THEN 'relation' ELSE 'key' END));
+    END IF;
+    IF columns IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no primary key', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text));
+    END IF;
+    key := usher._key_object(relation, key, columns);
+    -- Literals of unknown type: they take the types of their columns, so that the index is used.
+    RETURN (SELECT string_agg(format('t.%I = %L', k.key, k.value), ' AND ') FROM jsonb_each_text(key) k);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._soft_row_condition(relation regclass, key jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    condition CONSTANT text := usher._row_condition(relation, key);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute a
+                   WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
+        PERFORM usher.raise_error('invalid_argument', format('relation %s has no soft delete', relation),
+                                  jsonb_build_object('argument', 'relation', 'relation', relation::text),
+                                  'Set it up with usher.enable_soft_delete().');
+    END IF;
+    RETURN condition;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.add_unique_among_active(relation regclass, columns text[]) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing text;
+    index_name text;
+    table_name text := (SELECT c.relname FROM pg_class c WHERE c.oid = relation);
+    schema_name text := (SELECT n.nspname
+                         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
+BEGIN
+    IF table_name IS NULL OR columns IS NULL OR cardinality(columns) = 0 THEN
+        PERFORM usher.raise_error('invalid_argument', 'relation and at least one column are needed',
+            jsonb_build_object('argument', CASE WHEN table_name IS NULL THEN 'relation' ELSE 'columns' END));
+    END IF;
+    SELECT n INTO missing FROM unnest(columns || 'is_active'::text) n
+        WHERE n IS NULL OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = n
+                                         AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column %s of relation %s does not exist', coalesce(quote_ident(missing), 'NULL'), relation),
+            jsonb_build_object('argument', 'columns', 'relation', relation::text, 'column', missing));
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a
+                   WHERE a.attrelid = relation AND a.attname = 'is_active' AND a.atttypid = 'boolean'::regtype) THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('column is_active of relation %s must be a boolean', relation),
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'column', 'is_active'));
+    END IF;
+    index_name := table_name || '_active_' || array_to_string(columns, '_') || '_key';
+    IF octet_length(index_name) > 63 THEN
+        index_name := 'usher_active_' || md5(index_name);
+    END IF;
+    EXECUTE format('CREATE UNIQUE INDEX IF NOT EXISTS %I ON %s (%s) WHERE is_active', index_name, relation,
+        (SELECT string_agg(quote_ident(c), ', ' ORDER BY o) FROM unnest(columns) WITH ORDINALITY AS u (c, o)));
+    RETURN format('%I.%I', schema_name, index_name);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.enable_entity(relation regclass, audit boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF relation IS NULL OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  format('relation %s is not a table', coalesce(relation::text, 'NULL')),
+                                  '{"argument": "relation"}');
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary) THEN
+        EXECUTE format('ALTER TABLE %s ADD COLUMN id uuid NOT NULL DEFAULT usher.uuid_v7() PRIMARY KEY', relation);
+    END IF;
+    EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now(), '
+                   'ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now()', relation);
+    PERFORM usher.enable_soft_delete(relation);
+    PERFORM usher.enable_updated_at(relation);
+    IF audit THEN
+        PERFORM usher.enable_audit(relation);
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.attach_machine(machine text, relation regclass, column_name name,
+        options jsonb DEFAULT '{}')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    strange text;
+    target regclass;
+    is_first boolean;
+BEGIN
+    PERFORM usher._check_attachment(machine, relation, column_name, coalesce(options, '{}'));
+    EXECUTE format('SELECT coalesce(t.%1$I::text, ''NULL'') FROM %2$s t WHERE t.%1$I IS NULL OR NOT t.%1$I::text = '
+                   'ANY ($1) LIMIT 1',
+                   column_name, relation)
+        INTO strange USING usher.machine_statuses(machine);
+    IF strange IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format(
+            'relation %s has rows with status "%s", which machine "%s" does not know', relation, strange, machine),
+            jsonb_build_object('argument', 'relation', 'relation', relation::text, 'status', strange,
+                               'machine', machine));
+    END IF;
+    FOREACH is_first IN ARRAY '{true,false}'::boolean[] LOOP -- its lock holds back whoever makes a child now
+        FOR target IN SELECT m.member FROM usher._row_trigger_tables(relation) m WHERE (m.member = relation) = is_first
+        LOOP
+            EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION '
+                           'usher.check_transition(%L, %L, %L)', usher._machine_trigger_name('check', column_name),
+                target, machine, column_name, coalesce(options, '{}'));
+            EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION '
+                           'usher.record_transition(%L, %L, %L)', usher._machine_trigger_name('record', column_name),
+                target, machine, column_name, coalesce(options, '{}'));
+        END LOOP;
+    END LOOP;
+    PERFORM usher._tell_foreign_tables(relation);
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.apply_machine_preset(name text, machine text DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    preset jsonb := usher.machine_preset(name);
+BEGIN
+    IF preset IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'preset must be post, order or work_order',
+                                  '{"argument": "name"}');
+    END IF;
+    RETURN usher.define_machine(coalesce(machine, name), preset);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.define_rate_limit(policy text, algorithm text, max_hits integer, period interval,
                                         block_for interval DEFAULT NULL, tiers jsonb DEFAULT '{}')
     RETURNS void
@@ -1015,25 +2375,32 @@ BEGIN
         PERFORM usher.require_permission('limit:manage');
     END IF;
     IF policy IS NULL OR policy !~ '^[a-z0-9_.:-]{1,100}$' THEN
-        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -');
+        PERFORM usher.raise_error('invalid_argument', 'policy must have 1 to 100 characters of a-z, 0-9 and _ . : -',
+                                  '{"argument": "policy"}');
     ELSIF algorithm IS NULL OR algorithm <> ALL (usher._algorithms('rate_limit')) THEN
         PERFORM usher.raise_error('invalid_argument',
-            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '));
+            'algorithm must be one of ' || array_to_string(usher._algorithms('rate_limit'), ', '),
+            '{"argument": "algorithm"}');
     ELSIF max_hits IS NULL OR max_hits NOT BETWEEN 1 AND most_hits THEN
-        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits));
+        PERFORM usher.raise_error('invalid_argument', format('max_hits must be 1 to %s', most_hits),
+                                  '{"argument": "max_hits"}');
     ELSIF period IS NULL OR period < '1 second' OR period > longest THEN
-        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days');
+        PERFORM usher.raise_error('invalid_argument', 'period must be one second to 366 days',
+                                  '{"argument": "period"}');
     ELSIF block_for < '1 second' OR block_for > longest THEN
-        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days');
+        PERFORM usher.raise_error('invalid_argument', 'block_for must be one second to 366 days',
+                                  '{"argument": "block_for"}');
     ELSIF tiers IS NULL OR jsonb_typeof(tiers) <> 'object' THEN
-        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits');
+        PERFORM usher.raise_error('invalid_argument', 'tiers must be an object of tiers and their max_hits',
+                                  '{"argument": "tiers"}');
     END IF;
     FOR tier IN SELECT t.key, t.value FROM jsonb_each(tiers) t LOOP
         IF tier.key !~ '^[A-Za-z0-9_-]{1,20}$' OR jsonb_typeof(tier.value) <> 'number'
            OR tier.value::text !~ '^[1-9][0-9]{0,6}$' OR tier.value::integer > most_hits THEN
             PERFORM usher.raise_error('invalid_argument',
                                       format('tier "%s" must have max_hits of 1 to %s', left(tier.key, 100),
-                                             most_hits));
+                                             most_hits),
+                                      '{"argument": "tiers"}');
         END IF;
     END LOOP;
     INSERT INTO usher.rate_limit_policies AS p (policy, algorithm, max_hits, period, block_for, tiers, extension)
@@ -1043,6 +2410,108 @@ BEGIN
     ON CONFLICT ON CONSTRAINT rate_limit_policies_pkey DO UPDATE
     SET algorithm = EXCLUDED.algorithm, max_hits = EXCLUDED.max_hits, period = EXCLUDED.period,
         block_for = EXCLUDED.block_for, tiers = EXCLUDED.tiers, extension = EXCLUDED.extension, updated_at = now();
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._own_or_managed(user_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me CONSTANT uuid := usher.actor_id();
+BEGIN
+    IF coalesce(_own_or_managed.user_id, me) = me THEN
+        RETURN usher._require_person(); -- the account itself is not what a machine's key is for
+    END IF;
+    IF _own_or_managed.user_id IS NULL THEN
+        PERFORM usher.raise_error('authentication_required', 'no valid identity', NULL,
+                                  'Call usher.authenticate() with an access token in this transaction, or name a '
+                                  'user.');
+    END IF;
+    PERFORM usher.require_permission('user:manage', _own_or_managed.user_id);
+    IF NOT EXISTS (SELECT FROM usher.users u WHERE u.id = _own_or_managed.user_id) THEN
+        PERFORM usher._raise_unknown_user(_own_or_managed.user_id);
+    END IF;
+    RETURN _own_or_managed.user_id;
+END
+$$;
+COMMENT ON FUNCTION usher._own_or_managed(uuid) IS
+    'The user that a call is about: the current one when NULL; another one only for those who may manage them '
+    '(42501), and if there is one (US005). An API key does not reach the account that it acts for (US103).';
+CREATE OR REPLACE FUNCTION usher._raise_unknown_user(user_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.raise_error('unknown_reference', 'user does not exist',
+                              jsonb_build_object('user_id', _raise_unknown_user.user_id, 'reference', 'user',
+                                                 'id', _raise_unknown_user.user_id));
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.revoke_session(session_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner uuid;
+BEGIN
+    SELECT s.user_id INTO owner FROM usher.sessions s WHERE s.id = revoke_session.session_id;
+    IF owner IS NULL OR owner IS DISTINCT FROM usher.actor_id() OR usher.current_api_key_id() IS NOT NULL THEN
+        IF usher.actor_id() IS NULL OR usher.has_permission('user:manage') THEN
+            PERFORM usher.require_permission('user:manage', owner);
+        ELSE
+            owner := NULL; -- others' sessions do not exist for an ordinary user
+        END IF;
+    END IF;
+    IF owner IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'session does not exist',
+                                  jsonb_build_object('session_id', revoke_session.session_id, 'reference', 'session',
+                                                 'id', revoke_session.session_id));
+    END IF;
+    PERFORM usher._end_sessions(owner, revoke_session.session_id, NULL,
+                                CASE WHEN owner = usher.actor_id() THEN 'ended_by_user'
+                                     ELSE 'ended_by_administrator' END);
+    PERFORM usher._end_pending(owner); -- whoever had that session may have begun something else
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.get_me(
+    OUT user_id uuid, OUT email text, OUT email_verified boolean, OUT username text, OUT first_name text,
+    OUT last_name text, OUT name text, OUT phone text, OUT status text, OUT tier text, OUT role text,
+    OUT roles text[], OUT permissions text[], OUT profile jsonb, OUT preferences jsonb, OUT session_id uuid,
+    OUT last_login_at timestamptz, OUT created_at timestamptz, OUT version integer)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- the latter only to raise
+    target CONSTANT uuid := coalesce(usher.actor_id(), usher._require_person());
+    kept CONSTANT record := usher._kept_access(target);
+BEGIN
+    permissions := kept.permissions;
+    IF usher.current_api_key_id() IS NOT NULL THEN
+        -- what it, or its token, was given, where its user has more: booking:read of booking:*
+        permissions := ARRAY(
+            SELECT p.name
+            FROM (SELECT unnest(kept.permissions) AS name
+                  UNION
+                  SELECT k.name FROM jsonb_array_elements_text(coalesce(usher.current_claims() -> 'permissions',
+                      to_jsonb(string_to_array(usher.current_claims() ->> 'scope', ' ')))) AS k (name)
+                  WHERE usher.has_permission_somewhere(k.name)) AS p
+            ORDER BY p.name COLLATE "C");
+        IF usher.current_user_id('user:read') IS NULL THEN
+            -- a key for something else learns whom it acts for and what it may
+            SELECT u.id, u.status::text INTO user_id, status FROM usher.users u WHERE u.id = target;
+            RETURN;
+        END IF;
+    END IF;
+    role := kept.role;
+    roles := kept.roles;
+    session_id := usher.current_session_id();
+    SELECT u.id, u.email::text, u.email_verified_at IS NOT NULL, u.username::text, u.first_name, u.last_name,
+           u.display_name, u.phone, u.status::text, u.tier::text, u.profile, u.preferences, u.last_login_at,
+           u.created_at, u.version
+    INTO user_id, email, email_verified, username, first_name, last_name, name, phone, status, tier, profile,
+         preferences, last_login_at, created_at, version
+    FROM usher.users u WHERE u.id = target;
 END
 $$;
 CREATE FUNCTION usher.list_users(only_status text DEFAULT NULL, only_tier text DEFAULT NULL,
@@ -1058,6 +2527,10 @@ DECLARE
 BEGIN
     PERFORM usher.require_permission('user:manage');
     PERFORM usher.check_max_rows(max_rows);
+    IF only_status NOT IN ('pending', 'active', 'deactivated', 'deleted', 'erased') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, active, deactivated, deleted or erased', '{"argument": "only_status"}');
+    END IF;
     PERFORM usher.log_read('user', NULL, jsonb_strip_nulls(
         jsonb_build_object('status', only_status, 'tier', only_tier, 'after', after, 'max_rows', max_rows)));
     page := ARRAY(
@@ -1075,6 +2548,23 @@ $$;
 REVOKE ALL ON FUNCTION usher.list_users(text, text, uuid, integer) FROM PUBLIC;
 COMMENT ON FUNCTION usher.list_users(text, text, uuid, integer) IS
     'Users, newest first (user:manage). after: the last id of the page before.';
+CREATE OR REPLACE FUNCTION usher.search_users(search text, max_rows integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    query CONSTANT tsquery := usher.name_query(search);
+BEGIN
+    IF max_rows IS NULL OR max_rows < 0 THEN
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must not be null or below 0',
+                                  '{"argument": "max_rows"}');
+    END IF;
+    RETURN QUERY
+    SELECT u.id FROM usher.users u WHERE usher.name_key(u.email::text) = usher.name_key(search)
+    UNION
+    (SELECT u.id FROM usher.users u WHERE usher.name_words(u.display_name) @@ query LIMIT max_rows);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.expected_users(search text) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -1170,6 +2660,123 @@ COMMENT ON FUNCTION usher.purchase_of(text, uuid) IS
     'NULLs when nobody does. amount_minor is what it costs before discounts, lines are as order.placing has them, '
     'takes_place_at is when it is for, if not for now, is_open whether it can still become cheaper. For features '
     'that give discounts.';
+CREATE OR REPLACE FUNCTION usher.import_user(
+    email text, password_hash text DEFAULT NULL, external_id text DEFAULT NULL, first_name text DEFAULT '',
+    last_name text DEFAULT '', username text DEFAULT NULL, phone text DEFAULT NULL,
+    email_verified boolean DEFAULT true, created_at timestamptz DEFAULT now(),
+    profile jsonb DEFAULT '{}', metadata jsonb DEFAULT '{}', id uuid DEFAULT NULL, OUT error text, OUT user_id uuid)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    address text;
+    first_role uuid;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM usher.require_permission('user:manage');
+    IF import_user.password_hash IS NOT NULL THEN
+        PERFORM usher.password_needs_rehash(import_user.password_hash); -- raises what is wrong with it
+    END IF;
+    SELECT u.id INTO user_id FROM usher.users u WHERE u.external_id = import_user.external_id OR u.id = import_user.id;
+    IF FOUND THEN
+        RETURN; -- imported before
+    END IF;
+    error := usher._check_account_fields(coalesce(import_user.email, ''), nullif(btrim(import_user.username), ''),
+                                         coalesce(import_user.first_name, ''), coalesce(import_user.last_name, ''),
+                                         nullif(btrim(import_user.phone), ''));
+    IF error IS NOT NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO usher.users AS u (id, email, email_verified_at, username, first_name, last_name, phone, status,
+                                  profile, metadata, external_id, created_at)
+    VALUES (coalesce(import_user.id, usher.uuid_v7()), btrim(import_user.email),
+            CASE WHEN import_user.email_verified THEN now() END, nullif(btrim(import_user.username), ''),
+            coalesce(btrim(import_user.first_name), ''), coalesce(btrim(import_user.last_name), ''),
+            nullif(btrim(import_user.phone), ''),
+            CASE WHEN import_user.email_verified THEN 'active' ELSE 'pending' END,
+            coalesce(import_user.profile, '{}'), coalesce(import_user.metadata, '{}'), import_user.external_id,
+            coalesce(import_user.created_at, now()))
+    ON CONFLICT DO NOTHING RETURNING u.id, u.email INTO user_id, address;
+    IF user_id IS NULL THEN
+        error := CASE WHEN EXISTS (SELECT FROM usher.users u WHERE usher.name_key(u.email::text) =
+                                       usher.name_key(import_user.email)) THEN 'email_taken' ELSE 'username_taken' END;
+        RETURN;
+    END IF;
+    INSERT INTO usher.credentials (user_id, password_hash, password_changed_at)
+    VALUES (import_user.user_id, import_user.password_hash,
+            CASE WHEN import_user.password_hash IS NOT NULL THEN import_user.created_at END);
+    SELECT r.id INTO first_role
+    FROM usher.roles r
+    WHERE CASE current_setting('usher.default_role') WHEN '' THEN r.is_default
+            ELSE r.name = current_setting('usher.default_role') END AND r.is_active;
+    IF FOUND THEN
+        INSERT INTO usher.user_roles (user_id, role_id) VALUES (import_user.user_id, first_role);
+    END IF;
+    PERFORM usher.publish('user.registered', jsonb_build_object('user_id', user_id, 'email', address,
+                                                                'imported', true), user_id::text);
+    PERFORM usher.log_event('user.imported', jsonb_strip_nulls(jsonb_build_object(
+        'external_id', import_user.external_id)), resource_type => 'user', resource_id => user_id::text);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.link_identity(
+    user_id uuid, provider text, provider_user_id text, provider_email text DEFAULT NULL, user_info jsonb DEFAULT '{}',
+    email_verified boolean DEFAULT false, OUT error text, OUT identity_id uuid)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    holder uuid;
+BEGIN
+    PERFORM usher._require_power_over(link_identity.user_id);
+    IF coalesce(length(link_identity.provider), 0) NOT BETWEEN 1 AND 50
+       OR coalesce(length(link_identity.provider_user_id), 0) NOT BETWEEN 1 AND 255
+       OR length(link_identity.provider_email) > 254
+       OR coalesce(jsonb_typeof(link_identity.user_info), '') <> 'object' THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'provider (1 to 50 characters), provider_user_id (1 to 255), provider_email (at most 254) or user_info '
+            '(an object) is not valid',
+            jsonb_build_object('argument', CASE
+                WHEN coalesce(length(link_identity.provider), 0) NOT BETWEEN 1 AND 50 THEN 'provider'
+                WHEN coalesce(length(link_identity.provider_user_id), 0) NOT BETWEEN 1 AND 255 THEN 'provider_user_id'
+                WHEN length(link_identity.provider_email) > 254 THEN 'provider_email' ELSE 'user_info' END));
+    END IF;
+    PERFORM FROM usher.users u WHERE u.id = link_identity.user_id AND u.status <> 'erased' FOR KEY SHARE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(link_identity.user_id);
+    END IF;
+    IF link_identity.email_verified AND EXISTS (
+           SELECT FROM usher.users u WHERE u.id = link_identity.user_id AND u.email_verified_at IS NULL
+               AND usher.name_key(u.email) = usher.name_key(link_identity.provider_email)) THEN
+        PERFORM usher._prove_mailbox(link_identity.user_id, link_identity.provider_email);
+    END IF;
+    INSERT INTO usher.identities (user_id, provider, provider_user_id, provider_email, user_info)
+    VALUES (link_identity.user_id, link_identity.provider, link_identity.provider_user_id,
+            link_identity.provider_email, link_identity.user_info)
+    ON CONFLICT DO NOTHING RETURNING id INTO identity_id;
+    IF identity_id IS NULL THEN
+        SELECT i.user_id, i.id INTO holder, identity_id FROM usher.identities i
+        WHERE i.provider = link_identity.provider AND i.provider_user_id = link_identity.provider_user_id;
+        IF holder IS DISTINCT FROM link_identity.user_id THEN
+            identity_id := NULL;
+            error := CASE WHEN holder IS NULL THEN 'provider_taken' ELSE 'identity_taken' END;
+            RETURN;
+        END IF;
+        UPDATE usher.identities i SET provider_email = coalesce(link_identity.provider_email, i.provider_email),
+            user_info = link_identity.user_info, updated_at = now()
+        WHERE i.id = identity_id;
+        RETURN;
+    END IF;
+    PERFORM usher.log_event('user.identity_linked', jsonb_build_object('provider', link_identity.provider),
+                            resource_type => 'user', resource_id => link_identity.user_id::text);
+END
+$$;
 CREATE OR REPLACE FUNCTION usher._erase_traces(user_id uuid, address text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -1194,24 +2801,108 @@ BEGIN
     WHERE l.resource_type = 'user' AND l.resource_id = target::text AND l.actor_id IS NULL;
 END
 $$;
+CREATE OR REPLACE FUNCTION usher.record_consent(purpose text, document_version text DEFAULT NULL,
+        user_id uuid DEFAULT NULL,
+                                     evidence jsonb DEFAULT '{}') RETURNS uuid
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target CONSTANT uuid := usher._own_or_managed(record_consent.user_id);
+    consent_id uuid;
+BEGIN
+    IF coalesce(length(record_consent.purpose), 0) NOT BETWEEN 1 AND 100
+       OR length(record_consent.document_version) > 50
+       OR coalesce(jsonb_typeof(record_consent.evidence), '') <> 'object'
+       OR octet_length(record_consent.evidence::text) > 65536 THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'purpose (1 to 100 characters), document_version (at most 50) or evidence (an object) is not valid',
+            jsonb_build_object('argument', CASE
+                WHEN coalesce(length(record_consent.purpose), 0) NOT BETWEEN 1 AND 100 THEN 'purpose'
+                WHEN length(record_consent.document_version) > 50 THEN 'document_version' ELSE 'evidence' END));
+    END IF;
+    -- one consent of a user at a time
+    PERFORM FROM usher.users u WHERE u.id = target AND u.is_active FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher._raise_unknown_user(target);
+    END IF;
+    SELECT c.id INTO consent_id FROM usher.consents c
+    WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL
+      AND c.document_version IS NOT DISTINCT FROM record_consent.document_version;
+    IF FOUND THEN
+        RETURN consent_id;
+    END IF;
+    UPDATE usher.consents c SET withdrawn_at = now()
+    WHERE c.user_id = target AND c.purpose = record_consent.purpose AND c.withdrawn_at IS NULL;
+    INSERT INTO usher.consents AS c (user_id, purpose, document_version, evidence, client_ip, user_agent)
+    SELECT target, record_consent.purpose, record_consent.document_version, record_consent.evidence, x.client_ip,
+           x.user_agent
+    FROM usher._request_origin() x
+    RETURNING c.id INTO consent_id;
+    PERFORM usher.log_event('consent.recorded', jsonb_build_object(
+        'purpose', record_consent.purpose, 'document_version', record_consent.document_version),
+                            resource_type => 'user', resource_id => target::text);
+    RETURN consent_id;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher.revoke_api_key(api_key_id uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner uuid;
+BEGIN
+    SELECT k.user_id INTO owner FROM usher.api_keys k WHERE k.id = revoke_api_key.api_key_id;
+    -- A key may end itself: whoever finds it leaked can do so with it.
+    IF owner IS NOT NULL AND revoke_api_key.api_key_id IS DISTINCT FROM usher.current_api_key_id()
+       AND (owner IS DISTINCT FROM usher.actor_id() OR usher.current_api_key_id() IS NOT NULL) THEN
+        IF usher.actor_id() IS NULL OR usher.has_permission('user:manage') THEN
+            PERFORM usher.require_permission('user:manage', owner);
+        ELSE
+            owner := NULL; -- others' keys do not exist for an ordinary user
+        END IF;
+    ELSIF owner IS NULL AND usher.actor_id() IS NULL THEN
+        PERFORM usher.require_permission('user:manage');
+    END IF;
+    IF owner IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'API key does not exist',
+                                  jsonb_build_object('api_key_id', revoke_api_key.api_key_id, 'reference', 'api_key',
+                                                 'id', revoke_api_key.api_key_id));
+    END IF;
+    UPDATE usher.api_keys k
+    SET revoked_at = clock_timestamp(),
+        revoked_reason = CASE WHEN owner = usher.actor_id() THEN 'revoked_by_user'
+                              ELSE 'revoked_by_administrator' END
+    WHERE k.id = revoke_api_key.api_key_id AND k.revoked_at IS NULL;
+    IF FOUND THEN
+        PERFORM usher.log_event('api_key.revoked', jsonb_build_object('user_id', owner), resource_type => 'api_key',
+                                resource_id => revoke_api_key.api_key_id::text, severity => 'notice');
+    END IF;
+END
+$$;
 CREATE FUNCTION usher._check_token_issuer(given usher.token_issuers, has_keys boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF coalesce(length(given.issuer), 0) NOT BETWEEN 1 AND 512 THEN
-        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters');
+        PERFORM usher.raise_error('invalid_argument', 'issuer must have 1 to 512 characters',
+                                  '{"argument": "issuer"}');
     ELSIF given.issuer = usher._own_issuer() THEN
-        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)');
+        PERFORM usher.raise_error('invalid_argument', 'issuer is our own (usher.token_issuer, usher.public_url)',
+                                  '{"argument": "issuer"}');
     ELSIF coalesce(length(given.provider), 0) NOT BETWEEN 1 AND 50 THEN
-        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters');
+        PERFORM usher.raise_error('invalid_argument', 'provider must have 1 to 50 characters',
+                                  '{"argument": "provider"}');
     ELSIF coalesce(cardinality(given.audiences), 0) = 0 OR array_position(given.audiences, NULL) IS NOT NULL
           OR array_position(given.audiences, '') IS NOT NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one');
+        PERFORM usher.raise_error('invalid_argument', 'audiences must name at least one audience, and no empty one',
+                                  '{"argument": "audiences"}');
     ELSIF coalesce(cardinality(given.algorithms), 0) = 0 THEN
-        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm');
+        PERFORM usher.raise_error('invalid_argument', 'algorithms must name at least one algorithm',
+                                  '{"argument": "algorithms"}');
     ELSIF given.jwks IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null');
+        PERFORM usher.raise_error('invalid_argument', 'jwks must not be null', '{"argument": "jwks"}');
     END IF;
     IF has_keys THEN
         PERFORM usher._count_issuer_keys(given.jwks, given.algorithms);
@@ -1360,6 +3051,7 @@ AS $$
 DECLARE
     moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
+    PERFORM usher.check_max_rows(max_rows);
     RETURN QUERY
     WITH next AS (
         SELECT s.issuer FROM usher.issuer_key_sources s JOIN usher.token_issuers i ON i.issuer = s.issuer
@@ -1445,6 +3137,216 @@ COMMENT ON FUNCTION usher.take_issuer_document(text, text, text, text) IS
     'without it). '
     'What cannot be used changes nothing, and is tried again in ten minutes. Returns where to ask next, when it was a '
     'discovery document. For the owner of the extension.';
+CREATE OR REPLACE FUNCTION usher.add_route(method text, path_template text, function regprocedure,
+                                access text DEFAULT NULL, permission text DEFAULT NULL,
+                                rate_limit text DEFAULT NULL, success_status integer DEFAULT 200,
+                                read_only boolean DEFAULT false, summary text DEFAULT NULL, tag text DEFAULT NULL,
+                                cache_control text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    route_shape text;
+    target pg_proc;
+    route_id uuid;
+BEGIN
+    -- Whoever names a permission means that it is needed.
+    access := coalesce(access, CASE WHEN permission IS NULL THEN 'authenticated' ELSE 'permission' END);
+    IF usher._installing_extension() IS NULL THEN
+        PERFORM usher.require_permission('route:manage');
+        PERFORM usher._require_whole(); -- a route makes any function that the gateway may call public
+    END IF;
+    IF method IS NULL OR method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') THEN
+        PERFORM usher.raise_error('invalid_argument', 'method must be GET, POST, PUT, PATCH or DELETE',
+                                  '{"argument": "method"}');
+    ELSIF access NOT IN ('public', 'authenticated', 'permission') THEN
+        PERFORM usher.raise_error('invalid_argument', 'access must be public, authenticated or permission',
+                                  '{"argument": "access"}');
+    ELSIF (access = 'permission' AND permission IS NULL) OR (access = 'public' AND permission IS NOT NULL) THEN
+        PERFORM usher.raise_error('invalid_argument',
+                                  'permission goes with access "permission", which needs one, or "authenticated"',
+                                  '{"argument": "permission"}');
+    ELSIF permission IS NOT NULL AND permission !~ '^[a-z0-9_.-]+:[a-z0-9_.-]+$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'permission must be resource:action',
+                                  '{"argument": "permission"}');
+    ELSIF success_status IS NULL OR success_status NOT BETWEEN 200 AND 299 THEN
+        PERFORM usher.raise_error('invalid_argument', 'success_status must be 200 to 299',
+                                  '{"argument": "success_status"}');
+    ELSIF read_only IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'read_only must not be null', '{"argument": "read_only"}');
+    ELSIF cache_control !~ '^[ -~]{1,200}$' THEN
+        PERFORM usher.raise_error('invalid_argument', 'cache_control must be 1 to 200 visible ASCII characters',
+                                  '{"argument": "cache_control"}');
+    ELSIF rate_limit IS NOT NULL
+          AND NOT EXISTS (SELECT FROM usher.rate_limit_policies p WHERE p.policy = rate_limit) THEN
+        PERFORM usher.raise_error('unknown_reference', 'rate_limit names a policy that is not defined');
+    END IF;
+    SELECT p.* INTO target FROM pg_proc p WHERE p.oid = add_route.function;
+    IF target.oid IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', 'function does not exist',
+                                  jsonb_build_object('function', function));
+    END IF;
+    route_shape := usher._check_route(path_template, function);
+    options := usher._check_route_options(method, access, function, options);
+    INSERT INTO usher.routes AS r (method, path_template, shape, function_schema, function_name, function_arguments,
+                                   access, permission, rate_limit, success_status, read_only, cache_control,
+                                   idempotency, requires_if_match, style, deprecated_at, sunset_at, timeout_ms,
+                                   is_costly, examples, summary, tag, extension)
+    SELECT add_route.method, add_route.path_template, route_shape, n.nspname, target.proname,
+           usher._argument_types(target.proargtypes), add_route.access, add_route.permission, add_route.rate_limit,
+           add_route.success_status, add_route.read_only, add_route.cache_control, options ->> 'idempotency',
+           coalesce((options ->> 'requires_if_match')::boolean, false), coalesce(options ->> 'style', 'json'),
+           (options ->> 'deprecated_at')::timestamptz, (options ->> 'sunset_at')::timestamptz,
+           (options ->> 'timeout_ms')::integer, (options ->> 'costly')::boolean,
+           coalesce(options -> 'examples', '{}'),
+           add_route.summary, add_route.tag,
+           usher._installing_extension()
+    FROM pg_namespace n WHERE n.oid = target.pronamespace
+    ON CONFLICT ON CONSTRAINT routes_shape_method_key DO UPDATE
+    SET path_template = EXCLUDED.path_template, function_schema = EXCLUDED.function_schema,
+        function_name = EXCLUDED.function_name, function_arguments = EXCLUDED.function_arguments,
+        access = EXCLUDED.access, permission = EXCLUDED.permission, rate_limit = EXCLUDED.rate_limit,
+        success_status = EXCLUDED.success_status, read_only = EXCLUDED.read_only,
+        cache_control = EXCLUDED.cache_control, idempotency = EXCLUDED.idempotency,
+        requires_if_match = EXCLUDED.requires_if_match, style = EXCLUDED.style, deprecated_at = EXCLUDED.deprecated_at,
+        sunset_at = EXCLUDED.sunset_at, timeout_ms = EXCLUDED.timeout_ms, is_costly = EXCLUDED.is_costly,
+        examples = EXCLUDED.examples, summary = EXCLUDED.summary, tag = EXCLUDED.tag, is_active = true,
+        extension = EXCLUDED.extension, updated_at = now()
+    RETURNING r.id INTO route_id;
+    RETURN route_id;
+END
+$$;
+COMMENT ON FUNCTION usher.add_route(text, text, regprocedure, text, text, text, integer, boolean, text, text,
+                                    text, jsonb) IS
+    'Makes a function answer a method and path such as /orders/{order_id}; again with the same method and path, it '
+    'changes the route. access: public (everybody), permission (whoever has the permission that is named, in some '
+    'scope at least) or authenticated (whoever is logged in; the function decides what they may. A permission that is '
+    'named with it is asked of API keys alone, which get in by it; without one they do not). NULL: permission where '
+    'one is named, else authenticated. {order_id} goes to the argument of that name, the rest comes by name from '
+    'query and JSON body. A parameter may end in a suffix, as in {order_id}.pdf. The body is JSON, or as it is when '
+    'the function returns a domain over text that is named after a media type, "text/calendar" say. The gateway''s '
+    'role needs EXECUTE on the function. options: an object with idempotency (none, optional, required), '
+    'requires_if_match, timeout_ms, costly (true: the gateway lets such requests have a part of its connections only; '
+    'the default for functions with an argument named password, or that ends in _password, which hash), style (json, '
+    'oauth, raw: the body as it was sent goes to the argument request_body, and the headers to request_headers), '
+    'deprecated_at, sunset_at, examples. Raises 22023 for what cannot be routed, US005 for an unknown policy.';
+CREATE OR REPLACE FUNCTION usher._openapi_responses(route usher.routes, function oid, has_arguments boolean,
+        has_body boolean)
+    RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    result jsonb := usher._openapi_result(route, function);
+    status text := CASE WHEN result IS NULL AND route.success_status = 200 AND route.style <> 'oauth' THEN '204'
+                        ELSE route.success_status::text END;
+    headers jsonb := '{"X-Correlation-Id": {"$ref": "#/components/headers/CorrelationId"}}';
+    failures text[] := '{400}';
+    failure text;
+    responses jsonb;
+    names text[] := (SELECT coalesce(p.proargnames, '{}') FROM pg_proc p WHERE p.oid = function);
+    has_tag boolean := route.cache_control IS NOT NULL
+        OR EXISTS (SELECT FROM usher._result_columns(function) c WHERE c.name = 'version');
+BEGIN
+    headers := headers
+        || CASE WHEN has_tag THEN '{"ETag": {"$ref": "#/components/headers/ETag"}}'::jsonb ELSE '{}' END
+        || CASE WHEN (usher._routed_function(function)).is_paged
+                    THEN '{"Link": {"$ref": "#/components/headers/Link"}}'::jsonb ELSE '{}' END
+        || CASE WHEN route.rate_limit IS NOT NULL
+                    THEN '{"RateLimit": {"$ref": "#/components/headers/RateLimit"}}'::jsonb ELSE '{}' END;
+    responses := jsonb_build_object(status, jsonb_build_object('description', 'Success', 'headers', headers)
+        || CASE WHEN result IS NULL OR status = '204' THEN '{}'::jsonb
+                ELSE jsonb_build_object('content', jsonb_build_object(
+                         coalesce((usher._routed_function(function)).media_type, 'application/json'),
+                         jsonb_build_object('schema', result)
+                         || CASE WHEN route.examples ? 'response' THEN jsonb_build_object(
+                             'example', route.examples -> 'response') ELSE '{}' END)) END);
+    IF has_tag AND route.method = 'GET' THEN
+        responses := responses || '{"304": {"description": "The kept copy is still good"}}'::jsonb;
+    END IF;
+    failures := failures
+        || CASE WHEN route.access <> 'public' THEN '{401,403}'::text[] ELSE '{}' END
+        || CASE WHEN route.method = 'DELETE' OR route.path_template LIKE '%{%' THEN '{404}'::text[] ELSE '{}' END
+        || CASE WHEN has_arguments AND route.style = 'json' THEN '{422}'::text[] ELSE '{}' END
+        || CASE WHEN route.method <> 'GET' AND 'expected_version' = ANY (names) THEN '{412}'::text[] ELSE '{}' END
+        || CASE WHEN route.requires_if_match THEN '{428}'::text[] ELSE '{}' END
+        || CASE WHEN has_body AND route.style = 'json' THEN '{415}'::text[] ELSE '{}' END
+        || CASE WHEN route.rate_limit IS NOT NULL THEN '{429}'::text[] ELSE '{}' END || '{default}'::text[];
+    FOREACH failure IN ARRAY failures LOOP
+        responses := responses || jsonb_build_object(failure, jsonb_build_object('$ref', '#/components/responses/'
+            || CASE WHEN route.style = 'oauth' THEN 'OAuthError' ELSE 'Problem' END));
+    END LOOP;
+    RETURN responses;
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._openapi_operation(route usher.routes, function oid, published_path text)
+    RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    function_name name := (SELECT p.proname FROM pg_proc p WHERE p.oid = function);
+    description text := obj_description(function, 'pg_proc');
+    parameters jsonb;
+    properties jsonb;
+    required jsonb;
+    body jsonb;
+    operation jsonb;
+BEGIN
+    SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.name, 'in', a.location, 'required', a.location = 'path'
+                                                 OR NOT a.is_optional, 'schema', a.schema)
+                              ORDER BY a.location, a.place) FILTER (WHERE a.location IN ('path', 'query')), '[]'),
+           jsonb_object_agg(a.name, CASE WHEN a.is_optional AND route.style = 'json' THEN usher._nullable(a.schema)
+                                         ELSE a.schema END)
+               FILTER (WHERE a.location = 'body'),
+           jsonb_agg(a.name ORDER BY a.place) FILTER (WHERE a.location = 'body' AND NOT a.is_optional)
+    INTO parameters, properties, required
+    FROM usher._openapi_arguments(route, function, published_path) a;
+    IF (usher._routed_function(function)).is_paged THEN
+        parameters := parameters || '{"$ref": "#/components/parameters/Cursor"}'::jsonb;
+    END IF;
+    parameters := parameters || usher._openapi_headers(route, function);
+
+    IF route.style = 'raw' THEN
+        properties := nullif(properties - '{request_body,request_headers}'::text[], '{}');
+    END IF;
+    operation := jsonb_build_object(
+        'operationId', lower(route.method) || rtrim(regexp_replace(published_path, '[^A-Za-z0-9]+', '_', 'g'), '_'),
+        'summary', coalesce(route.summary, (regexp_match(description, '^(.{1,119}?)[.:;](\s|$)'))[1],
+                            initcap(replace(function_name, '_', ' '))),
+        'description', coalesce(description, 'Calls ' || function_name || '().')
+            || CASE WHEN route.permission IS NULL THEN ''
+                    WHEN route.access = 'permission' THEN E'\n\nNeeds the permission ' || route.permission || '.'
+                    ELSE E'\n\nAn API key needs the permission ' || route.permission || '.' END,
+        'tags', jsonb_build_array(coalesce(route.tag, 'default')),
+        'responses', usher._openapi_responses(route, function, parameters <> '[]'
+                                              OR properties IS NOT NULL, properties IS NOT NULL),
+        'security', CASE WHEN route.access = 'public' THEN '[]'::jsonb
+                         WHEN route.method = 'GET' THEN '[{"bearer": []}, {"cookie": []}]'
+                         ELSE '[{"bearer": []}, {"cookie": [], "csrf": []}]' END);
+    IF parameters <> '[]' THEN
+        operation := operation || jsonb_build_object('parameters', parameters);
+    END IF;
+    IF route.deprecated_at IS NOT NULL THEN
+        operation := operation || '{"deprecated": true}';
+    END IF;
+    IF route.style = 'raw' THEN
+        operation := operation || '{"requestBody": {"required": true, "content": {"*/*": {"schema": {}}}}}';
+    ELSIF properties IS NOT NULL THEN
+        body := jsonb_build_object('type', 'object', 'properties', properties)
+            || CASE WHEN route.style = 'oauth' THEN '{}'::jsonb ELSE '{"additionalProperties": false}' END
+            || CASE WHEN required IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('required', required) END;
+        operation := operation || jsonb_build_object('requestBody', jsonb_build_object(
+            'required', required IS NOT NULL,
+            'content', jsonb_build_object(
+                CASE route.style WHEN 'oauth' THEN 'application/x-www-form-urlencoded' ELSE 'application/json' END,
+                jsonb_build_object('schema', body)
+                || CASE WHEN route.examples ? 'request' THEN jsonb_build_object('example', route.examples -> 'request')
+                        ELSE '{}' END)));
+    END IF;
+    RETURN operation;
+END
+$$;
 CREATE OR REPLACE FUNCTION usher.oauth_metadata() RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -1469,6 +3371,24 @@ BEGIN
         'revocation_endpoint_auth_methods_supported', '["none", "client_secret_basic", "client_secret_post"]'::jsonb);
 END
 $$;
+CREATE FUNCTION usher.list_machines()
+    RETURNS TABLE (machine text, version integer, statuses text[], extension name, updated_at timestamptz)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('machine:manage');
+    RETURN QUERY
+    SELECT DISTINCT ON (m.name COLLATE "C") m.name, m.version, usher.machine_statuses(m.name), m.extension::name,
+        m.updated_at
+    FROM usher.machines m
+    WHERE m.is_active
+    ORDER BY m.name COLLATE "C", m.version DESC;
+END
+$$;
+REVOKE ALL ON FUNCTION usher.list_machines() FROM PUBLIC;
+COMMENT ON FUNCTION usher.list_machines() IS
+    'The status machines with the version that is in force. Needs machine:manage.';
 CREATE OR REPLACE FUNCTION usher.upkeep_step(INOUT task text, statement text, max_rows integer, OUT affected bigint)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -1476,7 +3396,9 @@ AS $$
 BEGIN
     IF task IS NULL OR task !~ '^[a-z][a-z0-9_]{0,62}$' OR statement IS NULL THEN
         PERFORM usher.raise_error('invalid_argument',
-            'task must be a name of lower-case letters, digits and underscores, and statement not null');
+            'task must be a name of lower-case letters, digits and underscores, and statement not null',
+            jsonb_build_object('argument', CASE WHEN task ~ '^[a-z][a-z0-9_]{0,62}$' THEN 'statement'
+                                                ELSE 'task' END));
     END IF;
     BEGIN
         IF statement ~* '^\s*SELECT\M' THEN
@@ -1505,7 +3427,7 @@ DECLARE
     core_steps jsonb := '[]';
 BEGIN
     IF max_rows IS NULL OR max_rows < 1 THEN
-        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1');
+        PERFORM usher.raise_error('invalid_argument', 'max_rows must be at least 1', '{"argument": "max_rows"}');
     END IF;
     FOR hook IN SELECT h.registrant, h.function FROM usher._hook_functions('upkeep') AS h LOOP
         BEGIN
@@ -2654,6 +4576,24 @@ $$;
 REVOKE ALL ON FUNCTION usher._check_subscriptions() FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_subscriptions() IS
     'Part of check_configuration(): events that an extension follows and nobody has declared.';
+CREATE FUNCTION usher._check_routes() RETURNS TABLE (finding text, severity text, advice text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT format('route %s %s asks for the permission %s, which is not defined', r.method,
+                               r.path_template, r.permission), 'warning',
+        format('SELECT usher.create_permission(%L), or usher.add_route() with another one.', r.permission)
+    FROM usher.routes r
+    WHERE r.is_active AND r.permission IS NOT NULL
+        AND NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = r.permission)
+        AND NOT EXISTS (SELECT FROM usher.role_presets x WHERE x.preset -> 'permissions' ? r.permission)
+    ORDER BY r.path_template COLLATE "C", r.method;
+END
+$$;
+REVOKE ALL ON FUNCTION usher._check_routes() FROM PUBLIC;
+COMMENT ON FUNCTION usher._check_routes() IS
+    'Part of check_configuration(): routes that nobody but holders of a wildcard can be let into.';
 CREATE FUNCTION usher._check_grants() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -2825,12 +4765,30 @@ BEGIN
     RETURN QUERY SELECT * FROM usher._check_audit_settings();
     RETURN QUERY SELECT * FROM usher._check_database_roles();
     RETURN QUERY SELECT * FROM usher._check_subscriptions();
+    RETURN QUERY SELECT * FROM usher._check_routes();
     RETURN QUERY SELECT * FROM usher._check_grants();
     RETURN QUERY SELECT * FROM usher._check_objects();
     RETURN QUERY SELECT * FROM usher._check_secrets();
     RETURN QUERY SELECT * FROM usher._check_dump();
     RETURN QUERY SELECT * FROM usher._check_late_extensions();
     RETURN QUERY SELECT * FROM usher._check_passwords();
+END
+$$;
+CREATE OR REPLACE FUNCTION usher._check_database_role(role name, may_be_gone boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF role IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
+    ELSIF NOT pg_has_role((SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'usher'), 'USAGE') THEN
+        PERFORM usher.raise_error('not_permitted',
+                                  'only the owner of the extension can change the access of database roles');
+    ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role)
+          AND NOT (may_be_gone AND EXISTS (SELECT FROM usher.database_roles d WHERE d.role_name = role)) THEN
+        PERFORM usher.raise_error('unknown_reference', format('database role "%s" does not exist', role),
+                                  jsonb_build_object('role', role), 'Create it with CREATE ROLE.');
+    END IF;
 END
 $$;
 CREATE OR REPLACE FUNCTION usher.grant_access(role name, level text) RETURNS void
@@ -2841,7 +4799,8 @@ BEGIN
     PERFORM usher._check_database_role(role);
     IF level IS NULL OR level NOT IN ('application', 'gateway', 'courier', 'readonly', 'auditor', 'admin') THEN
         PERFORM usher.raise_error('invalid_argument',
-                                  'level must be application, gateway, courier, readonly, auditor or admin');
+                                  'level must be application, gateway, courier, readonly, auditor or admin',
+                                  '{"argument": "level"}');
     END IF;
     PERFORM usher._grant_list(i.schema, role, a.kind, a.names)
     FROM usher._installed() AS i JOIN usher.extension_access AS a ON a.registrant = i.extension
@@ -3103,7 +5062,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
          'list_roles list_expiring_grants list_defined_permissions list_policies list_rate_limits rate_limit_hash'),
         -- Building blocks of applications: they see and change only what they are given.
         ('function', '{application,gateway,admin}',
-         'uuid_v7 normalize_name name_key raise_error error_codes setting check_max_rows replay_call
+         'uuid_v7 normalize_name name_key raise_error raise_misfit error_codes setting check_max_rows replay_call
           remember_call publish log_event log_read log_reads hit_rate_limit
           rate_limit_key http_request
           openapi
@@ -3129,6 +5088,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
         ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
           _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
+          _is_audited _note_audit _table_name _installing_extension
           _missing_triggers _copy_trigger'),
         -- Called by triggers that other functions make.
         ('function', '{admin}', 'check_transition record_transition audit_change'),
@@ -3164,12 +5124,14 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
 CREATE EVENT TRIGGER usher_grant_new_members ON ddl_command_end
     WHEN TAG IN ('ALTER EXTENSION')
     EXECUTE FUNCTION usher._grant_new_members();
+SELECT usher.add_route('GET', '/auth/me', 'usher.get_me()', access => 'authenticated',
+    permission => 'user:read', read_only => true, tag => 'auth', summary => 'Who am I, and what may I do?');
 -- What a loop makes in the install script.
 SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/follow',
     function => 'usher.follow_token_issuer(text,text[],text,text,text[])', access => 'permission',
     permission => 'key:manage', success_status => 204, read_only => false, tag => 'keys',
     summary => 'Accept an outside issuer and fetch its keys');
-SELECT usher.add_route(method => 'POST', path_template => '/token-issuers/unfollow',
+SELECT usher.add_route(method => 'DELETE', path_template => '/token-issuers/followed',
     function => 'usher.unfollow_token_issuer(text)', access => 'permission', permission => 'key:manage',
     success_status => 200, read_only => false, tag => 'keys',
     summary => 'Fetch the keys of an outside issuer no longer');

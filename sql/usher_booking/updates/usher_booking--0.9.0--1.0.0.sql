@@ -31,6 +31,11 @@ ALTER TABLE @extschema@.bookings
 
 DROP FUNCTION @extschema@._booking_metrics();
 DROP FUNCTION @extschema@._error_codes();
+DROP FUNCTION @extschema@.list_locations(uuid, integer, boolean);
+DROP FUNCTION @extschema@.list_services(uuid, uuid, integer, boolean);
+DROP FUNCTION @extschema@.set_customer_active(uuid, boolean, integer);
+DROP FUNCTION @extschema@.set_location_active(uuid, boolean, boolean, integer);
+DROP FUNCTION @extschema@.set_service_active(uuid, boolean, integer);
 
 COMMENT ON COLUMN @extschema@.bookings.discount_minor IS
     'What offers take off the price (booking_discounts): what is left is to be paid.';
@@ -68,6 +73,184 @@ COMMENT ON FUNCTION @extschema@._open_periods(uuid, timestamptz, timestamptz) IS
 COMMENT ON FUNCTION @extschema@._on_grid(uuid, timestamptz, interval) IS
     'For tests: whether a slot begins then. Grids start with each opening period; NULL when the location is closed '
     'then.';
+CREATE OR REPLACE FUNCTION @extschema@.list_bookings_outside_hours(location_id uuid, after uuid DEFAULT NULL,
+    max_rows integer DEFAULT 100)
+    RETURNS TABLE (booking_id uuid, status text, start_at timestamptz, end_at timestamptz, local_start timestamp,
+        staff_id uuid, rule text)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    PERFORM @extschema@._require('booking:manage', coalesce(location_id, usher.uuid_v7()));
+    PERFORM @extschema@._check_location(location_id);
+    RETURN QUERY
+    SELECT found.id, found.status, found.start_at, found.end_at, found.start_at AT TIME ZONE found.time_zone,
+        found.staff_id, found.rule
+    FROM (
+        SELECT b.id, b.status, b.start_at, b.end_at, b.staff_id, l.time_zone, CASE
+            WHEN NOT @extschema@._is_open(b.location_id, b.start_at, b.end_at) THEN 'location_hours'
+            WHEN b.staff_id IS NOT NULL
+                AND NOT b.by_appointment THEN @extschema@._staff_away(b.location_id, b.staff_id,
+                b.start_at, b.end_at, b.buffer_before, b.buffer_after) END AS rule
+        FROM @extschema@.bookings AS b JOIN @extschema@.locations AS l ON l.id = b.location_id
+        WHERE b.location_id = list_bookings_outside_hours.location_id AND b.status IN ('pending', 'confirmed')
+            AND b.end_at > now() AND b.start_at > @extschema@._first_start(tstzrange(now(), NULL))
+            AND (list_bookings_outside_hours.after IS NULL OR (b.start_at, b.id) > (
+                SELECT x.start_at, x.id FROM @extschema@.bookings AS x WHERE x.id = list_bookings_outside_hours.after))
+    ) AS found
+    WHERE found.rule IS NOT NULL ORDER BY found.start_at, found.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_bookings_outside_hours(uuid, uuid, integer) IS
+    'Coming bookings that the hours of the location or of their staff member no longer cover, and which rule they '
+    'break: after a change of hours or of the time zone. The next page starts after the last booking_id. US005 for '
+    'an unknown location. Needs booking:manage there.';
+CREATE OR REPLACE FUNCTION @extschema@.assign_staff(location_id uuid, staff_id uuid, role text,
+        bookable boolean DEFAULT NULL)
+    RETURNS @extschema@.location_staff
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    assigned @extschema@.location_staff;
+BEGIN
+    PERFORM @extschema@._require('staff:manage', location_id);
+    PERFORM @extschema@._lock_location(location_id);
+    IF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = assign_staff.location_id AND l.is_active) THEN
+        PERFORM usher.raise_error('unknown_reference', 'location is not active',
+                                  jsonb_build_object('location_id', location_id));
+    END IF;
+    PERFORM usher.lock_user_reference(staff_id);
+    IF role IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'role must not be null', '{"argument": "role"}');
+    END IF;
+    IF NOT coalesce(usher.user_has_role(staff_id, role, location_id::text), false) THEN
+        PERFORM usher.raise_error('staff_not_eligible', format('user does not have the role "%s"', role),
+            jsonb_build_object('rule', 'role', 'staff_id', staff_id, 'role', role));
+    END IF;
+    INSERT INTO @extschema@.location_staff AS ls (location_id, staff_id, role, bookable)
+        VALUES (assign_staff.location_id, assign_staff.staff_id, assign_staff.role,
+                coalesce(assign_staff.bookable, assign_staff.role <> 'manager'))
+        ON CONFLICT (location_id, staff_id) DO UPDATE
+            SET role = excluded.role, bookable = excluded.bookable, is_active = true, assigned_at = now()
+        RETURNING ls.* INTO assigned;
+    RETURN assigned;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._require_staff(location_id uuid, staff_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@.location_staff AS ls WHERE ls.staff_id = _require_staff.staff_id
+        AND (_require_staff.location_id IS NULL OR ls.location_id = _require_staff.location_id)) THEN
+        PERFORM usher.raise_error('unknown_reference', format('user is not assigned to %s location',
+            CASE WHEN location_id IS NULL THEN 'any' ELSE 'this' END),
+            jsonb_strip_nulls(jsonb_build_object('location_id', location_id))
+                || jsonb_build_object('staff_id', staff_id));
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._may_manage_staff(staff_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF usher.actor_id() IS NULL THEN
+        PERFORM usher.require_permission('staff:manage');
+        RETURN true;
+    END IF;
+    -- Whoever may everywhere is told of somebody who works nowhere that there is nobody, not that they may not.
+    RETURN @extschema@._may('staff:manage', usher.uuid_v7()) OR EXISTS (SELECT FROM @extschema@.location_staff AS ls
+        WHERE ls.staff_id = _may_manage_staff.staff_id AND @extschema@._may('staff:manage', ls.location_id));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._may_manage_staff(uuid) IS
+    'Whether the actor has staff:manage everywhere, or at a location of the staff member.';
+CREATE OR REPLACE FUNCTION @extschema@.add_staff_time_off(staff_id uuid, during tstzrange, reason text DEFAULT NULL,
+    OUT time_off_id uuid, OUT conflicting_bookings integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT @extschema@._may_manage_staff(staff_id) THEN
+        PERFORM usher.raise_error('not_permitted',
+            'permission "staff:manage" is needed at a location of the staff member',
+            jsonb_build_object('permission', 'staff:manage', 'staff_id', staff_id));
+    ELSIF during IS NULL OR isempty(during) THEN
+        PERFORM usher.raise_error('invalid_argument', 'during must be a range of time that is not empty',
+            jsonb_build_object('argument', 'during'));
+    END IF;
+    PERFORM @extschema@._require_staff(NULL, staff_id);
+    PERFORM FROM @extschema@.location_staff AS ls
+    WHERE ls.staff_id = add_staff_time_off.staff_id ORDER BY ls.id FOR NO KEY UPDATE;
+    -- Said twice, it is the same: who took one of two back would be away still.
+    SELECT t.id INTO time_off_id FROM @extschema@.staff_time_off AS t
+    WHERE t.staff_id = add_staff_time_off.staff_id AND t.during = add_staff_time_off.during
+        AND t.reason IS NOT DISTINCT FROM add_staff_time_off.reason ORDER BY t.id LIMIT 1;
+    IF NOT FOUND THEN
+        INSERT INTO @extschema@.staff_time_off AS t (staff_id, during, reason)
+            VALUES (add_staff_time_off.staff_id, add_staff_time_off.during, add_staff_time_off.reason)
+            RETURNING t.id INTO time_off_id;
+    END IF;
+    SELECT count(*) INTO conflicting_bookings
+    FROM @extschema@.booking_claims AS c JOIN @extschema@.bookings AS b ON b.id = c.booking_id
+        WHERE c.resource_kind = 'staff' AND c.resource_id = add_staff_time_off.staff_id AND c.live
+            AND c.during && add_staff_time_off.during AND b.status IN ('pending', 'confirmed');
+END
+$$;
+COMMENT ON FUNCTION @extschema@.add_staff_time_off(uuid, tstzrange, text) IS
+    'Nobody can book the staff member then, at any location. conflicting_bookings: those that exist; they are kept. '
+    'The same span for the same reason again is the same time off. Needs staff:manage at one of their locations.';
+CREATE OR REPLACE FUNCTION @extschema@.list_staff(location_id uuid, include_inactive boolean DEFAULT false,
+                                       after uuid DEFAULT NULL, max_rows integer DEFAULT 100)
+    RETURNS TABLE (staff_id uuid, staff usher.user_reference, role text, bookable boolean, is_active boolean,
+                   assigned_at timestamptz, hours jsonb, service_ids uuid[], time_off jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    people uuid[];
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    PERFORM @extschema@._require('staff:manage', coalesce(location_id, usher.uuid_v7()));
+    PERFORM @extschema@._check_location(location_id);
+    people := ARRAY(SELECT ls.staff_id FROM @extschema@.location_staff AS ls
+        WHERE ls.location_id = list_staff.location_id AND (ls.is_active OR include_inactive)
+            AND (list_staff.after IS NULL OR ls.staff_id > list_staff.after)
+        ORDER BY ls.staff_id LIMIT max_rows);
+    PERFORM usher.log_reads('staff', people);
+    RETURN QUERY
+    WITH known AS MATERIALIZED (
+        SELECT r.id, ROW(r.id, r.email, r.role, r.name)::usher.user_reference AS reference
+        FROM usher.references_of(people) AS r
+    )
+    SELECT ls.staff_id, k.reference, ls.role, ls.bookable, ls.is_active, ls.assigned_at,
+        coalesce((SELECT jsonb_agg(
+                jsonb_build_object('weekday', h.weekday, 'opens', h.opens, 'closes', h.closes, 'valid', h.valid)
+                ORDER BY h.weekday, h.opens, h.valid)
+            FROM @extschema@.staff_hours AS h WHERE h.location_id = ls.location_id AND h.staff_id = ls.staff_id),
+                  '[]'),
+        ARRAY(SELECT s.service_id FROM @extschema@.staff_skills AS s WHERE s.staff_id = ls.staff_id ORDER BY 1),
+        coalesce((SELECT jsonb_agg(jsonb_build_object('time_off_id', t.id, 'during', t.during, 'reason', t.reason)
+                                       ORDER BY t.during)
+            FROM @extschema@.staff_time_off AS t
+            WHERE t.staff_id = ls.staff_id AND t.during && tstzrange(now(), NULL)), '[]')
+    FROM @extschema@.location_staff AS ls LEFT JOIN known AS k ON k.id = ls.staff_id
+    WHERE ls.location_id = list_staff.location_id AND ls.staff_id = ANY (people)
+    ORDER BY ls.staff_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_staff(uuid, boolean, uuid, integer) IS
+    'Who works at a location, with hours, skills (none: all services) and coming time off; the next page starts '
+    'after the last staff_id. US005 for an unknown location. Needs staff:manage there.';
 CREATE OR REPLACE FUNCTION @extschema@._search_customers(search text, after uuid, max_rows integer, sees_all boolean,
                                               own_id uuid, managed uuid[], handled uuid[])
     RETURNS uuid[]
@@ -139,6 +322,99 @@ BEGIN
                  ORDER BY c.id LIMIT max_rows);
 END
 $$;
+CREATE OR REPLACE FUNCTION @extschema@.upsert_customer(user_id uuid DEFAULT NULL, name text DEFAULT NULL,
+        email text DEFAULT NULL,
+    phone text DEFAULT NULL, attributes jsonb DEFAULT NULL, id uuid DEFAULT NULL)
+    RETURNS @extschema@.customers
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    actor CONSTANT uuid := usher.actor_id();
+    profile CONSTANT uuid := coalesce(upsert_customer.id, upsert_customer.user_id, usher.uuid_v7());
+    -- As the addresses of accounts are written; what is none is kept as it was given.
+    address CONSTANT text := coalesce(usher.normalize_name(upsert_customer.email), upsert_customer.email);
+    customer @extschema@.customers;
+    missing name;
+    broken name;
+BEGIN
+    IF upsert_customer.user_id IS NULL
+        OR upsert_customer.user_id IS DISTINCT FROM usher.current_user_id('customer:manage')
+        OR profile <> upsert_customer.user_id THEN
+        -- For somebody else, or under an id of the caller's choice: whoever makes bookings for others, anywhere.
+        IF actor IS NULL THEN
+            PERFORM usher.require_permission('booking:manage');
+        ELSIF NOT usher.has_permission_somewhere('booking:manage') THEN
+            PERFORM usher.raise_error('not_permitted',
+                'permission "booking:manage" is needed for the profile of somebody else',
+                jsonb_build_object('permission', 'booking:manage'));
+        END IF;
+    END IF;
+    IF upsert_customer.user_id IS NOT NULL THEN
+        PERFORM usher.lock_user_reference(upsert_customer.user_id);
+    ELSIF upsert_customer.name IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'a customer without an account must have a name',
+            jsonb_build_object('argument', 'name'));
+    END IF;
+    INSERT INTO @extschema@.customers AS c (id, user_id, name, email, phone, attributes, created_by)
+        VALUES (profile, upsert_customer.user_id, upsert_customer.name, address, upsert_customer.phone,
+            coalesce(upsert_customer.attributes, '{}'), nullif(actor, upsert_customer.user_id))
+        ON CONFLICT (id) DO UPDATE
+            SET name = coalesce(upsert_customer.name, c.name), email = coalesce(address, c.email),
+                phone = coalesce(upsert_customer.phone, c.phone),
+                attributes = coalesce(upsert_customer.attributes, c.attributes),
+                version = c.version + 1
+            WHERE c.user_id IS NOT DISTINCT FROM upsert_customer.user_id
+        RETURNING c.* INTO customer;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('not_permitted', 'customer profile belongs to another user',
+                                  jsonb_build_object('customer_id', profile));
+    END IF;
+    RETURN customer;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE FUNCTION @extschema@.set_customer_active(customer_id uuid, is_active boolean,
+                                                expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.customers
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    customer @extschema@.customers;
+BEGIN
+    IF NOT usher.has_permission('customer:manage') THEN
+        PERFORM usher.require_permission('booking:manage');
+    END IF;
+    IF is_active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'is_active must not be null',
+                                  jsonb_build_object('argument', 'is_active'));
+    END IF;
+    -- Waits for bookings that are being made, which hold the row.
+    SELECT * INTO customer FROM @extschema@.customers AS c WHERE c.id = set_customer_active.customer_id FOR UPDATE;
+    PERFORM @extschema@._check_version(customer.version, expected_version, 'customer', customer_id);
+    IF is_active AND customer.user_id IS NOT NULL THEN
+        PERFORM usher.lock_user_reference(customer.user_id); -- a profile is not more alive than its account
+    ELSIF is_active AND customer.name = @extschema@._erased_name() THEN
+        PERFORM usher.raise_error('unknown_reference', 'customer has been erased',
+                                  jsonb_build_object('id', customer_id));
+    END IF;
+    IF is_active <> customer.is_active THEN
+        UPDATE @extschema@.customers AS c SET is_active = set_customer_active.is_active, version = c.version + 1
+            WHERE c.id = set_customer_active.customer_id RETURNING * INTO customer;
+    END IF;
+    RETURN customer;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.set_customer_active(uuid, boolean, integer) IS
+    'Lets nothing more be booked for a customer, or lets it again; bookings that exist are kept. Restoring one of an '
+    'account that is not active, or one that was erased, is refused with US005. Publishes customer.deactivated or '
+    'customer.restored. Needs customer:manage or booking:manage.';
 CREATE OR REPLACE FUNCTION @extschema@._follow_appointment() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -173,6 +449,93 @@ BEGIN
     RETURN NULL;
 END
 $$;
+CREATE OR REPLACE FUNCTION @extschema@.schedule_appointment(booking_id uuid, practitioner_id uuid DEFAULT NULL,
+                                                 during tstzrange DEFAULT NULL, notes text DEFAULT NULL,
+                                                 idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.appointment_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    booking @extschema@.bookings;
+    known @extschema@.appointments;
+    details @extschema@.appointment_details;
+    made uuid;
+    answer jsonb;
+BEGIN
+    IF booking_id IS NULL OR during IS NULL OR isempty(during) OR lower(during) IS NULL OR upper(during) IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'booking_id and during, a range with both ends, are needed',
+            jsonb_build_object('argument', CASE WHEN booking_id IS NULL THEN 'booking_id' ELSE 'during' END));
+    END IF;
+    answer := usher.replay_call('usher_booking', idempotency_key,
+                                  jsonb_build_object('function', 'schedule_appointment', 'booking_id', booking_id,
+        'practitioner_id', practitioner_id, 'during', during, 'notes', notes));
+    IF answer IS NOT NULL THEN
+        SELECT * INTO known FROM @extschema@.appointments AS a
+        WHERE a.id = (answer ->> 'appointment_id')::uuid AND a.booking_id = schedule_appointment.booking_id;
+        IF NOT @extschema@._sees_appointment(known) THEN
+            PERFORM usher.raise_error('unknown_reference', 'appointment does not exist',
+                                      jsonb_build_object('booking_id', booking_id));
+        END IF;
+        SELECT * INTO details FROM @extschema@._describe_appointments(ARRAY[known.id]);
+        RETURN details;
+    END IF;
+    PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], practitioner_id);
+    SELECT * INTO booking FROM @extschema@.bookings AS b WHERE b.id = schedule_appointment.booking_id FOR UPDATE;
+    IF booking.id IS NULL OR NOT (@extschema@._sees(booking)
+        OR coalesce(booking.location_id = ANY (@extschema@._handled_locations()), false)) THEN
+        PERFORM usher.raise_error('unknown_reference', 'booking does not exist',
+                                  jsonb_build_object('booking_id', booking_id));
+    ELSIF NOT coalesce(
+        @extschema@._handles(to_jsonb(booking) || jsonb_build_object('practitioner_id', booking.staff_id)), false) THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "appointment:manage" is needed at this location',
+            jsonb_build_object('permission', 'appointment:manage', 'location_id', booking.location_id));
+    END IF;
+    INSERT INTO @extschema@.appointments AS a (booking_id, practitioner_id, start_at, end_at, notes)
+        VALUES (schedule_appointment.booking_id, coalesce(schedule_appointment.practitioner_id, booking.staff_id),
+                lower(during), upper(during), schedule_appointment.notes)
+        RETURNING a.id INTO made;
+    IF idempotency_key IS NOT NULL THEN
+        PERFORM usher.remember_call('usher_booking', idempotency_key, jsonb_build_object('appointment_id', made));
+    END IF;
+    SELECT * INTO details FROM @extschema@._describe_appointments(ARRAY[made]);
+    RETURN details;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._check_changes(changes jsonb, allowed text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    unknown text;
+BEGIN
+    IF changes IS NULL OR jsonb_typeof(changes) <> 'object' OR changes = '{}' THEN
+        PERFORM usher.raise_error('invalid_argument', 'changes must be a JSON object with at least one key',
+            jsonb_build_object('argument', 'changes'));
+    END IF;
+    SELECT key INTO unknown FROM jsonb_object_keys(changes) AS key WHERE key <> ALL (allowed) ORDER BY key LIMIT 1;
+    IF unknown IS NOT NULL THEN
+        PERFORM usher.raise_error('invalid_argument', format('"%s" cannot be changed', unknown),
+            jsonb_build_object('argument', 'changes', 'member', unknown, 'allowed', to_jsonb(allowed)));
+    END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@._check_version(actual integer, expected integer, what text, id uuid)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF actual IS NULL THEN
+        PERFORM usher.raise_error('unknown_reference', format('%s does not exist', what),
+                                  jsonb_build_object(what || '_id', id));
+    ELSIF expected IS NOT NULL AND expected <> actual THEN
+        PERFORM usher.raise_error('stale_version', format('%s was changed by somebody else', what),
+            jsonb_build_object('id', id, 'expected_version', expected, 'version', actual));
+    END IF;
+END
+$$;
 CREATE FUNCTION @extschema@._require_service_price(price_minor bigint, currency text) RETURNS void
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'usher_booking_require_price';
@@ -195,6 +558,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     created @extschema@.services;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_notice(min_notice, horizon);
@@ -216,6 +581,10 @@ BEGIN
             create_service.refund_percent, create_service.is_sensitive)
         RETURNING * INTO created;
     RETURN created;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.create_service(text, interval, bigint, text, text, interval, interval, interval,
@@ -234,6 +603,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     service @extschema@.services;
+    missing name;
+    broken name;
 BEGIN
     PERFORM @extschema@._require('service:manage');
     PERFORM @extschema@._check_changes(
@@ -264,12 +635,131 @@ BEGIN
         WHERE s.id = update_service.service_id
         RETURNING * INTO service;
     RETURN service;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.set_location_active(location_id uuid, active boolean,
-        force boolean DEFAULT false,
-    expected_version integer DEFAULT NULL, OUT id uuid, OUT is_active boolean, OUT version integer,
-    OUT cancelled integer)
+CREATE FUNCTION @extschema@.set_service_active(service_id uuid, is_active boolean,
+                                               expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.services
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    service @extschema@.services;
+BEGIN
+    PERFORM @extschema@._require('service:manage');
+    IF active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    END IF;
+    SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = set_service_active.service_id FOR UPDATE;
+    PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);
+    UPDATE @extschema@.services AS s SET is_active = set_service_active.is_active, version = s.version + 1
+        WHERE s.id = set_service_active.service_id RETURNING * INTO service;
+    RETURN service;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.set_service_active(uuid, boolean, integer) IS
+    'Offers a service or stops offering it; bookings that exist are kept. Publishes service.deactivated or '
+    'service.restored. Needs service:manage.';
+CREATE FUNCTION @extschema@.list_services(location_id uuid DEFAULT NULL, after uuid DEFAULT NULL,
+                                          max_rows integer DEFAULT 100, include_inactive boolean DEFAULT false)
+    RETURNS TABLE (id uuid, name text, description text, duration interval, duration_minutes integer,
+                   price_minor bigint, currency text, attributes jsonb, deleted_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF include_inactive THEN
+        PERFORM @extschema@._require('service:manage');
+    END IF;
+    RETURN QUERY
+        SELECT s.id, s.name, s.description, s.duration, s.duration_minutes, s.price_minor, s.currency, s.attributes,
+            s.deleted_at
+        FROM @extschema@.services AS s
+        WHERE (s.is_active OR include_inactive) AND (list_services.after IS NULL OR s.id > list_services.after)
+            AND (list_services.location_id IS NULL OR EXISTS (SELECT FROM @extschema@.location_services AS ls
+                WHERE ls.service_id = s.id AND ls.location_id = list_services.location_id))
+        ORDER BY s.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_services(uuid, uuid, integer, boolean) IS
+    'Active services, of one location if given; the next page starts after the last id. With include_inactive also '
+    'those that are no longer offered, which needs service:manage.';
+CREATE OR REPLACE FUNCTION @extschema@.create_location(
+    name text, address text, city text, state text, zip_code text, country text DEFAULT 'US',
+    time_zone text DEFAULT 'UTC', latitude numeric DEFAULT NULL, longitude numeric DEFAULT NULL,
+    phone text DEFAULT NULL, email text DEFAULT NULL, max_concurrent_bookings integer DEFAULT 5, id uuid DEFAULT NULL)
+    RETURNS @extschema@.locations
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    created @extschema@.locations;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._require('location:manage');
+    PERFORM @extschema@._check_time_zone(time_zone);
+    INSERT INTO @extschema@.locations (id, name, address, city, state, zip_code, country, time_zone, latitude,
+                                       longitude, phone, email, max_concurrent_bookings)
+        VALUES (coalesce(create_location.id, usher.uuid_v7()), create_location.name, create_location.address,
+                create_location.city, create_location.state, create_location.zip_code, create_location.country,
+                create_location.time_zone, create_location.latitude, create_location.longitude, create_location.phone,
+                create_location.email, create_location.max_concurrent_bookings)
+        RETURNING * INTO created;
+    RETURN created;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.update_location(location_id uuid, changes jsonb,
+        expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.locations
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    location @extschema@.locations;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._require('location:manage', location_id);
+    PERFORM @extschema@._check_changes(
+        changes, ARRAY['name', 'address', 'city', 'state', 'zip_code', 'country', 'time_zone', 'latitude',
+        'longitude', 'phone', 'email', 'max_concurrent_bookings']);
+    -- The lock waits for bookings that are being made on the old capacity.
+    SELECT * INTO location FROM @extschema@.locations AS l WHERE l.id = update_location.location_id FOR UPDATE;
+    PERFORM @extschema@._check_version(location.version, expected_version, 'location', location_id);
+    location := jsonb_populate_record(location, changes);
+    IF changes ? 'time_zone' THEN -- the server reads the files of all zones for that
+        PERFORM @extschema@._check_time_zone(location.time_zone);
+    END IF;
+    UPDATE @extschema@.locations AS l
+        SET name = location.name, address = location.address, city = location.city, state = location.state,
+            zip_code = location.zip_code, country = location.country, time_zone = location.time_zone,
+            latitude = location.latitude, longitude = location.longitude, phone = location.phone,
+            email = location.email, max_concurrent_bookings = location.max_concurrent_bookings, version = l.version + 1
+        WHERE l.id = update_location.location_id
+        RETURNING * INTO location;
+    RETURN location;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
+END
+$$;
+CREATE FUNCTION @extschema@.set_location_active(location_id uuid, INOUT is_active boolean, force boolean DEFAULT false,
+    expected_version integer DEFAULT NULL, OUT id uuid, OUT version integer, OUT cancelled integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -278,11 +768,14 @@ DECLARE
     live uuid[];
 BEGIN
     PERFORM @extschema@._require('location:manage', location_id);
+    IF active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    END IF;
     SELECT l.version INTO version
     FROM @extschema@.locations AS l WHERE l.id = set_location_active.location_id FOR UPDATE;
     PERFORM @extschema@._check_version(version, expected_version, 'location', location_id);
     cancelled := 0;
-    IF NOT active THEN
+    IF NOT is_active THEN
         PERFORM @extschema@._fence('location', ARRAY[location_id]);
         SELECT array_agg(b.id) INTO live FROM (
             SELECT b.id FROM @extschema@.bookings AS b
@@ -300,11 +793,46 @@ BEGIN
             cancelled := cardinality(live);
         END IF;
     END IF;
-    UPDATE @extschema@.locations AS l SET is_active = active, version = l.version + 1
+    UPDATE @extschema@.locations AS l SET is_active = set_location_active.is_active, version = l.version + 1
         WHERE l.id = set_location_active.location_id
         RETURNING l.id, l.is_active, l.version INTO id, is_active, version;
 END
 $$;
+COMMENT ON FUNCTION @extschema@.set_location_active(uuid, boolean, boolean, integer) IS
+    'Opens or closes a location. Refused with UB009 while bookings are to come, unless forced: then they are '
+    'cancelled. Publishes location.deactivated or location.restored. Needs location:manage.';
+CREATE FUNCTION @extschema@.list_locations(after uuid DEFAULT NULL, max_rows integer DEFAULT 100,
+                                           include_inactive boolean DEFAULT false)
+    RETURNS TABLE (id uuid, name text, address text, city text, state text, zip_code text,
+                   country text, time_zone text, latitude numeric, longitude numeric, phone text, email text,
+                   max_concurrent_bookings integer, hours jsonb, service_ids uuid[], deleted_at timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF include_inactive THEN
+        PERFORM @extschema@._require('location:manage');
+    END IF;
+    RETURN QUERY SELECT l.id, l.name, l.address, l.city, l.state,
+            l.zip_code, l.country, l.time_zone, l.latitude, l.longitude, l.phone, l.email, l.max_concurrent_bookings,
+            coalesce((SELECT jsonb_agg(jsonb_build_object('weekday', h.weekday, 'opens', h.opens, 'closes', h.closes)
+                    ORDER BY h.weekday, h.opens)
+                FROM @extschema@.location_hours AS h
+                WHERE h.location_id = l.id AND h.valid @> (now() AT TIME ZONE l.time_zone)::date), '[]'),
+            ARRAY(SELECT ls.service_id FROM @extschema@.location_services AS ls
+                JOIN @extschema@.services AS s ON s.id = ls.service_id AND s.is_active
+                WHERE ls.location_id = l.id ORDER BY 1),
+            l.deleted_at
+        FROM @extschema@.locations AS l
+        WHERE (l.is_active OR include_inactive) AND (list_locations.after IS NULL OR l.id > list_locations.after)
+        ORDER BY l.id LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_locations(uuid, integer, boolean) IS
+    'Active locations with the weekly hours that hold today and the services they offer; the next page starts after '
+    'the last id. With include_inactive also those that are closed for good or for now, which needs location:manage.';
 CREATE FUNCTION @extschema@._location_of(location_id uuid) RETURNS TABLE (name text, time_zone text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -315,6 +843,70 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._location_of(uuid) IS
     'What messages call a location, and the time zone in which they tell the times of what takes place there.';
+CREATE FUNCTION @extschema@._check_location(location_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@.locations AS l WHERE l.id = _check_location.location_id) THEN
+        PERFORM usher.raise_error('unknown_reference', 'location does not exist',
+                                  jsonb_build_object('location_id', _check_location.location_id));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._check_location(uuid) IS 'Raises US005 when there is no such location.';
+CREATE OR REPLACE FUNCTION @extschema@._advance(action text, booking_id uuid, to_status text, notes text,
+                                     expected_version integer, idempotency_key text)
+    RETURNS @extschema@.booking_status
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    booking @extschema@.bookings;
+    answer jsonb;
+    outcome @extschema@.booking_status;
+    violated text;
+BEGIN
+    IF booking_id IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'booking_id must not be null',
+                                  jsonb_build_object('argument', 'booking_id'));
+    END IF;
+    answer := usher.replay_call('usher_booking', idempotency_key,
+                                  jsonb_build_object('function', action, 'booking_id', booking_id, 'notes', notes));
+    IF answer IS NOT NULL THEN
+        outcome := jsonb_populate_record(NULL::@extschema@.booking_status, answer);
+        outcome.replayed := true;
+        RETURN outcome;
+    END IF;
+    IF to_status = 'confirmed' THEN
+        PERFORM @extschema@._lock_before_moving(ARRAY[booking_id], NULL);
+        PERFORM @extschema@._lock_with_guards(booking_id);
+    END IF;
+    booking := @extschema@._lock_booking(booking_id, expected_version);
+    PERFORM @extschema@._check_not_yet(booking, to_status);
+    IF to_status = 'confirmed' THEN
+        PERFORM @extschema@._check_hold(booking);
+    END IF;
+    BEGIN
+        UPDATE @extschema@.bookings AS b SET status = to_status, status_notes = coalesce(notes, b.status_notes)
+            WHERE b.id = _advance.booking_id
+            RETURNING b.id, b.status, b.version, false INTO outcome;
+    EXCEPTION
+        WHEN unique_violation THEN
+            GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+            IF violated <> 'bookings_staff_in_progress_idx' THEN
+                RAISE;
+            END IF;
+            PERFORM usher.raise_error('staff_not_eligible', 'staff member has another booking in progress',
+                jsonb_build_object('rule', 'one_in_progress', 'staff_id', booking.staff_id));
+    END;
+    IF idempotency_key IS NOT NULL THEN
+        PERFORM usher.remember_call('usher_booking', idempotency_key, to_jsonb(outcome));
+    END IF;
+    RETURN outcome;
+END
+$$;
 CREATE OR REPLACE FUNCTION @extschema@.cancel_booking(booking_id uuid, reason_code text DEFAULT NULL,
         notes text DEFAULT NULL,
     expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS @extschema@.booking_cancellation
@@ -332,7 +924,7 @@ DECLARE
     share smallint;
 BEGIN
     IF booking_id IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'booking_id is needed',
+        PERFORM usher.raise_error('invalid_argument', 'booking_id must not be null',
                                   jsonb_build_object('argument', 'booking_id'));
     ELSIF reason_code IS NOT NULL
           AND reason_code NOT IN ('customer_request', 'rejected', 'no_show', 'staff_unavailable',
@@ -421,6 +1013,20 @@ BEGIN
             'location_id', left_over.location_id, 'staff_id', left_over.staff_id), left_over.id::text);
         orphaned := orphaned + 1;
     END LOOP;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.cancel_user_bookings(user_id uuid, reason_code text DEFAULT 'user_deleted',
+    OUT cancelled integer, OUT orphaned integer)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF user_id IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'user_id must not be null', '{"argument": "user_id"}');
+    END IF;
+    PERFORM usher.require_permission('user:manage', user_id);
+    SELECT c.cancelled, c.orphaned INTO cancelled, orphaned
+    FROM @extschema@._cancel_bookings_of(user_id, reason_code) AS c;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_payment(text, jsonb) IS

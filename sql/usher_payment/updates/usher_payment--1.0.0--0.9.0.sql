@@ -13,9 +13,14 @@ ON CONFLICT ON CONSTRAINT _schema_objects_pkey DO UPDATE SET digest = s.digest |
 -- that moment is lost.
 
 DROP FUNCTION @extschema@._ask_payment(uuid, uuid, uuid, text, uuid, text, bigint, text, text, bigint, uuid);
+DROP FUNCTION @extschema@._ledger_sums(text, text, timestamptz);
 DROP FUNCTION @extschema@._on_booking_changed(text, jsonb);
 DROP FUNCTION @extschema@._payment_metrics();
+DROP FUNCTION @extschema@._payment_place(uuid, text, uuid);
+DROP FUNCTION @extschema@._replace_later(uuid[], bigint, bigint);
 DROP FUNCTION @extschema@._take_refund(uuid);
+DROP FUNCTION @extschema@.get_ledger_balance(text, text);
+DROP FUNCTION @extschema@.get_trial_balance(timestamptz);
 DROP FUNCTION @extschema@.list_webhook_secrets(text);
 
 CREATE FUNCTION @extschema@._has_card_number(text text) RETURNS boolean
@@ -29,6 +34,17 @@ COMMENT ON FUNCTION @extschema@.create_payment(uuid, bigint, text, text, text, u
     'of the currency; exponent, when given, must be that of ISO 4217. The same idempotency_key answers the same '
     'payment for ever, US004 when anything else is asked for. exclusive: raises 23505 while another live one has this '
     'purpose for the reference.';
+COMMENT ON FUNCTION @extschema@.record_manual_payment(uuid, text, bigint, text, integer) IS
+    'Cash, a bank transfer, a voucher or a cheque that somebody of the staff has taken. Needs payment:record, '
+    'everywhere or at the location of the payment. UP003 while a processor is at work on it.';
+CREATE OR REPLACE FUNCTION @extschema@._acting_person() RETURNS uuid
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN usher.current_api_key_id() IS NULL THEN usher.current_user_id() END;
+END
+$$;
 CREATE OR REPLACE FUNCTION @extschema@._close_payments(transaction_ids uuid[], reason_code text) RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -54,9 +70,118 @@ BEGIN
     RETURN closed;
 END
 $$;
+CREATE OR REPLACE FUNCTION @extschema@.cancel_payment(transaction_id uuid, reason_code text DEFAULT 'cancelled',
+                                           expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.payment_closing
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    payment @extschema@.payment_transactions;
+    closing @extschema@.payment_closing;
+BEGIN
+    SELECT * INTO payment FROM @extschema@.payment_transactions AS t WHERE t.id = cancel_payment.transaction_id;
+    IF payment.id IS NULL OR NOT (coalesce(payment.user_id = @extschema@._acting_person(), false)
+                                  OR @extschema@._payment_may('payment:manage', payment.location_id)) THEN
+        PERFORM usher.raise_error('unknown_reference', 'payment does not exist',
+                                  jsonb_build_object('transaction_id', cancel_payment.transaction_id));
+    END IF;
+    PERFORM @extschema@._announce_payment(payment.reference_type, payment.reference_id);
+    SELECT * INTO payment FROM @extschema@.payment_transactions AS t
+    WHERE t.id = cancel_payment.transaction_id FOR NO KEY UPDATE;
+    IF expected_version <> payment.version THEN
+        PERFORM usher.raise_error('stale_version', 'payment was changed by somebody else',
+            jsonb_build_object('id', payment.id, 'expected_version', expected_version, 'version', payment.version));
+    ELSIF payment.status = 'processing' THEN
+        PERFORM usher.raise_error('outcome_unknown', 'a processor is at work on the payment',
+                                  jsonb_build_object('transaction_id', payment.id));
+    ELSIF payment.status IN ('completed', 'refunded') THEN
+        PERFORM usher.raise_error('illegal_transition', format('payment is %s already', payment.status),
+                                  jsonb_build_object('transaction_id', payment.id, 'status', payment.status));
+    END IF;
+    PERFORM @extschema@._close_payments(ARRAY[payment.id], reason_code);
+    SELECT t.id, t.status, t.version INTO closing FROM @extschema@.payment_transactions AS t WHERE t.id = payment.id;
+    RETURN closing;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.create_refund(uuid, bigint, text, text, text) IS
+    'Reserves a part of what was captured, or without amount_minor all that is left, and publishes refund.requested '
+    'for a worker that makes the call with this provider_key. Needs payment:refund, everywhere or at the location. '
+    'UP001 when less is left.';
+CREATE OR REPLACE FUNCTION @extschema@.cancel_refund(refund_id uuid)
+    RETURNS @extschema@.refund_change
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    payment record;
+    current text;
+    changed @extschema@.refund_change;
+BEGIN
+    SELECT t.location_id, t.reference_type, t.reference_id INTO payment
+    FROM @extschema@.payment_refunds AS r JOIN @extschema@.payment_transactions AS t ON t.id = r.transaction_id
+    WHERE r.id = cancel_refund.refund_id;
+    IF NOT @extschema@._payment_may('payment:refund', payment.location_id) THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "payment:refund" is needed',
+                                  jsonb_build_object('permission', 'payment:refund'));
+    END IF;
+    PERFORM @extschema@._announce_payment(payment.reference_type, payment.reference_id);
+    SELECT r.status INTO current FROM @extschema@.payment_refunds AS r
+    WHERE r.id = cancel_refund.refund_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('unknown_reference', 'refund does not exist',
+                                  jsonb_build_object('refund_id', cancel_refund.refund_id));
+    ELSIF current = 'processing' THEN
+        PERFORM usher.raise_error('outcome_unknown', 'a processor is at work on the refund',
+                                  jsonb_build_object('refund_id', cancel_refund.refund_id));
+    END IF;
+    UPDATE @extschema@.payment_refunds AS r SET status = 'cancelled'
+    WHERE r.id = cancel_refund.refund_id RETURNING r.id, r.status, r.version INTO changed;
+    RETURN changed;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.cancel_refund(uuid) IS
     'Takes back a refund that nobody has sent yet; its reservation is free again. A worker that has it already finds '
     'it cancelled when it asks. Needs payment:refund.';
+CREATE OR REPLACE FUNCTION @extschema@.refund_reference(reference_type text, reference_id uuid, currency text,
+                                             amount_minor bigint DEFAULT NULL, reason_code text DEFAULT NULL,
+                                             notes text DEFAULT NULL, idempotency_key text DEFAULT NULL)
+    RETURNS SETOF @extschema@.refund_part
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    made uuid[];
+    answer jsonb;
+BEGIN
+    PERFORM usher.require_permission('payment:refund');
+    PERFORM @extschema@._require_currency(refund_reference.currency);
+    IF refund_reference.amount_minor IS NOT NULL AND NOT @extschema@._is_payable(refund_reference.amount_minor) THEN
+        PERFORM usher.raise_error('invalid_argument', 'amount_minor is not an amount that can be refunded',
+                                  jsonb_build_object('argument', 'amount_minor'));
+    END IF;
+    answer := usher.replay_call('usher_payment', idempotency_key, jsonb_build_object('function', 'refund_reference',
+        'reference_type', refund_reference.reference_type, 'reference_id', refund_reference.reference_id,
+        'currency', refund_reference.currency, 'amount_minor', refund_reference.amount_minor,
+        'reason_code', refund_reference.reason_code, 'notes', refund_reference.notes));
+    IF answer IS NOT NULL THEN
+        made := ARRAY(SELECT r::uuid FROM jsonb_array_elements_text(answer) AS r);
+    ELSE
+        PERFORM @extschema@._announce_payment(refund_reference.reference_type, refund_reference.reference_id);
+        made := ARRAY(SELECT r FROM @extschema@._refund_reference(refund_reference.reference_type,
+            refund_reference.reference_id, refund_reference.currency, refund_reference.amount_minor, 100,
+            refund_reference.reason_code, refund_reference.notes) AS r);
+        IF idempotency_key IS NOT NULL THEN
+            PERFORM usher.remember_call('usher_payment', idempotency_key, to_jsonb(made));
+        END IF;
+    END IF;
+    RETURN QUERY SELECT r.id, r.transaction_id, r.status, r.amount_minor, r.provider_key
+        FROM @extschema@.payment_refunds AS r WHERE r.id = ANY (made) ORDER BY r.id;
+END
+$$;
 CREATE FUNCTION @extschema@.list_webhook_secrets(of_processor text DEFAULT NULL)
     RETURNS TABLE (secret_id uuid, processor text, scheme text, header_name text, label text, is_active boolean,
                    created_at timestamptz, expires_at timestamptz)
@@ -74,6 +199,80 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.list_webhook_secrets(text) IS
     'The secrets of webhooks, without the secrets. Needs webhook:manage.';
+CREATE FUNCTION @extschema@._ledger_sums(of_account text, of_currency text, until timestamptz)
+    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    first_day CONSTANT date := (until AT TIME ZONE 'UTC')::date; -- which the totals contain in part
+    -- Up to here totals and what they do not contain yet are added, from here on journals.
+    midnight CONSTANT timestamptz := coalesce(first_day::timestamp AT TIME ZONE 'UTC', 'infinity');
+    -- One query for each question: with conditions that may be NULL, one plan for all would read the tables whole.
+    condition CONSTANT text := CASE WHEN of_account IS NOT NULL
+                                    THEN 'AND e.account = $1 AND e.currency = $2' ELSE '' END;
+BEGIN
+    RETURN QUERY EXECUTE format($sql$
+        SELECT s.account, s.currency, sum(s.debit)::bigint, sum(s.credit)::bigint
+        FROM (
+            SELECT e.account, e.currency, e.debit_minor AS debit, e.credit_minor AS credit
+            FROM @extschema@.ledger_totals AS e
+            WHERE %2$s %1$s
+            UNION ALL
+            SELECT e.account, e.currency, CASE e.direction WHEN 'debit' THEN e.amount_minor ELSE 0 END,
+                   CASE e.direction WHEN 'credit' THEN e.amount_minor ELSE 0 END
+            FROM (SELECT j.id
+                  FROM @extschema@.ledger_unsummed_journals AS u
+                      JOIN @extschema@.ledger_journals AS j ON j.id = u.journal_id
+                  WHERE j.posted_at < $3
+                  UNION ALL
+                  SELECT j.id FROM @extschema@.ledger_journals AS j
+                  WHERE %3$s) AS j
+                JOIN @extschema@.ledger_entries AS e ON e.journal_id = j.id
+            WHERE true %1$s) AS s
+        GROUP BY s.account, s.currency ORDER BY s.account, s.currency$sql$,
+        condition, CASE WHEN until IS NULL THEN 'true' ELSE 'e.day < $4' END,
+        CASE WHEN until IS NULL THEN 'false' ELSE 'j.posted_at >= $3 AND j.posted_at < $5' END)
+    USING of_account, of_currency, midnight, first_day, until;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._ledger_sums(text, text, timestamptz) IS
+    'What was debited and credited, to one account in a currency or to each, now or before a time.';
+CREATE FUNCTION @extschema@.get_ledger_balance(account text, currency text)
+    RETURNS TABLE (debit_minor bigint, credit_minor bigint, net_minor bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('ledger:read');
+    PERFORM @extschema@._require_currency(get_ledger_balance.currency);
+    IF get_ledger_balance.account IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'account is needed', jsonb_build_object('argument', 'account'));
+    END IF;
+    RETURN QUERY
+    SELECT coalesce(sum(s.debit_minor), 0)::bigint, coalesce(sum(s.credit_minor), 0)::bigint,
+           coalesce(sum(s.debit_minor - s.credit_minor), 0)::bigint
+    FROM @extschema@._ledger_sums(get_ledger_balance.account, get_ledger_balance.currency, NULL) AS s;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_ledger_balance(text, text) IS
+    'What was debited and credited to an account in a currency. Needs ledger:read.';
+CREATE FUNCTION @extschema@.get_trial_balance(until timestamptz DEFAULT NULL)
+    RETURNS TABLE (account text, currency text, debit_minor bigint, credit_minor bigint, net_minor bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM usher.require_permission('ledger:read');
+    RETURN QUERY
+    SELECT s.account, s.currency, s.debit_minor, s.credit_minor, s.debit_minor - s.credit_minor
+    FROM @extschema@._ledger_sums(NULL, NULL, until) AS s
+    ORDER BY s.account, s.currency;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_trial_balance(timestamptz) IS
+    'All accounts in all currencies, now or before a time: the net sums are zero in each currency. Needs ledger:read.';
 CREATE OR REPLACE FUNCTION @extschema@.list_payments(customer_id uuid DEFAULT NULL, location_id uuid DEFAULT NULL,
                                           reference_type text DEFAULT NULL, reference_id uuid DEFAULT NULL,
                                           statuses text[] DEFAULT NULL, created tstzrange DEFAULT NULL,
@@ -227,6 +426,25 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_changed(text, jsonb) IS
     'Handler of order.total_changed: the pending payment is replaced by one of the new sum.';
+CREATE OR REPLACE FUNCTION @extschema@._on_order_refund(event text, payload jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    paid_for CONSTANT uuid := (payload ->> 'id')::uuid;
+    refundable bigint;
+BEGIN
+    SELECT least(coalesce(sum(r.refundable_minor), 0)::bigint, (payload ->> 'amount_minor')::bigint)
+    INTO refundable
+    FROM @extschema@._refundable('order', paid_for, payload ->> 'currency') AS r;
+    IF refundable > 0 THEN
+        PERFORM @extschema@._refund_reference('order', paid_for, payload ->> 'currency', refundable, NULL,
+                                              payload ->> 'reason');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._on_order_refund(text, jsonb) IS
+    'Handler of order.refund_proposed: what is paid too much for an order goes back.';
 CREATE OR REPLACE FUNCTION @extschema@.claim_payment_work(max_rows integer DEFAULT 1,
         visibility interval DEFAULT '30 seconds')
     RETURNS TABLE (event_id uuid, event text, payload jsonb, attempt integer)
@@ -288,5 +506,6 @@ DELETE FROM usher.subscriptions AS r WHERE r.extension = 'usher_payment'
 DROP INDEX @extschema@.payment_webhook_events_unmatched_refund_idx;
 DROP INDEX @extschema@.payment_webhook_events_unmatched_dispute_idx;
 ALTER TABLE @extschema@.payment_transactions DROP COLUMN replacement_minor;
+ALTER TYPE @extschema@.payment_method_details RENAME ATTRIBUTE method_id TO id;
 
 SELECT usher.finish_extension();

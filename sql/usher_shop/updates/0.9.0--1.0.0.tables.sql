@@ -13,8 +13,13 @@ SELECT usher.subscribe(v.event, 'usher_shop', format('@extschema@.%s(text,jsonb)
 FROM (VALUES ('refund.requested', '_on_order_payment'), ('refund.failed', '_on_order_payment'),
     ('refund.cancelled', '_on_order_payment'), ('payment.disputed', '_on_order_payment'),
     ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
-SELECT usher.add_route(method => 'POST', path_template => '/tax-rates',
-    function => '@extschema@.set_tax_rate(text,integer,timestamptz,uuid)', access => 'authenticated',
-    permission => 'product:manage', success_status => 204, read_only => false,
-    summary => 'Set a tax rate from a time on',
-    tag => 'shop');
+SELECT usher.add_route(method => 'POST', path_template => v.path,
+    function => format('@extschema@.%s', v.signature)::regprocedure, access => 'authenticated',
+    permission => v.permission, success_status => v.success_status, summary => v.summary, tag => 'shop',
+    rate_limit => CASE WHEN v.path LIKE '/orders%' THEN 'shop.order' END)
+FROM (VALUES
+    ('/orders/{order_id}/events', 'add_order_event(uuid,text,jsonb,text)', 'order:manage', 201,
+     'Write something down about an order'),
+    ('/orders/{order_id}/return', 'return_order(uuid,jsonb,text,integer)', 'order:fulfil', 200, 'Lines came back'),
+    ('/tax-rates', 'set_tax_rate(text,integer,timestamptz,uuid)', 'product:manage', 204,
+     'Set a tax rate from a time on')) AS v (path, signature, permission, success_status, summary);

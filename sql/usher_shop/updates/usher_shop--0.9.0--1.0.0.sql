@@ -33,6 +33,14 @@ ALTER TABLE @extschema@.orders
 
 DROP FUNCTION @extschema@._settle_order(uuid, bigint, bigint);
 DROP FUNCTION @extschema@._shop_metrics();
+DROP FUNCTION @extschema@._wanted_lines(jsonb);
+DROP FUNCTION @extschema@.add_order_event(uuid, text, jsonb);
+DROP FUNCTION @extschema@.list_prices(uuid);
+DROP FUNCTION @extschema@.record_count(uuid, uuid, bigint);
+DROP FUNCTION @extschema@.return_order(uuid, jsonb, text);
+DROP FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean, uuid);
+DROP FUNCTION @extschema@.start_stock_count(uuid);
+DROP FUNCTION @extschema@.transfer_stock(uuid, uuid, uuid, bigint, text);
 
 COMMENT ON COLUMN @extschema@.orders.paid_minor IS
     'What was captured or recorded, less what goes back.';
@@ -44,6 +52,472 @@ COMMENT ON COLUMN @extschema@.orders.kept_minor IS
     'What is paid too much and not proposed for refund again: its refund has failed or was cancelled.';
 COMMENT ON COLUMN @extschema@.orders.asked_minor IS
     'What was still to be paid as order.placed or order.total_changed has told last.';
+CREATE OR REPLACE FUNCTION @extschema@.create_product(sku text, name text, kind text DEFAULT 'product',
+                                           price_minor bigint DEFAULT NULL, currency text DEFAULT NULL,
+                                           description text DEFAULT NULL, track_stock boolean DEFAULT NULL,
+                                           backorder_limit bigint DEFAULT 0, attributes jsonb DEFAULT '{}',
+                                           category text DEFAULT NULL, unit text DEFAULT 'piece',
+                                           tax_class text DEFAULT NULL, tax_included boolean DEFAULT true,
+                                           variant_of uuid DEFAULT NULL, status text DEFAULT 'draft',
+                                           id uuid DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    made CONSTANT uuid := coalesce(create_product.id, usher.uuid_v7());
+    priced_in CONSTANT text := coalesce(create_product.currency, usher.setting('shop.currency'));
+    product @extschema@.product_details;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._shop_require('product:manage', NULL);
+    IF create_product.status IS NULL OR create_product.status <> ALL (usher.machine_statuses('shop_product')) THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must be draft or active', '{"argument": "status"}');
+    END IF;
+    INSERT INTO @extschema@.products (id, sku, name, kind, variant_of, category, description, unit, tax_class,
+                                      track_stock, backorder_limit, attributes, created_by)
+    VALUES (made, create_product.sku, create_product.name, coalesce(create_product.kind, 'product'),
+            create_product.variant_of, create_product.category, create_product.description,
+            coalesce(create_product.unit, 'piece'), create_product.tax_class,
+            coalesce(create_product.track_stock, coalesce(create_product.kind, 'product') = 'product'),
+            coalesce(create_product.backorder_limit, 0), coalesce(create_product.attributes, '{}'), usher.actor_id());
+    IF price_minor IS NOT NULL THEN
+        PERFORM @extschema@._add_price(made, price_minor, priced_in, NULL, create_product.tax_included);
+    END IF;
+    IF create_product.status <> 'draft' THEN
+        UPDATE @extschema@.products AS p SET status = create_product.status WHERE p.id = made;
+    END IF;
+    SELECT * INTO product FROM @extschema@._describe_products(ARRAY[made], priced_in);
+    RETURN product;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.update_product(product_id uuid, changes jsonb,
+        expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    allowed CONSTANT text[] := '{sku,name,category,description,tax_class,backorder_limit,attributes}';
+    product @extschema@.products := @extschema@._lock_product(update_product.product_id, expected_version);
+    changed @extschema@.products;
+    details @extschema@.product_details;
+    unknown text;
+    missing name;
+    broken name;
+BEGIN
+    IF changes IS NULL OR jsonb_typeof(changes) <> 'object' OR changes = '{}' THEN
+        PERFORM usher.raise_error('invalid_argument', 'changes must be a JSON object with at least one key',
+                                  jsonb_build_object('argument', 'changes'));
+    END IF;
+    SELECT k INTO unknown FROM jsonb_object_keys(changes) AS k WHERE k <> ALL (allowed) ORDER BY k LIMIT 1;
+    IF FOUND THEN
+        PERFORM usher.raise_error('invalid_argument',
+            format('changes may name %s', array_to_string(allowed, ', ')),
+            jsonb_build_object('argument', 'changes', 'member', unknown, 'allowed', to_jsonb(allowed)));
+    END IF;
+    changed := jsonb_populate_record(product, changes);
+    UPDATE @extschema@.products AS p
+    SET sku = changed.sku, name = changed.name, category = changed.category, description = changed.description,
+        tax_class = changed.tax_class, backorder_limit = changed.backorder_limit, attributes = changed.attributes,
+        version = p.version + 1
+    WHERE p.id = product.id;
+    SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], usher.setting('shop.currency'));
+    RETURN details;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken, 'changes');
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.set_product_status(product_id uuid, status text,
+        expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    product @extschema@.products := @extschema@._lock_product(set_product_status.product_id, expected_version);
+    details @extschema@.product_details;
+BEGIN
+    IF set_product_status.status IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must not be null', '{"argument": "status"}');
+    END IF;
+    UPDATE @extschema@.products AS p SET status = set_product_status.status
+    WHERE p.id = product.id AND p.status IS DISTINCT FROM set_product_status.status;
+    SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], usher.setting('shop.currency'));
+    RETURN details;
+END
+$$;
+CREATE FUNCTION @extschema@.set_price(product_id uuid, price_minor bigint, currency text DEFAULT NULL,
+                                      valid_from timestamptz DEFAULT NULL, tax_included boolean DEFAULT true,
+                                      location_id uuid DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    product @extschema@.products := @extschema@._lock_product(set_price.product_id, NULL);
+    priced_in CONSTANT text := coalesce(set_price.currency, usher.setting('shop.currency'));
+    details @extschema@.product_details;
+    missing name;
+    broken name;
+BEGIN
+    IF valid_from < statement_timestamp() THEN
+        PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
+                                  jsonb_build_object('argument', 'valid_from'));
+    END IF;
+    PERFORM @extschema@._add_price(product.id, set_price.price_minor, priced_in, valid_from, tax_included,
+                                   set_price.location_id);
+    SELECT * INTO details FROM @extschema@._describe_products(ARRAY[product.id], priced_in, set_price.location_id);
+    RETURN details;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.set_price(uuid, bigint, text, timestamptz, boolean, uuid) IS
+    'What one unit costs from now or a later time on, everywhere or at one location, whose own price goes before the '
+    'general one (price_minor NULL: until then). The price before ends then; orders that are placed keep theirs. '
+    'Answers the product with its price of now. Needs product:manage.';
+CREATE OR REPLACE FUNCTION @extschema@.remove_future_price(product_id uuid, currency text, valid_from timestamptz,
+                                                location_id uuid DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    product @extschema@.products := @extschema@._lock_product(remove_future_price.product_id, NULL);
+BEGIN
+    PERFORM @extschema@._require_price(0, remove_future_price.currency);
+    DELETE FROM @extschema@.product_prices AS r
+    WHERE r.product_id = product.id AND r.currency = remove_future_price.currency
+        AND r.location_id = coalesce(remove_future_price.location_id, '00000000-0000-0000-0000-000000000000')
+        AND r.valid_from = remove_future_price.valid_from;
+    RETURN FOUND;
+END
+$$;
+CREATE FUNCTION @extschema@.list_prices(product_id uuid)
+    RETURNS TABLE (currency text, location_id uuid, price_minor bigint, tax_included boolean, valid_from timestamptz,
+                   valid_until timestamptz)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._shop_require('product:manage', NULL);
+    IF NOT EXISTS (SELECT FROM @extschema@.products AS p WHERE p.id = list_prices.product_id) THEN
+        PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                  jsonb_build_object('product_id', list_prices.product_id));
+    END IF;
+    RETURN QUERY
+    SELECT r.currency, nullif(r.location_id, '00000000-0000-0000-0000-000000000000'), r.amount_minor, r.tax_included,
+           r.valid_from, lead(r.valid_from) OVER (PARTITION BY r.currency, r.location_id ORDER BY r.valid_from)
+    FROM @extschema@.product_prices AS r
+    WHERE r.product_id = list_prices.product_id
+    ORDER BY r.currency, r.location_id, r.valid_from;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.list_prices(uuid) IS
+    'All prices that a product had, has and will have, the general ones (location_id NULL) first. US005 '
+    'for an unknown product. Needs product:manage.';
+CREATE OR REPLACE FUNCTION @extschema@.set_tax_rate(tax_class text, rate_ppm integer,
+        valid_from timestamptz DEFAULT NULL,
+                                         location_id uuid DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._shop_require('product:manage', NULL);
+    IF valid_from < statement_timestamp() THEN
+        PERFORM usher.raise_error('invalid_argument', 'valid_from must not be in the past',
+                                  jsonb_build_object('argument', 'valid_from'));
+    END IF;
+    INSERT INTO @extschema@.tax_rates (tax_class, location_id, rate_ppm, valid_from, created_by)
+    VALUES (set_tax_rate.tax_class, coalesce(set_tax_rate.location_id, '00000000-0000-0000-0000-000000000000'),
+            set_tax_rate.rate_ppm, coalesce(set_tax_rate.valid_from, clock_timestamp()), usher.actor_id());
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.get_product(product_id uuid, currency text DEFAULT NULL,
+        location_id uuid DEFAULT NULL)
+    RETURNS @extschema@.product_details
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    product @extschema@.product_details;
+BEGIN
+    IF get_product.currency IS NOT NULL THEN
+        PERFORM @extschema@._require_price(0, get_product.currency);
+    END IF;
+    SELECT * INTO product FROM @extschema@._describe_products(ARRAY[get_product.product_id],
+        coalesce(get_product.currency, usher.setting('shop.currency')), get_product.location_id);
+    -- The answer is the same for a product that does not exist and for one that is not for sale.
+    IF product.product_id IS NULL
+       OR product.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
+        PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                  jsonb_build_object('product_id', get_product.product_id));
+    END IF;
+    RETURN product;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.search_products(query text DEFAULT NULL, category text DEFAULT NULL,
+                                            attributes jsonb DEFAULT NULL, variant_of uuid DEFAULT NULL,
+                                            status text DEFAULT 'active', currency text DEFAULT NULL,
+                                            after uuid DEFAULT NULL, max_rows integer DEFAULT 100,
+                                            location_id uuid DEFAULT NULL)
+    RETURNS SETOF @extschema@.product_details
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    words CONSTANT tsquery := websearch_to_tsquery('simple'::regconfig, query);
+    last_name text;
+    chosen bigint;
+    page uuid[];
+BEGIN
+    PERFORM usher.check_max_rows(max_rows);
+    IF search_products.status IS NULL OR search_products.status NOT IN ('draft', 'active', 'archived') THEN
+        PERFORM usher.raise_error('invalid_argument', 'status must be draft, active or archived',
+                                  jsonb_build_object('argument', 'status'));
+    ELSIF search_products.status <> 'active' AND NOT @extschema@._shop_reads_all('product:manage') THEN
+        PERFORM usher.raise_error('not_permitted', 'permission "product:manage" is needed',
+                                  jsonb_build_object('permission', 'product:manage'));
+    END IF;
+    IF search_products.currency IS NOT NULL THEN
+        PERFORM @extschema@._require_price(0, search_products.currency);
+    END IF;
+    IF after IS NOT NULL THEN
+        SELECT p.name INTO last_name FROM @extschema@.products AS p
+        WHERE p.id = after AND p.status = search_products.status;
+        IF NOT FOUND THEN
+            PERFORM usher.raise_error('unknown_reference', 'product does not exist',
+                                      jsonb_build_object('argument', 'after'));
+        END IF;
+    END IF;
+    IF words IS NULL AND search_products.status = 'active' AND search_products.attributes <> '{}'
+       AND jsonb_typeof(search_products.attributes) = 'object' THEN
+        chosen := @extschema@._rarest_facet(search_products.attributes, search_products.category);
+    END IF;
+    IF chosen IS NOT NULL THEN
+        page := ARRAY(
+            SELECT f.product_id FROM @extschema@.product_facets AS f,
+                -- One by one, in the order of names, until the page is full: OFFSET 0 keeps the planner to that.
+                LATERAL (SELECT FROM @extschema@.products AS p
+                    WHERE p.id = f.product_id AND p.status = 'active' AND p.attributes @> search_products.attributes
+                        AND (search_products.category IS NULL OR p.category = search_products.category)
+                        AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                    OFFSET 0) AS fits
+            WHERE f.facet = chosen
+                AND (search_products.after IS NULL OR (f.name, f.product_id) > (last_name, search_products.after))
+            ORDER BY f.name, f.product_id LIMIT max_rows);
+    ELSIF words IS NULL THEN
+        page := ARRAY(
+            SELECT p.id FROM @extschema@.products AS p
+            WHERE p.status = search_products.status
+                AND (search_products.category IS NULL OR p.category = search_products.category)
+                AND (search_products.attributes IS NULL OR p.attributes @> search_products.attributes)
+                AND (search_products.variant_of IS NULL OR p.variant_of = search_products.variant_of)
+                AND (search_products.after IS NULL OR (p.name, p.id) > (last_name, search_products.after))
+            ORDER BY p.name, p.id LIMIT max_rows);
+    ELSE
+        page := @extschema@._find_products(words, search_products.category, search_products.attributes,
+            search_products.variant_of, search_products.status, search_products.after, max_rows);
+    END IF;
+    RETURN QUERY SELECT d.* FROM @extschema@._describe_products(page,
+        coalesce(search_products.currency, usher.setting('shop.currency')), search_products.location_id) AS d;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.adjust_stock(product_id uuid, location_id uuid, delta bigint, reason_code text,
+                                         idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.stock_receipt
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    receipt @extschema@.stock_receipt;
+    answer jsonb;
+BEGIN
+    PERFORM @extschema@._shop_require('stock:manage', adjust_stock.location_id);
+    IF reason_code IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'reason_code must not be null',
+                                  jsonb_build_object('argument', 'reason_code'));
+    END IF;
+    answer := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function', 'adjust_stock',
+        'product_id', adjust_stock.product_id, 'location_id', adjust_stock.location_id, 'delta', delta,
+        'reason_code', adjust_stock.reason_code));
+    IF answer IS NOT NULL THEN
+        RETURN jsonb_populate_record(receipt, answer);
+    END IF;
+    receipt := @extschema@._move_stock(adjust_stock.product_id, adjust_stock.location_id, delta, 'adjustment', NULL,
+                                       NULL, adjust_stock.reason_code, NULL);
+    PERFORM usher.remember_call('usher_shop', idempotency_key, to_jsonb(receipt));
+    RETURN receipt;
+END
+$$;
+CREATE FUNCTION @extschema@.transfer_stock(product_id uuid, from_location_id uuid, to_location_id uuid,
+                                           quantity bigint, idempotency_key text DEFAULT NULL, OUT transfer_id uuid,
+                                           OUT from_available bigint, OUT to_available bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    answer jsonb;
+    place uuid;
+    receipt @extschema@.stock_receipt;
+BEGIN
+    PERFORM @extschema@._shop_require('stock:manage', from_location_id);
+    PERFORM @extschema@._shop_require('stock:manage', to_location_id);
+    IF quantity IS NULL OR quantity < 1 OR from_location_id IS NOT DISTINCT FROM to_location_id THEN
+        PERFORM usher.raise_error('invalid_argument', 'at least 1 unit is moved, from one location to another',
+                                  jsonb_build_object('argument', 'quantity'));
+    END IF;
+    answer := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function', 'transfer_stock',
+        'product_id', transfer_stock.product_id, 'from', from_location_id, 'to', to_location_id,
+        'quantity', quantity));
+    IF answer IS NOT NULL THEN
+        SELECT a.transfer_id, a.from_available, a.to_available
+        INTO transfer_id, from_available, to_available
+        FROM jsonb_to_record(answer) AS a (transfer_id uuid, from_available bigint, to_available bigint);
+        RETURN;
+    END IF;
+    transfer_id := usher.uuid_v7();
+    -- Levels of a product are taken in the order of their locations, whichever way the goods go.
+    FOREACH place IN ARRAY ARRAY[least(from_location_id, to_location_id), greatest(from_location_id, to_location_id)]
+    LOOP
+        receipt := @extschema@._move_stock(transfer_stock.product_id, place,
+            CASE WHEN place = from_location_id THEN -quantity ELSE quantity END, 'transfer', 'transfer', transfer_id,
+            NULL, NULL);
+        IF place = from_location_id THEN
+            from_available := receipt.available;
+        ELSE
+            to_available := receipt.available;
+        END IF;
+    END LOOP;
+    PERFORM usher.remember_call('usher_shop', idempotency_key, jsonb_build_object('transfer_id', transfer_id,
+        'from_available', from_available, 'to_available', to_available));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.transfer_stock(uuid, uuid, uuid, bigint, text) IS
+    'Moves what is free from one location to another. UC002 when it is reserved. Needs stock:manage at both.';
+CREATE OR REPLACE FUNCTION @extschema@.set_stock_limits(product_id uuid, location_id uuid,
+        low_threshold bigint DEFAULT NULL,
+                                             backorder_limit bigint DEFAULT NULL)
+    RETURNS @extschema@.stock_limits
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    limits @extschema@.stock_limits;
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._shop_require('stock:manage', set_stock_limits.location_id);
+    INSERT INTO @extschema@.stock_levels (product_id, location_id, backorder_limit)
+    SELECT p.id, set_stock_limits.location_id, p.backorder_limit
+    FROM @extschema@.products AS p WHERE p.id = set_stock_limits.product_id AND p.track_stock
+    ON CONFLICT ON CONSTRAINT stock_levels_pkey DO NOTHING;
+    UPDATE @extschema@.stock_levels AS l
+    SET low_threshold = coalesce(set_stock_limits.low_threshold, l.low_threshold),
+        backorder_limit = coalesce(set_stock_limits.backorder_limit, l.backorder_limit)
+    WHERE l.product_id = set_stock_limits.product_id AND l.location_id = set_stock_limits.location_id
+    RETURNING l.low_threshold, l.backorder_limit INTO limits;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('unknown_reference', 'product of which stock is kept does not exist',
+                                  jsonb_build_object('product_id', set_stock_limits.product_id));
+    END IF;
+    RETURN limits;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE FUNCTION @extschema@.start_stock_count(location_id uuid, OUT count_id uuid, OUT started_at timestamptz)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    missing name;
+    broken name;
+BEGIN
+    PERFORM @extschema@._shop_require('stock:manage', start_stock_count.location_id);
+    INSERT INTO @extschema@.stock_counts AS c (location_id, started_by)
+    VALUES (start_stock_count.location_id, usher.actor_id())
+    RETURNING c.id, c.started_at INTO start_stock_count.count_id, start_stock_count.started_at;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.start_stock_count(uuid) IS
+    'Begins to count what is at a location. 23505 while another count is open there. Needs stock:manage, everywhere '
+    'or at the location.';
+CREATE FUNCTION @extschema@.record_count(count_id uuid, product_id uuid, quantity bigint, OUT expected bigint,
+                                         OUT counted bigint, OUT difference bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known @extschema@.stock_counts := @extschema@._lock_count(record_count.count_id);
+BEGIN
+    IF quantity IS NULL OR quantity NOT BETWEEN 0 AND 1000000000000 THEN
+        PERFORM usher.raise_error('invalid_argument', 'quantity must be between 0 and 1000000000000',
+                                  jsonb_build_object('argument', 'quantity'));
+    ELSIF NOT EXISTS (SELECT FROM @extschema@.products AS p
+        WHERE p.id = record_count.product_id AND p.track_stock) THEN
+        PERFORM usher.raise_error('unknown_reference', 'product of which stock is kept does not exist',
+                                  jsonb_build_object('product_id', record_count.product_id));
+    END IF;
+    -- What is paid for and not sent lies there, too. One statement: both as of one moment.
+    SELECT coalesce((SELECT l.on_hand FROM @extschema@.stock_levels AS l
+                     WHERE l.product_id = record_count.product_id AND l.location_id = known.location_id), 0)
+        + coalesce((SELECT sum(r.committed - r.returned - (o.fulfilled - o.returned))
+                    FROM @extschema@.order_lines AS o
+                        JOIN @extschema@.stock_reservations AS r ON r.id = o.reservation_id
+                    WHERE o.product_id = record_count.product_id AND o.fulfilled + o.cancelled < o.quantity
+                        AND r.location_id = known.location_id), 0)::bigint INTO record_count.expected;
+    record_count.counted := quantity;
+    record_count.difference := quantity - record_count.expected;
+    INSERT INTO @extschema@.stock_count_lines (count_id, product_id, counted, expected, recorded_by)
+    VALUES (known.id, record_count.product_id, quantity, record_count.expected, usher.actor_id())
+    ON CONFLICT ON CONSTRAINT stock_count_lines_pkey DO UPDATE
+    SET counted = excluded.counted, expected = excluded.expected, recorded_by = excluded.recorded_by,
+        recorded_at = clock_timestamp();
+END
+$$;
+COMMENT ON FUNCTION @extschema@.record_count(uuid, uuid, bigint) IS
+    'So much of a product was counted, just now, with what is paid for and not sent yet; counted again, the newer '
+    'number holds. UC006 when the count is over. '
+    'Needs stock:manage, everywhere or at the location.';
 CREATE OR REPLACE FUNCTION @extschema@._order_lines_json(order_id uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
@@ -98,7 +572,7 @@ BEGIN
     ORDER BY wanted.position;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@._wanted_lines(lines jsonb)
+CREATE FUNCTION @extschema@._wanted_lines(lines jsonb, argument text DEFAULT 'lines')
     RETURNS TABLE (number bigint, product_id uuid, quantity bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -110,11 +584,120 @@ BEGIN
                 e.value ->> 'quantity' ~ '^[1-9][0-9]{0,11}$' AND jsonb_typeof(e.value -> 'quantity') = 'number'
                 AND usher.uuid_or_null(e.value ->> 'product_id') IS NOT NULL, false)) THEN
         PERFORM usher.raise_error('invalid_argument',
-            'lines must be an array of product_id and quantity (a whole number above 0), at most 1000',
-            jsonb_build_object('argument', 'lines'));
+            format('%s must be an array of product_id and quantity (a whole number above 0), at most 1000', argument),
+            jsonb_build_object('argument', argument));
     END IF;
     RETURN QUERY SELECT e.number, (e.value ->> 'product_id')::uuid, (e.value ->> 'quantity')::bigint
         FROM jsonb_array_elements(lines) WITH ORDINALITY AS e (value, number) ORDER BY e.number;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._wanted_lines(jsonb, text) IS 'Lines of a cart as callers write them.';
+CREATE OR REPLACE FUNCTION @extschema@.create_order(location_id uuid, lines jsonb DEFAULT '[]',
+        customer_id uuid DEFAULT NULL,
+                                         currency text DEFAULT NULL, ship_to jsonb DEFAULT NULL,
+                                         notes text DEFAULT NULL, reference_type text DEFAULT NULL,
+                                         reference_id uuid DEFAULT NULL, id uuid DEFAULT NULL,
+                                         idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.order_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    made CONSTANT uuid := coalesce(create_order.id, usher.uuid_v7());
+    person CONSTANT uuid := @extschema@._acting_customer();
+    customer CONSTANT uuid := coalesce(create_order.customer_id, usher.actor_id());
+    answer jsonb;
+    account uuid;
+BEGIN
+    IF customer IS DISTINCT FROM person OR person IS NULL THEN
+        PERFORM @extschema@._shop_require('order:manage', create_order.location_id);
+    END IF;
+    IF customer IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'customer_id is needed',
+                                  jsonb_build_object('argument', 'customer_id'));
+    END IF;
+    answer := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function', 'create_order',
+        'location_id', create_order.location_id, 'lines', lines, 'customer_id', customer, 'currency',
+        create_order.currency, 'ship_to', create_order.ship_to, 'notes', create_order.notes, 'reference_type',
+        create_order.reference_type, 'reference_id', create_order.reference_id, 'id', create_order.id));
+    IF answer IS NOT NULL THEN
+        -- of whom and where the caller may order, as asked above
+        IF NOT EXISTS (SELECT FROM @extschema@.orders AS o
+                       WHERE o.id = (answer ->> 'order_id')::uuid AND o.customer_id = customer
+                           AND o.location_id = create_order.location_id) THEN
+            PERFORM usher.raise_error('unknown_reference', 'order does not exist', answer);
+        END IF;
+        RETURN @extschema@._order_now((answer ->> 'order_id')::uuid);
+    END IF;
+    SELECT r.id INTO account FROM usher.references_of(ARRAY[customer]) AS r;
+    INSERT INTO @extschema@.orders (id, customer_id, user_id, location_id, currency, ship_to, notes, reference_type,
+                                    reference_id, created_by)
+    VALUES (made, customer, account, create_order.location_id,
+            coalesce(create_order.currency, usher.setting('shop.currency')), create_order.ship_to, create_order.notes,
+            create_order.reference_type, create_order.reference_id, usher.actor_id());
+    INSERT INTO @extschema@.order_lines (order_id, product_id, quantity)
+    SELECT made, w.product_id, w.quantity FROM @extschema@._wanted_lines(lines) AS w ORDER BY w.number;
+    PERFORM usher.remember_call('usher_shop', idempotency_key, jsonb_build_object('order_id', made));
+    RETURN @extschema@._order_now(made);
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.discount_order_line(order_id uuid, line_no integer, discount_minor bigint,
+                                                reason_code text)
+    RETURNS @extschema@.order_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known @extschema@.orders := @extschema@._lock_order(discount_order_line.order_id, 'order:discount', false, NULL);
+    missing name;
+    broken name;
+BEGIN
+    UPDATE @extschema@.order_lines AS l
+    SET discount_minor = discount_order_line.discount_minor, granted_minor = 0,
+        discount_reason = discount_order_line.reason_code
+    WHERE l.order_id = known.id AND l.line_no = discount_order_line.line_no;
+    IF NOT FOUND THEN
+        PERFORM usher.raise_error('unknown_reference', 'line does not exist',
+            jsonb_build_object('order_id', known.id, 'line_no', discount_order_line.line_no));
+    END IF;
+    PERFORM @extschema@._spread_discounts(known.id);
+    RETURN @extschema@._order_now(known.id);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.place_order(order_id uuid, expected_total_minor bigint DEFAULT NULL,
+                                        expected_version integer DEFAULT NULL, idempotency_key text DEFAULT NULL)
+    RETURNS @extschema@.order_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known @extschema@.orders;
+    answer CONSTANT jsonb := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function',
+        'place_order', 'order_id', place_order.order_id, 'expected_total_minor', expected_total_minor));
+BEGIN
+    SELECT * INTO known FROM @extschema@.orders AS o WHERE o.id = place_order.order_id;
+    -- People before their orders, as when they are deleted; then the order. What is placed already needs nobody.
+    IF answer IS NULL AND known.user_id IS NOT NULL THEN
+        PERFORM @extschema@._hold_customer(known.user_id);
+    END IF;
+    known := @extschema@._lock_order(place_order.order_id, 'order:manage', true, NULL);
+    IF answer IS NULL THEN
+        IF expected_version <> known.version THEN
+            PERFORM usher.raise_error('stale_version', 'order was changed by somebody else', jsonb_build_object('id',
+                known.id, 'expected_version', expected_version, 'version', known.version));
+        END IF;
+        PERFORM @extschema@._place_order(known.id, expected_total_minor,
+                                         make_interval(mins => usher.setting('shop.payment_minutes')::integer));
+        PERFORM usher.remember_call('usher_shop', idempotency_key, jsonb_build_object('order_id', known.id));
+    END IF;
+    RETURN @extschema@._order_now(known.id);
 END
 $$;
 CREATE OR REPLACE FUNCTION @extschema@._cancel_order(known @extschema@.orders, reason_code text, lines jsonb)
@@ -131,13 +714,39 @@ BEGIN
     END IF;
 END
 $$;
-CREATE OR REPLACE FUNCTION @extschema@.return_order(order_id uuid, lines jsonb, reason_code text DEFAULT 'returned')
+CREATE OR REPLACE FUNCTION @extschema@.cancel_order(order_id uuid, reason_code text DEFAULT 'customer_request',
+                                         lines jsonb DEFAULT NULL, expected_version integer DEFAULT NULL)
     RETURNS @extschema@.order_details
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known @extschema@.orders := @extschema@._lock_order(return_order.order_id, 'order:fulfil', false, NULL);
+    known @extschema@.orders := @extschema@._lock_order(cancel_order.order_id, 'order:manage', true,
+                                                         expected_version);
+    missing name;
+    broken name;
+BEGIN
+    IF known.status IN ('fulfilled', 'completed', 'cancelled') THEN
+        PERFORM usher.raise_error('illegal_transition', format('order is %s already', known.status),
+                                  jsonb_build_object('order_id', known.id, 'status', known.status));
+    END IF;
+    PERFORM @extschema@._cancel_order(known, coalesce(cancel_order.reason_code, 'customer_request'), lines);
+    RETURN @extschema@._order_now(known.id);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+CREATE FUNCTION @extschema@.return_order(order_id uuid, lines jsonb, reason_code text DEFAULT 'returned',
+                                         expected_version integer DEFAULT NULL)
+    RETURNS @extschema@.order_details
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known @extschema@.orders := @extschema@._lock_order(return_order.order_id, 'order:fulfil', false,
+                                                         expected_version);
 BEGIN
     PERFORM @extschema@._require_placed(known);
     UPDATE @extschema@.orders AS o SET reason_code = coalesce(return_order.reason_code, 'returned')
@@ -150,6 +759,9 @@ BEGIN
     RETURN @extschema@._order_now(known.id);
 END
 $$;
+COMMENT ON FUNCTION @extschema@.return_order(uuid, jsonb, text, integer) IS
+    'What was sent came back: its stock is there again, and what is paid too much is proposed for refund. Needs '
+    'order:fulfil, everywhere or at the location. UC008 for more than was sent.';
 CREATE OR REPLACE FUNCTION @extschema@.record_order_payment(order_id uuid, amount_minor bigint,
                                                  idempotency_key text DEFAULT NULL)
     RETURNS @extschema@.order_details
@@ -178,6 +790,43 @@ COMMENT ON FUNCTION @extschema@.record_order_payment(uuid, bigint, text) IS
     'Money for an order that no extension for payments knows of: it counts beside what payments come to, and they are '
     'told what is left by order.total_changed. What is too much is proposed for refund. Needs order:manage, '
     'everywhere or at the location.';
+CREATE FUNCTION @extschema@.add_order_event(order_id uuid, event text, payload jsonb DEFAULT '{}',
+                                            idempotency_key text DEFAULT NULL)
+    RETURNS integer
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known @extschema@.orders := @extschema@._lock_order(add_order_event.order_id, 'order:manage', false, NULL);
+    answer CONSTANT jsonb := usher.replay_call('usher_shop', idempotency_key, jsonb_build_object('function',
+        'add_order_event', 'order_id', add_order_event.order_id, 'event', add_order_event.event, 'payload',
+        add_order_event.payload));
+    number integer;
+    missing name;
+    broken name;
+BEGIN
+    IF answer IS NOT NULL THEN
+        RETURN answer;
+    ELSIF event = 'status' THEN
+        PERFORM usher.raise_error('invalid_argument', 'the event "status" is written by the order itself',
+                                  jsonb_build_object('argument', 'event'));
+    END IF;
+    INSERT INTO @extschema@.order_events AS e (order_id, event, payload)
+    VALUES (known.id, add_order_event.event, coalesce(add_order_event.payload, '{}'))
+    RETURNING e.seq INTO number;
+    PERFORM usher.remember_call('usher_shop', idempotency_key, to_jsonb(number));
+    RETURN number;
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('@extschema@', missing, broken);
+    RAISE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.add_order_event(uuid, text, jsonb, text) IS
+    'Writes something down about an order ("parcel_sent", with its number), for ever, once for each idempotency_key; '
+    'returns its number. Needs '
+    'order:manage, everywhere or at the location.';
 CREATE FUNCTION @extschema@._purchase_of(reference_id uuid)
     RETURNS TABLE (reference_type text, customer_id uuid, user_id uuid, amount_minor bigint, currency text,
                    location_id uuid, service_id uuid, lines jsonb, takes_place_at timestamptz, is_open boolean)
@@ -288,6 +937,8 @@ BEGIN
     WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
     IF known.id IS NULL OR payload ->> 'currency' IS DISTINCT FROM known.currency THEN
         RETURN; -- of another shop, or money that whoever takes it has to explain
+    ELSIF event = 'refund.requested' AND known.status NOT IN ('cart', 'placed') THEN
+        RETURN; -- what is paid stays so until the money is gone
     END IF;
     -- All payments for the order together, where the publisher says so; without that, only what comes is known.
     IF payload ? 'reference_captured_minor' THEN
@@ -302,10 +953,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._on_order_payment(text, jsonb) IS
-    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.failed and '
-    'refund.cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled one is '
-    'proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did not give '
-    'back is.';
+    'Handler of payment.completed, .refunded, .partially_refunded, .disputed and .dispute_closed, refund.requested, '
+    '.failed and .cancelled: the order is paid when enough is, a cart when it is placed; what comes for a cancelled '
+    'one is proposed for refund, what somebody refunds or a bank holds is not paid any more, and what a refund did '
+    'not give back is. What is on its way back pays no order.';
 CREATE OR REPLACE FUNCTION @extschema@._on_discount_granted(event text, payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -357,6 +1008,23 @@ BEGIN
         PERFORM FROM @extschema@.orders AS o
         WHERE o.id = usher.uuid_or_null(payload ->> 'reference_id') FOR NO KEY UPDATE;
     END IF;
+END
+$$;
+CREATE OR REPLACE FUNCTION @extschema@.set_service_materials(service_id uuid, materials jsonb)
+    RETURNS TABLE (product_id uuid, quantity bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._shop_require('product:manage', NULL);
+    DELETE FROM @extschema@.service_materials AS m WHERE m.service_id = set_service_materials.service_id;
+    RETURN QUERY
+    INSERT INTO @extschema@.service_materials AS m (service_id, product_id, quantity)
+    SELECT set_service_materials.service_id, w.product_id, sum(w.quantity)::bigint
+    FROM @extschema@._wanted_lines(materials, 'materials') AS w
+    GROUP BY w.product_id ORDER BY w.product_id
+    RETURNING m.product_id, m.quantity;
 END
 $$;
 CREATE OR REPLACE FUNCTION @extschema@._shop_self_check() RETURNS TABLE (rule text, violations bigint)
@@ -549,7 +1217,18 @@ SELECT usher.register_extension('Products with prices, stock that cannot be prom
             AS v (kind, levels, names)) AS a));
 -- What a loop makes in the install script.
 SELECT usher.subscribe(v.event, 'usher_shop', format('@extschema@.%s(text,jsonb)', v.handler)::regprocedure, 'sync')
-FROM (VALUES ('refund.failed', '_on_order_payment'), ('refund.cancelled', '_on_order_payment'),
-    ('payment.disputed', '_on_order_payment'), ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
+FROM (VALUES ('refund.requested', '_on_order_payment'), ('refund.failed', '_on_order_payment'),
+    ('refund.cancelled', '_on_order_payment'), ('payment.disputed', '_on_order_payment'),
+    ('payment.dispute_closed', '_on_order_payment')) AS v (event, handler);
+SELECT usher.add_route(method => 'POST', path_template => v.path,
+    function => format('@extschema@.%s', v.signature)::regprocedure, access => 'authenticated',
+    permission => v.permission, success_status => v.success_status, summary => v.summary, tag => 'shop',
+    rate_limit => CASE WHEN v.path LIKE '/orders%' THEN 'shop.order' END)
+FROM (VALUES
+    ('/orders/{order_id}/events', 'add_order_event(uuid,text,jsonb,text)', 'order:manage', 201,
+     'Write something down about an order'),
+    ('/orders/{order_id}/return', 'return_order(uuid,jsonb,text,integer)', 'order:fulfil', 200, 'Lines came back'),
+    ('/tax-rates', 'set_tax_rate(text,integer,timestamptz,uuid)', 'product:manage', 204,
+     'Set a tax rate from a time on')) AS v (path, signature, permission, success_status, summary);
 
 SELECT usher.finish_extension();
