@@ -42,7 +42,7 @@ SELECT attempt_id AS attempt FROM wash.begin_payment_attempt(:'tried', 'places')
 -- one that says that it is for the first location, as one could be made before anybody knew of the booking
 INSERT INTO wash.payment_transactions (customer_id, amount_minor, currency, exponent, payment_method, reference_type, reference_id, location_id) VALUES (:'ann', 1000, 'EUR', 2, 'cash', 'booking', :'booking', :'here') RETURNING id AS mislabelled \gset
 SELECT r.id AS reservation FROM wash.stock_reservations AS r WHERE r.reference_id = :'placed' \gset
-SELECT id AS stock_count FROM (SELECT (wash.start_stock_count(:'there')).*) AS c (id) \gset
+SELECT count_id AS stock_count FROM wash.start_stock_count(:'there') \gset
 CREATE TABLE places_test.ids AS SELECT unnest(ARRAY[:'there', :'booking', :'paid_booking', :'cart', :'placed', :'asked', :'paid', :'refund', :'tried', :'attempt', :'mislabelled', :'reservation', :'stock_count']) AS id;
 
 -- What may be put in for an argument, as SQL expressions; nothing for one that is left out when it can be

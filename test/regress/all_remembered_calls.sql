@@ -75,7 +75,7 @@ SELECT p.proname, CASE
     WHEN p.proname IN ('refund_reference') THEN 'payment_refunds'
     WHEN p.proname IN ('place_order', 'record_order_payment') THEN 'the row of the request, by its own rule'
     WHEN p.proname IN ('create_payment', 'create_refund', 'post_ledger') THEN 'a column of the row itself'
-    WHEN p.proname ~ '^(create|confirm|start|complete|cancel|reschedule)_booking|_stock$' THEN 'the answer as it was remembered' END AS read_back
+    WHEN p.proname ~ '^(create|confirm|start|complete|cancel|reschedule)_booking|_stock$|^add_order_event$' THEN 'the answer as it was remembered' END AS read_back
 FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     JOIN pg_extension AS e ON e.oid = d.refobjid
 WHERE e.extname LIKE 'usher\_%' AND p.proname NOT LIKE '\_%' AND 'idempotency_key' = ANY (p.proargnames)

@@ -53,7 +53,7 @@ BEGIN
             body := body || jsonb_build_object(a.name, regress_answers.value(a.name, a.type));
         END IF;
     END LOOP;
-    IF route.proname IN ('update_service', 'update_location') THEN -- they want something to change
+    IF route.proname ~ '^update_(service|location|offer|reward)$' THEN -- they want something to change
         body := body || '{"changes": {"name": "Nothing"}}';
     END IF;
     answer := usher.http_request(route.method, path, query,

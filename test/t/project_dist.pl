@@ -35,7 +35,7 @@ my $unpacked = "$folder/usher-$version";
 system_or_bail('unzip', '-q', $archive, '-d', $folder);
 system_or_bail('find', $unpacked, '-exec', 'touch', '-d', '2001-01-01', '{}', '+');
 mkdir "$folder/built" or die;
-system_or_bail('cp', '-rs', "$build/obj", "$folder/built/obj");
+system_or_bail('cp', '-a', "$build/obj", "$folder/built/obj");
 my $log = '';
 ok(IPC::Run::run([ 'make', '-C', "$folder/built", '-f', "$unpacked/Makefile", "VPATH=$unpacked", "PG_CONFIG=$pg_config", 'install', "DESTDIR=$folder/root" ], '>', \$log, '2>&1'),
     'make install from the archive') or diag($log);

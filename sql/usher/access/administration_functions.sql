@@ -204,6 +204,8 @@ CREATE FUNCTION usher.update_role(role text, new_name text DEFAULT NULL, descrip
 AS $$
 DECLARE
     this uuid;
+    missing name;
+    broken name;
 BEGIN
     PERFORM usher.require_permission('role:manage');
     this := usher._managed_role(role);
@@ -227,6 +229,10 @@ BEGIN
     PERFORM usher._log_access_change('access.role_updated',
         jsonb_build_object('role', role, 'new_name', new_name, 'description', description,
                            'is_active', update_role.is_active), 'role', role);
+EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
+    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
+    PERFORM usher.raise_misfit('usher', missing, broken);
+    RAISE;
 END
 $$;
 REVOKE ALL ON FUNCTION usher.update_role(text, text, text, boolean) FROM PUBLIC;

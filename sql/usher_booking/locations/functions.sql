@@ -98,8 +98,8 @@ DECLARE
     live uuid[];
 BEGIN
     PERFORM @extschema@._require('location:manage', location_id);
-    IF active IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    IF set_location_active.is_active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'is_active must not be null', '{"argument": "is_active"}');
     END IF;
     SELECT l.version INTO version
     FROM @extschema@.locations AS l WHERE l.id = set_location_active.location_id FOR UPDATE;

@@ -172,8 +172,8 @@ DECLARE
     service @extschema@.services;
 BEGIN
     PERFORM @extschema@._require('service:manage');
-    IF active IS NULL THEN
-        PERFORM usher.raise_error('invalid_argument', 'active must not be null', '{"argument": "active"}');
+    IF set_service_active.is_active IS NULL THEN
+        PERFORM usher.raise_error('invalid_argument', 'is_active must not be null', '{"argument": "is_active"}');
     END IF;
     SELECT * INTO service FROM @extschema@.services AS s WHERE s.id = set_service_active.service_id FOR UPDATE;
     PERFORM @extschema@._check_version(service.version, expected_version, 'service', service_id);

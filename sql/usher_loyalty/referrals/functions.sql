@@ -279,16 +279,16 @@ DECLARE
     target uuid := list_referrals.customer_id;
 BEGIN
     PERFORM usher.check_max_rows(max_rows);
-    IF only_status NOT IN ('pending', 'qualified', 'rewarded', 'rejected', 'expired') THEN
-        PERFORM usher.raise_error('invalid_argument',
-            'only_status must be pending, qualified, rewarded, rejected or expired', '{"argument": "only_status"}');
-    END IF;
     IF target IS NOT NULL OR NOT staff OR usher.actor_id() IS NULL THEN
         target := CASE WHEN target IS NULL AND usher.actor_id() IS NULL THEN NULL
                        ELSE @extschema@._require_customer(target, 'loyalty:read') END;
         IF target IS NULL THEN
             PERFORM usher.require_permission('loyalty:read');
         END IF;
+    END IF;
+    IF only_status NOT IN ('pending', 'qualified', 'rewarded', 'rejected', 'expired') THEN
+        PERFORM usher.raise_error('invalid_argument',
+            'only_status must be pending, qualified, rewarded, rejected or expired', '{"argument": "only_status"}');
     END IF;
     PERFORM usher.log_read('customer', target::text, '{"part": "referrals"}');
     RETURN QUERY

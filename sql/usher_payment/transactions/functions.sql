@@ -109,15 +109,8 @@ CREATE FUNCTION @extschema@._acting_person() RETURNS uuid
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    missing name;
-    broken name;
 BEGIN
     RETURN CASE WHEN usher.current_api_key_id() IS NULL THEN usher.current_user_id() END;
-EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
-    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
-    PERFORM usher.raise_misfit('@extschema@', missing, broken);
-    RAISE;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._acting_person() IS

@@ -59,21 +59,6 @@ CREATE FUNCTION @extschema@._payment_place(location_id uuid, reference_type text
     AS 'MODULE_PATHNAME', 'usher_payment_place';
 COMMENT ON FUNCTION @extschema@._payment_place(uuid, text, uuid) IS
     'Where a payment belongs: where what it is for is sold, if somebody vouches for that, else where it was made.';
-CREATE OR REPLACE FUNCTION @extschema@._acting_person() RETURNS uuid
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    missing name;
-    broken name;
-BEGIN
-    RETURN CASE WHEN usher.current_api_key_id() IS NULL THEN usher.current_user_id() END;
-EXCEPTION WHEN not_null_violation OR check_violation OR foreign_key_violation THEN
-    GET STACKED DIAGNOSTICS missing = COLUMN_NAME, broken = CONSTRAINT_NAME;
-    PERFORM usher.raise_misfit('@extschema@', missing, broken);
-    RAISE;
-END
-$$;
 CREATE OR REPLACE FUNCTION @extschema@._close_payments(transaction_ids uuid[], reason_code text) RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

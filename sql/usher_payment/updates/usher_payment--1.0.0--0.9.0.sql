@@ -37,14 +37,6 @@ COMMENT ON FUNCTION @extschema@.create_payment(uuid, bigint, text, text, text, u
 COMMENT ON FUNCTION @extschema@.record_manual_payment(uuid, text, bigint, text, integer) IS
     'Cash, a bank transfer, a voucher or a cheque that somebody of the staff has taken. Needs payment:record, '
     'everywhere or at the location of the payment. UP003 while a processor is at work on it.';
-CREATE OR REPLACE FUNCTION @extschema@._acting_person() RETURNS uuid
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN CASE WHEN usher.current_api_key_id() IS NULL THEN usher.current_user_id() END;
-END
-$$;
 CREATE OR REPLACE FUNCTION @extschema@._close_payments(transaction_ids uuid[], reason_code text) RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
