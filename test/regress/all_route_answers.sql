@@ -53,8 +53,10 @@ BEGIN
             body := body || jsonb_build_object(a.name, regress_answers.value(a.name, a.type));
         END IF;
     END LOOP;
-    IF route.proname ~ '^update_(service|location|offer|reward)$' THEN -- they want something to change
+    IF route.proname IN ('update_service', 'update_location') THEN -- they want something to change
         body := body || '{"changes": {"name": "Nothing"}}';
+    ELSIF route.proname IN ('update_offer', 'update_reward') THEN
+        body := body || '{"changes": {"title": "Nothing"}}';
     END IF;
     answer := usher.http_request(route.method, path, query,
         jsonb_build_object('authorization', 'Bearer ' || token, 'content-type', 'application/json'),
