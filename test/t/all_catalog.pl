@@ -141,7 +141,7 @@ my %looked_at = (
     'usher.subscribe' => 'reads the catalog', 'usher.add_route' => 'reads the catalog',
     'usher.row_history' => 'refuses what is not audited, and masks: regress all_audit_questions asks it about every table',
     'usher.row_as_of' => 'refuses what is not audited, and masks: regress all_audit_questions asks it about every table',
-    'usher._check_attachment' => 'reads the catalog',
+    'usher._check_attachment' => 'reads the catalog', 'usher._is_being_installed' => 'reads the catalog',
     'usher.search_audit' => 'a condition for each argument, on the audit log',
     'wash.list_bookings' => 'a condition for each argument, on bookings',
     'wash.list_appointments' => 'a condition for each argument, on appointments',

@@ -179,7 +179,14 @@ is(contents('filled'), $contents, 'what the page says leaves every row');
 my $dump = "$folder/full.dump";
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('filled') ], "a dump of version $from");
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
-$node->command_ok([ 'pg_restore', '--exit-on-error', '--jobs=2', '-d', $node->connstr('restored'), $dump ], "… is restored where $to is installed");
+# All of it, but for what was granted on functions whose arguments are others now, as the page says.
+my $restore_errors = '';
+IPC::Run::run([ 'pg_restore', '--jobs=2', '-d', $node->connstr('restored'), $dump ], '2>', \$restore_errors);
+my %unknown = map { $_ => 1 } $restore_errors =~ /^pg_restore: error: could not execute query: (.*)$/mg;
+is(join("\n", sort keys %unknown), join("\n", map { "ERROR:  function $_ does not exist" } 'shop.add_order_event(uuid, text, jsonb)', 'shop.return_order(uuid, jsonb, text)'),
+    "… is restored where $to is installed, but for privileges on functions that have other arguments");
+is(join("\n", grep { !/^GRANT / } $restore_errors =~ /^Command was: (.*)$/mg), '', '… and nothing else');
+$node->safe_psql('restored', 'SELECT usher.grant_access(role_name, level) FROM usher.database_roles');
 is($node->safe_psql('restored', q{SELECT string_agg(DISTINCT extversion, ' ') FROM pg_extension WHERE extname LIKE 'usher%'}), $to, '… and is of this version then');
 is(contents('restored'), $contents, '… with every row');
 is(differences('upgrade_new', 'restored', '"kind": "row of'), '', '… and every object of this version');

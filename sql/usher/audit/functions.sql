@@ -169,15 +169,26 @@ COMMENT ON FUNCTION usher._audit_table(regclass, jsonb) IS
     'Makes the triggers of enable_audit() on one table. lists: {"exclude", "redact", "personal", "subject", "key"} of '
     'names of columns.';
 
+CREATE FUNCTION usher._is_being_installed(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN usher._installing_extension() IS NOT NULL AND EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
+        WHERE c.oid = relation AND t.xmin = pg_current_xact_id()::xid);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._is_being_installed(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_being_installed(regclass) IS
+    'Whether the script of an extension that runs now has just made the table.';
+
 CREATE FUNCTION usher._note_audit(target regclass, event text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- of a table that this script of an extension has just made there is nothing before
-    IF usher._installing_extension() IS NULL OR NOT EXISTS (
-        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
-        WHERE c.oid = target AND t.xmin = pg_current_xact_id()::xid) THEN
+    IF NOT usher._is_being_installed(target) THEN -- before which there is nothing
         PERFORM usher.log_event(event, severity => 'notice', resource_type => 'audited_table',
                                 resource_id => usher._table_name(target));
     END IF;

@@ -210,7 +210,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
         ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
           _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
-          _is_audited _note_audit _table_name _installing_extension
+          _is_audited _is_being_installed _note_audit _table_name
           _missing_triggers _copy_trigger'),
         -- Called by triggers that other functions make.
         ('function', '{admin}', 'check_transition record_transition audit_change'),

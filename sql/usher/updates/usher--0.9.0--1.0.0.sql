@@ -1416,15 +1416,25 @@ COMMENT ON FUNCTION usher.cut_event(uuid, text[], text) IS
 COMMENT ON FUNCTION usher._writes_directly(regclass) IS
     'For tests: whether audit rows go into a partition of the log past the executor. Not with triggers, constraints '
     'or indexes of kinds that only the executor knows.';
+CREATE FUNCTION usher._is_being_installed(relation regclass) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN usher._installing_extension() IS NOT NULL AND EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
+        WHERE c.oid = relation AND t.xmin = pg_current_xact_id()::xid);
+END
+$$;
+REVOKE ALL ON FUNCTION usher._is_being_installed(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION usher._is_being_installed(regclass) IS
+    'Whether the script of an extension that runs now has just made the table.';
 CREATE FUNCTION usher._note_audit(target regclass, event text) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- of a table that this script of an extension has just made there is nothing before
-    IF usher._installing_extension() IS NULL OR NOT EXISTS (
-        SELECT FROM pg_class AS c JOIN pg_type AS t ON t.oid = c.reltype
-        WHERE c.oid = target AND t.xmin = pg_current_xact_id()::xid) THEN
+    IF NOT usher._is_being_installed(target) THEN -- before which there is nothing
         PERFORM usher.log_event(event, severity => 'notice', resource_type => 'audited_table',
                                 resource_id => usher._table_name(target));
     END IF;
@@ -5095,7 +5105,7 @@ SELECT usher.register_extension('Accounts, access, audit, status machines, limit
         ('function', '{application,gateway,auditor,admin}', 'search_audit row_history row_as_of verify_audit_chain'),
         ('function', '{admin}', 'enable_audit disable_audit enable_entity cover_table
           _audit_table _audit_key_problem _audit_list _audit_lists _audit_options _personal_columns _cover_tables
-          _is_audited _note_audit _table_name _installing_extension
+          _is_audited _is_being_installed _note_audit _table_name
           _missing_triggers _copy_trigger'),
         -- Called by triggers that other functions make.
         ('function', '{admin}', 'check_transition record_transition audit_change'),

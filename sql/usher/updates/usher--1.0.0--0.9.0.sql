@@ -65,6 +65,7 @@ DROP FUNCTION usher._grant_new_members();
 DROP FUNCTION usher._has_lost_column(regclass);
 DROP FUNCTION usher._hook_functions(text);
 DROP FUNCTION usher._is_audited(regclass);
+DROP FUNCTION usher._is_being_installed(regclass);
 DROP FUNCTION usher._load_again(regclass[]);
 DROP FUNCTION usher._metric_help();
 DROP FUNCTION usher._note_audit(regclass, text);
