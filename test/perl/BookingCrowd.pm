@@ -109,7 +109,7 @@ histories AS (SELECT entity_id, count(*) AS steps, (array_agg(to_status ORDER BY
 	bool_and(from_status IS NOT DISTINCT FROM previous AND (coalesce(from_status, '') || ' ' || to_status) IN (' pending', 'pending pending', 'pending confirmed',
 		'pending cancelled', 'confirmed confirmed', 'confirmed in_progress', 'confirmed cancelled', 'in_progress completed', 'in_progress cancelled')) AS is_possible
 	FROM steps GROUP BY 1),
-published AS (SELECT key, count(*) AS n FROM usher.events WHERE event LIKE 'booking.%' AND event NOT IN ('booking.orphaned', 'booking.refund_proposed') GROUP BY 1)
+published AS (SELECT key, count(*) AS n FROM usher.events WHERE event LIKE 'booking.%' AND event NOT IN ('booking.orphaned', 'booking.refund_proposed', 'booking.total_changed') GROUP BY 1)
 SELECT 'staff overlap' AS what, a.id FROM here AS h JOIN live AS a USING (id) JOIN live AS b ON b.staff_id = a.staff_id AND b.id <> a.id
 	AND b.start_at < a.end_at AND a.start_at < b.end_at WHERE a.takes_time AND b.takes_time
 UNION ALL SELECT 'customer overlap', a.id FROM here AS h JOIN live AS a USING (id) JOIN live AS b ON b.customer_id = a.customer_id AND b.id <> a.id

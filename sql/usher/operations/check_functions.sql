@@ -207,8 +207,8 @@ REVOKE ALL ON FUNCTION usher._check_subscriptions() FROM PUBLIC;
 COMMENT ON FUNCTION usher._check_subscriptions() IS
     'Part of check_configuration(): events that an extension follows and nobody has declared.';
 
--- Permissions come with presets, which may be applied after the routes were made: those will be there. Some routes
--- of core ask API keys for permissions of features that need not be installed.
+-- Permissions come with presets, which may be applied after the routes were made: those will be there. Two routes of
+-- core ask for a permission of features that need not be installed.
 CREATE FUNCTION usher._check_routes() RETURNS TABLE (finding text, severity text, advice text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -218,8 +218,7 @@ BEGIN
                                r.path_template, r.permission), 'warning',
         format('SELECT usher.create_permission(%L), or usher.add_route() with another one.', r.permission)
     FROM usher.routes r
-    WHERE r.is_active AND r.permission IS NOT NULL
-        AND (r.access = 'permission' OR NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = r.extension))
+    WHERE r.is_active AND r.permission IS NOT NULL AND r.extension IS DISTINCT FROM 'usher'
         AND NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = r.permission)
         AND NOT EXISTS (SELECT FROM usher.role_presets x WHERE x.preset -> 'permissions' ? r.permission)
     ORDER BY r.path_template COLLATE "C", r.method;

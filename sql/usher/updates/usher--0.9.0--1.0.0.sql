@@ -4601,8 +4601,7 @@ BEGIN
                                r.path_template, r.permission), 'warning',
         format('SELECT usher.create_permission(%L), or usher.add_route() with another one.', r.permission)
     FROM usher.routes r
-    WHERE r.is_active AND r.permission IS NOT NULL
-        AND (r.access = 'permission' OR NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = r.extension))
+    WHERE r.is_active AND r.permission IS NOT NULL AND r.extension IS DISTINCT FROM 'usher'
         AND NOT EXISTS (SELECT FROM usher.permissions p WHERE p.name = r.permission)
         AND NOT EXISTS (SELECT FROM usher.role_presets x WHERE x.preset -> 'permissions' ? r.permission)
     ORDER BY r.path_template COLLATE "C", r.method;
