@@ -116,6 +116,7 @@ my $set_up = q{
 };
 $node->restart;
 eventually(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'usher worker' AND datname = 'd'}, 'the worker runs');
+eventually(q{SELECT count(*) > 5 FROM usher.self_checks}, '… and has noted whom it will check');
 sub admin { return one("$set_up $_[0]") }
 admin(q{
 	SELECT usher.subscribe('path.*', 'reader', 'evil.handler(text,jsonb)'), usher.define_rate_limit('path', 'fixed_window', 100, '1 hour');
