@@ -157,6 +157,10 @@ Oid core_relation(const char *name) {
     return call([&] { return get_relname_relid(name, look_up_schema().schema); });
 }
 
+bool has_rights_of(Oid role, Oid other) {
+    return call([&] { return superuser_arg(role) || (OidIsValid(other) && has_privs_of_role(role, other)); });
+}
+
 AsOwner::AsOwner() {
     GetUserIdAndSecContext(&user_, &context_);
     const Oid owner = core_owner();

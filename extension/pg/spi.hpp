@@ -116,6 +116,10 @@ private:
     int settings_ = 0; // the level of those that were changed, 0 where nothing had to be
 };
 
+/// Whether a role may do what another one may: as a superuser, as that role, or as a member who inherits. Nobody but
+/// superusers has the rights of a role that is not there.
+bool has_rights_of(Oid role, Oid other);
+
 /// Oid of the schema of core; throws when the extension is not installed in this database.
 Oid core_schema();
 /// Owner of the core schema.

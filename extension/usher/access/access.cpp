@@ -114,8 +114,7 @@ bool can_manage(const Uuid &actor, const Uuid &target) {
 
 bool outer_role_is_trusted() {
     const Oid role = GetOuterUserId();
-    const Oid owner = pg::core_owner();
-    if (pg::call([&] { return superuser_arg(role) || has_privs_of_role(role, owner); })) return true;
+    if (pg::has_rights_of(role, pg::core_owner())) return true;
     const pg::AsOwner as_owner;
     const pg::Rows rows = find_admin_roles.run();
     for (std::size_t i = 0; i < rows.size(); ++i) {

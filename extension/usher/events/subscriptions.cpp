@@ -99,11 +99,9 @@ std::optional<std::string> publisher(std::string_view event, Oid role) {
     const auto found = publishers.find(event);
     if (found == publishers.end()) return std::nullopt;
     const Publisher &declared = found->second;
-    const bool may = pg::call([&] {
-        const Oid owner = OidIsValid(declared.owner) ? declared.owner : owner_of_schema(declared.schema.c_str());
-        return superuser_arg(role) || (OidIsValid(owner) && has_privs_of_role(role, owner));
-    });
-    if (!may)
+    const Oid owner = OidIsValid(declared.owner) ? declared.owner
+                                                 : pg::call([&] { return owner_of_schema(declared.schema.c_str()); });
+    if (!pg::has_rights_of(role, owner))
         throw Error(errc::not_permitted, "event \"" + found->first + "\" belongs to \"" + declared.name + "\"",
                     json::Object().add("event", event).add("publisher", declared.name).text(),
                     "Only functions of its publisher publish it. Choose a name of your own.");

@@ -25,9 +25,7 @@ void require_rights(const pg::Param &registrant, Oid role) {
     const pg::Rows found = find_extension.run({registrant});
     if (found.empty()) return;
     const Oid owner = found.front().is_null(0) ? InvalidOid : found.front().oid(0);
-    const bool may =
-        pg::call([&] { return superuser_arg(role) || (OidIsValid(owner) && has_privs_of_role(role, owner)); });
-    if (may) return;
+    if (pg::has_rights_of(role, owner)) return;
     const std::string name = NameStr(*DatumGetName(registrant.value));
     throw Error(errc::not_permitted, "calls of extension \"" + name + "\" are remembered by its own functions only",
                 json::Object().add("extension", name).text(),
